@@ -1,0 +1,60 @@
+// The house's import rule: imports go down, from cmd to model, and only some rooms know each other.
+import { dirname, relative, resolve } from "node:path";
+
+const ROOMS = new Set(["archive", "cluster", "criu", "doctor", "helper", "image", "kubelet", "restore", "transfer"]);
+const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
+const BETWEEN_ROOMS: Record<string, string[]> = {
+  transfer: ["helper"],
+  helper: ["cluster"],
+  kubelet: ["cluster"],
+  restore: ["image"],
+  criu: ["archive"],
+  image: ["archive"],
+  doctor: ["kubelet", "helper", "cluster"],
+};
+
+const root = resolve(import.meta.dirname, "..");
+
+/** "cmd", or the first folder below src; undefined elsewhere (tests may import anything). */
+function roomOf(file: string): string | undefined {
+  const [top, room] = relative(root, file).split(/[/\\]/);
+  return top === "cmd" ? "cmd" : top === "src" ? room : undefined;
+}
+
+function layerOf(room: string): number {
+  return LAYERS.indexOf(ROOMS.has(room) ? "room" : room);
+}
+
+function complaint(from: string, to: string): string | undefined {
+  if (from === to) return undefined;
+  if (layerOf(to) < 0) return `src/${to} is not a room of the house (design/house.md)`;
+  if (ROOMS.has(from) && ROOMS.has(to)) {
+    return (BETWEEN_ROOMS[from] ?? []).includes(to) ? undefined : `the room ${from} must not know the room ${to}`;
+  }
+  return layerOf(from) < layerOf(to) ? undefined : `imports go down: ${from} must not import ${to}`;
+}
+
+interface ImportNode {
+  readonly source: { readonly value?: unknown } | null;
+}
+
+interface RuleContext {
+  readonly filename: string;
+  report(problem: { readonly node: ImportNode; readonly message: string }): void;
+}
+
+const importsGoDown = {
+  create(context: RuleContext) {
+    const from = roomOf(context.filename);
+    const check = (node: ImportNode): void => {
+      const target = node.source?.value;
+      if (from === undefined || typeof target !== "string" || !target.startsWith(".")) return;
+      const to = roomOf(resolve(dirname(context.filename), target));
+      const message = to === undefined ? undefined : complaint(from, to);
+      if (message !== undefined) context.report({ node, message });
+    };
+    return { ImportDeclaration: check, ImportExpression: check, ExportNamedDeclaration: check, ExportAllDeclaration: check };
+  },
+};
+
+export default { meta: { name: "rooms" }, rules: { "imports-go-down": importsGoDown } };

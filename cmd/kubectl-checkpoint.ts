@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+// The executable: version and help at once, everything else loaded when needed. The one place that touches process.*.
+import { constants } from "node:os";
+import { errorText, exitCodeOf } from "../src/cli/errors.ts";
+import { quickAnswer } from "../src/cli/quick.ts";
+import { VERBS } from "../src/cli/verbs/table.ts";
+import { readWords, type Words } from "../src/cli/words.ts";
+import { Interrupted } from "../src/model/error.ts";
+import packageJson from "../package.json" with { type: "json" };
+
+const about = { version: `v${packageJson.version}`, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
+
+try {
+  const words = readWords(process.argv.slice(2), VERBS);
+  const answer = quickAnswer(words, about);
+  if (answer === undefined) void runVerb(words);
+  else process.stdout.write(answer);
+} catch (error) {
+  process.stderr.write(`${errorText(error, (label) => label)}\n`);
+  process.exitCode = exitCodeOf(error);
+}
+
+async function runVerb(words: Words): Promise<void> {
+  const { main } = await import("../src/cli/main.ts");
+  const { env, stdin, stdout, stderr } = process;
+  process.exit(await main(words, { env, stdin, stdout, stderr, signal: firstSignal() }));
+}
+
+/** The first signal asks the command to clean up; the second ends it at once. A reader that went away counts as one. */
+function firstSignal(): AbortSignal {
+  const controller = new AbortController();
+  const on = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(128 + constants.signals[signal]);
+    controller.abort(new Interrupted(signal));
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, on);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    if (!controller.signal.aborted) controller.abort(new Interrupted("SIGPIPE"));
+  });
+  return controller.signal;
+}

@@ -1,0 +1,37 @@
+import { UserError, type Explanation } from "../model/error.ts";
+import { escapeLines } from "./escape.ts";
+
+const ISSUES = "https://github.com/kubectl-checkpoint/kubectl-checkpoint/issues";
+
+/** A failure as users read it: what happened, then why and what to do where known. Several lines stay below their label. */
+export function errorText(error: unknown, paint: (label: string) => string): string {
+  const { message, why, fix } = explanation(error);
+  const lines = [`${paint("error:")} ${hanging(message, 7)}`];
+  if (why !== undefined) lines.push(`  ${paint("why:")} ${hanging(why, 7)}`);
+  if (fix !== undefined) lines.push(`  ${paint("fix:")} ${hanging(fix, 7)}`);
+  return lines.join("\n");
+}
+
+/** What -v=9 adds: where the error comes from, and its causes. */
+export function stackText(error: unknown): string {
+  const parts: string[] = [];
+  for (let cause = error; cause instanceof Error; cause = cause.cause) parts.push(escapeLines(cause.stack ?? cause.message));
+  return parts.join("\ncaused by ");
+}
+
+export function exitCodeOf(error: unknown): number {
+  return error instanceof UserError ? error.exitCode : 1;
+}
+
+function explanation(error: unknown): Omit<Explanation, "reason"> {
+  if (error instanceof UserError) return error;
+  return {
+    message: `internal error: ${error instanceof Error ? error.message : String(error)}`,
+    why: "this is a bug in kubectl checkpoint",
+    fix: `run it again with -v=9 and report what it prints at ${ISSUES}`,
+  };
+}
+
+function hanging(text: string, indent: number): string {
+  return escapeLines(text.trimEnd()).replaceAll("\n", `\n${" ".repeat(indent)}`);
+}

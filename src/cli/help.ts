@@ -1,0 +1,66 @@
+import { DEFAULT_VERB, VERBS } from "./verbs/table.ts";
+import type { FlagGroup, FlagSpec, Verb } from "./verbs/verb.ts";
+
+const WIDTH = 100;
+
+/** Help for one verb, in the order of kubectl's own: what it does, examples, options, usage. */
+export function verbHelp(verb: Verb): string {
+  const groups: FlagGroup[] = [{ title: "Options", flags: verb.flags }, ...verb.sharedFlags];
+  return [
+    verb.description,
+    section("Examples", verb.examples.map(({ what, command }) => `# ${what}\n${command}`).join("\n\n")),
+    verb === DEFAULT_VERB ? section("Verbs", verbList()) : "",
+    ...groups.filter(({ flags }) => flags.length > 0).map(({ title, flags }) => section(title, flagList(flags))),
+    section("Usage", verb.usage.map((line) => `kubectl checkpoint ${line}`).join("\n")),
+    verb === DEFAULT_VERB ? 'Use "kubectl checkpoint VERB --help" for more about a verb.' : "",
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n")
+    .concat("\n");
+}
+
+function section(title: string, body: string): string {
+  return `${title}:\n${body.replaceAll(/^(?=.)/gm, "  ")}`;
+}
+
+function verbList(): string {
+  const others = VERBS.filter((verb) => verb !== DEFAULT_VERB);
+  return columns(others.map((verb) => [verb.name, verb.summary]));
+}
+
+function flagList(flags: readonly FlagSpec[]): string {
+  return columns(
+    flags.map((flag) => {
+      const short = flag.short === undefined ? "    " : `-${flag.short}, `;
+      // "-v" is its own long name.
+      const long =
+        flag.takes === "optional" ? `--${flag.name}[=${flag.value}]` : `--${flag.name}${flag.takes === "nothing" ? "" : ` ${flag.value}`}`;
+      return [`${short}${long}`, flag.help];
+    }),
+  );
+}
+
+/** Two columns; where the first is too long, the second begins on the next line. */
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const left = Math.min(32, Math.max(...rows.map(([first]) => first.length)));
+  return rows
+    .map(([first, second]) => {
+      const lines = wrap(second, WIDTH - left - 4);
+      const head = first.length > left ? [first] : [`${first.padEnd(left)}  ${lines.shift() ?? ""}`];
+      return [...head, ...lines.map((line) => `${" ".repeat(left)}  ${line}`)].join("\n");
+    })
+    .join("\n");
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + word.length >= width) {
+      lines.push(line);
+      line = "";
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

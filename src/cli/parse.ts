@@ -1,0 +1,65 @@
+import yargs from "yargs";
+import { usageError } from "../model/error.ts";
+import { Flags } from "../model/flags.ts";
+import { flagsOf } from "./verbs/table.ts";
+import type { Verb } from "./verbs/verb.ts";
+import type { Words } from "./words.ts";
+
+/**
+ * The one adapter from the verbs' table to yargs, which checks flags, their choices and their repetition.
+ * What yargs would guess (numbers, negations, nested keys, greedy arrays) is turned off: names are strings.
+ * Throws a usage error.
+ */
+export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): Flags {
+  const parser = yargs([])
+    .parserConfiguration({
+      "boolean-negation": false,
+      "camel-case-expansion": false,
+      "dot-notation": false,
+      "duplicate-arguments-array": false,
+      "greedy-arrays": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "short-option-groups": false,
+    })
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .strictOptions()
+    .fail((message, error) => {
+      throw usageError(plainly(message ?? error.message), `kubectl checkpoint ${helpWord(verb)}--help`);
+    });
+  for (const flag of flagsOf(verb)) {
+    parser.option(flag.name, {
+      type: flag.takes === "nothing" ? "boolean" : flag.takes === "values" ? "array" : "string",
+      ...(flag.takes === "values" ? { string: true } : {}),
+      ...(flag.choices === undefined ? {} : { choices: flag.choices }),
+    });
+  }
+  const parsed: Record<string, unknown> = parser.parseSync(flags.map(([name, value]) => `--${name}=${quoted(value)}`));
+  const values = new Map<string, string | boolean | string[]>();
+  for (const flag of flagsOf(verb)) {
+    const value = parsed[flag.name];
+    if (typeof value === "string" || typeof value === "boolean") values.set(flag.name, value);
+    else if (Array.isArray(value)) values.set(flag.name, value.map(String));
+  }
+  return new Flags(values);
+}
+
+/** yargs takes one layer of quotes off a value: it gets one that it may take. */
+function quoted(value: string): string {
+  return /^(["']).*\1$/s.test(value) ? `"${value}"` : value;
+}
+
+function helpWord(verb: Verb): string {
+  return verb.load === undefined || verb.name !== "checkpoint" ? `${verb.name} ` : "";
+}
+
+/** yargs's sentences in kubectl's words, on one line. */
+function plainly(message: string): string {
+  const unknown = /^Unknown arguments?: (.*)$/.exec(message);
+  if (unknown !== null) return `unknown flag: --${unknown[1]}`;
+  const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message);
+  if (choice !== null) return `--${choice[1]} takes one of ${choice[3]?.replaceAll('"', "")}, not ${choice[2]}`;
+  return message.replaceAll(/\s*\n\s*/g, " ").trim();
+}

@@ -1,0 +1,117 @@
+import { Chalk } from "chalk";
+import type { Event } from "../model/context.ts";
+import type { Phrase, Table } from "../model/phrase.ts";
+import type { Outcome, Piece } from "../model/report.ts";
+import { errorText, stackText } from "./errors.ts";
+import { escapeJson } from "./escape.ts";
+import { Progress } from "./progress.ts";
+import { Renderer } from "./render.ts";
+import { exchangeLog } from "./requestlog.ts";
+
+export interface PrinterOptions {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+  /** Of -o; undefined is the default form. */
+  readonly format: string | undefined;
+  readonly color: string | undefined;
+  readonly quiet: boolean;
+  /** Of -v. */
+  readonly level: number;
+}
+
+/** The one thing that prints: results on stdout, everything else on stderr. */
+export class Printer {
+  readonly #options: PrinterOptions;
+  readonly #out: Renderer;
+  readonly #err: Renderer;
+  readonly #paint: (label: string) => string;
+  readonly #progress: Progress;
+
+  constructor(options: PrinterOptions) {
+    this.#options = options;
+    this.#out = new Renderer(chalkFor(options.stdout, options));
+    const chalk = chalkFor(options.stderr, options);
+    this.#err = new Renderer(chalk);
+    this.#paint = chalk.bold.red;
+    const { stderr, env } = options;
+    const live = stderr.isTTY && env["TERM"] !== "dumb";
+    this.#progress = new Progress({ stderr, renderer: this.#err, live, now: Date.now });
+  }
+
+  piece({ text, name, document, error }: Piece): void {
+    const { format } = this.#options;
+    if (error !== undefined) this.error(error);
+    if (format === "name") {
+      if (name !== undefined) this.#result(this.#out.phrase({ literals: ["", ""], values: [name] }));
+    } else if (format === "json" || format === "yaml") {
+      if (document !== undefined) this.#result(escapeJson(JSON.stringify(document)));
+    } else if (text !== undefined) {
+      this.#result(this.#shown(text));
+    }
+  }
+
+  async outcome({ document }: Outcome): Promise<void> {
+    this.#progress.stop();
+    if (document === undefined) return;
+    if (this.#options.format === "json") this.#result(escapeJson(JSON.stringify(document, undefined, 2)));
+    if (this.#options.format === "yaml") this.#result(await yamlText(document));
+  }
+
+  error(error: unknown): void {
+    this.#aside(errorText(error, this.#paint));
+    if (this.#options.level >= 9) this.#aside(stackText(error));
+  }
+
+  event(event: Event): void {
+    const { quiet, level } = this.#options;
+    switch (event.kind) {
+      case "activity":
+        if (!quiet) this.#progress.activity(event.lane, event.text);
+        break;
+      case "idle":
+        this.#progress.idle(event.lane);
+        break;
+      case "warning":
+        this.#aside(`${this.#err.phrase({ literals: ["warning:"], values: [], style: "warn" })} ${this.#err.phrase(event.text)}`);
+        break;
+      case "hint":
+        if (!quiet) this.#aside(this.#err.phrase(event.text));
+        break;
+      case "request":
+        if (level >= 6) this.#aside(exchangeLog(event.exchange, level, new Date()));
+    }
+  }
+
+  /** Before a prompt draws, and at the end. */
+  stopProgress(): void {
+    this.#progress.stop();
+  }
+
+  #shown(text: Phrase | Table): string {
+    return "columns" in text ? this.#out.table(text) : this.#out.phrase(text);
+  }
+
+  #result(text: string): void {
+    this.#progress.clear();
+    this.#options.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  }
+
+  #aside(text: string): void {
+    this.#progress.clear();
+    this.#options.stderr.write(`${text}\n`);
+  }
+}
+
+function chalkFor(stream: NodeJS.WriteStream, { color, env }: PrinterOptions): InstanceType<typeof Chalk> {
+  if (color === "never") return new Chalk({ level: 0 });
+  if (color === "always") return new Chalk({ level: 1 });
+  const wanted = stream.isTTY && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  return new Chalk({ level: wanted ? 1 : 0 });
+}
+
+async function yamlText(document: object): Promise<string> {
+  const { dump } = await import("js-yaml");
+  // A plain copy: YAML has no business with undefined, dates or classes.
+  return dump(JSON.parse(JSON.stringify(document)), { lineWidth: -1, noRefs: true });
+}

@@ -1,0 +1,50 @@
+import type { PickerRow } from "../../model/context.ts";
+import { escapeText } from "../escape.ts";
+
+/** A row made ready to be matched and drawn: escaped once, when it arrives. */
+export interface Row<T> {
+  readonly value: T;
+  readonly cells: readonly string[];
+  /** In lower case. */
+  readonly haystack: string;
+}
+
+export function prepareRow<T>({ value, cells }: PickerRow<T>): Row<T> {
+  const escaped = cells.map(escapeText);
+  return { value, cells: escaped, haystack: escaped.join(" ").toLowerCase() };
+}
+
+/** Rows that hold every word of the term, wherever it stands. */
+export function matching<T>(rows: readonly Row<T>[], term: string): readonly Row<T>[] {
+  const words = term.toLowerCase().split(/\s+/).filter(Boolean);
+  return words.length === 0 ? rows : rows.filter(({ haystack }) => words.every((word) => haystack.includes(word)));
+}
+
+/** Lines of cells in columns, no wider than the terminal: the widest columns are shortened in the middle. */
+export function layout(rows: readonly (readonly string[])[], width: number): string[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const gaps = 2 * (columns - 1);
+  while (sum(widths) + gaps > width && Math.max(...widths) > 4) {
+    const widest = widths.indexOf(Math.max(...widths));
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, column) => shortened(cell, widths[column] ?? 0).padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd()
+      .slice(0, Math.max(1, width)),
+  );
+}
+
+/** "checkpoint-counter-7d9f" in 12: "checkp…-7d9f". Both ends of a name tell more than its middle. */
+export function shortened(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const head = Math.ceil((width - 1) / 2);
+  return `${text.slice(0, head)}…${text.slice(text.length - (width - 1 - head))}`;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
+}

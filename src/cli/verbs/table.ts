@@ -1,0 +1,16 @@
+import { helpVerb, versionVerb } from "./about.ts";
+import { checkpointVerb } from "./checkpoint.ts";
+import type { FlagSpec, Verb } from "./verb.ts";
+
+/** Every verb, in the order of help. The first one needs no word. */
+export const VERBS: readonly [Verb, ...Verb[]] = [checkpointVerb, versionVerb, helpVerb];
+
+export const DEFAULT_VERB: Verb = VERBS[0];
+
+export function verbNamed(name: string): Verb | undefined {
+  return VERBS.find((verb) => verb.name === name && verb !== DEFAULT_VERB);
+}
+
+export function flagsOf(verb: Verb): FlagSpec[] {
+  return [...verb.flags, ...verb.sharedFlags.flatMap((group) => group.flags)];
+}

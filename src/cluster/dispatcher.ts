@@ -1,0 +1,30 @@
+import { getCACertificates } from "node:tls";
+import { Agent, type Dispatcher } from "undici";
+import type { TlsOptions } from "./credentials.ts";
+import type { Selection } from "./kubeconfig/options.ts";
+import { proxyFor } from "./proxy.ts";
+
+/** Load balancers cut idle connections, some after a minute: a checkpoint is silent for as long as it takes. */
+const KEEP_ALIVE_DELAY_MS = 15_000;
+const CONNECT_TIMEOUT_MS = 15_000;
+
+/** An undici dispatcher for one API server, directly or through a proxy. undici's own timeouts are off: a checkpoint takes what it takes. */
+export async function makeDispatcher(server: URL, tls: TlsOptions, { cluster }: Selection, env: NodeJS.ProcessEnv): Promise<Dispatcher> {
+  const proxyUrl = cluster["proxy-url"];
+  const proxy = proxyFor(server, typeof proxyUrl === "string" ? proxyUrl : undefined, env);
+  const requestTls = tls.ca === undefined && tls.rejectUnauthorized !== false ? { ...tls, ca: publicAuthorities() } : tls;
+  const connect = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS, timeout: CONNECT_TIMEOUT_MS };
+  const timeouts = { headersTimeout: 0, bodyTimeout: 0 };
+  if (proxy === undefined) return new Agent({ ...timeouts, connect: { ...requestTls, ...connect } });
+  if (proxy.startsWith("socks")) {
+    const { Socks5ProxyAgent } = await import("undici");
+    return new Socks5ProxyAgent(proxy, { ...timeouts, requestTls: { ...requestTls, ...connect } });
+  }
+  const { ProxyAgent } = await import("undici");
+  return new ProxyAgent({ ...timeouts, uri: proxy, requestTls: { ...requestTls, ...connect }, connect });
+}
+
+/** As kubectl: without a CA in the kubeconfig, what this machine trusts (NODE_EXTRA_CA_CERTS included). */
+function publicAuthorities(): string[] {
+  return [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
+}

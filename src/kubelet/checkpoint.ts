@@ -1,0 +1,83 @@
+import { apiPath, type ApiAnswer, type Connection } from "../cluster/connection.ts";
+import { Unanswered } from "../cluster/network-error.ts";
+import { Interrupted, UserError } from "../model/error.ts";
+import { list, object, string } from "../model/json.ts";
+import { nodeArchive, type NodeArchive } from "../model/location.ts";
+import { explainAnswer } from "./answers.ts";
+import { outcomeUnknown, type CheckpointTarget } from "./target.ts";
+
+export interface CheckpointOptions {
+  /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The kubelet's checkpoint call, through the API server's nodes/proxy. Sent once and never again by itself: a lost
+ * connection leaves open what became of it.
+ * Throws a UserError that says what the answer means, with the answer's own reason.
+ */
+export async function postCheckpoint(connection: Connection, target: CheckpointTarget, options: CheckpointOptions): Promise<NodeArchive> {
+  const { node, namespace, pod, container } = target;
+  const { timeoutMs, signal } = options;
+  const hangUp = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  let answer: ApiAnswer;
+  try {
+    answer = await connection.call({
+      method: "POST",
+      path: apiPath`/api/v1/nodes/${node}/proxy/checkpoint/${namespace}/${pod}/${container}`,
+      query: timeoutMs === undefined ? {} : { timeout: String(Math.max(1, Math.ceil(timeoutMs / 1000))) },
+      signal: AbortSignal.any(hangUp === undefined ? [signal] : [signal, hangUp]),
+      timeoutMs: 0,
+    });
+  } catch (error) {
+    throw unanswered(error, target, options, hangUp);
+  }
+  if (answer.status !== 200) throw explainAnswer(answer, target);
+  const path = archivePath(answer.text);
+  if (path === undefined) {
+    throw new UserError({
+      reason: "AnswerInvalid",
+      message: `the kubelet of ${node} answered 200 without the path of an archive`,
+      why: answer.text.slice(0, 500),
+    });
+  }
+  return nodeArchive(node, path);
+}
+
+function archivePath(text: string): string | undefined {
+  try {
+    const path = string(list(object(JSON.parse(text))["items"])[0]);
+    return path.startsWith("/") ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function unanswered(
+  error: unknown,
+  target: CheckpointTarget,
+  { timeoutMs, signal }: CheckpointOptions,
+  hangUp: AbortSignal | undefined,
+): unknown {
+  const { node, pod, container } = target;
+  if (error instanceof Interrupted || signal.aborted) {
+    return new UserError({
+      reason: "Interrupted",
+      message: `the checkpoint of container ${container} in pod/${pod} was interrupted`,
+      why: "the kubelet cancels it: nothing is left on the node, and the container runs on",
+      cause: error,
+    });
+  }
+  if (hangUp?.aborted === true) {
+    return new UserError({
+      reason: "TimedOut",
+      message: `the checkpoint of container ${container} in pod/${pod} took longer than --timeout ${(timeoutMs ?? 0) / 1000}s`,
+      why: "the call was given up, so that the kubelet cancels it: nothing is left on the node, and the container runs on",
+      fix: "give a longer --timeout, or none",
+      cause: error,
+    });
+  }
+  if (error instanceof Unanswered && error.sent) return outcomeUnknown(target, error.why ?? error.message, error);
+  return error instanceof Error && error.name === "AbortError" ? outcomeUnknown(target, `the call to ${node} was cut`, error) : error;
+}

@@ -1,0 +1,54 @@
+import type { Phrase } from "./phrase.ts";
+
+/** What happens while a flow runs: progress, warnings and requests. cli/ decides what of it is shown, and how. */
+export type Event =
+  /** What a lane (a node, a container, a transfer) is busy with: replaces what the lane said before. */
+  | { readonly kind: "activity"; readonly lane: string; readonly text: Phrase }
+  /** The lane has nothing more to say. */
+  | { readonly kind: "idle"; readonly lane: string }
+  | { readonly kind: "warning" | "hint"; readonly text: Phrase }
+  | { readonly kind: "request"; readonly exchange: Exchange };
+
+/** One HTTP exchange, for -v. */
+export interface Exchange {
+  readonly method: string;
+  readonly url: string;
+  readonly requestHeaders: Readonly<Record<string, string | readonly string[]>>;
+  /** Undefined where no answer came. */
+  readonly status?: number;
+  readonly responseHeaders?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly milliseconds: number;
+}
+
+/** Questions to the person at the terminal. `possible` is false where none may be asked; asking then throws. */
+export interface Asking {
+  readonly possible: boolean;
+  readonly confirm: (question: Phrase) => Promise<boolean>;
+  /** One of rows that may still be arriving. */
+  readonly pick: <T>(picker: Picker<T>) => Promise<T>;
+}
+
+export interface Picker<T> {
+  readonly question: string;
+  /** Column headings of `cells`. */
+  readonly columns: readonly string[];
+  /** Batches of rows as they arrive. */
+  readonly rows: AsyncIterable<readonly PickerRow<T>[]>;
+  /** One more column, fetched for the rows on the screen only. */
+  readonly detail?: { readonly column: string; readonly of: (value: T) => Promise<string> };
+}
+
+export interface PickerRow<T> {
+  readonly value: T;
+  readonly cells: readonly string[];
+}
+
+/** What every flow is given: no globals anywhere below cli/. */
+export interface Context {
+  readonly signal: AbortSignal;
+  readonly env: NodeJS.ProcessEnv;
+  readonly ask: Asking;
+  readonly emit: (event: Event) => void;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}

@@ -1,0 +1,46 @@
+import type { UserError } from "./error.ts";
+
+/** apiVersion of every document that -o json|yaml prints (design: the command-line contract). */
+export const API_VERSION = "checkpoint.kubectl/v1";
+
+/** One container's checkpoint, as far as it came. Times are RFC 3339 in UTC with milliseconds, by this machine's clock. */
+export interface CheckpointItem {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly podUID: string;
+  readonly container: string;
+  readonly containerID: string;
+  readonly imageID: string;
+  readonly node: string;
+  /** Of the node: "containerd://2.1.9"; absent where nodes may not be read. */
+  readonly runtime?: string;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly seconds: number;
+  /** There whenever the archive was made, also where a later phase failed. */
+  readonly nodePath?: string;
+  /** Whether the same container runs on, not restarted; absent where that could not be seen. */
+  readonly stillRunning?: boolean;
+  readonly restartCount: number;
+  readonly error?: ItemError;
+}
+
+export interface ItemError {
+  readonly phase: "checkpoint" | "copy" | "verify" | "remove";
+  readonly reason: string;
+  readonly message: string;
+  readonly why?: string;
+  readonly fix?: string;
+}
+
+export interface CheckpointList {
+  readonly apiVersion: typeof API_VERSION;
+  readonly kind: "CheckpointList";
+  /** How far the API server's clock is ahead of this machine's, in seconds; 0 where they agree as far as can be told. */
+  readonly clockOffsetSeconds: number;
+  readonly items: readonly CheckpointItem[];
+}
+
+export function itemError(phase: ItemError["phase"], { reason, message, why, fix }: UserError): ItemError {
+  return { phase, reason, message, ...(why === undefined ? {} : { why }), ...(fix === undefined ? {} : { fix }) };
+}
