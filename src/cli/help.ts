@@ -7,7 +7,7 @@ const WIDTH = 100;
 export function verbHelp(verb: Verb): string {
   const groups: FlagGroup[] = [{ title: "Options", flags: verb.flags }, ...verb.sharedFlags];
   return [
-    verb.description,
+    verb.description.split("\n\n").map(flowed).join("\n\n"),
     section("Examples", verb.examples.map(({ what, command }) => `# ${what}\n${command}`).join("\n\n")),
     verb === DEFAULT_VERB ? section("Verbs", verbList()) : "",
     ...groups.filter(({ flags }) => flags.length > 0).map(({ title, flags }) => section(title, flagList(flags))),
@@ -52,11 +52,16 @@ function columns(rows: readonly (readonly [string, string])[]): string {
     .join("\n");
 }
 
+/** A paragraph at our width; one with indented lines is a list, and stays as it is. */
+function flowed(paragraph: string): string {
+  return /^\s/m.test(paragraph) ? paragraph : wrap(paragraph.replaceAll("\n", " "), WIDTH).join("\n");
+}
+
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
-    if (line !== "" && line.length + word.length >= width) {
+    if (line !== "" && line.length + word.length + 1 > width) {
       lines.push(line);
       line = "";
     }

@@ -16,7 +16,6 @@ export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): Flag
       "boolean-negation": false,
       "camel-case-expansion": false,
       "dot-notation": false,
-      "duplicate-arguments-array": false,
       "greedy-arrays": false,
       "parse-numbers": false,
       "parse-positional-numbers": false,
@@ -36,7 +35,10 @@ export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): Flag
       ...(flag.choices === undefined ? {} : { choices: flag.choices }),
     });
   }
-  const parsed: Record<string, unknown> = parser.parseSync(flags.map(([name, value]) => `--${name}=${quoted(value)}`));
+  // The last of a flag wins, except where it may be repeated.
+  const repeated = new Set(flagsOf(verb).flatMap(({ name, takes }) => (takes === "values" ? [name] : [])));
+  const counting = flags.filter(([name], index) => repeated.has(name) || flags.findLastIndex((one) => one[0] === name) === index);
+  const parsed: Record<string, unknown> = parser.parseSync(counting.map(([name, value]) => `--${name}=${quoted(value)}`));
   const values = new Map<string, string | boolean | string[]>();
   for (const flag of flagsOf(verb)) {
     const value = parsed[flag.name];
