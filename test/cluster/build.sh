@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# What is built once and kept in $CACHE by content: the tree, the Kubernetes programs, the images.
+# Each is made under another name and renamed when it is complete, so that a killed build leaves nothing that looks built.
+
+# in_tree TREE COMMAND…: in a chroot of the tree, with $HERE, $CACHE and $RUN at their own paths and the host's network.
+# The mounts are in a mount namespace of their own and so end with the command, even with a killed one.
+in_tree() {
+  unshare --mount --propagation private bash -euc '
+    tree=$1 certificates=$2 directories=$3; shift 3
+    mount -t proc proc "$tree/proc"       # the packages of etcd and the registry need it while they install
+    mount --rbind /dev "$tree/dev"
+    same() { [ ! -e "$1" ] || { touch "$tree$2"; mount --bind "$1" "$tree$2"; }; }
+    same /etc/resolv.conf /etc/resolv.conf
+    same "$certificates" /run/host-certificates.crt
+    for directory in $directories; do mkdir -p "$directory" "$tree$directory"; mount --bind "$directory" "$tree$directory"; done
+    exec chroot "$tree" "$@"' \
+    in_tree "$1" "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$HERE $CACHE $RUN" \
+    env -u SSL_CERT_DIR -u LANG HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
+    SSL_CERT_FILE=/run/host-certificates.crt "${@:2}" # the host may trust a proxy that Debian does not know
+}
+
+build() {
+  mkdir -p "$CACHE/log"
+  rm -rf "$CACHE"/*.part
+  if [ -d "$TREE" ] && [ -d "$PROGRAMS" ] && [ -d "$IMAGES" ]; then
+    touch "$TREE" "$PROGRAMS" "$IMAGES"
+    return
+  fi
+  local tree=$TREE job jobs=()
+  if [ ! -d "$TREE" ]; then
+    tree=$TREE.part
+    phase "Debian $DEBIAN_SUITE, with Go (1 min)" "$CACHE/log/tree-base.log" build_tree_base "$tree"
+  fi
+  # Kubernetes builds in the unfinished tree while the rest is installed; renaming a tree does not disturb what runs in it.
+  if [ ! -d "$PROGRAMS" ]; then build_programs "$tree" & jobs+=($!); fi
+  build_rest "$tree" & jobs+=($!)
+  for job in "${jobs[@]}"; do wait "$job" || exit 1; done
+  forget_old_builds
+}
+
+build_tree_base() {
+  export DEBIAN_SUITE
+  bash "$HERE/tree.sh" base "$1"
+  in_tree "$1" bash "$HERE/tree.sh" go
+}
+
+build_programs() {
+  phase "Kubernetes $KUBERNETES_VERSION (4 min on 2 cores)" "$CACHE/log/programs.log" \
+    in_tree "$1" bash "$HERE/programs.sh" "$KUBERNETES_VERSION" "$PROGRAMS.part" "$HERE/sums/$KUBERNETES_VERSION"
+  mv "$PROGRAMS.part" "$PROGRAMS"
+}
+
+build_rest() {
+  if [ "$1" != "$TREE" ]; then
+    phase "containerd, CRIU and others into Debian $DEBIAN_SUITE" "$CACHE/log/tree-rest.log" in_tree "$1" bash "$HERE/tree.sh" rest
+    mv "$1" "$TREE"
+  fi
+  if [ ! -d "$IMAGES" ]; then
+    phase "test images" "$CACHE/log/images.log" in_tree "$TREE" bash "$HERE/images.sh" "$IMAGES.part"
+    mv "$IMAGES.part" "$IMAGES"
+  fi
+}
+
+# Keeps the two newest of each kind: one may want to go back and forth between two versions.
+forget_old_builds() {
+  local kind old
+  for kind in tree kubernetes images; do
+    mapfile -t old < <(find "$CACHE" -maxdepth 1 -name "$kind-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 | cut -d ' ' -f 2)
+    rm -rf "${old[@]}"
+  done
+}

@@ -1,0 +1,38 @@
+#!/bin/bash
+# machine-init.sh NAME TREE DISK FILES DIRECTORY…: the first process of a machine, in fresh namespaces. Gives it a root, then only waits.
+set -euo pipefail
+name=$1 tree=$2 disk=$3 files=$4
+shift 4
+read -r pid _ </proc/self/stat # while /proc is still the host's, so is the process ID in it
+echo "$pid" >"$files/init.pid"
+echo "$name" >/proc/sys/kernel/hostname
+
+cd "$disk/root"
+mount -t overlay overlay -o "lowerdir=$tree,upperdir=$disk/upper,workdir=$disk/work" .
+cd "$disk/root"
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t sysfs sysfs sys
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  mount -t cgroup2 cgroup2 sys/fs/cgroup
+else
+  mount --rbind /sys/fs/cgroup sys/fs/cgroup
+fi
+mount -t tmpfs tmpfs run
+for directory in "$@"; do
+  mkdir -p "./$directory"
+  mount --bind "$directory" "./$directory"
+done
+# On disk, not on the overlay: containerd puts overlays of its own there, and CRIU's images, gigabytes of them, go through /tmp.
+mkdir -p var/lib/containerd var/lib/kubelet
+mount --bind "$disk/containerd" var/lib/containerd
+mount --bind "$disk/kubelet" var/lib/kubelet
+mount --bind "$disk/tmp" tmp
+# pivot_root, not chroot: CRIU wants the root to be a mount ("mnt: No parent found for mountpoint").
+mkdir -p old
+pivot_root . old
+exec bash -c '
+  umount --lazy /old
+  mount --make-rshared /                 # as systemd does; volumes are propagated from here into containers
+  touch "$1"
+  while true; do sleep infinity & wait; done   # bash reaps whatever is left to the first process' machine-init "$files/ready"

@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# Nodes: machines with containerd and a kubelet.
+
+nodes() { find "$RUN/machines" -maxdepth 1 -name 'node*' -printf '%f\n' 2>/dev/null | sort -V; }
+
+# node_machine NODE: everything of a node that does not need the apiserver.
+node_machine() {
+  local node=$1
+  if machine_running "$node"; then
+    service_running "$node" containerd || containerd_start "$node"
+    return
+  fi
+  machine_start "$node"
+  network_node "$node"
+  create_cgroup "$node"
+  in_tree "$TREE" bash "$HERE/pki.sh" user "$RUN/pki" "$RUN/machines/$node" "https://$CONTROL_IP:6443" \
+    "$node" "/O=system:nodes/CN=system:node:$node"
+  in_machine "$node" mkdir -p /etc/cni/net.d
+  in_machine "$node" tee /etc/cni/net.d/10-ptp.conflist >/dev/null <<END
+{"cniVersion": "1.0.0", "name": "ptp", "plugins": [{"type": "ptp", "ipam": {
+  "type": "host-local", "ranges": [[{"subnet": "$(pod_network "$node")"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+END
+  containerd_start "$node"
+  in_machine "$node" ctr -n k8s.io images import "$IMAGES/pause.tar" >/dev/null
+}
+
+containerd_start() {
+  local config=$RUN/machines/$1/containerd.toml
+  # Containers and machines may lack CAP_SYS_RESOURCE, which lowering oom_score_adj takes; AppArmor's profiles are not loaded here.
+  cat >"$config" <<'END'
+version = 3
+[plugins.'io.containerd.cri.v1.runtime']
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins.'io.containerd.cri.v1.runtime'.cni]
+    bin_dirs = ["/usr/lib/cni"]
+    conf_dir = "/etc/cni/net.d"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = "localhost/pause:1"
+END
+  service_start "$1" containerd containerd --config "$config"
+  wait_until 30 "$1's containerd" in_machine "$1" ctr version
+}
+
+# kubelets: starts those that do not run, and waits for all.
+kubelets() {
+  local node
+  for node in $(nodes); do
+    service_running "$node" kubelet || kubelet_start "$node" true
+  done
+  for node in $(nodes); do node_wait "$node" 0; done
+  wait_until 60 "the default ServiceAccount" kubectl get serviceaccount default # without it no pod can be made
+}
+
+# kubelet_start NODE GATE: with the feature gate ContainerCheckpoint at true or false.
+kubelet_start() {
+  local node=$1 gate=$2 config=$RUN/machines/$1/kubelet.yaml
+  # cgroupRoot: kubelets that share /kubepods take each other's pods for orphans and destroy them.
+  # failCgroupV1: version 1 is still what some machines have.
+  # webhook: a right that was given or taken holds at once.
+  cat >"$config" <<END
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+authentication: {x509: {clientCAFile: $RUN/pki/ca.crt}, webhook: {enabled: true, cacheTTL: 1s}, anonymous: {enabled: false}}
+authorization: {mode: Webhook, webhook: {cacheAuthorizedTTL: 1s, cacheUnauthorizedTTL: 1s}}
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+cgroupDriver: cgroupfs
+cgroupRoot: /$CGROUP/$node
+failCgroupV1: false
+failSwapOn: false
+localStorageCapacityIsolation: false
+enforceNodeAllocatable: []
+makeIPTablesUtilChains: false
+resolvConf: ""
+runtimeRequestTimeout: 10m
+imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: 1Mi, nodefs.available: 1%, imagefs.available: 1%}
+featureGates: {ContainerCheckpoint: $gate}
+END
+  service_start "$node" kubelet kubelet --config="$config" --kubeconfig="$RUN/machines/$node/$node.conf" \
+    --hostname-override="$node" --node-ip="$(node_ip "$node")" --v=2
+}
+
+# node_wait NODE SINCE: until the node is ready, by a heartbeat not older than SINCE (seconds since 1970), and its kubelet serves.
+node_wait() { wait_until 60 "$1 to be ready" node_ready "$1" "$2"; }
+
+node_ready() {
+  local status heartbeat
+  read -r status heartbeat < <(kubectl get node "$1" \
+    -o 'jsonpath={range .status.conditions[?(@.type=="Ready")]}{.status} {.lastHeartbeatTime}{end}') || true
+  [ "$status" = True ] && [ "$(date -d "$heartbeat" +%s)" -ge "$2" ] &&
+    kubectl get --raw "/api/v1/nodes/$1/proxy/runningpods/"   # goes through to containerd
+}

@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# `cluster up` and `cluster down`.
+
+up() {
+  local count=2 rights=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --nodes) [ $# -ge 2 ] || usage_error "--nodes needs a number"; count=$2; shift ;;
+      --nodes=*) count=${1#*=} ;;
+      --grant=yes | --grant=no) rights=${1#*=} ;;
+      *) usage_error "up does not know $1" ;;
+    esac
+    shift
+  done
+  [[ $count =~ ^[1-9][0-9]?$ ]] && [ "$count" -le "$NODES_MAX" ] || usage_error "--nodes is 1 to $NODES_MAX, not $count"
+
+  take_lock
+  trap 'kill_cgroup build' EXIT
+  trap 'exit 130' INT TERM
+  if is_up; then
+    local wanted=$KUBERNETES_VERSION
+    load_builds
+    [ "$KUBERNETES_VERSION" = "$wanted" ] || die "Kubernetes $KUBERNETES_VERSION is up; for $wanted, \`cluster down\` first"
+    all_running "$count" || raise "$count"
+    [ -z "$rights" ] || grant "$rights"
+  else
+    if [ -d "$RUN" ]; then say "removing what an earlier run left"; fi
+    remove_all
+    need_packages
+    build
+    save_builds
+    load_builds
+    raise "$count"
+    grant "${rights:-yes}"
+    touch "$RUN/up"
+  fi
+  how_to_use
+}
+
+# raise NODES: starts whatever does not run; it may be everything.
+raise() {
+  local number job jobs=()
+  mkdir -p "$RUN/log"
+  phase "keys and network" "$RUN/log/up-network.log" control_machine
+  phase "control plane" "$RUN/log/up-control-plane.log" control_plane & jobs+=($!)
+  phase "registry" "$RUN/log/up-registry.log" registries & jobs+=($!)
+  for ((number = 1; number <= $1; number++)); do mkdir -p "$RUN/machines/node$number"; done
+  for node in $(nodes); do
+    phase "$node" "$RUN/log/up-$node.log" node_machine "$node" & jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do wait "$job" || exit 1; done
+  phase "kubelets" "$RUN/log/up-kubelets.log" kubelets
+}
+
+# all_running NODES: whether there is nothing to start.
+all_running() {
+  local service node
+  for service in etcd apiserver controller-manager scheduler registry private-registry; do
+    service_running control "$service" || return 1
+  done
+  [ "$(nodes | wc -l)" -ge "$1" ] || return 1
+  for node in $(nodes); do
+    if ! service_running "$node" containerd || ! service_running "$node" kubelet; then return 1; fi
+  done
+}
+
+down() {
+  [ $# = 0 ] || usage_error "down takes no arguments"
+  take_lock
+  remove_all
+  echo "The cluster is down. What it was built from stays in $CACHE."
+}
+
+# Everything that `up` makes, in whatever state it is, but not the cache.
+remove_all() {
+  kill_cgroup
+  remove_cgroups
+  ip link del "$LINK" 2>/dev/null || true # it went with the control machine, but that takes the kernel a moment
+  restore_kernel_settings
+  rm -rf "$STATE" "$RUN"
+}
+
+# One up or down at a time. The lock is descriptor 9; nothing that outlives this script may have it.
+take_lock() {
+  mkdir -p "$(dirname "$LOCK")"
+  exec 9>>"$LOCK"
+  if ! flock --nonblock 9; then
+    say "waiting for another up or down (process $(cat "$LOCK"))"
+    flock 9
+  fi
+  echo $$ >"$LOCK"
+}
+
+need_packages() {
+  local missing=()
+  command -v debootstrap >/dev/null || missing+=(debootstrap)
+  command -v tc >/dev/null || missing+=(iproute2)
+  [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  mkdir -p "$CACHE/log"
+  phase "apt-get install ${missing[*]}" "$CACHE/log/packages.log" install_here "${missing[@]}"
+}
+
+install_here() { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "$@"; }
+
+how_to_use() {
+  cat <<END
+Kubernetes $KUBERNETES_VERSION is up: $(nodes | tr '\n' ' ')(images: $REGISTRY/busybox:1, tools:1, plain:1, apps:1). To use it:
+  export KUBECONFIG=$RUN/admin.conf PATH=$RUN/bin:\$PATH
+END
+}
