@@ -1,0 +1,24 @@
+// npm run build: dist/kubectl-checkpoint, the single executable for this machine, and dist/npm, the same for `npm install -g`.
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { bundle, MAIN, type Chunk } from "./build/bundle.ts";
+import { writeExecutable } from "./build/executable.ts";
+
+const dist = join(import.meta.dirname, "../dist");
+
+await mkdir(dist, { recursive: true });
+const chunks = await bundle();
+await writeNpm(chunks, join(dist, "npm"));
+if (!process.argv.includes("--npm")) {
+  await writeExecutable(
+    chunks,
+    process.execPath,
+    join(dist, process.platform === "win32" ? "kubectl-checkpoint.exe" : "kubectl-checkpoint"),
+  );
+}
+
+async function writeNpm(files: readonly Chunk[], folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  for (const { name, code } of files) await writeFile(join(folder, name), code, { mode: name === MAIN ? 0o755 : 0o644 });
+}

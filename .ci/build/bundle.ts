@@ -1,0 +1,54 @@
+import { join } from "node:path";
+import { rolldown, type OutputChunk } from "rolldown";
+import { trim } from "./trim.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+/** The chunk that the others are loaded by. */
+export const MAIN = "kubectl-checkpoint.cjs";
+
+/** A file of CommonJS that loads others with require("./NAME"). */
+export interface Chunk {
+  readonly name: string;
+  readonly code: string;
+  /** Folders of the packages in node_modules whose code is in it. */
+  readonly packages: readonly string[];
+}
+
+/** The command as one small main and a chunk for every dynamic import; the same sources give the same bytes. */
+export async function bundle(): Promise<Chunk[]> {
+  const build = await rolldown({
+    input: join(root, "cmd/kubectl-checkpoint.ts"),
+    cwd: root,
+    platform: "node",
+    plugins: [trim()],
+    transform: { target: "node22" },
+    onLog: (level, log, handler) => {
+      // yargs resolves the configuration that another one extends: ours has none.
+      if (log.code === "EMPTY_IMPORT_META" && log.message.includes("yargs")) return;
+      handler(level, log);
+    },
+  });
+  const { output } = await build.generate({
+    format: "cjs",
+    // Names stay in stack traces, which -v=9 shows.
+    minify: true,
+    keepNames: true,
+    comments: false,
+    dynamicImportInCjs: false,
+    entryFileNames: MAIN,
+    chunkFileNames: "[name].cjs",
+  });
+  await build.close();
+  return output
+    .filter((file): file is OutputChunk => file.type === "chunk")
+    .map(({ fileName, code, moduleIds }) => ({
+      name: fileName,
+      code,
+      packages: [...new Set(moduleIds.flatMap((id) => packageOf(id) ?? []))],
+    }));
+}
+
+function packageOf(id: string): string | undefined {
+  return /.*[/\\]node_modules[/\\]((?:@[^/\\]+[/\\])?[^/\\]+)/.exec(id)?.[0];
+}

@@ -1,0 +1,91 @@
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Plugin } from "rolldown";
+
+const root = join(import.meta.dirname, "../..");
+const UNDICI = join(root, "node_modules/undici");
+const CLIENT_NODE = dirname(fileURLToPath(import.meta.resolve("@kubernetes/client-node")));
+const PREFIX = "\0trim:";
+
+/**
+ * Keeps out of the way to a first request what it does not use of the two heavy libraries, by replacing some of the
+ * imports between their modules. A name that a replacement lacks is an error of the build.
+ */
+export function trim(): Plugin {
+  return {
+    name: "trim",
+    resolveId(id, importer, { kind }) {
+      if (importer?.startsWith(PREFIX)) return undefined;
+      if (importer === join(CLIENT_NODE, "config.js")) {
+        if (id in UNUSED || id in PROVIDERS) return PREFIX + id;
+      }
+      // A facade for each kind of import: one that may be lazy stays so.
+      return id === "undici" ? `${PREFIX}undici-${kind}` : undefined;
+    },
+    load(id) {
+      if (!id.startsWith(PREFIX)) return undefined;
+      const name = id.slice(PREFIX.length);
+      const code = name.startsWith("undici-") ? undiciFacade() : UNUSED[name] ? stub(UNUSED[name]) : lazyProvider(name);
+      return { code, moduleType: "js", moduleSideEffects: name.startsWith("undici-") };
+    },
+    // undici's modules do nothing to each other when they are loaded; its index does, see below.
+    transform: {
+      filter: { id: /[/\\]node_modules[/\\]undici[/\\]lib[/\\]/ },
+      handler: (code) => ({ code, moduleSideEffects: false }),
+    },
+  };
+}
+
+/** What the parts of client-node that make API clients and agents need; src/cluster sends its requests itself. */
+const UNUSED: Record<string, readonly string[]> = {
+  "./gen/index.js": ["createConfiguration", "ServerConfiguration"],
+  undici: ["Agent", "ProxyAgent"],
+  socks: ["SocksClient"],
+  "socks-proxy-agent": ["SocksProxyAgent"],
+  hpagent: ["HttpProxyAgent", "HttpsProxyAgent"],
+};
+
+function stub(names: readonly string[]): string {
+  const body = `throw new Error("client-node's own clients and agents are not in this build (.ci/build/trim.ts)")`;
+  return names.map((name) => `export function ${name}() { ${body}; }`).join("\n");
+}
+
+/** Authenticators of client-node that are loaded when a kubeconfig names their provider. */
+const PROVIDERS: Record<string, readonly [className: string, provider: string]> = {
+  "./azure_auth.js": ["AzureAuth", "azure"],
+  "./gcp_auth.js": ["GoogleCloudPlatformAuth", "gcp"],
+  "./oidc_auth.js": ["OpenIDConnectAuth", "oidc"],
+};
+
+function lazyProvider(id: string): string {
+  const [className, provider] = PROVIDERS[id] ?? [];
+  return `export class ${className} {
+    isAuthProvider(user) { return user.authProvider?.name === "${provider}"; }
+    async applyAuthentication(user, options) {
+      this.loaded ??= new (await import(${JSON.stringify(join(CLIENT_NODE, id))})).${className}();
+      await this.loaded.applyAuthentication(user, options);
+    }
+  }`;
+}
+
+/** undici's index without fetch, mocks, caches and interceptors. */
+function undiciFacade(): string {
+  const part = (path: string): string => JSON.stringify(join(UNDICI, "lib", path));
+  const names = {
+    Agent: "dispatcher/agent.js",
+    Client: "dispatcher/client.js",
+    Pool: "dispatcher/pool.js",
+    ProxyAgent: "dispatcher/proxy-agent.js",
+    Socks5ProxyAgent: "dispatcher/socks5-proxy-agent.js",
+    buildConnector: "core/connect.js",
+    errors: "core/errors.js",
+  };
+  return `
+    import Dispatcher from ${part("dispatcher/dispatcher.js")};
+    import { request, stream, pipeline, upgrade, connect } from ${part("api/index.js")};
+    Object.assign(Dispatcher.prototype, { request, stream, pipeline, upgrade, connect });
+    export { Dispatcher };
+    ${Object.entries(names)
+      .map(([name, path]) => `export { default as ${name} } from ${part(path)};`)
+      .join("\n")}`;
+}
