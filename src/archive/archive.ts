@@ -8,13 +8,35 @@ export interface Member {
   /** Of its data, in bytes. */
   readonly size: number;
   readonly mode: number;
+  /** Seconds since the epoch, as the header says. */
+  readonly modifiedAt: number;
   /** Target of a link or symlink, as it stands there. */
   readonly target: string;
 }
 
 /** An index over an archive: its members are found by seeking, never unpacked. */
 export interface Archive {
+  /** By name; of two members of one name the last, as unpacking would leave it. */
   readonly members: ReadonlyMap<string, Member>;
   /** The bytes of a file member. Throws a UserError where there is no such file. */
   open(name: string): Source;
+}
+
+/** A member whose name nothing should be unpacked under: listed, never opened. */
+export interface HostileMember {
+  /** As it stands in the archive. */
+  readonly name: string;
+  /** What is wrong with it: `is absolute`, `has ".." in it`… */
+  readonly why: string;
+}
+
+/** An Archive with all that was met while indexing it. */
+export interface IndexedArchive extends Archive {
+  readonly hostile: readonly HostileMember[];
+  /** What is wrong with it as a tar archive, hostile names apart; a sentence each, without a full stop. */
+  readonly problems: readonly string[];
+  /** False where the chain of headers breaks off before its end: members may be missing. */
+  readonly complete: boolean;
+  /** Where the archive ends (its two zero blocks included), in bytes from its start. */
+  readonly end: number;
 }

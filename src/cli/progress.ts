@@ -63,7 +63,7 @@ export class Progress {
     const width = this.#stderr.columns || 80;
     const lines = [...this.#lanes.values()].map((lane) => {
       const elapsed = formatSeconds((this.#now() - lane.since) / 1000);
-      return shortened(`${FRAMES[this.#frame]} ${this.#renderer.phrase(lane.text)} ${elapsed}`, width - 1);
+      return shortened(`${FRAMES[this.#frame]} ${elapsed} ${this.#renderer.phrase(lane.text)}`, width - 1);
     });
     this.clear();
     this.#stderr.write(lines.map((line) => `${line}\n`).join(""));

@@ -1,7 +1,8 @@
 import { listPods, isRunning, type Pod } from "../cluster/pods.ts";
+import { memoryOnNode } from "../kubelet/memory.ts";
 import type { PickerRow } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
-import { formatAge } from "../model/units.ts";
+import { formatAge, formatBytes } from "../model/units.ts";
 import type { FlowContext } from "./context.ts";
 import { findPod, type ContainerTarget } from "./targets.ts";
 
@@ -20,9 +21,21 @@ export async function pickContainer(context: FlowContext, pod?: Pod): Promise<Co
   if (!ask.possible) throw await choices(context);
   const rows = pod === undefined ? pagesOfRows(context) : onePage(rowsOf(context, pod));
   const question = pod === undefined ? `Container to checkpoint in namespace ${connection.namespace}` : `Container of pod/${pod.name}`;
-  const picked = await ask.pick<ContainerTarget>({ question, columns: ["POD", "CONTAINER", "NODE", "AGE"], rows });
+  const detail = { column: "MEMORY", of: memoryReader(context) };
+  const picked = await ask.pick<ContainerTarget>({ question, columns: ["POD", "CONTAINER", "NODE", "AGE"], rows, detail });
   // The row may be old by now: the pod as it is, or an error that says that it has gone.
   return await refreshed(context, picked);
+}
+
+/** Asks each node once, when the first of its containers comes into view. */
+function memoryReader({ connection }: FlowContext): (target: ContainerTarget) => Promise<string> {
+  const nodes = new Map<string, Promise<Map<string, number>>>();
+  return async ({ pod, container }) => {
+    const asked = nodes.get(pod.node) ?? memoryOnNode(connection, pod.node);
+    nodes.set(pod.node, asked);
+    const bytes = (await asked).get(`${pod.namespace}/${pod.name}/${container.name}`);
+    return bytes === undefined ? "" : formatBytes(bytes);
+  };
 }
 
 async function refreshed(context: FlowContext, { pod, container }: ContainerTarget): Promise<ContainerTarget> {

@@ -1,6 +1,7 @@
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import type { LivenessProbe } from "../cluster/pods.ts";
-import { list, number, object, string, type Json } from "../model/json.ts";
+import { number, object, string, type Json } from "../model/json.ts";
+import { metricsBytes, quantityBytes, residentBytes, workingSets } from "./memory.ts";
 import type { CheckpointTarget } from "./target.ts";
 
 /** What a checkpoint will probably cost, as far as this user may read it. Sizes in bytes. */
@@ -34,7 +35,10 @@ export async function forecast(connection: Connection, target: CheckpointTarget,
     get(apiPath`/api/v1/nodes/${node}/proxy/configz`).then(parsed),
     get(apiPath`/apis/metrics.k8s.io/v1beta1/namespaces/${namespace}/pods/${pod}`).then(parsed),
   ]);
-  const memoryBytes = residentBytes(summary, target) ?? workingSetBytes(resources ?? "", target) ?? metricsBytes(metrics, target);
+  const memoryBytes =
+    residentBytes(summary, target) ??
+    workingSets(resources ?? "").get(`${namespace}/${pod}/${target.container}`) ??
+    metricsBytes(metrics, target);
   const roomBytes = roomOnDisk(summary, configz);
   return { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(roomBytes === undefined ? {} : { roomBytes }) };
 }
@@ -53,26 +57,6 @@ export function overfillsDisk({ memoryBytes, roomBytes }: Forecast): boolean {
   return memoryBytes !== undefined && roomBytes !== undefined && memoryBytes * DISK_COPIES > roomBytes;
 }
 
-function residentBytes(summary: Json, { namespace, pod, container }: CheckpointTarget): number | undefined {
-  const stats = list(summary["pods"])
-    .map(object)
-    .find((one) => string(object(one["podRef"])["name"]) === pod && string(object(one["podRef"])["namespace"]) === namespace);
-  return number(object(named(object(stats)["containers"], container)["memory"])["rssBytes"]);
-}
-
-/** A line of Prometheus text: container_memory_working_set_bytes{container="c",namespace="n",pod="p"} 1.2e+06 1700000000000. */
-function workingSetBytes(text: string, { namespace, pod, container }: CheckpointTarget): number | undefined {
-  for (const [, labels = "", value] of text.matchAll(/^container_memory_working_set_bytes\{([^}]*)\} (\S+)/gm)) {
-    const wanted = [`container="${container}"`, `namespace="${namespace}"`, `pod="${pod}"`];
-    if (wanted.every((label) => labels.split(",").includes(label))) return number(Number(value));
-  }
-  return undefined;
-}
-
-function metricsBytes(metrics: Json, { container }: CheckpointTarget): number | undefined {
-  return quantityBytes(string(object(named(metrics["containers"], container)["usage"])["memory"]), 0);
-}
-
 function roomOnDisk(summary: Json, configz: Json): number | undefined {
   const fs = object(object(summary["node"])["fs"]);
   const available = number(fs["availableBytes"]);
@@ -81,33 +65,6 @@ function roomOnDisk(summary: Json, configz: Json): number | undefined {
   const hard = object(object(configz["kubeletconfig"])["evictionHard"]);
   const reserved = quantityBytes(string(hard["nodefs.available"]) || DEFAULT_EVICTION, capacity);
   return reserved === undefined ? undefined : Math.max(0, available - reserved);
-}
-
-/** A Kubernetes quantity, or a percentage of the whole. */
-function quantityBytes(text: string, whole: number): number | undefined {
-  const [, digits, unit = ""] = /^([\d.]+)(%|[KMGTP]i?|k|m)?$/.exec(text) ?? [];
-  if (digits === undefined) return undefined;
-  const scale = {
-    "": 1,
-    "%": whole / 100,
-    m: 1e-3,
-    k: 1e3,
-    K: 1e3,
-    M: 1e6,
-    G: 1e9,
-    T: 1e12,
-    P: 1e15,
-    Ki: 2 ** 10,
-    Mi: 2 ** 20,
-    Gi: 2 ** 30,
-    Ti: 2 ** 40,
-    Pi: 2 ** 50,
-  };
-  return number(Number(digits) * scale[unit as keyof typeof scale]);
-}
-
-function named(values: unknown, name: string): Json {
-  return object(list(values).find((one) => string(object(one)["name"]) === name));
 }
 
 function parsed(text: string | undefined): Json {

@@ -78,10 +78,10 @@ export const pick = createPrompt<unknown, PickConfig>((config, done) => {
   const width = (config.screen.columns || 80) - 3;
   const [heading = "", ...lines] = layout([headings, ...cells], width);
   const drawn = lines.map((line, index) => (top + index === marked ? styleText("cyan", `> ${line}`) : `  ${line}`));
-  const count = counted(shown.length, rows.current.length, arrival.state);
+  const [count = ""] = layout([[counted(shown.length, rows.current.length, arrival.state)]], width);
   return [
     `${styleText("bold", config.question)} ${term}`,
-    [styleText("dim", `  ${heading}`), ...drawn, styleText("dim", count)].join("\n"),
+    [styleText("dim", `  ${heading}`), ...drawn, styleText("dim", `  ${count}`)].join("\n"),
   ];
 });
 
@@ -111,7 +111,7 @@ function collect(source: PickConfig["rows"], into: Row<unknown>[], draw: () => v
 
 function counted(shown: number, all: number, state: Arrival["state"]): string {
   const number = (value: number): string => value.toLocaleString("en-US");
-  if (state === "complete" && all === 0) return "  nothing runs here (Esc to leave)";
+  if (state === "complete" && all === 0) return "nothing runs here (Esc to leave)";
   const rest = state === "complete" ? "" : ", more are arriving";
-  return `  ${number(shown)} of ${number(all)}${rest} · type to filter, ↑↓ to move, Enter to take, Esc to leave`;
+  return `${number(shown)} of ${number(all)}${rest} · type to filter, ↑↓ to move, Enter to take, Esc to leave`;
 }

@@ -1,0 +1,62 @@
+import { pipeline } from "node:stream/promises";
+import { UserError } from "../model/error.ts";
+import { decoder, type Compression } from "./compression.ts";
+
+/** More than this many bytes, from less than a RATIO-th of them, is no checkpoint: a decompression bomb. */
+const SUSPICIOUS = 8 * 2 ** 30;
+const RATIO = 800;
+
+/** Expands a stream. Iterating throws a UserError where the compressed data are damaged, cut short, or a bomb. */
+export async function* expand(
+  input: AsyncIterable<Buffer>,
+  compression: Compression,
+  label: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  if (compression === "none") return yield* input;
+  let consumed = 0;
+  let produced = 0;
+  const counted = async function* (): AsyncGenerator<Buffer> {
+    for await (const piece of input) {
+      consumed += piece.length;
+      yield piece;
+    }
+  };
+  const output: AsyncIterable<Buffer> & NodeJS.WritableStream = decoder(compression);
+  // Errors reach whoever iterates over the output.
+  const flow = pipeline(counted(), output, signal === undefined ? {} : { signal }).catch(() => {});
+  try {
+    for await (const piece of output) {
+      produced += piece.length;
+      if (produced > SUSPICIOUS && produced > RATIO * consumed) throw bomb(compression, label);
+      yield piece;
+    }
+  } catch (error) {
+    throw explained(error, compression, label);
+  } finally {
+    await flow;
+  }
+}
+
+function bomb(compression: "gzip" | "zstd", label: string): UserError {
+  return new UserError({
+    reason: "DecompressionBomb",
+    message: `${label} expands more than ${RATIO}-fold, beyond 8 GiB: that looks like a decompression bomb`,
+    fix: `if you trust it, expand it yourself: ${compression} -d ${label}`,
+  });
+}
+
+function explained(error: unknown, compression: string, label: string): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "Z_BUF_ERROR")
+    return new UserError({ reason: "ArchiveTruncated", message: `the ${compression} data of ${label} are cut short`, cause: error });
+  if (code.startsWith("Z_") || code.startsWith("ZSTD_")) {
+    return new UserError({
+      reason: "ArchiveDamaged",
+      message: `the ${compression} data of ${label} are damaged`,
+      why: (error as Error).message,
+      cause: error,
+    });
+  }
+  return error;
+}

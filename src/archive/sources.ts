@@ -1,0 +1,62 @@
+import { UserError } from "../model/error.ts";
+import type { Source } from "../model/source.ts";
+
+/** No reader needs more in one piece; more is a size that lies. */
+const LONGEST_READ = 256 << 20;
+
+/** Throws unless `length` bytes from `offset` lie within `size`. */
+export function checkRange(size: number, offset: number, length: number): void {
+  const sound = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+  if (!sound || offset + length > size) throw cutShort(`${length} bytes at ${offset} were wanted of ${size}`);
+  if (length > LONGEST_READ) throw new UserError({ reason: "TooLarge", message: `${length} bytes are too many to be read at once` });
+}
+
+export function cutShort(why: string): UserError {
+  return new UserError({ reason: "ArchiveTruncated", message: "the archive is cut short", why });
+}
+
+export function bufferSource(bytes: Buffer): Source {
+  return {
+    size: bytes.length,
+    async read(offset, length) {
+      checkRange(bytes.length, offset, length);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** `size` bytes of another source, from `start`. */
+export function slice(source: Source, start: number, size: number): Source {
+  return {
+    size,
+    async read(offset, length) {
+      checkRange(size, offset, length);
+      return await source.read(start + offset, length);
+    },
+  };
+}
+
+/** Reads `window` bytes at once, so that small reads one after the other cost one trip; longer reads go through. */
+export function readAhead(source: Source, window: number): Source {
+  let start = 0;
+  let held: Buffer = Buffer.alloc(0);
+  return {
+    size: source.size,
+    async read(offset, length) {
+      if (length > window) return await source.read(offset, length);
+      if (offset < start || offset + length > start + held.length) {
+        checkRange(source.size, offset, length);
+        held = await source.read(offset, Math.min(window, source.size - offset));
+        start = offset;
+      }
+      return held.subarray(offset - start, offset - start + length);
+    },
+  };
+}
+
+/** The bytes of a source in pieces of at most `length`. */
+export async function* pieces(source: Source, length = 1 << 20): AsyncGenerator<Buffer, void> {
+  for (let offset = 0; offset < source.size; offset += length) {
+    yield await source.read(offset, Math.min(length, source.size - offset));
+  }
+}

@@ -1,0 +1,94 @@
+import { UserError } from "../../model/error.ts";
+import type { Source } from "../../model/source.ts";
+import type { HostileMember, IndexedArchive, Member } from "../archive.ts";
+import { bufferSource, slice } from "../sources.ts";
+import { memberName } from "./names.ts";
+import { walkTar, type Entry } from "./walk.ts";
+
+/** Bounds on what an index may hold in memory, in bytes. */
+const MOST_NAME_BYTES = 64 << 20;
+const MOST_KEPT_BYTES = 64 << 20;
+
+export interface IndexOptions {
+  /** What the archive is called in errors. */
+  readonly label: string;
+  /** For a source that only goes forward: the members to be read as they pass by. No others can be opened then. */
+  readonly keep?: (member: Member) => boolean;
+}
+
+/** Where a member's data lie, the data themselves where they were kept, or why they cannot be had. */
+type Place = number | Buffer | string;
+
+/** Indexes a tar archive. Damage is reported in the index. Throws a UserError where there is no tar archive at all. */
+export async function indexTar(source: Source, { label, keep }: IndexOptions): Promise<IndexedArchive> {
+  const members = new Map<string, Member>();
+  const places = new Map<string, Place>();
+  const hostile: HostileMember[] = [];
+  const duplicates = new Set<string>();
+  let nameBytes = 0;
+  let keptBytes = 0;
+
+  const place = async (member: Member, entry: Entry): Promise<Place> => {
+    if (member.type !== "file") return `is a ${member.type === "other" ? "special file" : member.type}, which is never followed`;
+    if (entry.sparse) return "is sparse, which no engine writes and this plugin does not read";
+    if (keep === undefined) return entry.offset;
+    if (!keep(member)) return "was not kept while reading";
+    keptBytes += member.size;
+    if (keptBytes > MOST_KEPT_BYTES) throw new UserError({ reason: "TooLarge", message: `${member.name} in ${label} is absurdly large` });
+    // What is cut off is found out by the walk's next step.
+    return await source.read(entry.offset, member.size).then(Buffer.from, () => "is cut short");
+  };
+
+  const walk = walkTar(source, label);
+  let next = await walk.next();
+  for (; next.done !== true; next = await walk.next()) {
+    const entry = next.value;
+    nameBytes += entry.name.length + entry.target.length;
+    if (nameBytes > MOST_NAME_BYTES) throw new UserError({ reason: "TooManyMembers", message: `${label} has absurdly many names` });
+    const { name, why } = memberName(entry.name);
+    const type = typeOf(entry);
+    if (why !== undefined) hostile.push({ name, why });
+    else if (name === "" && type !== "directory") hostile.push({ name, why: "is empty" });
+    if (why !== undefined || name === "") continue;
+    const { size, mode, modifiedAt } = entry;
+    const member: Member = { name, type, size, mode, modifiedAt, target: entry.target.utf8Slice() };
+    if (members.has(name)) duplicates.add(name);
+    members.set(name, member);
+    places.set(name, await place(member, entry));
+  }
+
+  const { problem, complete, end } = next.value;
+  return {
+    members,
+    hostile,
+    problems: [...(problem === undefined ? [] : [problem]), ...[...duplicates].map((name) => `there is more than one member ${name}`)],
+    complete,
+    end,
+    open(name) {
+      const found = places.get(name);
+      const { size = 0 } = members.get(name) ?? {};
+      if (found === undefined) throw new UserError({ reason: "NoSuchMember", message: `there is no ${name} in ${label}` });
+      if (typeof found === "string") throw new UserError({ reason: "UnreadableMember", message: `${name} in ${label} ${found}` });
+      if (typeof found === "object") return bufferSource(found);
+      if (found + size <= source.size) return slice(source, found, size);
+      throw new UserError({ reason: "ArchiveTruncated", message: `${name} in ${label} is cut short` });
+    },
+  };
+}
+
+function typeOf({ type }: Entry): Member["type"] {
+  switch (type) {
+    case "0":
+    case "7":
+    case "S":
+      return "file";
+    case "1":
+      return "link";
+    case "2":
+      return "symlink";
+    case "5":
+      return "directory";
+    default:
+      return "other";
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * What an archive may ask of this program. Real images stay far below: they keep a hostile one from filling memory.
+ * All counts are of one entry, or of one answer where said so.
+ */
+
+/** Bytes of an entry. The longest real ones describe the mappings of a process: 40 bytes each, 262,144 of them for some databases. */
+export const MAX_ENTRY_BYTES = 32 * 1024 * 1024;
+
+/** Messages and numbers inside an entry. */
+export const MAX_ENTRY_ITEMS = 300_000;
+
+/** Bytes of a name. Linux's paths end at 4096. */
+export const MAX_TEXT_BYTES = 64 * 1024;
+
+/** Files, processes, threads, mappings, … that one answer may hold together. */
+export const MAX_ANSWER_ITEMS = 300_000;
+
+/** Bytes of the names, arguments and environments that one answer may hold together. */
+export const MAX_ANSWER_TEXT = 32 * 1024 * 1024;
+
+/** Bytes of the arguments or the environment of a process: Linux allows 6 MiB for both. */
+export const MAX_ARGUMENT_BYTES = 8 * 1024 * 1024;

@@ -1,0 +1,59 @@
+import type { Archive } from "../archive/archive.ts";
+import type { UserError } from "../model/error.ts";
+import { decode } from "./decode.ts";
+import { MmEntrySchema } from "./gen/memory_pb.ts";
+import { imageName, onlyEntry, openImage } from "./image.ts";
+import { openPages, pagemap, type PageRun } from "./pagemap.ts";
+import { damaged } from "./problems.ts";
+
+/** Of the auxiliary vector: AT_PAGESZ. */
+const AT_PAGESZ = 6n;
+
+/**
+ * The page size of the machine that the checkpoint was made on, in bytes: a file of pages divided by the pages that
+ * its pagemap counts, or, where no page is in the archive, what the kernel told a process.
+ * Undefined where the archive holds neither. Throws a UserError where none fits any pagemap.
+ */
+export async function pageSize(archive: Archive): Promise<number | undefined> {
+  const maps = [...archive.members.values()]
+    .filter(({ name }) => /^checkpoint\/pagemap-(shmem-)?\d+\.img$/.test(name))
+    .sort((a, b) => a.size - b.size);
+  let misfit: UserError | undefined;
+  for (const { name } of maps) {
+    const map = await pagemap(archive, name.slice(imageName("").length));
+    const size = map && openPages(archive, map)?.size;
+    if (map === undefined || size === undefined) continue;
+    const pages = await presentPages(map.runs());
+    if (pages === 0) continue;
+    const bytes = size / pages;
+    if (isPageSize(bytes)) return bytes;
+    misfit ??= damaged(map.pagesName, `it has ${size} bytes, which is no whole page size for the ${pages} pages of ${map.name}`);
+  }
+  if (misfit !== undefined) throw misfit;
+  return await toldPageSize(archive);
+}
+
+async function presentPages(runs: AsyncIterable<readonly PageRun[]>): Promise<number> {
+  let pages = 0;
+  for await (const batch of runs) {
+    for (const run of batch) if (run.content === "present") pages += run.pages;
+  }
+  return pages;
+}
+
+async function toldPageSize(archive: Archive): Promise<number | undefined> {
+  for (const { name } of archive.members.values()) {
+    if (!/^checkpoint\/mm-\d+\.img$/.test(name)) continue;
+    const { mmSavedAuxv } = decode(MmEntrySchema, await onlyEntry(await openImage(archive, name)), name);
+    for (let at = 0; at < mmSavedAuxv.length; at += 2) {
+      const told = Number(mmSavedAuxv[at + 1] ?? 0n);
+      if (mmSavedAuxv[at] === AT_PAGESZ && isPageSize(told)) return told;
+    }
+  }
+  return undefined;
+}
+
+/** Linux has pages of 4, 8, 16, 64 and 256 KiB. */
+function isPageSize(bytes: number): boolean {
+  return [4, 8, 16, 64, 256].includes(bytes / 1024);
+}

@@ -1,0 +1,25 @@
+import { UserError } from "../model/error.ts";
+
+/** An image file cannot be what CRIU wrote: `what` says why, after its name. */
+export function damaged(image: string, what: string, cause?: unknown): UserError {
+  return new UserError({
+    reason: "ImageDamaged",
+    message: `${image}: ${what}`,
+    why: "the archive is damaged, cut short, or not made by CRIU",
+    cause,
+  });
+}
+
+/** An image file asks for more than this program gives. */
+export function excessive(image: string, what: string): UserError {
+  return new UserError({
+    reason: "ImageTooLarge",
+    message: `${image}: ${what}`,
+    why: "no real checkpoint is known to need as much; the limit keeps a hostile archive from filling this machine's memory",
+  });
+}
+
+/** What is asked for is not in the archive, though its images are sound. */
+export function notThere(message: string, why: string, fix?: string): UserError {
+  return new UserError({ reason: "NotInArchive", message, why, fix });
+}

@@ -1,0 +1,125 @@
+import type { Archive } from "../archive/archive.ts";
+import { decode } from "./decode.ts";
+import { MmEntrySchema, type MmEntry, type VmaEntry } from "./gen/memory_pb.ts";
+import { hasImage, imageName, onlyEntry, openImage } from "./image.ts";
+import { damaged } from "./problems.ts";
+
+/** What a region of memory is. "vdso" stands for all that the kernel maps by itself, "other" for rings and shadow stacks. */
+export type RegionKind = "heap" | "stack" | "file" | "anonymous" | "shared" | "vdso" | "other";
+
+/** A mapping of a process (a VMA). */
+export interface Region {
+  readonly start: bigint;
+  /** The first address after it. */
+  readonly end: bigint;
+  readonly kind: RegionKind;
+  /** "rw-p", as /proc/PID/maps writes it. */
+  readonly access: string;
+  /** Of the mapped file or of shared memory: where in it the mapping begins, in bytes. */
+  readonly offset: bigint;
+  /** Of shared memory: names its pagemap. */
+  readonly shmid: bigint | undefined;
+  /** Of a mapped file: its id in files.img. */
+  readonly fileId: number | undefined;
+  /** What else is known of it: "vvar", "sysvipc", … */
+  readonly note: string;
+}
+
+/** The address space of a process. */
+export interface AddressSpace {
+  readonly pid: number;
+  /** Ascending. */
+  readonly regions: readonly Region[];
+  readonly args: AddressRange;
+  readonly env: AddressRange;
+  /** Of the executable: its id in files.img. */
+  readonly exeId: number;
+}
+
+export interface AddressRange {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+// Bits of vma_entry.status, as CRIU's image format has them.
+const STACK = 1 << 1;
+const VSYSCALL = 1 << 2;
+const VDSO = 1 << 3;
+const HEAP = 1 << 5;
+const FILE_PRIVATE = 1 << 6;
+const FILE_SHARED = 1 << 7;
+const ANON_SHARED = 1 << 8;
+const ANON_PRIVATE = 1 << 9;
+const SYSVIPC = 1 << 10;
+const SOCKET = 1 << 11;
+const VVAR = 1 << 12;
+const AIO_RING = 1 << 13;
+const MEMFD = 1 << 14;
+const SHADOW_STACK = 1 << 15;
+const GUARD = 1 << 16;
+const UPROBES = 1 << 17;
+
+const MAP_GROWSDOWN = 0x100;
+
+/** Of mm-PID.img; undefined where the process has none (zombies). Throws a UserError where the image is damaged. */
+export async function addressSpace(archive: Archive, pid: number): Promise<AddressSpace | undefined> {
+  const file = `mm-${pid}.img`;
+  if (!hasImage(archive, file)) return undefined;
+  const name = imageName(file);
+  const mm = decode(MmEntrySchema, await onlyEntry(await openImage(archive, name)), name);
+  let last = -1n;
+  for (const { start, end } of mm.vmas) {
+    if (start < last || end <= start) throw damaged(name, `the mapping at 0x${start.toString(16)} is out of order`);
+    last = end;
+  }
+  return {
+    pid,
+    regions: mm.vmas.map((vma) => region(vma, mm)),
+    args: { start: mm.mmArgStart, end: mm.mmArgEnd },
+    env: { start: mm.mmEnvStart, end: mm.mmEnvEnd },
+    exeId: mm.exeFileId,
+  };
+}
+
+function region(vma: VmaEntry, mm: MmEntry): Region {
+  const { start, end, status } = vma;
+  const kind = regionKind(vma, mm);
+  return {
+    start,
+    end,
+    kind,
+    access: access(vma),
+    offset: vma.pgoff,
+    shmid: kind === "shared" ? vma.shmid : undefined,
+    fileId: kind === "file" ? Number(vma.shmid) : undefined,
+    note: NOTES.find(([bit]) => (status & bit) !== 0)?.[1] ?? "",
+  };
+}
+
+const NOTES: readonly (readonly [number, string])[] = [
+  [VSYSCALL, "vsyscall"],
+  [VDSO, "vdso"],
+  [VVAR, "vvar"],
+  [UPROBES, "uprobes"],
+  [SYSVIPC, "sysvipc"],
+  [MEMFD, "memfd"],
+  [SOCKET, "packet ring"],
+  [AIO_RING, "aio ring"],
+  [SHADOW_STACK, "shadow stack"],
+  [GUARD, "guard"],
+];
+
+function regionKind({ start, end, status, flags }: VmaEntry, mm: MmEntry): RegionKind {
+  if (status & (VSYSCALL | VDSO | VVAR | UPROBES)) return "vdso";
+  if (status & (ANON_SHARED | SYSVIPC | MEMFD)) return "shared";
+  if (status & (SOCKET | AIO_RING | SHADOW_STACK)) return "other";
+  if (status & (FILE_PRIVATE | FILE_SHARED)) return "file";
+  if (status & HEAP || (start < mm.mmBrk && end > mm.mmStartBrk)) return "heap";
+  if (status & STACK || flags & MAP_GROWSDOWN || (start <= mm.mmStartStack && mm.mmStartStack < end)) return "stack";
+  return status & ANON_PRIVATE ? "anonymous" : "other";
+}
+
+function access({ prot, status, flags }: VmaEntry): string {
+  const shared = status & (FILE_SHARED | ANON_SHARED | SYSVIPC) || flags & 1;
+  return `${prot & 1 ? "r" : "-"}${prot & 2 ? "w" : "-"}${prot & 4 ? "x" : "-"}${shared ? "s" : "p"}`;
+}

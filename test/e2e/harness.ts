@@ -1,0 +1,170 @@
+// What the end-to-end tests stand on: the real cluster of test/cluster, kubectl, and the plugin as users get it.
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const RUN = process.env["CLUSTER_RUN"] ?? "/run/kubectl-checkpoint";
+const EXECUTABLE = join(ROOT, "dist/kubectl-checkpoint");
+
+export const ADMIN = join(RUN, "admin.conf");
+export const REGISTRY = process.env["CLUSTER_REGISTRY"] ?? "10.92.0.1:5000";
+export const BUSYBOX = `${REGISTRY}/busybox:1`;
+export const APPS = `${REGISTRY}/apps:1`;
+
+/** Why there is no cluster; the tests that need it print this as their reason to be skipped. */
+export const NO_CLUSTER: string | undefined =
+  process.env["NO_CLUSTER_BECAUSE"] ?? (existsSync(ADMIN) ? undefined : `the cluster is not up (${ADMIN}): npm run cluster -- up`);
+
+export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: { timeout?: number } = {}): void {
+  void test(name, { skip: NO_CLUSTER ?? false, timeout: options.timeout ?? 120_000 }, body);
+}
+
+/** A namespace of its own for the tests of one file, gone afterwards. */
+export function ownNamespace(name: string): string {
+  if (NO_CLUSTER === undefined) {
+    before(async () => {
+      await kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=true");
+      await kubectl("create", "namespace", name);
+      await eventually(
+        async () => (await kubectl("get", "serviceaccount", "default", "-n", name)).code === 0,
+        "the default service account",
+      );
+    });
+    after(async () => await kubectl("delete", "namespace", name, "--wait=false"));
+  }
+  return name;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Called once it runs. */
+  readonly started?: (child: ChildProcess) => void;
+}
+
+/** The environment that commands run in: the cluster's kubectl, its admin, nothing of the caller's own. */
+export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const { HOME, PATH, TERM, NODE_V8_COVERAGE } = process.env;
+  const path = [join(ROOT, "dist"), join(RUN, "bin"), PATH].join(":");
+  return { HOME, TERM, NODE_V8_COVERAGE, PATH: path, KUBECONFIG: ADMIN, ...more };
+}
+
+/** The command line of the plugin: the executable that users get where it has been built, else its source. */
+export function pluginCommand(): [string, ...string[]] {
+  return existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, join(ROOT, "cmd/kubectl-checkpoint.ts")];
+}
+
+export async function plugin(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const [command, ...before] = pluginCommand();
+  return await run(command, [...before, ...args], options);
+}
+
+export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  return await new Promise((done) => {
+    const child = execFile(
+      command,
+      args,
+      { env: environment(options.env), cwd: options.cwd, maxBuffer: 256 * 1024 * 1024 },
+      (_error, stdout, stderr) => done({ code: child.exitCode ?? 128, stdout, stderr }),
+    );
+    child.stdin?.end();
+    options.started?.(child);
+  });
+}
+
+export async function kubectl(...args: string[]): Promise<Ended> {
+  return await run("kubectl", args);
+}
+
+/** kubectl apply of one or several objects. Throws with kubectl's words. */
+export async function apply(...objects: object[]): Promise<void> {
+  const child = spawn("kubectl", ["apply", "-f", "-"], { env: environment(), stdio: ["pipe", "ignore", "pipe"] });
+  let stderr = "";
+  child.stderr.on("data", (part: Buffer) => (stderr += part.toString()));
+  child.stdin.end(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
+  const code = await new Promise((done) => child.on("close", done));
+  if (code !== 0) throw new Error(`kubectl apply: ${stderr}`);
+}
+
+export async function getJson<T>(...args: string[]): Promise<T> {
+  const { code, stdout, stderr } = await kubectl("get", ...args, "-o", "json");
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as T;
+}
+
+/** A subcommand of test/cluster/cluster. Throws where it fails. */
+export async function cluster(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(join(ROOT, "test/cluster/cluster"), args);
+  if (code !== 0) throw new Error(`cluster ${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+/** What a command prints on a node. */
+export async function onNode(node: string, ...command: string[]): Promise<string> {
+  return await cluster("node-shell", node, "--", ...command);
+}
+
+export interface PodOptions {
+  readonly node?: string;
+  readonly annotations?: Record<string, string>;
+  readonly labels?: Record<string, string>;
+  readonly spec?: object;
+}
+
+export function container(name: string, command: string, more: object = {}): object {
+  return { name, image: BUSYBOX, command: ["/bin/sh", "-c", command], ...more };
+}
+
+export function pod(
+  namespace: string,
+  name: string,
+  containers: readonly object[],
+  { node, annotations = {}, labels = {}, spec = {} }: PodOptions = {},
+): object {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, annotations, labels },
+    spec: { ...(node === undefined ? {} : { nodeName: node }), terminationGracePeriodSeconds: 0, containers, ...spec },
+  };
+}
+
+export const COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done";
+
+export async function running(namespace: string, ...names: string[]): Promise<void> {
+  const { code, stderr } = await kubectl(
+    "wait",
+    "--for=condition=Ready",
+    "--timeout=60s",
+    "-n",
+    namespace,
+    ...names.map((name) => `pod/${name}`),
+  );
+  if (code !== 0) throw new Error(stderr);
+}
+
+export async function eventually(condition: () => Promise<boolean>, what: string, seconds = 60): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await sleep(200);
+  }
+}
+
+/** A directory that is gone when the test has ended. */
+export async function temporaryDirectory(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "kubectl-checkpoint-test-"));
+  t.after(async () => await rm(directory, { recursive: true, force: true }));
+  return directory;
+}

@@ -1,0 +1,136 @@
+// The picker, in a real pseudo-terminal on the real cluster.
+import assert from "node:assert/strict";
+import { before, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { apply, clusterTest, container, COUNT, kubectl, NO_CLUSTER, ownNamespace, plugin, pod, running } from "./harness.ts";
+import { Terminal, type Size } from "./terminal.ts";
+
+const namespace = ownNamespace("e2e-interactive");
+const LONG = "a-pod-with-a-name-that-is-longer-than-any-terminal-should-have-to-show-7d9f4c";
+
+if (NO_CLUSTER === undefined) {
+  before(async () => {
+    await apply(
+      pod(namespace, "alpha", [container("web", COUNT), container("log", COUNT)]),
+      pod(namespace, "beta", [container("only", COUNT)]),
+      pod(namespace, LONG, [container("only", COUNT)]),
+      pod(namespace, "ended", [container("c", "exit 0")], { spec: { restartPolicy: "Never" } }),
+    );
+    await running(namespace, "alpha", "beta", LONG);
+  });
+}
+
+function terminal(t: TestContext, args: readonly string[], size?: Size): Terminal {
+  const started = new Terminal([...args, "-n", namespace], size);
+  t.after(() => started.kill());
+  return started;
+}
+
+clusterTest("pick by typing: one row a running container, Enter takes it", async (t) => {
+  const screen = terminal(t, []);
+  await screen.see(/4 of 4 · type to filter/);
+  const lines = await screen.lines();
+  assert.equal(lines[0]?.trimEnd(), `Container to checkpoint in namespace ${namespace}`);
+  assert.match(lines[1] ?? "", /POD +CONTAINER +NODE +AGE +MEMORY/);
+  assert.equal(lines.filter((line) => / node\d +\d+[smh]/.test(line)).length, 4, "a row each, none for what has ended");
+  await screen.see(/beta +only +node\d +\S+ +\d\S* [KM]iB/);
+  screen.type("alp log");
+  await screen.see(/^> alpha +log /);
+  await screen.see(/1 of 4/);
+  screen.type("\r");
+  assert.equal(await screen.ended, 0);
+  const shown = await screen.lines();
+  assert.match(
+    shown.join("\n"),
+    /^pod\/alpha container log checkpointed on node\d in \d+\.\ds\nnode\d:\/var\/lib\/kubelet\/checkpoints\/checkpoint-alpha_\S+\.tar/,
+  );
+});
+
+clusterTest("arrows move the mark, and typing goes on", async (t) => {
+  const screen = terminal(t, []);
+  await screen.see(/4 of 4/);
+  screen.type("alpha");
+  await screen.see(/^> alpha +(web|log) /);
+  const first = await screen.see(/^> alpha/);
+  screen.type("\u001b[B");
+  await screen.see(new RegExp(`^> alpha +${/ log /.test(first) ? "web" : "log"} `));
+  screen.type("\r");
+  assert.equal(await screen.ended, 0);
+});
+
+clusterTest("several containers and no default: only the container is picked", async (t) => {
+  const screen = terminal(t, ["alpha"]);
+  await screen.see(/^Container of pod\/alpha/);
+  await screen.see(/2 of 2/);
+  screen.type("web\r");
+  assert.equal(await screen.ended, 0);
+  await screen.see(/^pod\/alpha container web checkpointed/);
+});
+
+clusterTest("Ctrl-C leaves at once: 130, nothing taken, the cursor is back", async (t) => {
+  const screen = terminal(t, []);
+  await screen.see(/4 of 4/);
+  screen.type("\u0003");
+  assert.equal(await screen.ended, 130);
+  assert.doesNotMatch((await screen.lines()).join("\n"), /checkpointed|Error|at /);
+  assert.equal(screen.raw.lastIndexOf("\u001b[?25h") >= screen.raw.lastIndexOf("\u001b[?25l"), true);
+});
+
+clusterTest("Esc clears what was typed, and leaves when nothing is", async (t) => {
+  const screen = terminal(t, []);
+  await screen.see(/4 of 4/);
+  screen.type("beta");
+  await screen.see(/1 of 4/);
+  screen.type("\u001b");
+  await screen.see(/4 of 4/);
+  screen.type("\u001b");
+  assert.equal(await screen.ended, 130);
+});
+
+clusterTest("a small terminal: long names are shortened in the middle, no line wraps; resizing draws anew", async (t) => {
+  const screen = terminal(t, [], { columns: 60, rows: 10 });
+  const row = await screen.see(/a-pod-with/);
+  assert.match(row, /^[> ] a-pod-with\S*…\S*7d9f4c +only +node\d/);
+  assert.ok((await screen.lines()).length <= 10);
+  screen.resize({ columns: 120, rows: 30 });
+  await screen.see(new RegExp(LONG));
+  screen.resize({ columns: 40, rows: 8 });
+  await screen.see(/a-p\S*…\S*4c/);
+  assert.equal((await screen.lines()).filter((line) => line.startsWith("> ")).length, 1, "one mark on the screen");
+  screen.type("\u0003");
+  assert.equal(await screen.ended, 130);
+});
+
+clusterTest("a pod that vanishes while one chooses", async (t) => {
+  await apply(pod(namespace, "fleeting", [container("c", COUNT)]));
+  await running(namespace, "fleeting");
+  const screen = terminal(t, []);
+  await screen.see(/fleeting/);
+  await kubectl("delete", "pod", "fleeting", "-n", namespace, "--grace-period=0", "--force");
+  screen.type("fleeting");
+  await sleep(300);
+  screen.type("\r");
+  assert.equal(await screen.ended, 1);
+  await screen.see(/^error: there is no pod "fleeting" in namespace e2e-interactive/);
+});
+
+clusterTest("progress is a live line on a terminal, and gone in the end", async (t) => {
+  const screen = terminal(t, ["beta"]);
+  assert.equal(await screen.ended, 0);
+  assert.match(screen.raw, /checkpointing container only in pod\/beta on node\d/);
+  assert.doesNotMatch((await screen.lines()).join("\n"), /checkpointing/);
+});
+
+clusterTest("--no-input and no terminal: the choices, exit status 2", async (t) => {
+  const screen = terminal(t, ["--no-input"]);
+  assert.equal(await screen.ended, 2);
+  const without = await plugin(["-n", namespace]);
+  assert.equal(without.code, 2);
+  assert.match(
+    without.stderr,
+    /^error: which container\? No pod was named, and no question can be asked here\n {2}fix: one of, with -n e2e-interactive:\n/,
+  );
+  for (const line of ["alpha -c web", "alpha -c log", "beta -c only"])
+    assert.ok(without.stderr.includes(`       kubectl checkpoint ${line}\n`), line);
+  assert.doesNotMatch(without.stderr, /ended/);
+});
