@@ -37,6 +37,7 @@ fault_kubelet() {
         grep -q "ContainerCheckpoint: $gate" "$RUN/machines/$node/kubelet.yaml" && return
         service_stop "$node" kubelet
       fi
+      service_running "$node" containerd || die "$node's containerd does not run, and a kubelet ends without one: cluster containerd $node start"
       since=$(date +%s)
       kubelet_start "$node" "$gate"
       if service_running control apiserver; then node_wait "$node" "$since"; fi

@@ -68,7 +68,6 @@ cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP/$node
 failCgroupV1: false
 failSwapOn: false
-localStorageCapacityIsolation: false
 enforceNodeAllocatable: []
 makeIPTablesUtilChains: false
 resolvConf: ""
@@ -81,13 +80,23 @@ END
     --hostname-override="$node" --node-ip="$(node_ip "$node")" --v=2
 }
 
-# node_wait NODE SINCE: until the node is ready, by a heartbeat not older than SINCE (seconds since 1970), and its kubelet serves.
-node_wait() { wait_until 60 "$1 to be ready" node_ready "$1" "$2"; }
+# node_wait NODE SINCE: until the node is ready, by a heartbeat not older than SINCE (seconds since 1970), and its kubelet works.
+node_wait() {
+  wait_until 60 "$1 to be ready" node_settled "$1" "$2"
+  service_running "$1" kubelet || die "$1's kubelet has ended; see $RUN/log/$1-kubelet.log"
+}
+
+node_settled() { ! service_running "$1" kubelet || node_ready "$@"; }
 
 node_ready() {
-  local status heartbeat
+  local status heartbeat known uid
   read -r status heartbeat < <(kubectl get node "$1" \
-    -o 'jsonpath={range .status.conditions[?(@.type=="Ready")]}{.status} {.lastHeartbeatTime}{end}') || true
-  [ "$status" = True ] && [ "$(date -d "$heartbeat" +%s)" -ge "$2" ] &&
-    kubectl get --raw "/api/v1/nodes/$1/proxy/runningpods/"   # goes through to containerd
+    -o 'jsonpath={range .status.conditions[?(@.type=="Ready")]}{.status} {.lastHeartbeatTime}{end}')
+  [ "$status" = True ] && [ "$(date -d "$heartbeat" +%s)" -ge "$2" ] || return 1
+  kubectl get --raw "/api/v1/nodes/$1/proxy/runningpods/" || return 1 # goes through to containerd
+  # A kubelet that has just started serves for a second before it knows its pods.
+  known=$(kubectl get --raw "/api/v1/nodes/$1/proxy/pods")
+  for uid in $(kubectl get pods --all-namespaces --field-selector "spec.nodeName=$1" -o 'jsonpath={.items[*].metadata.uid}'); do
+    [[ $known == *$uid* ]] || return 1
+  done
 }
