@@ -26,14 +26,14 @@ const ZERO = Buffer.alloc(BLOCK);
 /** Undefined where the checksum is wrong: this is no header. */
 export function parseHeader(block: Buffer): Header | undefined {
   if (!checksumHolds(block)) return undefined;
-  const magic = block.latin1Slice(257, 263);
+  const magic = block.toString("latin1", 257, 263);
   // GNU's magic is "ustar " and its prefix field holds other things.
   const posix = magic === "ustar\0";
   return {
     name: text(block, 0, 100),
     prefix: posix ? text(block, 345, 500) : EMPTY,
     target: text(block, 157, 257),
-    type: block.latin1Slice(156, 157),
+    type: block.toString("latin1", 156, 157),
     size: number(block.subarray(124, 136)),
     mode: number(block.subarray(100, 108)) ?? 0,
     modifiedAt: number(block.subarray(136, 148)) ?? 0,
@@ -71,6 +71,6 @@ function number(field: Buffer): number | undefined {
     const value = field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
     return Number.isSafeInteger(value) ? value : undefined;
   }
-  const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(field.latin1Slice())?.[1];
+  const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(field.toString("latin1"))?.[1];
   return digits === undefined ? undefined : Number.parseInt(digits || "0", 8);
 }

@@ -51,7 +51,7 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
     else if (name === "" && type !== "directory") hostile.push({ name, why: "is empty" });
     if (why !== undefined || name === "") continue;
     const { size, mode, modifiedAt } = entry;
-    const member: Member = { name, type, size, mode, modifiedAt, target: entry.target.utf8Slice() };
+    const member: Member = { name, type, size, mode, modifiedAt, target: entry.target.toString("utf8") };
     if (members.has(name)) duplicates.add(name);
     members.set(name, member);
     places.set(name, await place(member, entry));

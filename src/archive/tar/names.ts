@@ -10,7 +10,7 @@ export interface MemberName {
 }
 
 export function memberName(raw: Buffer): MemberName {
-  const text = raw.utf8Slice();
+  const text = raw.toString("utf8");
   if (raw.length > LONGEST_NAME) return { name: `${text.slice(0, 80)}…`, why: `is ${raw.length} bytes long` };
   // oxlint-disable-next-line no-control-regex -- they are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(text)) return { name: text, why: "has control characters in it" };

@@ -17,12 +17,12 @@ export function parsePax(data: Buffer): Extended | undefined {
   let extended: Extended = {};
   for (let at = 0; at < data.length;) {
     const space = data.indexOf(0x20, at);
-    const digits = space < 0 || space - at > 10 ? "" : data.latin1Slice(at, space);
+    const digits = space < 0 || space - at > 10 ? "" : data.toString("latin1", at, space);
     if (!/^[1-9][0-9]*$/.test(digits)) return undefined;
     const end = at + Number(digits);
     const equals = data.indexOf(0x3d, space);
     if (end > data.length || end <= space + 1 || data[end - 1] !== 0x0a || equals < 0 || equals >= end) return undefined;
-    const record = parseRecord(data.latin1Slice(space + 1, equals), data.subarray(equals + 1, end - 1));
+    const record = parseRecord(data.toString("latin1", space + 1, equals), data.subarray(equals + 1, end - 1));
     if (record === undefined) return undefined;
     extended = { ...extended, ...record };
     at = end;
@@ -38,7 +38,7 @@ function parseRecord(keyword: string, value: Buffer): Extended | undefined {
       return { linkpath: value };
     case "size":
     case "mtime": {
-      const text = value.latin1Slice();
+      const text = value.toString("latin1");
       if (!/^-?\d+(\.\d*)?$/.test(text)) return undefined;
       if (keyword === "mtime") return { modifiedAt: Math.floor(Number(text)) };
       return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? { size: Number(text) } : undefined;
