@@ -13,7 +13,10 @@ export async function* expand(
   label: string,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  if (compression === "none") return yield* input;
+  if (compression === "none") {
+    yield* input;
+    return;
+  }
   let consumed = 0;
   let produced = 0;
   const counted = async function* (): AsyncGenerator<Buffer> {

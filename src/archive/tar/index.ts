@@ -36,7 +36,10 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
     keptBytes += member.size;
     if (keptBytes > MOST_KEPT_BYTES) throw new UserError({ reason: "TooLarge", message: `${member.name} in ${label} is absurdly large` });
     // What is cut off is found out by the walk's next step.
-    return await source.read(entry.offset, member.size).then(Buffer.from, () => "is cut short");
+    return await source.read(entry.offset, member.size).then(
+      (bytes) => Buffer.from(bytes),
+      () => "is cut short",
+    );
   };
 
   const walk = walkTar(source, label);

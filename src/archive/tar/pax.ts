@@ -14,7 +14,7 @@ export interface Extended {
  * Precedence"). Undefined where they are malformed.
  */
 export function parsePax(data: Buffer): Extended | undefined {
-  let extended: Extended = {};
+  const extended: Extended = {};
   for (let at = 0; at < data.length;) {
     const space = data.indexOf(0x20, at);
     const digits = space < 0 || space - at > 10 ? "" : data.toString("latin1", at, space);
@@ -24,7 +24,7 @@ export function parsePax(data: Buffer): Extended | undefined {
     if (end > data.length || end <= space + 1 || data[end - 1] !== 0x0a || equals < 0 || equals >= end) return undefined;
     const record = parseRecord(data.toString("latin1", space + 1, equals), data.subarray(equals + 1, end - 1));
     if (record === undefined) return undefined;
-    extended = { ...extended, ...record };
+    Object.assign(extended, record);
     at = end;
   }
   return extended;

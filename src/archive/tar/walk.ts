@@ -39,7 +39,7 @@ const LONGEST_EXTENDED = 1 << 20;
  */
 export async function* walkTar(source: Source, label: string): AsyncGenerator<Entry, Ending> {
   let offset = 0;
-  let global: Extended = {};
+  const global: Extended = {};
   let local: Extended = {};
   for (let count = 0; ; count += 1) {
     if (count > MOST_HEADERS) throw new UserError({ reason: "TooManyMembers", message: `${label} has more than ${MOST_HEADERS} headers` });
@@ -63,8 +63,7 @@ export async function* walkTar(source: Source, label: string): AsyncGenerator<En
       const said = extension(header.type, data);
       if (said === undefined)
         return { end: offset, complete: false, problem: `the extended header at byte ${offset - BLOCK} is malformed` };
-      if (header.type === "g") global = { ...global, ...said };
-      else local = { ...local, ...said };
+      Object.assign(header.type === "g" ? global : local, said);
     } else {
       for (let more = header.extended; more; offset += BLOCK) {
         const map = await blockAt(source, offset, false);
