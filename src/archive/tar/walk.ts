@@ -33,6 +33,19 @@ const MOST_HEADERS = 500_000;
 /** Of one extended header's data, in bytes; Go's reader, which the engines use, has the same bound. */
 const LONGEST_EXTENDED = 1 << 20;
 
+/** GNU's old sparse maps go on for this many blocks at most. */
+const MOST_SPARSE_BLOCKS = 1000;
+
+/** The chain of headers breaks off at `at`, in bytes; the message says how. */
+class Broken extends Error {
+  readonly at: number;
+
+  constructor(message: string, at: number) {
+    super(message);
+    this.at = at;
+  }
+}
+
 /**
  * Goes from header to header (ustar, PAX, GNU), as Go's archive/tar reads them; what lies between is skipped.
  * Damage is an ending. Throws a UserError where the first block is no header, and where there are absurdly many.
@@ -41,40 +54,32 @@ export async function* walkTar(source: Source, label: string): AsyncGenerator<En
   let offset = 0;
   const global: Extended = {};
   let local: Extended = {};
-  for (let count = 0; ; count += 1) {
-    if (count > MOST_HEADERS) throw new UserError({ reason: "TooManyMembers", message: `${label} has more than ${MOST_HEADERS} headers` });
-    const block = await blockAt(source, offset, count === 0);
-    if (typeof block === "string") return { end: Math.min(offset, source.size), complete: false, problem: block };
-    if (isZero(block)) return await closing(source, offset);
-    const header = parseHeader(block);
-    if (header === undefined) {
-      if (count === 0) throw new UserError({ reason: "NotAnArchive", message: `${label} is not a tar archive` });
-      return { end: offset, complete: false, problem: `the header at byte ${offset} is damaged` };
-    }
-    offset += BLOCK;
-    const size = dataSize(header, local, global);
-    if (size === undefined || !Number.isSafeInteger(offset + size)) {
-      return { end: offset, complete: false, problem: `the header at byte ${offset - BLOCK} has no sound size` };
-    }
-    if (METADATA.has(header.type)) {
-      const data =
-        size > LONGEST_EXTENDED ? `the extended header at byte ${offset - BLOCK} has ${size} bytes` : await dataAt(source, offset, size);
-      if (typeof data === "string") return { end: offset, complete: false, problem: data };
-      const said = extension(header.type, data);
-      if (said === undefined)
-        return { end: offset, complete: false, problem: `the extended header at byte ${offset - BLOCK} is malformed` };
-      Object.assign(header.type === "g" ? global : local, said);
-    } else {
-      for (let more = header.extended; more; offset += BLOCK) {
-        const map = await blockAt(source, offset, false);
-        if (typeof map === "string") return { end: Math.min(offset, source.size), complete: false, problem: map };
-        more = map[504] !== 0;
+  try {
+    for (let count = 0; count <= MOST_HEADERS; count += 1) {
+      const block = await blockAt(source, offset);
+      if (isZero(block)) return await closing(source, offset);
+      const header = parseHeader(block);
+      if (header === undefined) throw new Broken(`the header at byte ${offset} is damaged`, offset);
+      const size = dataSize(header, local, global);
+      if (size === undefined || !Number.isSafeInteger(offset + size)) {
+        throw new Broken(`the header at byte ${offset} has no sound size`, offset);
       }
-      yield entry(header, { ...global, ...local }, offset, size);
-      local = {};
+      offset += BLOCK;
+      if (METADATA.has(header.type)) {
+        Object.assign(header.type === "g" ? global : local, await extension(source, header.type, offset, size));
+      } else {
+        if (header.extended) offset = await afterSparseMap(source, offset);
+        yield entry(header, { ...global, ...local }, offset, size);
+        local = {};
+      }
+      offset += Math.ceil(size / BLOCK) * BLOCK;
     }
-    offset += Math.ceil(size / BLOCK) * BLOCK;
+  } catch (error) {
+    if (!(error instanceof Broken)) throw error;
+    if (offset > 0) return { end: Math.min(error.at, source.size), complete: false, problem: error.message };
+    throw new UserError({ reason: "NotAnArchive", message: `${label} is not a tar archive`, why: error.message, cause: error });
   }
+  throw new UserError({ reason: "TooManyMembers", message: `${label} has more than ${MOST_HEADERS} headers` });
 }
 
 /** PAX's local and global headers, GNU's long name and long link. */
@@ -94,11 +99,25 @@ function isOldDirectory({ type, name }: Header): boolean {
 
 const SLASH = 0x2f;
 
-function extension(type: string, data: Buffer): Extended | undefined {
-  if (type === "x" || type === "g") return parsePax(data);
+async function extension(source: Source, type: string, offset: number, size: number): Promise<Extended> {
+  if (size > LONGEST_EXTENDED) throw new Broken(`the extended header at byte ${offset} has ${size} bytes`, offset);
+  const data = Buffer.from(await readAt(source, offset, size));
+  if (type === "x" || type === "g") {
+    const records = parsePax(data);
+    if (records === undefined) throw new Broken(`the extended header at byte ${offset} is malformed`, offset);
+    return records;
+  }
   const nul = data.indexOf(0);
   const value = nul < 0 ? data : data.subarray(0, nul);
   return type === "L" ? { path: value } : { linkpath: value };
+}
+
+async function afterSparseMap(source: Source, offset: number): Promise<number> {
+  for (let count = 1; count <= MOST_SPARSE_BLOCKS; count += 1) {
+    const map = await blockAt(source, offset + (count - 1) * BLOCK);
+    if (map[504] === 0) return offset + count * BLOCK;
+  }
+  throw new Broken(`the sparse map at byte ${offset} does not end`, offset);
 }
 
 function entry(header: Header, extended: Extended, offset: number, size: number): Entry {
@@ -116,35 +135,25 @@ function entry(header: Header, extended: Extended, offset: number, size: number)
 }
 
 async function closing(source: Source, offset: number): Promise<Ending> {
-  const second = await blockAt(source, offset + BLOCK, false);
-  if (typeof second === "string")
-    return { end: Math.min(offset + BLOCK, source.size), complete: true, problem: "it ends in one zero block instead of two" };
-  if (isZero(second)) return { end: offset + 2 * BLOCK, complete: true };
-  return { end: offset + BLOCK, complete: false, problem: `a lone zero block at byte ${offset} is in the middle of it` };
+  if (offset + BLOCK === source.size) return { end: source.size, complete: true, problem: "it ends in one zero block instead of two" };
+  if (isZero(await blockAt(source, offset + BLOCK))) return { end: offset + 2 * BLOCK, complete: true };
+  throw new Broken(`a lone zero block at byte ${offset} is in the middle of it`, offset);
 }
 
-async function dataAt(source: Source, offset: number, size: number): Promise<Buffer | string> {
+async function blockAt(source: Source, offset: number): Promise<Buffer> {
+  return await readAt(source, offset, BLOCK);
+}
+
+async function readAt(source: Source, offset: number, length: number): Promise<Buffer> {
   try {
-    return Buffer.from(await source.read(offset, size));
+    return await source.read(offset, length);
   } catch (error) {
-    return damage(error, source, offset);
+    if (!(error instanceof UserError)) throw error;
+    throw new Broken(error.reason === "ArchiveTruncated" ? howCut(offset, source.size) : error.message, offset);
   }
 }
 
-/** A block, or how the archive ended instead. */
-async function blockAt(source: Source, offset: number, first: boolean): Promise<Buffer | string> {
-  try {
-    return await source.read(offset, BLOCK);
-  } catch (error) {
-    // Nothing could be read at all: the reason is worth more than an empty index.
-    if (first) throw error;
-    return damage(error, source, offset);
-  }
-}
-
-function damage(error: unknown, { size }: Source, offset: number): string {
-  if (!(error instanceof UserError)) throw error;
-  if (error.reason !== "ArchiveTruncated") return error.message;
+function howCut(offset: number, size: number): string {
   if (offset === size) return "it ends without its closing zero blocks: it was cut off, or is still being written";
   return offset < size
     ? "it is cut off in the middle of a header"

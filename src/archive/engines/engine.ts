@@ -1,0 +1,44 @@
+import { UserError } from "../../model/error.ts";
+import type { Archive } from "../archive.ts";
+import { common } from "./common.ts";
+import { containerd } from "./containerd.ts";
+import { crio } from "./crio.ts";
+import { engineFiles, type EngineFiles } from "./files.ts";
+import type { CheckpointInfo, Engine } from "./info.ts";
+import { podman } from "./podman.ts";
+
+const READERS: Readonly<Record<Engine, (files: EngineFiles) => CheckpointInfo>> = { containerd, "cri-o": crio, podman };
+
+/**
+ * What an archive tells of its container, in its engine's own words. Throws a UserError where it holds no checkpoint,
+ * and where what the engine wrote cannot be read.
+ */
+export async function engineOf(archive: Archive): Promise<CheckpointInfo> {
+  if (!isCheckpoint(archive)) {
+    throw new UserError({
+      reason: "NotACheckpoint",
+      message: "this archive holds no checkpoint: neither config.dump nor checkpoint/ is in it",
+    });
+  }
+  const files = await engineFiles(archive);
+  const engine = detect(files);
+  return (engine === undefined ? common : READERS[engine])(files);
+}
+
+/** The members that engineOf reads. */
+export const ENGINE_FILES: ReadonlySet<string> = new Set(["config.dump", "spec.dump", "status.dump", "network.status"]);
+
+function isCheckpoint({ members }: Archive): boolean {
+  return members.has("config.dump") || members.has("checkpoint/inventory.img") || members.has("pre-checkpoint/inventory.img");
+}
+
+/** By the mark in the specification; where there is no specification, by what only one of them writes. */
+function detect({ annotations, archive: { members } }: EngineFiles): Engine | undefined {
+  const manager = annotations["io.container.manager"];
+  if (manager === "libpod") return "podman";
+  if (manager === "cri-o") return "cri-o";
+  if (Object.keys(annotations).some((key) => key.startsWith("io.kubernetes.cri."))) return "containerd";
+  if (members.has("network.status")) return "podman";
+  if (members.has("bind.mounts") || members.has("io.kubernetes.cri-o.LogPath")) return "cri-o";
+  return members.has("status.dump") ? "containerd" : undefined;
+}
