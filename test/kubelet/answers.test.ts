@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { explainAnswer } from "../../src/kubelet/answers.ts";
+import { postCheckpoint } from "../../src/kubelet/checkpoint.ts";
+import { connectTo, fakeApiserver } from "../fakes.ts";
+
+const TARGET = { node: "node1", namespace: "default", pod: "counter", container: "c" };
+
+function status(message: string): { headers: Record<string, string>; text: string } {
+  return { headers: { "content-type": "application/json" }, text: JSON.stringify({ kind: "Status", message }) };
+}
+
+function text(body: string): { headers: Record<string, string>; text: string } {
+  return { headers: { "content-type": "text/plain" }, text: body };
+}
+
+const FAILED = "checkpointing of default/counter/c failed";
+
+// Word for word as kubelets and runtimes say it; those of the cluster's own versions are provoked live in test/e2e.
+const ANSWERS: [number, { headers: Record<string, string>; text: string }, string][] = [
+  [401, status("Unauthorized"), "Unauthorized"],
+  [
+    403,
+    status('nodes "node1" is forbidden: User "bob" cannot create resource "nodes/proxy" in API group "" at the cluster scope'),
+    "Forbidden",
+  ],
+  [
+    403,
+    text("Forbidden (user=kube-apiserver-kubelet-client, verb=create, resource=nodes, subresource(s)=[checkpoint])"),
+    "KubeletForbidden",
+  ],
+  [403, text("Forbidden (user=system:node:x, verb=create, resource=nodes, subresource(s)=[checkpoint proxy])"), "KubeletForbidden"],
+  [404, status('nodes "node1" not found'), "NodeNotFound"],
+  [503, status("error trying to reach service: dial tcp 10.90.0.12:10250: connect: connection refused"), "KubeletUnreachable"],
+  [503, status("error trying to reach service: EOF"), "OutcomeUnknown"],
+  [400, status("lookup node1 on 10.0.0.10:53: no such host"), "NodeNameUnresolvable"],
+  [404, text("404 page not found"), "GateOff"],
+  [404, text("pod does not exist"), "PodGone"],
+  [404, text("container nope does not exist"), "NoSuchContainer"],
+  [404, text("cannot parse value of timeout parameter"), "TimeoutInvalid"],
+  [500, text(`${FAILED} (CheckpointContainer requires the timeout value to be > 0)`), "TimeoutInvalid"],
+  [500, text(`${FAILED} (container c not found)`), "ContainerNotRunning"],
+  [500, text(`${FAILED} (rpc error: code = Unknown desc = container X is not running)`), "ContainerNotRunning"],
+  [500, text(`${FAILED} (rpc error: only CONTAINER_RUNNING containers can be checkpointed)`), "ContainerNotRunning"],
+  [
+    500,
+    text(
+      `${FAILED} (CRIU binary not found or too old (<31600). Failed to checkpoint container "x": exec: "criu": executable file not found in $PATH)`,
+    ),
+    "CRIUMissing",
+  ],
+  [500, text(`${FAILED} (criu binary not found in shim path or system PATH)`), "CRIUMissing"],
+  [500, text(`${FAILED} (checkpoint/restore requires at least CRIU 31600)`), "CRIUTooOld"],
+  [500, text(`${FAILED} (criu support is disabled by configuration)`), "RuntimeUnsupported"],
+  [
+    500,
+    text(`${FAILED} (rpc error: code = Unimplemented desc = unknown method CheckpointContainer for service runtime.v1.RuntimeService)`),
+    "RuntimeUnsupported",
+  ],
+  [500, text(`${FAILED} (method CheckpointContainer not implemented)`), "RuntimeUnsupported"],
+  [500, text(`${FAILED} (checkpoint/restore support not available)`), "RuntimeUnsupported"],
+  [
+    500,
+    text(
+      `${FAILED} (runc did not terminate successfully: exit status 1: criu failed: type DUMP errno 0 path= /run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/criu-dump.log)`,
+    ),
+    "CRIUFailed",
+  ],
+  [500, text(`${FAILED} (write /var/lib/kubelet/checkpoints/checkpoint-counter.tar: no space left on device)`), "NodeDiskFull"],
+  [500, text(`${FAILED} (rpc error: code = DeadlineExceeded desc = context deadline exceeded)`), "RuntimeTimedOut"],
+  [500, text(`${FAILED} (pausing container: cannot pause a paused container)`), "ContainerPaused"],
+  [500, text("something that nobody foresaw"), "CheckpointFailed"],
+  [502, text("<html>bad gateway</html>"), "CheckpointFailed"],
+];
+
+for (const [code, { headers, text: body }, reason] of ANSWERS) {
+  test(`${code} ${body.slice(0, 90)}: ${reason}`, () => {
+    const error = explainAnswer({ status: code, headers, text: body }, TARGET);
+    assert.equal(error.reason, reason);
+    assert.equal(error.exitCode, 1);
+    assert.doesNotMatch(error.message, /\.$/);
+  });
+}
+
+test("what nobody foresaw is shown as it is, but not at any length", () => {
+  const error = explainAnswer({ status: 500, ...text("x".repeat(1e6)) }, TARGET);
+  assert.match(error.why ?? "", /^x{500}…$/);
+});
+
+test("the grant's command quotes a user that a shell would take apart", () => {
+  const error = explainAnswer(
+    { status: 403, ...text("Forbidden (user=a'b; rm -rf /, verb=create, resource=nodes, subresource(s)=[checkpoint])") },
+    TARGET,
+  );
+  assert.ok(error.fix?.includes(String.raw`--user='a'\''b; rm -rf /'`), error.fix ?? "");
+});
+
+test("a partial archive on a full node is named", () => {
+  const error = explainAnswer(
+    { status: 500, ...text(`${FAILED} (write /var/lib/kubelet/checkpoints/checkpoint-c.tar: no space left on device)`) },
+    TARGET,
+  );
+  assert.equal(error.why, "a partial file stays at node1:/var/lib/kubelet/checkpoints/checkpoint-c.tar");
+});
+
+test("200 without a path is not taken for success", async (t) => {
+  for (const body of ["", "{}", '{"items":[]}', '{"items":["relative.tar"]}', '{"items":[1]}', "null", "x"]) {
+    const server = await fakeApiserver(t, (_request, response) => response.end(body));
+    const connection = await connectTo(t, server);
+    await assert.rejects(postCheckpoint(connection, TARGET, { signal: t.signal }), { reason: "AnswerInvalid" }, body);
+  }
+});
+
+test("the call: escaped path, the timeout rounded up to seconds, one POST", async (t) => {
+  const seen: string[] = [];
+  const server = await fakeApiserver(t, (request, response) => {
+    seen.push(`${request.method} ${request.url}`);
+    response.end('{"items":["/var/lib/kubelet/checkpoints/a.tar"]}');
+  });
+  const connection = await connectTo(t, server);
+  const archive = await postCheckpoint(connection, { ...TARGET, pod: "a/../b?c" }, { signal: t.signal, timeoutMs: 1500 });
+  assert.deepEqual(archive, { kind: "node", node: "node1", path: "/var/lib/kubelet/checkpoints/a.tar" });
+  assert.deepEqual(seen, ["POST /api/v1/nodes/node1/proxy/checkpoint/default/a%2F..%2Fb%3Fc/c?timeout=2"]);
+});
+
+test("a connection that is cut after the call was sent leaves the outcome unknown, and is not tried again", async (t) => {
+  let calls = 0;
+  const server = await fakeApiserver(t, (request) => {
+    calls += 1;
+    request.socket.destroy();
+  });
+  const connection = await connectTo(t, server);
+  await assert.rejects(postCheckpoint(connection, TARGET, { signal: t.signal }), { reason: "OutcomeUnknown" });
+  assert.equal(calls, 1);
+});
+
+test("a connection that never was is no unknown outcome", async (t) => {
+  const connection = await connectTo(t, "http://127.0.0.1:1");
+  await assert.rejects(postCheckpoint(connection, TARGET, { signal: t.signal }), { reason: "ApiserverUnreachable" });
+});
