@@ -26,15 +26,15 @@ build() {
     touch "$TREE" "$PROGRAMS" "$IMAGES"
     return
   fi
-  local tree=$TREE job jobs=()
+  local tree=$TREE
   if [ ! -d "$TREE" ]; then
     tree=$TREE.part
     phase "Debian $DEBIAN_SUITE, with Go (1 min)" "$CACHE/log/tree-base.log" build_tree_base "$tree"
   fi
   # Kubernetes builds in the unfinished tree while the rest is installed; renaming a tree does not disturb what runs in it.
-  if [ ! -d "$PROGRAMS" ]; then build_programs "$tree" & jobs+=($!); fi
-  build_rest "$tree" & jobs+=($!)
-  for job in "${jobs[@]}"; do wait "$job" || exit 1; done
+  if [ ! -d "$PROGRAMS" ]; then background build_programs "$tree"; fi
+  background build_rest "$tree"
+  wait_for_jobs
   forget_old_builds
 }
 

@@ -15,13 +15,25 @@ wait_until() {
   done
 }
 
+# background COMMAND…, wait_for_jobs: run commands side by side; all must succeed.
+# A job joins a cgroup, so that the next `up` can end it if this one is killed. It does not get the lock, which must not outlive this script.
+jobs=()
+background() {
+  (join_cgroup build && "$@") 9>&- &
+  jobs+=($!)
+}
+wait_for_jobs() {
+  local job
+  for job in "${jobs[@]}"; do wait "$job" || exit 1; done
+  jobs=()
+}
+
 # phase TITLE LOG COMMAND…: runs COMMAND with its output in LOG. Tells when it begins, every 10 s where it is, and when it ends.
 # Never call it in a condition: bash would go on after errors inside COMMAND.
 phase() {
   local title=$1 log=$2 began=$SECONDS told=$SECONDS pid
   shift 2
   say "$title"
-  # Its own cgroup, so that the next `up` can end it if this one is killed; not the lock, which must not outlive this script.
   (join_cgroup build && "$@") >"$log" 2>&1 </dev/null 9>&- &
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do

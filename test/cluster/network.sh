@@ -14,7 +14,8 @@ network_control() {
   read -r pid <"$RUN/machines/control/init.pid"
   nsenter "$inside" bash -euc '
     ip link set lo up
-    ip link add bridge type bridge
+    # An address of its own: it would take the lowest of its ports, and change, unknown to its neighbours, when laptops come and go.
+    ip link add bridge address 02:00:0a:5c:00:01 type bridge
     ip addr add "$1" dev bridge
     ip link set bridge up
     echo 1 >/proc/sys/net/ipv4/ip_forward    # between the pods of different nodes' network_control "$CONTROL_IP/$PREFIX"

@@ -17,6 +17,7 @@ up() {
   take_lock
   trap 'kill_cgroup build' EXIT
   trap 'exit 130' INT TERM
+  kill_cgroup build # of an up that was killed
   if is_up; then
     local wanted=$KUBERNETES_VERSION
     load_builds
@@ -39,16 +40,14 @@ up() {
 
 # raise NODES: starts whatever does not run; it may be everything.
 raise() {
-  local number job jobs=()
+  local number node
   mkdir -p "$RUN/log"
   phase "keys and network" "$RUN/log/up-network.log" control_machine
-  phase "control plane" "$RUN/log/up-control-plane.log" control_plane & jobs+=($!)
-  phase "registry" "$RUN/log/up-registry.log" registries & jobs+=($!)
+  background phase "control plane" "$RUN/log/up-control-plane.log" control_plane
+  background phase "registry" "$RUN/log/up-registry.log" registries
   for ((number = 1; number <= $1; number++)); do mkdir -p "$RUN/machines/node$number"; done
-  for node in $(nodes); do
-    phase "$node" "$RUN/log/up-$node.log" node_machine "$node" & jobs+=($!)
-  done
-  for job in "${jobs[@]}"; do wait "$job" || exit 1; done
+  for node in $(nodes); do background phase "$node" "$RUN/log/up-$node.log" node_machine "$node"; done
+  wait_for_jobs
   phase "kubelets" "$RUN/log/up-kubelets.log" kubelets
 }
 
