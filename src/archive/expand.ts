@@ -3,7 +3,7 @@ import { UserError } from "../model/error.ts";
 import { decoder, type Compression } from "./compression.ts";
 
 /** More than this many bytes, from less than a RATIO-th of them, is no checkpoint: a decompression bomb. */
-const SUSPICIOUS = 8 * 2 ** 30;
+const SUSPICIOUS = 4 * 2 ** 30;
 const RATIO = 800;
 
 /** Expands a stream. Iterating throws a UserError where the compressed data are damaged, cut short, or a bomb. */
@@ -44,7 +44,7 @@ export async function* expand(
 function bomb(compression: "gzip" | "zstd", label: string): UserError {
   return new UserError({
     reason: "DecompressionBomb",
-    message: `${label} expands more than ${RATIO}-fold, beyond 8 GiB: that looks like a decompression bomb`,
+    message: `${label} expands more than ${RATIO}-fold, beyond 4 GiB: that looks like a decompression bomb`,
     fix: `if you trust it, expand it yourself: ${compression} -d ${label}`,
   });
 }

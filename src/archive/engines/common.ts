@@ -45,8 +45,8 @@ const OWN_MOUNTS = new Set([
   "/sys/fs/cgroup",
 ]);
 
-/** …/pods/UID/volumes/kubernetes.io~KIND/NAME: the kubelet's directory of a volume (or volume-subpaths/NAME). */
-const KUBELET_VOLUME = /\/pods\/[^/]+\/volumes\/([^/]+)\/([^/]+)/;
+/** The kubelet's directory of a volume: …/pods/UID/volumes/kubernetes.io~KIND/NAME, or …/pods/UID/volume-subpaths/NAME. */
+const KUBELET_VOLUME = /\/pods\/[^/]+\/(?:volumes\/([^/]+)|volume-subpaths)\/([^/]+)/;
 /** …/pods/UID/containers/NAME/ID: where the kubelet keeps the termination message. */
 const TERMINATION_LOG = /\/pods\/[^/]+\/containers\/[^/]+\/[^/]+$/;
 

@@ -30,7 +30,8 @@ export async function engineFiles(archive: Archive): Promise<EngineFiles> {
 
 /** The fields of an object that are strings. */
 export function texts(value: unknown): Record<string, string> {
-  return Object.fromEntries(Object.entries(object(value)).filter((field): field is [string, string] => typeof field[1] === "string"));
+  const fields = Array.isArray(value) ? [] : Object.entries(object(value));
+  return Object.fromEntries(fields.filter((field): field is [string, string] => typeof field[1] === "string"));
 }
 
 /** A string that says something. */

@@ -46,17 +46,17 @@ const CODE_OF_S = 0x53;
 
 /** The sum of all bytes, its own field counted as spaces. Some old archivers summed signed bytes. */
 function checksumHolds(block: Buffer): boolean {
-  const wanted = number(block.subarray(148, 156));
+  const field = block.subarray(148, 156);
+  const wanted = number(field);
   if (wanted === undefined) return false;
-  let unsigned = 8 * 0x20;
-  let signed = unsigned;
-  for (let at = 0; at < BLOCK; at += 1) {
-    if (at === 148) at = 156;
-    const byte = block[at] ?? 0;
-    unsigned += byte;
-    signed += byte < 128 ? byte : byte - 256;
-  }
-  return wanted === unsigned || wanted === signed;
+  const rest = sum(block) - sum(field) + 8 * 0x20;
+  return wanted === rest || wanted === rest - 256 * (block.filter((byte) => byte > 127).length - field.filter((byte) => byte > 127).length);
+}
+
+function sum(bytes: Buffer): number {
+  let total = 0;
+  for (let at = 0; at < bytes.length; at += 1) total += bytes[at] ?? 0;
+  return total;
 }
 
 function text(block: Buffer, start: number, end: number): Buffer {

@@ -29,7 +29,7 @@ export interface Ending {
 }
 
 /** Headers, extended ones included. A real archive has some hundred; a root file system's change may have many. */
-const MOST_HEADERS = 500_000;
+const MOST_HEADERS = 250_000;
 /** Of one extended header's data, in bytes; Go's reader, which the engines use, has the same bound. */
 const LONGEST_EXTENDED = 1 << 20;
 
@@ -148,14 +148,14 @@ async function readAt(source: Source, offset: number, length: number): Promise<B
   try {
     return await source.read(offset, length);
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new Broken(error.reason === "ArchiveTruncated" ? howCut(offset, source.size) : error.message, offset);
+    const reason = error instanceof UserError ? error.reason : "";
+    if (reason === "ArchiveTruncated") throw new Broken(howCut(offset, source.size), offset);
+    if (reason === "ArchiveDamaged" && offset > 0) throw new Broken((error as UserError).message, offset);
+    throw error;
   }
 }
 
 function howCut(offset: number, size: number): string {
   if (offset === size) return "it ends without its closing zero blocks: it was cut off, or is still being written";
-  return offset < size
-    ? "it is cut off in the middle of a header"
-    : `it is cut off ${offset - size} bytes before the end of its last member`;
+  return `it is cut off in the middle of ${offset < size ? "a header" : "its last member"}`;
 }
