@@ -144,7 +144,7 @@ test("volumes: the kubelet's by name and kind, Podman's named ones with the memb
     json("config.dump", {}),
   );
   assert.deepEqual(
-    volumes.map(({ path, name, kind }) => [path, name, kind]),
+    volumes?.map(({ path, name, kind }) => [path, name, kind]),
     [
       ["/cache", "cache", "empty-dir"],
       ["/host", undefined, undefined],
@@ -163,7 +163,7 @@ test("volumes: the kubelet's by name and kind, Podman's named ones with the memb
     }),
   );
   assert.deepEqual(
-    podman.volumes.map(({ path, kind, member }) => [path, kind, member]),
+    podman.volumes?.map(({ path, kind, member }) => [path, kind, member]),
     [
       ["/data", "named", "volumes/data.tar"],
       ["/out", "named", undefined],

@@ -23,7 +23,7 @@ export function common({ config, spec, annotations }: EngineFiles): CheckpointIn
     macs: [],
     annotations,
     command: list(object(spec["process"])["args"]).filter((word) => typeof word === "string"),
-    volumes: volumes(spec["mounts"]),
+    volumes: spec["mounts"] === undefined ? undefined : volumes(spec["mounts"]),
   };
 }
 

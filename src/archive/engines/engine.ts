@@ -1,4 +1,5 @@
 import { UserError } from "../../model/error.ts";
+import { string } from "../../model/json.ts";
 import type { Archive } from "../archive.ts";
 import { common } from "./common.ts";
 import { containerd } from "./containerd.ts";
@@ -33,12 +34,12 @@ function isCheckpoint({ members }: Archive): boolean {
 }
 
 /** By the mark in the specification; where there is no specification, by what only one of them writes. */
-function detect({ annotations, archive: { members } }: EngineFiles): Engine | undefined {
+function detect({ annotations, config, archive: { members } }: EngineFiles): Engine | undefined {
   const manager = annotations["io.container.manager"];
   if (manager === "libpod") return "podman";
   if (manager === "cri-o") return "cri-o";
   if (Object.keys(annotations).some((key) => key.startsWith("io.kubernetes.cri."))) return "containerd";
   if (members.has("network.status")) return "podman";
   if (members.has("bind.mounts") || members.has("io.kubernetes.cri-o.LogPath")) return "cri-o";
-  return members.has("status.dump") ? "containerd" : undefined;
+  return members.has("status.dump") || string(config["runtime"]).startsWith("io.containerd.") ? "containerd" : undefined;
 }

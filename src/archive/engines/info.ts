@@ -39,5 +39,6 @@ export interface CheckpointInfo {
   /** Of the container: its OCI specification's and, where the engine keeps them apart, the kubelet's. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly command: readonly string[];
-  readonly volumes: readonly VolumeMount[];
+  /** Undefined where the archive has no OCI specification to tell them. */
+  readonly volumes: readonly VolumeMount[] | undefined;
 }

@@ -24,7 +24,7 @@ export function podman(files: EngineFiles): CheckpointInfo {
     checkpointedAt: base.checkpointedAt ?? (inventory === undefined ? undefined : iso(inventory.modifiedAt * 1000)),
     ips: interfaces.flatMap((one) => list(one["subnets"]).flatMap((subnet) => text(object(subnet)["ipnet"]) ?? [])).map(withoutPrefix),
     macs: interfaces.flatMap((one) => text(one["mac_address"]) ?? []),
-    volumes: [...base.volumes.filter(({ path }) => !isNamed(config, path)), ...namedVolumes(config, archive)],
+    volumes: base.volumes && [...base.volumes.filter(({ path }) => !isNamed(config, path)), ...namedVolumes(config, archive)],
   };
 }
 

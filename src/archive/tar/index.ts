@@ -12,12 +12,12 @@ const MOST_KEPT_BYTES = 64 << 20;
 export interface IndexOptions {
   /** What the archive is called in errors. */
   readonly label: string;
-  /** For a source that only goes forward: the members to be read as they pass by. No others can be opened then. */
+  /** For a source that only goes forward: the members to be read as they pass by. Of others only the size is known. */
   readonly keep?: (member: Member) => boolean;
 }
 
-/** Where a member's data lie, the data themselves where they were kept, or why they cannot be had. */
-type Place = number | Buffer | string;
+/** Where a member's data lie, the data themselves, only their size, or why they cannot be had. */
+type Place = number | Source | string;
 
 /** Indexes a tar archive. Damage is reported in the index. Throws a UserError where there is no tar archive at all. */
 export async function indexTar(source: Source, { label, keep }: IndexOptions): Promise<IndexedArchive> {
@@ -32,12 +32,12 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
     if (member.type !== "file") return `is a ${member.type === "other" ? "special file" : member.type}, which is never followed`;
     if (entry.sparse) return "is sparse, which no engine writes and this plugin does not read";
     if (keep === undefined) return entry.offset;
-    if (!keep(member)) return "was not kept while reading";
+    if (!keep(member)) return passedBy(member, label);
     keptBytes += member.size;
     if (keptBytes > MOST_KEPT_BYTES) throw new UserError({ reason: "TooLarge", message: `${member.name} in ${label} is absurdly large` });
     // What is cut off is found out by the walk's next step.
     return await source.read(entry.offset, member.size).then(
-      (bytes) => Buffer.from(bytes),
+      (bytes) => bufferSource(Buffer.from(bytes)),
       () => "is cut short",
     );
   };
@@ -72,10 +72,17 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
       const { size = 0 } = members.get(name) ?? {};
       if (found === undefined) throw new UserError({ reason: "NoSuchMember", message: `there is no ${name} in ${label}` });
       if (typeof found === "string") throw new UserError({ reason: "UnreadableMember", message: `${name} in ${label} ${found}` });
-      if (typeof found === "object") return bufferSource(found);
+      if (typeof found === "object") return found;
       if (found + size <= source.size) return slice(source, found, size);
       throw new UserError({ reason: "ArchiveTruncated", message: `${name} in ${label} is cut short` });
     },
+  };
+}
+
+function passedBy({ name, size }: Member, label: string): Source {
+  return {
+    size,
+    read: async () => await Promise.reject(new Error(`${name} in ${label} was not kept while reading`)),
   };
 }
 

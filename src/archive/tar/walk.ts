@@ -77,7 +77,7 @@ export async function* walkTar(source: Source, label: string): AsyncGenerator<En
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
     if (offset > 0) return { end: Math.min(error.at, source.size), complete: false, problem: error.message };
-    throw new UserError({ reason: "NotAnArchive", message: `${label} is not a tar archive`, why: error.message, cause: error });
+    throw new UserError({ reason: "NotAnArchive", message: `${label} is not a tar archive`, cause: error });
   }
   throw new UserError({ reason: "TooManyMembers", message: `${label} has more than ${MOST_HEADERS} headers` });
 }

@@ -1,0 +1,125 @@
+import type { VolumeMount } from "../archive/engines/info.ts";
+import { summarize, type Summary } from "../flows/summary.ts";
+import { API_VERSION } from "../model/documents.ts";
+import { UserError, usageError } from "../model/error.ts";
+import type { Flags } from "../model/flags.ts";
+import { joined, say, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
+import type { Outcome, Piece } from "../model/report.ts";
+import { formatBytes, formatSeconds } from "../model/units.ts";
+import type { Call } from "./command.ts";
+
+export interface ShowRequest {
+  readonly files: readonly string[];
+  readonly wide: boolean;
+}
+
+/** Throws a usage error. */
+export function showRequest(words: readonly string[], flags: Flags): ShowRequest {
+  if (words.length === 0) throw usageError("which archive?", "kubectl checkpoint show FILE...");
+  return { files: words, wide: flags.text("output") === "wide" };
+}
+
+export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
+  const { files, wide } = showRequest(call.words, call.flags);
+  const summaries: Summary[] = [];
+  let failed = 0;
+  for (const file of files) {
+    try {
+      const summary = await summarize(file, call.signal);
+      for (const problem of summary.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
+      summaries.push(summary);
+      yield { name: file };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      failed += 1;
+      yield { error };
+    }
+  }
+  if (summaries.length > 0) yield { text: summaryTable(summaries, wide) };
+  for (const text of volumeHints(summaries)) call.emit({ kind: "hint", text });
+  const document = { apiVersion: API_VERSION, kind: "SummaryList", items: summaries.map(summaryItem) };
+  return { document, exitCode: failed === 0 ? 0 : summaries.length === 0 ? 1 : 3 };
+}
+
+/** One archive of the document SummaryList. */
+function summaryItem({ path, info, ...rest }: Summary) {
+  const { annotations: _, command: __, volumes, ...container } = info;
+  return {
+    path,
+    ...container,
+    containerID: qualifiedID(info),
+    ...rest,
+    volumes: volumes?.map(({ member, ...volume }) => ({ ...volume, included: member !== undefined })),
+  };
+}
+
+/** As Kubernetes writes it; Podman's have no scheme. */
+function qualifiedID({ engine, containerID }: Summary["info"]): string | undefined {
+  return containerID === undefined || engine === undefined || engine === "podman" ? containerID : `${engine}://${containerID}`;
+}
+
+interface Column {
+  readonly heading: string;
+  readonly cell: (summary: Summary) => PhraseValue | undefined;
+}
+
+const COLUMNS: readonly Column[] = [
+  { heading: "POD", cell: ({ info }) => info.pod },
+  { heading: "NAMESPACE", cell: ({ info }) => info.namespace },
+  { heading: "CONTAINER", cell: ({ info }) => info.container },
+  { heading: "IMAGE", cell: ({ info }) => info.image },
+  { heading: "RUNTIME", cell: ({ info }) => info.runtime },
+  { heading: "ENGINE", cell: ({ info }) => info.engine },
+  { heading: "CREATED", cell: ({ info }) => toSeconds(info.createdAt) },
+  { heading: "CHECKPOINTED", cell: ({ info }) => toSeconds(info.checkpointedAt) },
+  { heading: "SIZE", cell: ({ bytes }) => bytes && formatBytes(bytes) },
+  { heading: "MEMORY", cell: ({ memoryBytes }) => (memoryBytes === undefined ? undefined : formatBytes(memoryBytes)) },
+  { heading: "FROZEN", cell: ({ frozenSeconds }) => (frozenSeconds === undefined ? undefined : frozen(frozenSeconds)) },
+];
+
+const WIDE_COLUMNS: readonly Column[] = [
+  { heading: "ROOTFS CHANGE", cell: ({ rootfsDiffBytes }) => (rootfsDiffBytes === undefined ? undefined : formatBytes(rootfsDiffBytes)) },
+  { heading: "COMPRESSION", cell: ({ compression }) => compression },
+  { heading: "IP", cell: ({ info }) => (info.ips.length === 0 ? undefined : info.ips.join(",")) },
+  { heading: "CONTAINER ID", cell: ({ info }) => info.containerID },
+  { heading: "IMAGE ID", cell: ({ info }) => info.imageID },
+];
+
+/** As kubectl get prints; the file is named where there are several. */
+function summaryTable(summaries: readonly Summary[], wide: boolean): Table {
+  const file: Column = { heading: "FILE", cell: ({ path }) => path };
+  const columns = [...(summaries.length > 1 || wide ? [file] : []), ...COLUMNS, ...(wide ? WIDE_COLUMNS : [])];
+  return {
+    columns: columns.map(({ heading }) => heading),
+    rows: summaries.map((summary) => columns.map(({ cell }) => cell(summary) ?? "<none>")),
+  };
+}
+
+function toSeconds(time: string | undefined): string | undefined {
+  return time?.replace(/\.\d+Z$/, "Z");
+}
+
+function frozen(seconds: number): string {
+  return seconds < 1 ? `${Math.round(seconds * 1000)}ms` : formatSeconds(seconds);
+}
+
+/** Volumes are mounted from outside: engines leave them out, except for Podman's named ones. */
+function* volumeHints(summaries: readonly Summary[]): Generator<Phrase> {
+  if (summaries.length > 0 && summaries.every(({ info }) => info.volumes?.length === 0)) {
+    yield say`Volumes are not in an archive; ${summaries.length === 1 ? "this container" : "these containers"} had none.`;
+  }
+  for (const { path, info } of summaries) {
+    const { volumes = [] } = info;
+    const outside = volumes.filter(({ member }) => member === undefined);
+    const inside = volumes.filter(({ member }) => member !== undefined);
+    if (outside.length > 0) yield say`Volumes, which are not in ${path}: ${volumeList(outside)}`;
+    if (inside.length > 0) yield say`Volumes, which are in ${path}: ${volumeList(inside)}`;
+  }
+}
+
+function volumeList(volumes: readonly VolumeMount[]): Phrase {
+  return joined(
+    volumes.map(({ path, name, kind, source }) => say`${path} (${[kind, name ?? source].filter((part) => part !== undefined).join(" ")})`),
+    ", ",
+  );
+}

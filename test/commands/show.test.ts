@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import * as show from "../../src/commands/show.ts";
+import { Flags } from "../../src/model/flags.ts";
+import { plain, runCommand } from "./running.ts";
+
+const COUNTER = "test/data/archives/checkpoint-counter_default-counter-2026-11-24T02-28-30Z.tar";
+const REDIS = "test/data/archives/containerd-2.1.9-criu4.2.1-k8s-redis.tar";
+const CRIO = "test/data/archives/crio-1.34.11-criu4.2.1.tar";
+const OLD_PAGEMAP = "test/data/archives/podman-5.4.2-criu4.1.1-oldpagemap.tar.gz";
+const ZSTD = "test/data/archives/podman-zstd.tar.zst";
+
+test("words and flags become a request", () => {
+  assert.deepEqual(show.showRequest(["a.tar", "-"], new Flags(new Map([["output", "wide"]]))), { files: ["a.tar", "-"], wide: true });
+  assert.throws(() => show.showRequest([], new Flags(new Map())), { reason: "Usage" });
+});
+
+test("a line an archive, on all three engines and both generations of pagemaps", async () => {
+  const { lines, exitCode } = await runCommand(show, [COUNTER, REDIS, CRIO, OLD_PAGEMAP, ZSTD]);
+  assert.deepEqual(lines, [
+    "FILE|POD|NAMESPACE|CONTAINER|IMAGE|RUNTIME|ENGINE|CREATED|CHECKPOINTED|SIZE|MEMORY|FROZEN",
+    `${COUNTER}|counter|default|counter|docker.io/library/busybox:1.36|io.containerd.runc.v2|containerd|2026-11-24T02:28:10Z|2026-11-24T02:28:30Z|267 KiB|136 KiB|175ms`,
+    `${REDIS}|apps|default|redis|10.90.0.1:5000/apps:1|io.containerd.runc.v2|containerd|2026-11-24T06:10:16Z|2026-11-24T06:10:21Z|6.3 MiB|6.0 MiB|166ms`,
+    `${CRIO}|pod-k|default|counter|127.0.0.1:5000/bbc:1|crun|cri-o|2026-11-24T02:34:14Z|2026-11-24T02:34:18Z|441 KiB|276 KiB|180ms`,
+    `${OLD_PAGEMAP}|<none>|<none>|fixture|localhost/bb:1|crun|podman|2026-11-24T02:22:32Z|2026-11-24T02:22:36Z|90.8 KiB|8.1 MiB|201ms`,
+    `${ZSTD}|<none>|<none>|counter|localhost/bb:1|crun|podman|2026-11-24T00:31:26Z|2026-11-24T00:31:30Z|33.6 KiB|336 KiB|445ms`,
+  ]);
+  assert.equal(exitCode, 0);
+});
+
+test("one archive needs no column for its name; -o wide has more of it, -o name the paths", async () => {
+  const { lines, pieces } = await runCommand(show, [CRIO]);
+  assert.match(lines[0] ?? "", /^POD\|/);
+  const wide = await runCommand(show, [CRIO], { output: "wide" });
+  assert.match(wide.lines[0] ?? "", /^FILE\|.*\|FROZEN\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
+  assert.match(wide.lines[1] ?? "", /\|2\.5 KiB\|none\|10\.213\.7\.33\|db3636326e8c.*\|9079477346761d/);
+  assert.deepEqual(
+    pieces.flatMap(({ name }) => name ?? []),
+    [CRIO],
+  );
+});
+
+test("the document SummaryList", async () => {
+  const { document } = await runCommand(show, [COUNTER]);
+  assert.deepEqual(JSON.parse(JSON.stringify(document)), {
+    apiVersion: "checkpoint.kubectl/v1",
+    kind: "SummaryList",
+    items: [
+      {
+        path: COUNTER,
+        engine: "containerd",
+        runtime: "io.containerd.runc.v2",
+        namespace: "default",
+        pod: "counter",
+        podUID: "16cc558e-7424-471e-aaa9-6d7803ec26a7",
+        container: "counter",
+        containerID: "containerd://f4cdecd9520037c35971a44ebeec97f2688e872ac100174deece43a9931ffba1",
+        restartCount: 0,
+        image: "docker.io/library/busybox:1.36",
+        imageID: "sha256:10a67bf165cce74854088d3cbfafadc12ca47f47c2e03c4eaf12470bddd5df82",
+        createdAt: "2026-11-24T02:28:10.133Z",
+        startedAt: "2026-11-24T02:28:10.259Z",
+        checkpointedAt: "2026-11-24T02:28:30.274Z",
+        ips: [],
+        macs: [],
+        bytes: 273408,
+        compression: "none",
+        memoryBytes: 139264,
+        rootfsDiffBytes: 286,
+        frozenSeconds: 0.175461,
+        problems: [],
+        volumes: [
+          {
+            path: "/var/run/secrets/kubernetes.io/serviceaccount",
+            source: "/var/lib/kubelet/pods/16cc558e-7424-471e-aaa9-6d7803ec26a7/volumes/kubernetes.io~projected/kube-api-access-vf779",
+            name: "kube-api-access-vf779",
+            kind: "projected",
+            included: false,
+          },
+        ],
+      },
+    ],
+  });
+});
+
+test("it says that volumes are not inside, and which", async () => {
+  const hints = async (file: string) => {
+    const { events } = await runCommand(show, [file]);
+    return events.map((event) => (event.kind === "hint" ? plain(event.text) : event.kind));
+  };
+  assert.deepEqual(await hints(REDIS), [
+    `Volumes, which are not in ${REDIS}: /var/run/secrets/kubernetes.io/serviceaccount (projected kube-api-access-pcn7g)`,
+  ]);
+  assert.deepEqual(await hints(CRIO), ["Volumes are not in an archive; this container had none."]);
+});
+
+test("an archive that breaks off: what can be told, a warning, and no sum of a part", async () => {
+  const path = join(mkdtempSync(join(tmpdir(), "show-")), "cut.tar");
+  writeFileSync(path, readFileSync("test/data/archives/containerd-a.tar").subarray(0, 320_000));
+  const { lines, events, exitCode } = await runCommand(show, [path]);
+  assert.equal(
+    lines[1],
+    "pod-a|default|counter|localhost/bb:1|io.containerd.runc.v2|containerd|2026-11-24T02:14:08Z|2026-11-24T02:14:12Z|313 KiB|<none>|<none>",
+  );
+  assert.deepEqual(
+    events.map((event) => (event.kind === "warning" ? plain(event.text) : event.kind)),
+    [`${path}: it is cut off in the middle of its last member`],
+  );
+  assert.equal(exitCode, 0);
+});
+
+test("files that are none: told one by one, the others shown; exit 3 where some, 1 where all failed", async () => {
+  const some = await runCommand(show, ["/nonexistent.tar", COUNTER, "package.json"]);
+  assert.deepEqual(
+    some.errors.map(({ reason }) => reason),
+    ["NoSuchFile", "NotAnArchive"],
+  );
+  assert.equal(some.lines.length, 2);
+  assert.equal(some.exitCode, 3);
+  const all = await runCommand(show, ["/nonexistent.tar"]);
+  assert.deepEqual([all.lines, all.exitCode], [[], 1]);
+});
