@@ -14,14 +14,15 @@ export async function makeDispatcher(server: URL, tls: TlsOptions, { cluster }: 
   const proxy = proxyFor(server, typeof proxyUrl === "string" ? proxyUrl : undefined, env);
   const requestTls = tls.ca === undefined && tls.rejectUnauthorized !== false ? { ...tls, ca: publicAuthorities() } : tls;
   const connect = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS, timeout: CONNECT_TIMEOUT_MS };
-  const timeouts = { headersTimeout: 0, bodyTimeout: 0 };
-  if (proxy === undefined) return new Agent({ ...timeouts, connect: { ...requestTls, ...connect } });
+  // Not HTTP/2: there undici joins repeated headers with a comma, and the API server takes them for one impersonated group.
+  const common = { headersTimeout: 0, bodyTimeout: 0, allowH2: false };
+  if (proxy === undefined) return new Agent({ ...common, connect: { ...requestTls, ...connect } });
   if (proxy.startsWith("socks")) {
     const { Socks5ProxyAgent } = await import("undici");
-    return new Socks5ProxyAgent(proxy, { ...timeouts, requestTls: { ...requestTls, ...connect } });
+    return new Socks5ProxyAgent(proxy, { ...common, requestTls: { ...requestTls, ...connect } });
   }
   const { ProxyAgent } = await import("undici");
-  return new ProxyAgent({ ...timeouts, uri: proxy, requestTls: { ...requestTls, ...connect }, connect });
+  return new ProxyAgent({ ...common, uri: proxy, requestTls: { ...requestTls, ...connect }, connect });
 }
 
 /** As kubectl: without a CA in the kubeconfig, what this machine trusts (NODE_EXTRA_CA_CERTS included). */

@@ -3,7 +3,7 @@ import { callJson } from "../cluster/api.ts";
 import { apiPath } from "../cluster/connection.ts";
 import { getPod, type Container, type Pod } from "../cluster/pods.ts";
 import { postCheckpoint } from "../kubelet/checkpoint.ts";
-import { forecast, frozenSeconds, outlastsProbe, overfillsDisk, type Forecast } from "../kubelet/forecast.ts";
+import { callSeconds, forecast, frozenSeconds, outlastsProbe, overfillsDisk, type Forecast } from "../kubelet/forecast.ts";
 import type { CheckpointTarget } from "../kubelet/target.ts";
 import { itemError, type CheckpointItem } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
@@ -23,6 +23,8 @@ export interface Captured {
 }
 
 const FORECAST_MS = 500;
+/** What a container is taken to hold where it may not be read. */
+const UNKNOWN_MEMORY = 256 * 1024 * 1024;
 /** How long a paused container is waited for where no --timeout says so. */
 const PAUSED_PATIENCE_MS = 120_000;
 
@@ -57,9 +59,8 @@ async function captureOne(context: FlowContext, { pod, container }: ContainerTar
     warn(context, container, target, expected);
     context.emit({ kind: "activity", lane, text: activity(target, expected) });
     startedAt = context.now();
-    const archive = await checkpointWhenPossible(context, target, lane, timeoutMs, (now) => {
-      startedAt = now;
-    });
+    const starting = (): void => void (startedAt = context.now());
+    const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting });
     const end = finished(startedAt, context.now());
     const after = await stillThere(context, pod, container);
     return { archive, item: await item({ ...end, nodePath: archive.path, ...after }) };
@@ -71,18 +72,21 @@ async function captureOne(context: FlowContext, { pod, container }: ContainerTar
   }
 }
 
-/** The one case in which the POST is sent again: another checkpoint of the container is under way. */
+/**
+ * The one case in which the POST is sent again: the container is paused, by another checkpoint of it. That one then writes
+ * its archive, and containerd would mix the files of both: the next try waits for as long as the whole call may take.
+ */
 async function checkpointWhenPossible(
   { connection, signal, emit, now }: FlowContext,
   target: CheckpointTarget,
   lane: string,
-  timeoutMs: number | undefined,
-  starting: (now: number) => void,
+  { timeoutMs, expected, starting }: { timeoutMs: number | undefined; expected: Forecast; starting: () => void },
 ): Promise<NodeArchive> {
   const deadline = now() + (timeoutMs ?? PAUSED_PATIENCE_MS);
   const rights = [{ verb: "create", group: "", resource: "nodes", subresource: "proxy" }];
-  for (let delay = 250; ; delay = Math.min(delay * 2, 5000)) {
-    starting(now());
+  const pause = 1500 * callSeconds(expected.memoryBytes ?? UNKNOWN_MEMORY);
+  for (let delay = pause; ; delay *= 2) {
+    starting();
     const left = timeoutMs === undefined ? undefined : Math.max(1, deadline - now());
     try {
       return await needing(connection, rights, async () => await postCheckpoint(connection, target, { timeoutMs: left, signal }));

@@ -157,6 +157,18 @@ const KNOWN: readonly Known[] = [
   {
     status: 500,
     from: "kubelet",
+    // Seen on containerd 2.1: the directory is one a container, and whoever ends first removes it.
+    body: /ctrd-checkpoint\/\S+: no such file or directory/,
+    explain: (target) => ({
+      reason: "CheckpointCollision",
+      message: `two checkpoints of ${what(target)} were written at the same time, and this one failed`,
+      why: "containerd gathers the files of both in one directory: the archive of the other one may hold files of both",
+      fix: "when the other one has ended, take a new checkpoint",
+    }),
+  },
+  {
+    status: 500,
+    from: "kubelet",
     body: /criu binary not found or too old|CRIU binary not found|criu binary not found|exec: "criu"|criu: executable file not found/i,
     explain: ({ node }, _match, said) => ({
       reason: "CRIUMissing",

@@ -1,5 +1,5 @@
 // What the end-to-end tests stand on: the real cluster of test/cluster, kubectl, and the plugin as users get it.
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { execFile, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -78,8 +78,8 @@ export async function run(command: string, args: readonly string[], options: Run
       { env: environment(options.env), cwd: options.cwd, maxBuffer: 256 * 1024 * 1024 },
       (_error, stdout, stderr) => done({ code: child.exitCode ?? 128, stdout, stderr }),
     );
-    child.stdin?.end();
     options.started?.(child);
+    child.stdin?.end();
   });
 }
 
@@ -89,12 +89,16 @@ export async function kubectl(...args: string[]): Promise<Ended> {
 
 /** kubectl apply of one or several objects. Throws with kubectl's words. */
 export async function apply(...objects: object[]): Promise<void> {
-  const child = spawn("kubectl", ["apply", "-f", "-"], { env: environment(), stdio: ["pipe", "ignore", "pipe"] });
+  const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   let stderr = "";
-  child.stderr.on("data", (part: Buffer) => (stderr += part.toString()));
-  child.stdin.end(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
-  const code = await new Promise((done) => child.on("close", done));
-  if (code !== 0) throw new Error(`kubectl apply: ${stderr}`);
+  // The API server hears of a new namespace's service account a moment after it is there.
+  await eventually(async () => !/serviceaccount "default" not found/.test((stderr = await applied(list))), "the service account", 20);
+  if (stderr !== "") throw new Error(`kubectl apply: ${stderr}`);
+}
+
+async function applied(list: string): Promise<string> {
+  const { code, stderr } = await run("kubectl", ["apply", "-f", "-"], { started: (child) => child.stdin?.write(list) });
+  return code === 0 ? "" : stderr;
 }
 
 export async function getJson<T>(...args: string[]): Promise<T> {

@@ -17,6 +17,7 @@ if (NO_CLUSTER === undefined) {
       pod(namespace, "ended", [container("c", "exit 0")], { spec: { restartPolicy: "Never" } }),
     );
     await running(namespace, "alpha", "beta", LONG);
+    await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", "-n", namespace, "pod/ended");
   });
 }
 

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before } from "node:test";
+import { load } from "js-yaml";
 import {
   ADMIN,
   apply,
@@ -11,6 +12,7 @@ import {
   clusterTest,
   container,
   COUNT,
+  eventually,
   kubectl,
   NO_CLUSTER,
   ownNamespace,
@@ -61,7 +63,9 @@ clusterTest("a user without any right: every missing right at once, and the prin
 clusterTest("a user who may only read pods, impersonated", async () => {
   await kubectl("create", "role", "reader", "--verb=get,list", "--resource=pods", "-n", namespace);
   await kubectl("create", "rolebinding", "reader", "--role=reader", "--group=readers", "-n", namespace);
-  const { code, stderr } = await plugin(["counter", "-n", namespace, "--as", "ann", "--as-group", "readers", "--as-group", "others"]);
+  const as = ["--as", "ann", "--as-group", "readers", "--as-group", "others"];
+  await eventually(async () => (await kubectl("get", "pod", "counter", "-n", namespace, ...as)).code === 0, "the role");
+  const { code, stderr } = await plugin(["counter", "-n", namespace, ...as]);
   assert.equal(code, 1);
   assert.match(
     stderr,
@@ -86,12 +90,11 @@ clusterTest("the minimal rights of the README are enough: get pods, create nodes
 clusterTest("bad and expired credentials", async (t) => {
   const directory = await temporaryDirectory(t);
   const kubeconfig = join(directory, "config");
-  const ca = readFileSync(ADMIN, "utf8").match(/certificate-authority-data: (\S+)/)?.[1];
-  const server = readFileSync(ADMIN, "utf8").match(/server: (\S+)/)?.[1];
+  const { clusters } = load(readFileSync(ADMIN, "utf8")) as { clusters: { cluster: object }[] };
   writeFileSync(
     kubeconfig,
     JSON.stringify({
-      clusters: [{ name: "c", cluster: { server, "certificate-authority-data": ca } }],
+      clusters: [{ name: "c", cluster: clusters[0]?.cluster }],
       users: [],
       contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
       "current-context": "x",
