@@ -56,7 +56,7 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
   const pieces = command.run(call);
   for (let next = await pieces.next(); ; next = await pieces.next()) {
     if (next.done === true) return next.value;
-    printer.piece(next.value);
+    await printer.piece(next.value);
   }
 }
 

@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { Chalk } from "chalk";
 import type { Event } from "../model/context.ts";
+import { Interrupted, usageError } from "../model/error.ts";
 import type { Phrase, Table } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { errorText, stackText } from "./errors.ts";
@@ -39,10 +41,12 @@ export class Printer {
     this.#progress = new Progress({ stderr, renderer: this.#err, live, now: Date.now });
   }
 
-  piece({ text, name, document, error }: Piece): void {
+  async piece({ text, name, document, bytes, error }: Piece): Promise<void> {
     const { format } = this.#options;
     if (error !== undefined) this.error(error);
-    if (format === "name") {
+    if (bytes !== undefined) {
+      await this.#raw(bytes);
+    } else if (format === "name") {
       if (name !== undefined) this.#result(this.#out.phrase({ literals: ["", ""], values: [name] }));
     } else if (format === "json" || format === "yaml") {
       if (document !== undefined) this.#result(escapeJson(JSON.stringify(document)));
@@ -97,9 +101,29 @@ export class Printer {
     this.#options.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
+  /** Bytes of an archive may hold what a terminal obeys: it never gets them. */
+  async #raw(bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    const { stdout } = this.#options;
+    if (stdout.isTTY) throw usageError("these bytes are not for a terminal", "send them into a file or a pipe");
+    this.#progress.clear();
+    for await (const piece of bytes) {
+      if (stdout.destroyed) throw new Interrupted("SIGPIPE");
+      if (!stdout.write(piece)) await drained(stdout);
+    }
+  }
+
   #aside(text: string): void {
     this.#progress.clear();
     this.#options.stderr.write(`${text}\n`);
+  }
+}
+
+/** Until more can be written. Throws an Interrupted where the reader went away. */
+async function drained(stdout: NodeJS.WriteStream): Promise<void> {
+  try {
+    await once(stdout, "drain");
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "EPIPE" ? new Interrupted("SIGPIPE") : error;
   }
 }
 

@@ -9,6 +9,8 @@ export interface Piece {
   readonly name?: string;
   /** For -o json|yaml, printed at once; the usual single document goes into the outcome instead. */
   readonly document?: object;
+  /** For stdout exactly as they are, whatever the format: only where the user asked for them there. */
+  readonly bytes?: AsyncIterable<Uint8Array>;
   /** Told on stderr whatever the format; the command goes on. */
   readonly error?: UserError;
 }
