@@ -6,7 +6,12 @@ import { damaged, excessive } from "./problems.ts";
 const HARMLESS = MAX_TEXT_BYTES;
 
 /** The message in `bytes`. Unknown fields are passed over. Throws a UserError that names the image where it is none, or too large a one. */
-export function decode<D extends DescMessage>(schema: D, bytes: Uint8Array, image: string, options = { readUnknownFields: false }): MessageShape<D> {
+export function decode<D extends DescMessage>(
+  schema: D,
+  bytes: Uint8Array,
+  image: string,
+  options = { readUnknownFields: false },
+): MessageShape<D> {
   if (bytes.length > HARMLESS) weigh(schema, bytes, image);
   try {
     return fromBinary(schema, bytes, options);

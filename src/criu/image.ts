@@ -45,7 +45,10 @@ export function hasImage(archive: Archive, file: string): boolean {
 /** Opens an image by its name in the archive. Throws a UserError where it is missing, or does not begin as an image does. */
 export async function openImage(archive: Archive, name: string): Promise<Image> {
   if (!archive.members.has(name)) {
-    throw notThere(`${name} is not in the archive`, "the archive is incomplete, or CRIU was told to put its images elsewhere (images-dir in its configuration)");
+    throw notThere(
+      `${name} is not in the archive`,
+      "the archive is incomplete, or CRIU was told to put its images elsewhere (images-dir in its configuration)",
+    );
   }
   const source = archive.open(name);
   const head = await source.read(0, Math.min(8, source.size));
@@ -62,7 +65,10 @@ export async function openImage(archive: Archive, name: string): Promise<Image> 
  * an entry that are no entry; it is asked once for each, in order.
  * Throws a UserError where the image ends in the middle of an entry or asks for too much.
  */
-export async function* entryBatches({ name, source, start, bigEndian }: Image, payload: (entry: Entry) => number = () => 0): AsyncGenerator<Entry[]> {
+export async function* entryBatches(
+  { name, source, start, bigEndian }: Image,
+  payload: (entry: Entry) => number = () => 0,
+): AsyncGenerator<Entry[]> {
   let offset = start;
   let wanted = WINDOW;
   while (offset < source.size) {
@@ -73,7 +79,8 @@ export async function* entryBatches({ name, source, start, bigEndian }: Image, p
     while (at + 4 <= window.length) {
       const length = bigEndian ? window.readUInt32BE(at) : window.readUInt32LE(at);
       const end = at + 4 + length;
-      if (length > MAX_ENTRY_BYTES || offset + end > source.size) throw damaged(name, `an entry at byte ${offset + at} claims ${length} bytes`);
+      if (length > MAX_ENTRY_BYTES || offset + end > source.size)
+        throw damaged(name, `an entry at byte ${offset + at} claims ${length} bytes`);
       if (end > window.length) {
         wanted = Math.max(WINDOW, 4 + length);
         break;

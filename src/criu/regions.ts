@@ -81,6 +81,24 @@ export async function addressSpace(archive: Archive, pid: number): Promise<Addre
   };
 }
 
+/** The index of the first region that ends after an address; the number of regions where none does. */
+export function regionAfter(regions: readonly Region[], address: bigint): number {
+  let low = 0;
+  let high = regions.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((regions[middle]?.end ?? 0n) <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The region that an address lies in. */
+export function regionAt(regions: readonly Region[], address: bigint): Region | undefined {
+  const region = regions[regionAfter(regions, address)];
+  return region !== undefined && region.start <= address ? region : undefined;
+}
+
 function region(vma: VmaEntry, mm: MmEntry): Region {
   const { start, end, status } = vma;
   const kind = regionKind(vma, mm);
