@@ -22,7 +22,11 @@ export async function bundle(): Promise<Chunk[]> {
     cwd: root,
     platform: "node",
     plugins: [trim()],
-    transform: { target: "node22" },
+    transform: {
+      target: "node22",
+      // undici's own sign that it is bundled: without its second, experimental parser.
+      define: { esbuildDetection: "1" },
+    },
     onLog: (level, log, handler) => {
       // yargs resolves the configuration that another one extends: ours has none.
       if (log.code === "EMPTY_IMPORT_META" && log.message.includes("yargs")) return;

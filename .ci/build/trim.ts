@@ -5,20 +5,21 @@ import type { Plugin } from "rolldown";
 const root = join(import.meta.dirname, "../..");
 const UNDICI = join(root, "node_modules/undici");
 const CLIENT_NODE = dirname(fileURLToPath(import.meta.resolve("@kubernetes/client-node")));
+const CONFIG = join(CLIENT_NODE, "config.js");
+const YARGS = join(root, "node_modules/yargs/lib/platform-shims/esm.mjs");
 const PREFIX = "\0trim:";
 
 /**
- * Keeps out of the way to a first request what it does not use of the two heavy libraries, by replacing some of the
+ * Keeps out of the way to a first request what it does not use of three heavy libraries, by replacing some of the
  * imports between their modules. A name that a replacement lacks is an error of the build.
  */
 export function trim(): Plugin {
   return {
     name: "trim",
-    resolveId(id, importer, { kind }) {
-      if (importer?.startsWith(PREFIX)) return undefined;
-      if (importer === join(CLIENT_NODE, "config.js")) {
-        if (id in UNUSED || id in PROVIDERS) return PREFIX + id;
-      }
+    resolveId(id, importer = "", { kind }) {
+      if (importer.startsWith(PREFIX)) return undefined;
+      const replaced = importer === CONFIG ? id in UNUSED || id in PROVIDERS : importer === YARGS && id in UNUSED;
+      if (replaced) return PREFIX + id;
       // A facade for each kind of import: one that may be lazy stays so.
       return id === "undici" ? `${PREFIX}undici-${kind}` : undefined;
     },
@@ -28,26 +29,31 @@ export function trim(): Plugin {
       const code = name.startsWith("undici-") ? undiciFacade() : UNUSED[name] ? stub(UNUSED[name]) : lazyProvider(name);
       return { code, moduleType: "js", moduleSideEffects: name.startsWith("undici-") };
     },
-    // undici's modules do nothing to each other when they are loaded; its index does, see below.
     transform: {
       filter: { id: /[/\\]node_modules[/\\]undici[/\\]lib[/\\]/ },
-      handler: (code) => ({ code, moduleSideEffects: false }),
+      // undici's modules do nothing to each other when they are loaded; its index does, see below.
+      handler: (code, id) => ({ code: id === join(UNDICI, "lib/dispatcher/client.js") ? lazyHttp2(code) : code, moduleSideEffects: false }),
     },
   };
 }
 
-/** What the parts of client-node that make API clients and agents need; src/cluster sends its requests itself. */
+/**
+ * What the parts of client-node need that make API clients and agents (src/cluster sends its requests itself), and what yargs
+ * lays out its help with (src/cli/help.ts does that): string-width alone takes as long as Node.js takes to start.
+ */
 const UNUSED: Record<string, readonly string[]> = {
   "./gen/index.js": ["createConfiguration", "ServerConfiguration"],
   undici: ["Agent", "ProxyAgent"],
   socks: ["SocksClient"],
   "socks-proxy-agent": ["SocksProxyAgent"],
   hpagent: ["HttpProxyAgent", "HttpsProxyAgent"],
+  cliui: ["default"],
+  "string-width": ["default"],
 };
 
 function stub(names: readonly string[]): string {
-  const body = `throw new Error("client-node's own clients and agents are not in this build (.ci/build/trim.ts)")`;
-  return names.map((name) => `export function ${name}() { ${body}; }`).join("\n");
+  const body = `throw new Error("not in this build: see .ci/build/trim.ts")`;
+  return names.map((name) => `function f() { ${body}; }\nexport { f as ${name} };`.replaceAll(/\bf\b/g, `unused_${name}`)).join("\n");
 }
 
 /** Authenticators of client-node that are loaded when a kubeconfig names their provider. */
@@ -88,4 +94,11 @@ function undiciFacade(): string {
     ${Object.entries(names)
       .map(([name, path]) => `export { default as ${name} } from ${part(path)};`)
       .join("\n")}`;
+}
+
+/** node:http2 is loaded by a connection that speaks it, not by every process. */
+function lazyHttp2(code: string): string {
+  const eager = "const connectH2 = require('./client-h2.js')";
+  if (!code.includes(eager)) throw new Error("undici loads its HTTP/2 client in another way now");
+  return code.replace(eager, "const connectH2 = (...given) => require('./client-h2.js')(...given)");
 }
