@@ -43,8 +43,9 @@ export async function* capture(
 async function captureOne(context: FlowContext, { pod, container }: ContainerTarget, timeoutMs: number | undefined): Promise<Captured> {
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
   const lane = `${pod.namespace}/${pod.name}/${container.name}`;
-  const runtime = nodeRuntime(context, pod.node);
   let startedAt = context.now();
+  // Asked for beside the checkpoint, not before it.
+  let runtime: Promise<{ runtime?: string }> = Promise.resolve({});
   const item = async (more: Partial<CheckpointItem>): Promise<CheckpointItem> => ({
     ...identity(pod, container),
     ...(await runtime),
@@ -58,6 +59,7 @@ async function captureOne(context: FlowContext, { pod, container }: ContainerTar
     const expected = await forecast(context.connection, target, FORECAST_MS);
     warn(context, container, target, expected);
     context.emit({ kind: "activity", lane, text: activity(target, expected) });
+    runtime = nodeRuntime(context, pod.node);
     startedAt = context.now();
     const starting = (): void => void (startedAt = context.now());
     const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting });

@@ -16,13 +16,15 @@ export interface Forecast {
 const FREEZE_BYTES_PER_SECOND = 250 * 1024 * 1024;
 /** The same call took 5.0 s in all: containerd writes the images twice more. */
 const CALL_BYTES_PER_SECOND = 70 * 1024 * 1024;
+/** Below this neither the freeze nor the disk is a matter. */
+const WORTH_A_LOOK = 64 * 1024 * 1024;
 /** CRIU's images go to the node's /tmp before they become the archive: both are on the disk for a moment. */
 const DISK_COPIES = 2;
 const DEFAULT_EVICTION = "10%";
 
 /**
- * Asks the kubelet (needs get nodes/proxy) or else metrics.k8s.io, all at once, and takes what has arrived in time:
- * nobody waits for a forecast. Never throws.
+ * Asks the kubelet (needs get nodes/proxy), else metrics.k8s.io, what the container holds in memory; where that is much,
+ * also what room the node's disk has. What has not arrived in time is left out: nobody waits for a forecast. Never throws.
  */
 export async function forecast(connection: Connection, target: CheckpointTarget, timeoutMs: number): Promise<Forecast> {
   const signal = AbortSignal.timeout(timeoutMs);
@@ -30,19 +32,19 @@ export async function forecast(connection: Connection, target: CheckpointTarget,
     const answer = await connection.call({ path, signal }).catch(() => undefined);
     return answer?.status === 200 ? answer.text : undefined;
   };
-  const { node, namespace, pod } = target;
-  const [summary, resources, configz, metrics] = await Promise.all([
-    get(apiPath`/api/v1/nodes/${node}/proxy/stats/summary`).then(parsed),
-    get(apiPath`/api/v1/nodes/${node}/proxy/metrics/resource`),
-    get(apiPath`/api/v1/nodes/${node}/proxy/configz`).then(parsed),
-    get(apiPath`/apis/metrics.k8s.io/v1beta1/namespaces/${namespace}/pods/${pod}`).then(parsed),
-  ]);
-  const memoryBytes =
-    residentBytes(summary, target) ??
-    workingSets(resources ?? "").get(`${namespace}/${pod}/${target.container}`) ??
-    metricsBytes(metrics, target);
+  const { node, namespace, pod, container } = target;
+  const proxy = apiPath`/api/v1/nodes/${node}/proxy`;
+  const resources = await get(`${proxy}/metrics/resource`);
+  const workingSet =
+    resources === undefined
+      ? metricsBytes(parsed(await get(apiPath`/apis/metrics.k8s.io/v1beta1/namespaces/${namespace}/pods/${pod}`)), target)
+      : workingSets(resources).get(`${namespace}/${pod}/${container}`);
+  if (workingSet === undefined) return {};
+  if (workingSet < WORTH_A_LOOK) return { memoryBytes: workingSet };
+  const [summary, configz] = await Promise.all([get(`${proxy}/stats/summary`).then(parsed), get(`${proxy}/configz`).then(parsed)]);
   const roomBytes = roomOnDisk(summary, configz);
-  return { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(roomBytes === undefined ? {} : { roomBytes }) };
+  // The working set counts the page cache too, which is not in an archive.
+  return { memoryBytes: residentBytes(summary, target) ?? workingSet, ...(roomBytes === undefined ? {} : { roomBytes }) };
 }
 
 export function frozenSeconds(memoryBytes: number): number {

@@ -19,7 +19,7 @@ const SUMMARY = JSON.stringify({
     },
   ],
 });
-const RESOURCE = `# HELP x y\ncontainer_memory_working_set_bytes{container="c",namespace="web",pod="p"} 1.048576e+06 1700000000000\n`;
+const RESOURCE = `# HELP x y\ncontainer_memory_working_set_bytes{container="c",namespace="web",pod="p"} 4.194304e+08 1700000000000\n`;
 const METRICS = JSON.stringify({ containers: [{ name: "c", usage: { memory: "5Mi" } }] });
 
 async function ask(t: Parameters<typeof connectTo>[0], answers: Record<string, string>) {
@@ -39,9 +39,14 @@ test("resident memory and room on the disk, from the kubelet's summary and its e
 });
 
 test("the working set where the summary fails, metrics.k8s.io where the kubelet may not be read, nothing where nothing may", async (t) => {
-  assert.deepEqual(await ask(t, { "metrics/resource": RESOURCE }), { memoryBytes: MiB });
+  assert.deepEqual(await ask(t, { "metrics/resource": RESOURCE }), { memoryBytes: 400 * MiB });
   assert.deepEqual(await ask(t, { "metrics.k8s.io": METRICS }), { memoryBytes: 5 * MiB });
   assert.deepEqual(await ask(t, {}), {});
+});
+
+test("a small container is not worth a look at the disk", async (t) => {
+  const small = RESOURCE.replace("4.194304e+08", "1048576");
+  assert.deepEqual(await ask(t, { "metrics/resource": small, "stats/summary": SUMMARY }), { memoryBytes: MiB });
 });
 
 test("nonsense is no forecast", async (t) => {
