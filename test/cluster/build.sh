@@ -21,7 +21,7 @@ in_tree() {
 
 build() {
   mkdir -p "$CACHE/log"
-  rm -rf "$CACHE"/*.part
+  discard "$CACHE"/*.part "$CACHE"/trash-*
   if [ -d "$TREE" ] && [ -d "$PROGRAMS" ] && [ -d "$IMAGES" ]; then
     touch "$TREE" "$PROGRAMS" "$IMAGES"
     return
@@ -47,6 +47,7 @@ build_tree_base() {
 build_programs() {
   phase "Kubernetes $KUBERNETES_VERSION (4 min on 2 cores)" "$CACHE/log/programs.log" \
     in_tree "$1" bash "$HERE/programs.sh" "$KUBERNETES_VERSION" "$PROGRAMS.part" "$HERE/sums/$KUBERNETES_VERSION"
+  discard "$PROGRAMS.part/work" # modules and Go's build cache, 3 GB
   mv "$PROGRAMS.part" "$PROGRAMS"
 }
 
@@ -61,11 +62,21 @@ build_rest() {
   fi
 }
 
+# discard [PATH]…: out of the way at once, and removed in the background, which takes a disk 10 s.
+discard() {
+  local path trash=$CACHE/trash-$BASHPID-$RANDOM
+  mkdir -p "$trash"
+  for path; do
+    if [ -e "$path" ]; then mv "$path" "$trash"; fi
+  done
+  (exec setsid rm -rf "$trash") >/dev/null 2>&1 </dev/null 9>&- &
+}
+
 # Keeps the two newest of each kind: one may want to go back and forth between two versions.
 forget_old_builds() {
   local kind old
   for kind in tree kubernetes images; do
     mapfile -t old < <(find "$CACHE" -maxdepth 1 -name "$kind-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 | cut -d ' ' -f 2)
-    rm -rf "${old[@]}"
+    discard "${old[@]}"
   done
 }

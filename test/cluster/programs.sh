@@ -31,4 +31,3 @@ go build -v -trimpath -gcflags=all=-dwarf=false \
   -o "$directory/bin/" k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kubelet}
 
 sort -u go.sum | grep -vxFf "$source/go.sum" >"$directory/sums" # what a pinned file for this version would hold
-rm -rf "$work"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # Versions, places and addresses. Each stands here and nowhere else.
 
+ASKED_VERSION=${KUBERNETES_VERSION:-}
 KUBERNETES_VERSION=${KUBERNETES_VERSION:-1.36.3}
 DEBIAN_SUITE=forky # older suites' CRIU will not do: see tree.sh
 

@@ -19,9 +19,9 @@ up() {
   trap 'exit 130' INT TERM
   kill_cgroup build # of an up that was killed
   if is_up; then
-    local wanted=$KUBERNETES_VERSION
     load_builds
-    [ "$KUBERNETES_VERSION" = "$wanted" ] || die "Kubernetes $KUBERNETES_VERSION is up; for $wanted, \`cluster down\` first"
+    [ "$KUBERNETES_VERSION" = "${ASKED_VERSION:-$KUBERNETES_VERSION}" ] ||
+      die "Kubernetes $KUBERNETES_VERSION is up; for $ASKED_VERSION, \`cluster down\` first"
     all_running "$count" || raise "$count"
     [ -z "$rights" ] || grant "$rights"
   else
