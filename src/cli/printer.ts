@@ -110,6 +110,7 @@ export class Printer {
       if (stdout.destroyed) throw new Interrupted("SIGPIPE");
       if (!stdout.write(piece)) await drained(stdout);
     }
+    await new Promise((done) => stdout.write("", done));
   }
 
   #aside(text: string): void {

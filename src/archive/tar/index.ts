@@ -69,9 +69,14 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
     end,
     open(name) {
       const found = places.get(name);
-      const { size = 0 } = members.get(name) ?? {};
+      const { size = 0, target = "" } = members.get(name) ?? {};
       if (found === undefined) throw new UserError({ reason: "NoSuchMember", message: `there is no ${name} in ${label}` });
-      if (typeof found === "string") throw new UserError({ reason: "UnreadableMember", message: `${name} in ${label} ${found}` });
+      if (typeof found === "string")
+        throw new UserError({
+          reason: "UnreadableMember",
+          message: `${name} in ${label} ${found}`,
+          why: target === "" ? undefined : `it points to ${target}`,
+        });
       if (typeof found === "object") return found;
       if (found + size <= source.size) return slice(source, found, size);
       throw new UserError({ reason: "ArchiveTruncated", message: `${name} in ${label} is cut short` });

@@ -1,0 +1,115 @@
+import { openArchive } from "../archive/open.ts";
+import { pieces } from "../archive/sources.ts";
+import type { ProcessMemory } from "../criu/memory.ts";
+import type { AddressRange } from "../criu/regions.ts";
+import { find, writeNamed } from "../flows/extract.ts";
+import { addresses, memoryOf, rangeBytes, writeMemory, type Extracted } from "../flows/extract-memory.ts";
+import { placeFor, writeNew } from "../flows/destination.ts";
+import { API_VERSION } from "../model/documents.ts";
+import { UserError, usageError } from "../model/error.ts";
+import type { Flags } from "../model/flags.ts";
+import { say } from "../model/phrase.ts";
+import type { Outcome, Piece } from "../model/report.ts";
+import { formatBytes, parseCount } from "../model/units.ts";
+import type { Call } from "./command.ts";
+
+export interface ExtractRequest {
+  readonly file: string;
+  readonly what:
+    | { readonly kind: "path"; readonly path: string }
+    | { readonly kind: "memory"; readonly pid: number; readonly range: AddressRange | undefined };
+  /** "-" is stdout; undefined is the working directory. */
+  readonly to: string | undefined;
+}
+
+/** Throws a usage error. */
+export function extractRequest(words: readonly string[], flags: Flags): ExtractRequest {
+  const [file, path, more] = words;
+  const pid = flags.text("pid");
+  const range = flags.text("range");
+  if (file === undefined || file === "") throw usageError("which archive?", "kubectl checkpoint extract FILE PATH");
+  if (more !== undefined)
+    throw usageError(`one PATH at a time, not ${words.length - 1}`, "a directory is written with all that is below it");
+  if ((path === undefined) === (pid === undefined)) {
+    throw usageError(
+      "what of it? A PATH or --pid",
+      "/path/in/the/container, a member such as checkpoint/pstree.img, or --pid PID [--range START-END]",
+    );
+  }
+  if (path === "") throw usageError("PATH is empty");
+  if (range !== undefined && pid === undefined) throw usageError("--range needs the process: --pid PID");
+  const to = flags.text("to");
+  if (to === "") throw usageError("--to is empty");
+  if (path !== undefined) return { file, what: { kind: "path", path }, to };
+  if (to === "-" && range === undefined) throw usageError("--to - takes one range: --range START-END");
+  return {
+    file,
+    what: { kind: "memory", pid: parseCount(pid ?? "", "--pid"), range: range === undefined ? undefined : parseRange(range) },
+    to,
+  };
+}
+
+/** Addresses as /proc/PID/maps writes them, with or without 0x; END is the first address after the range. */
+function parseRange(text: string): AddressRange {
+  const [, first, last] = /^(?:0x)?([0-9a-f]{1,16})-(?:0x)?([0-9a-f]{1,16})$/i.exec(text) ?? [];
+  const start = BigInt(`0x${first ?? "0"}`);
+  const end = BigInt(`0x${last ?? "0"}`);
+  if (end <= start)
+    throw usageError(`--range: "${text}" is no range of addresses`, "write it in hexadecimal, START before END: 0x7ffd1000-0x7ffd3000");
+  return { start, end };
+}
+
+export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
+  const { file, what, to } = extractRequest(call.words, call.flags);
+  await using archive = await openArchive(file, { signal: call.signal });
+  for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
+  if (what.kind === "memory") {
+    const memory = await memoryOf(archive, what.pid);
+    if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range));
+    return yield* report(writeProcess(memory, what, to, call.signal));
+  }
+  await using named = await find(archive, what.path, call.signal);
+  if (named.leftOut.length > 0) {
+    call.emit({ kind: "warning", text: say`${named.leftOut.length} links and special files below ${what.path} are left out` });
+  }
+  if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
+  const [only] = named.files;
+  if (named.isDirectory || only === undefined) throw usageError(`${what.path} is a directory: --to - takes one file`);
+  return yield* toStdout(pieces(only.open()));
+}
+
+async function* toStdout(bytes: AsyncIterable<Buffer>): AsyncGenerator<Piece, Outcome> {
+  yield { bytes };
+  return { exitCode: 0 };
+}
+
+async function* writeProcess(
+  memory: ProcessMemory,
+  { pid, range }: ExtractRequest["what"] & { kind: "memory" },
+  to: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Extracted, void> {
+  if (range === undefined) {
+    yield* writeMemory(memory, await placeFor(`pid-${pid}`, to), signal);
+    return;
+  }
+  const path = await placeFor(`pid-${pid}-${range.start.toString(16)}.bin`, to);
+  yield { from: addresses(range), path, bytes: await writeNew(path, rangeBytes(memory, range), signal) };
+}
+
+/** A line a file, and the document ExtractionList. */
+async function* report(results: AsyncIterable<Extracted | UserError>): AsyncGenerator<Piece, Outcome> {
+  const items: Extracted[] = [];
+  let failed = 0;
+  for await (const result of results) {
+    if (result instanceof UserError) {
+      failed += 1;
+      yield { error: result };
+    } else {
+      items.push(result);
+      yield { text: say`${result.from} written to ${result.path} (${formatBytes(result.bytes)})`, name: result.path };
+    }
+  }
+  const document = { apiVersion: API_VERSION, kind: "ExtractionList", items };
+  return { document, exitCode: failed === 0 ? 0 : items.length === 0 ? 1 : 3 };
+}
