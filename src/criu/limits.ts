@@ -1,3 +1,5 @@
+import { excessive } from "./problems.ts";
+
 /**
  * What an archive may ask of this program. Real images stay far below: they keep a hostile one from filling memory.
  * All counts are of one entry, or of one answer where said so.
@@ -20,3 +22,17 @@ export const MAX_ANSWER_TEXT = 32 * 1024 * 1024;
 
 /** Bytes of the arguments or the environment of a process: Linux allows 6 MiB for both. */
 export const MAX_ARGUMENT_BYTES = 8 * 1024 * 1024;
+
+/** Counts what one answer holds together. Throws a UserError that names the image where it becomes too much. */
+export type Spend = (image: string, items: number, text: number) => void;
+
+export function allowance(): Spend {
+  let items = 0;
+  let text = 0;
+  return (image, moreItems, moreText) => {
+    items += moreItems;
+    text += moreText;
+    if (items > MAX_ANSWER_ITEMS) throw excessive(image, `with it the answer has more than ${MAX_ANSWER_ITEMS} parts`);
+    if (text > MAX_ANSWER_TEXT) throw excessive(image, `with it the answer has more than ${MAX_ANSWER_TEXT} bytes of text`);
+  };
+}

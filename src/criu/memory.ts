@@ -1,5 +1,6 @@
 import type { Archive } from "../archive/archive.ts";
 import type { Source } from "../model/source.ts";
+import { fileTable, type FileTable } from "./files/table.ts";
 import { MAX_ANSWER_ITEMS } from "./limits.ts";
 import { openPages, processPagemap, sharedPagemap, type Pagemap, type PageRun } from "./pagemap.ts";
 import { damaged, excessive, notThere } from "./problems.ts";
@@ -48,10 +49,19 @@ export type MemoryPiece = AddressRange & ({ readonly bytes: Buffer } | { readonl
 /** Bytes read at once. */
 const CHUNK = 1024 * 1024;
 
-/** Undefined where the process has no memory of its own (zombies). Throws a UserError where its images are damaged. */
-export async function processMemory(archive: Archive, pid: number, pageSize: number): Promise<ProcessMemory | undefined> {
-  const space = await addressSpace(archive, pid);
-  if (space === undefined) return undefined;
+/**
+ * Undefined where the process has no memory of its own (zombies). `files` is asked where the process has mapped a memfd.
+ * Throws a UserError where its images are damaged.
+ */
+export async function processMemory(
+  archive: Archive,
+  pid: number,
+  pageSize: number,
+  files: () => Promise<FileTable> = async () => await fileTable(archive),
+): Promise<ProcessMemory | undefined> {
+  const found = await addressSpace(archive, pid);
+  if (found === undefined) return undefined;
+  const space = await withMemfds(found, files);
   const map = await processPagemap(archive, pid);
   const shared = new Map<bigint, Promise<SharedPages | undefined>>();
   return {
@@ -64,6 +74,19 @@ export async function processMemory(archive: Archive, pid: number, pageSize: num
       return await pages;
     },
   };
+}
+
+async function withMemfds(space: AddressSpace, files: () => Promise<FileTable>): Promise<AddressSpace> {
+  if (!space.regions.some(isMemfd)) return space;
+  const table = await files();
+  const regions = space.regions.map((region) =>
+    isMemfd(region) ? { ...region, shmid: table.files.get(region.fileId ?? 0)?.shmid } : region,
+  );
+  return { ...space, regions };
+}
+
+function isMemfd({ kind, fileId }: Region): boolean {
+  return kind === "shared" && fileId !== undefined;
 }
 
 async function loadShared(archive: Archive, shmid: bigint): Promise<SharedPages | undefined> {

@@ -17,9 +17,9 @@ export interface Region {
   readonly access: string;
   /** Of the mapped file or of shared memory: where in it the mapping begins, in bytes. */
   readonly offset: bigint;
-  /** Of shared memory: names its pagemap. */
+  /** Of shared memory: names its pagemap. Where it is a memfd, processMemory() finds it. */
   readonly shmid: bigint | undefined;
-  /** Of a mapped file: its id in files.img. */
+  /** Of a mapped file or memfd: its id in files.img. */
   readonly fileId: number | undefined;
   /** What else is known of it: "vvar", "sysvipc", … */
   readonly note: string;
@@ -59,6 +59,7 @@ const SHADOW_STACK = 1 << 15;
 const GUARD = 1 << 16;
 const UPROBES = 1 << 17;
 
+const MAP_SHARED = 1;
 const MAP_GROWSDOWN = 0x100;
 
 /** Of mm-PID.img; undefined where the process has none (zombies). Throws a UserError where the image is damaged. */
@@ -102,14 +103,15 @@ export function regionAt(regions: readonly Region[], address: bigint): Region | 
 function region(vma: VmaEntry, mm: MmEntry): Region {
   const { start, end, status } = vma;
   const kind = regionKind(vma, mm);
+  const memfd = (status & MEMFD) !== 0;
   return {
     start,
     end,
     kind,
     access: access(vma),
     offset: vma.pgoff,
-    shmid: kind === "shared" ? vma.shmid : undefined,
-    fileId: kind === "file" ? Number(vma.shmid) : undefined,
+    shmid: kind === "shared" && !memfd ? vma.shmid : undefined,
+    fileId: kind === "file" || memfd ? Number(vma.shmid) : undefined,
     note: NOTES.find(([bit]) => (status & bit) !== 0)?.[1] ?? "",
   };
 }
@@ -129,15 +131,15 @@ const NOTES: readonly (readonly [number, string])[] = [
 
 function regionKind({ start, end, status, flags }: VmaEntry, mm: MmEntry): RegionKind {
   if (status & (VSYSCALL | VDSO | VVAR | UPROBES)) return "vdso";
-  if (status & (ANON_SHARED | SYSVIPC | MEMFD)) return "shared";
+  if (status & (ANON_SHARED | SYSVIPC) || (status & MEMFD && flags & MAP_SHARED)) return "shared";
   if (status & (SOCKET | AIO_RING | SHADOW_STACK)) return "other";
-  if (status & (FILE_PRIVATE | FILE_SHARED)) return "file";
+  if (status & (FILE_PRIVATE | FILE_SHARED | MEMFD)) return "file";
   if (status & HEAP || (start < mm.mmBrk && end > mm.mmStartBrk)) return "heap";
   if (status & STACK || flags & MAP_GROWSDOWN || (start <= mm.mmStartStack && mm.mmStartStack < end)) return "stack";
   return status & ANON_PRIVATE ? "anonymous" : "other";
 }
 
 function access({ prot, status, flags }: VmaEntry): string {
-  const shared = status & (FILE_SHARED | ANON_SHARED | SYSVIPC) || flags & 1;
+  const shared = status & (FILE_SHARED | ANON_SHARED | SYSVIPC) || flags & MAP_SHARED;
   return `${prot & 1 ? "r" : "-"}${prot & 2 ? "w" : "-"}${prot & 4 ? "x" : "-"}${shared ? "s" : "p"}`;
 }

@@ -1,0 +1,47 @@
+import { MAX_ARGUMENT_BYTES } from "./limits.ts";
+import { readMemory, type Absence, type ProcessMemory } from "./memory.ts";
+import { excessive } from "./problems.ts";
+import type { AddressRange } from "./regions.ts";
+
+/** Words of a process's memory; or why they are not in the archive. */
+export type Words = { readonly words: readonly string[] } | { readonly absent: Absence };
+
+/**
+ * The command line, read as the kernel reads /proc/PID/cmdline: a process that has written over the end of its
+ * arguments has made one text of them, which may reach into its environment.
+ */
+export async function commandLine(memory: ProcessMemory): Promise<Words> {
+  const { args, env } = memory.space;
+  const bytes = await rangeBytes(memory, args);
+  if ("absent" in bytes) return bytes;
+  if (bytes.length === 0 || bytes.at(-1) === 0) return { words: split(bytes) };
+  const more = env.start === args.end ? await rangeBytes(memory, env) : Buffer.alloc(0);
+  const title = "absent" in more ? bytes : Buffer.concat([bytes, more]);
+  const end = title.indexOf(0);
+  return { words: [title.toString("utf8", 0, end < 0 ? title.length : end)] };
+}
+
+/** The environment that the process was started with, and that it has changed in place if it did. */
+export async function environment(memory: ProcessMemory): Promise<Words> {
+  const bytes = await rangeBytes(memory, memory.space.env);
+  return "absent" in bytes ? bytes : { words: split(bytes) };
+}
+
+async function rangeBytes(memory: ProcessMemory, range: AddressRange): Promise<Buffer | { readonly absent: Absence }> {
+  const length = range.end - range.start;
+  if (length <= 0n) return Buffer.alloc(0);
+  if (length > MAX_ARGUMENT_BYTES) throw excessive(`checkpoint/mm-${memory.space.pid}.img`, `${length} bytes of arguments or environment`);
+  const parts: Buffer[] = [];
+  for await (const piece of readMemory(memory, range)) {
+    if ("absent" in piece) return { absent: piece.absent };
+    parts.push(piece.bytes);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Words end at a zero byte; the zeros after the last one are room that nothing was written to. */
+function split(bytes: Buffer): string[] {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return end === 0 ? [] : bytes.toString("utf8", 0, end).split("\0");
+}

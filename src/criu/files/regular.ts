@@ -1,0 +1,28 @@
+import type { RegFileEntry } from "../gen/files_pb.ts";
+import { count } from "../numbers.ts";
+import { details, type FileType, type OpenFile } from "./file.ts";
+
+const TYPES: Readonly<Record<number, FileType>> = {
+  0o1: "fifo",
+  0o2: "device",
+  0o4: "directory",
+  0o6: "device",
+  0o10: "file",
+  0o12: "symlink",
+};
+
+/** Anything with a path: files, directories, devices. */
+export function regularFile({ id, name, flags, pos, mode, size, ext }: RegFileEntry, image: string): OpenFile {
+  const type = TYPES[mode >> 12] ?? "file";
+  return {
+    id,
+    type,
+    name,
+    flags,
+    details: details({
+      position: type === "file" && count(pos, image),
+      size: type === "file" && count(size, image),
+      external: ext,
+    }),
+  };
+}

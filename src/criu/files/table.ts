@@ -1,0 +1,112 @@
+import type { Archive } from "../../archive/archive.ts";
+import { decode } from "../decode.ts";
+import { RemapFilePathEntrySchema } from "../gen/deleted_pb.ts";
+import { FileEntrySchema, MemfdInodeEntrySchema, type FileEntry, type MemfdInodeEntry } from "../gen/files_pb.ts";
+import { TtyInfoEntrySchema, type TtyInfoEntry } from "../gen/tty_pb.ts";
+import { allEntries } from "../entries.ts";
+import { entryBatches, hasImage, imageName, openImage } from "../image.ts";
+import { allowance, type Spend } from "../limits.ts";
+import { eventFile, epollFile, fanotifyFile, inotifyFile, pidFile, signalFile, timerFile } from "./events.ts";
+import type { OpenFile } from "./file.ts";
+import { bpfMapFile, externalFile, fifoFile, memfdFile, namespaceFile, pipeFile, ttyFile, tunFile } from "./other.ts";
+import { regularFile } from "./regular.ts";
+import { inetSocket, netlinkSocket, packetSocket, unixSocket } from "./sockets.ts";
+
+/** Every open file of a checkpoint, whoever has it open. */
+export interface FileTable {
+  readonly files: ReadonlyMap<number, OpenFile>;
+  /** Files that were no longer under their name, by id. */
+  readonly remaps: ReadonlyMap<number, Remap>;
+}
+
+/** Where a file went that is no longer under its name. */
+export interface Remap {
+  /** "ghost": deleted, and its content is in the archive; "linked": renamed by CRIU; "process": below /proc, of a process that is gone. */
+  readonly kind: "ghost" | "linked" | "process";
+  /** Of a ghost: which image holds it. Of a linked one: the file that it was linked to. */
+  readonly id: number;
+}
+
+interface Tables {
+  readonly memfds: ReadonlyMap<number, MemfdInodeEntry>;
+  readonly ttys: ReadonlyMap<number, TtyInfoEntry>;
+  readonly bigEndian: boolean;
+  readonly image: string;
+}
+
+const FILES = "files.img";
+
+/** Of files.img and what belongs to it. Throws a UserError where an image is damaged, or there are too many files. */
+export async function fileTable(archive: Archive, spend: Spend = allowance()): Promise<FileTable> {
+  if (!hasImage(archive, FILES)) return { files: new Map(), remaps: new Map() };
+  const image = await openImage(archive, imageName(FILES));
+  const tables: Tables = {
+    memfds: await memfdInodes(archive),
+    ttys: await ttyInfos(archive),
+    bigEndian: image.bigEndian,
+    image: image.name,
+  };
+  const files = new Map<number, OpenFile>();
+  for await (const batch of entryBatches(image)) {
+    for (const { bytes } of batch) {
+      const file = openFile(decode(FileEntrySchema, bytes, image.name), tables, files);
+      spend(image.name, 1, bytes.length);
+      files.set(file.id, file);
+    }
+  }
+  return { files, remaps: await remaps(archive) };
+}
+
+/** What a mapping, a working directory or a descriptor calls a file: its path, and that it was deleted. */
+export function filePath({ files, remaps }: FileTable, id: number): string | undefined {
+  const name = files.get(id)?.name;
+  return name !== undefined && remaps.get(id)?.kind === "ghost" ? `${name} (deleted)` : name;
+}
+
+function openFile(entry: FileEntry, { memfds, ttys, bigEndian, image }: Tables, files: ReadonlyMap<number, OpenFile>): OpenFile {
+  const { reg, isk, nsf, psk, nlsk, efd, epfd, sgfd, tunf, tfd, ify, ffy, ext, usk, fifo, pipe, tty, memfd, bpf, pidfd } = entry;
+  if (reg !== undefined) return regularFile(reg, image);
+  if (isk !== undefined) return inetSocket(isk, bigEndian);
+  if (usk !== undefined) return unixSocket(usk);
+  if (nlsk !== undefined) return netlinkSocket(nlsk);
+  if (psk !== undefined) return packetSocket(psk, bigEndian);
+  if (pipe !== undefined) return pipeFile(pipe);
+  if (fifo !== undefined) return fifoFile(fifo, files.get(fifo.regfId));
+  if (efd !== undefined) return eventFile(efd);
+  if (epfd !== undefined) return epollFile(epfd);
+  if (sgfd !== undefined) return signalFile(sgfd);
+  if (tfd !== undefined) return timerFile(tfd);
+  if (pidfd !== undefined) return pidFile(pidfd);
+  if (ify !== undefined) return inotifyFile(ify);
+  if (ffy !== undefined) return fanotifyFile(ffy);
+  if (memfd !== undefined) return memfdFile(memfd, memfds.get(memfd.inodeId), image);
+  if (tty !== undefined) return ttyFile(tty, ttys.get(tty.ttyInfoId), files.get(tty.regfId));
+  if (nsf !== undefined) return namespaceFile(nsf);
+  if (tunf !== undefined) return tunFile(tunf);
+  if (bpf !== undefined) return bpfMapFile(bpf);
+  if (ext !== undefined) return externalFile(ext);
+  return { id: entry.id, type: "unknown", name: `unknown kind ${entry.type}`, flags: undefined, details: {} };
+}
+
+async function memfdInodes(archive: Archive): Promise<Map<number, MemfdInodeEntry>> {
+  const inodes = new Map<number, MemfdInodeEntry>();
+  for await (const inode of allEntries(archive, "memfd.img", MemfdInodeEntrySchema)) inodes.set(Number(inode.inodeId), inode);
+  return inodes;
+}
+
+async function ttyInfos(archive: Archive): Promise<Map<number, TtyInfoEntry>> {
+  const infos = new Map<number, TtyInfoEntry>();
+  for await (const info of allEntries(archive, "tty-info.img", TtyInfoEntrySchema)) infos.set(info.id, info);
+  return infos;
+}
+
+const REMAP_KINDS = ["linked", "ghost", "process"] as const;
+
+async function remaps(archive: Archive): Promise<Map<number, Remap>> {
+  const all = new Map<number, Remap>();
+  for await (const { origId, remapId, remapType } of allEntries(archive, "remap-fpath.img", RemapFilePathEntrySchema)) {
+    const kind = REMAP_KINDS[remapType];
+    if (kind !== undefined) all.set(origId, { kind, id: remapId });
+  }
+  return all;
+}

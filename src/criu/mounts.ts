@@ -1,0 +1,90 @@
+import type { Archive } from "../archive/archive.ts";
+import { allEntries } from "./entries.ts";
+import { MntEntrySchema, type MntEntry } from "./gen/mounts_pb.ts";
+
+/** A mount of the container. */
+export interface Mount {
+  readonly id: number;
+  readonly parent: number;
+  /** Where it is, inside the container. */
+  readonly path: string;
+  /** "proc", "tmpfs", "overlay", …; "bind" where the mount was brought in from outside. */
+  readonly type: string;
+  readonly source: string;
+  /** Which part of its file system is mounted. */
+  readonly root: string;
+  /** "ro" or "rw" first, as mount prints them. */
+  readonly options: readonly string[];
+  /** Brought in from outside: its content is not in the archive. */
+  readonly external: boolean;
+  /** Its device, as "major:minor". */
+  readonly device: string;
+  /** Which mount namespace it is in: most containers have one. */
+  readonly namespace: number;
+}
+
+/** Of all mount namespaces, in the order of CRIU. Throws a UserError where an image is damaged. */
+export async function mounts(archive: Archive): Promise<Mount[]> {
+  const all: Mount[] = [];
+  for (const name of archive.members.keys()) {
+    const namespace = /^checkpoint\/(mountpoints-(\d+)\.img)$/.exec(name);
+    if (namespace?.[1] === undefined) continue;
+    for await (const entry of allEntries(archive, namespace[1], MntEntrySchema)) all.push(mount(entry, Number(namespace[2])));
+  }
+  return all;
+}
+
+function mount(entry: MntEntry, namespace: number): Mount {
+  const { mntId, parentMntId, mountpoint, source, root, flags, options, rootDev, fstype, fsname, extMount, extKey } = entry;
+  const external = extMount || extKey !== "";
+  return {
+    id: mntId,
+    parent: parentMntId,
+    path: mountpoint.startsWith("/") ? mountpoint : `/${mountpoint.replace(/^\.\/?/, "")}`,
+    type: FILE_SYSTEMS[fstype] ?? (fsname || (external ? "bind" : `unknown (${fstype})`)),
+    source,
+    root,
+    options: [
+      flags & 1 ? "ro" : "rw",
+      ...FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name),
+      ...(options === "" ? [] : options.split(",")),
+    ],
+    external,
+    device: `${rootDev >>> 20}:${rootDev & 0xfffff}`,
+    namespace,
+  };
+}
+
+/** MS_* of sys/mount.h. */
+const FLAGS = [
+  [0x2, "nosuid"],
+  [0x4, "nodev"],
+  [0x8, "noexec"],
+  [0x10, "sync"],
+  [0x400, "noatime"],
+  [0x800, "nodiratime"],
+  [0x200000, "relatime"],
+] as const;
+
+/** CRIU's numbers; 0 is any other file system. */
+const FILE_SYSTEMS: Readonly<Record<number, string>> = {
+  1: "proc",
+  2: "sysfs",
+  3: "devtmpfs",
+  4: "binfmt_misc",
+  5: "tmpfs",
+  6: "devpts",
+  7: "simfs",
+  8: "pstore",
+  9: "securityfs",
+  10: "fusectl",
+  11: "debugfs",
+  12: "cgroup",
+  13: "aufs",
+  14: "mqueue",
+  15: "fuse",
+  17: "overlay",
+  18: "autofs",
+  19: "tracefs",
+  23: "cgroup2",
+};
