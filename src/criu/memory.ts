@@ -14,7 +14,7 @@ export interface ProcessMemory {
   /** Its own pages: of everything but shared memory. */
   readonly own: Pages | undefined;
   /** The pages of a piece of shared memory; addresses count from its beginning. */
-  shared(shmid: bigint): Promise<SharedPages | undefined>;
+  readonly shared: (shmid: bigint) => Promise<SharedPages | undefined>;
 }
 
 /** A pagemap with its file of pages. */
@@ -49,34 +49,40 @@ export type MemoryPiece = AddressRange & ({ readonly bytes: Buffer } | { readonl
 /** Bytes read at once. */
 const CHUNK = 1024 * 1024;
 
-/**
- * Undefined where the process has no memory of its own (zombies). `files` is asked where the process has mapped a memfd.
- * Throws a UserError where its images are damaged.
- */
-export async function processMemory(
-  archive: Archive,
-  pid: number,
-  pageSize: number,
-  files: () => Promise<FileTable> = async () => await fileTable(archive),
-): Promise<ProcessMemory | undefined> {
-  const found = await addressSpace(archive, pid);
-  if (found === undefined) return undefined;
-  const space = await withMemfds(found, files);
-  const map = await processPagemap(archive, pid);
+/** What the processes of a checkpoint have in common, loaded once when first needed. */
+export interface Commons {
+  readonly files: () => Promise<FileTable>;
+  readonly shared: (shmid: bigint) => Promise<SharedPages | undefined>;
+}
+
+export function commonsOf(archive: Archive): Commons {
+  let files: Promise<FileTable> | undefined;
   const shared = new Map<bigint, Promise<SharedPages | undefined>>();
   return {
-    space,
-    pageSize,
-    own: map && { map, source: openPages(archive, map) },
+    files: async () => await (files ??= fileTable(archive)),
     shared: async (shmid) => {
-      let pages = shared.get(shmid);
-      if (pages === undefined) shared.set(shmid, (pages = loadShared(archive, shmid)));
+      const pages = shared.get(shmid) ?? loadShared(archive, shmid);
+      shared.set(shmid, pages);
       return await pages;
     },
   };
 }
 
-async function withMemfds(space: AddressSpace, files: () => Promise<FileTable>): Promise<AddressSpace> {
+/** Undefined where the process has no memory of its own (zombies). Throws a UserError where its images are damaged. */
+export async function processMemory(
+  archive: Archive,
+  pid: number,
+  pageSize: number,
+  commons: Commons = commonsOf(archive),
+): Promise<ProcessMemory | undefined> {
+  const found = await addressSpace(archive, pid);
+  if (found === undefined) return undefined;
+  const space = await withMemfds(found, commons);
+  const map = await processPagemap(archive, pid);
+  return { space, pageSize, own: map && { map, source: openPages(archive, map) }, shared: commons.shared };
+}
+
+async function withMemfds(space: AddressSpace, { files }: Commons): Promise<AddressSpace> {
   if (!space.regions.some(isMemfd)) return space;
   const table = await files();
   const regions = space.regions.map((region) =>
@@ -184,7 +190,7 @@ async function* sharedRuns(memory: ProcessMemory, region: Region, range: Address
   if (pages === undefined) return;
   const window = { start: max(region.start, range.start), end: min(region.end, range.end) };
   const shift = region.start - region.offset;
-  for (const run of from(pages.runs, window.start - shift, memory.pageSize)) {
+  for (const run of runsAfter(pages.runs, window.start - shift, memory.pageSize)) {
     if (run.address + shift >= window.end) break;
     const mapped = clipped(run.address + shift, run, memory.pageSize, window);
     if (mapped !== undefined) yield { ...mapped, run: { ...run, address: run.address + shift }, pages, region };
@@ -192,7 +198,7 @@ async function* sharedRuns(memory: ProcessMemory, region: Region, range: Address
 }
 
 /** The runs that end after an address: ascending, so half of them are left out at a time. */
-function* from(runs: readonly PageRun[], address: bigint, pageSize: number): Generator<PageRun> {
+export function* runsAfter(runs: readonly PageRun[], address: bigint, pageSize: number): Generator<PageRun> {
   let low = 0;
   let high = runs.length;
   while (low < high) {

@@ -3,7 +3,7 @@ import type { UserError } from "../model/error.ts";
 import { decode } from "./decode.ts";
 import { MmEntrySchema } from "./gen/memory_pb.ts";
 import { imageName, onlyEntry, openImage } from "./image.ts";
-import { openPages, pagemap, type PageRun } from "./pagemap.ts";
+import { pagemap, type PageRun } from "./pagemap.ts";
 import { damaged } from "./problems.ts";
 
 /** Of the auxiliary vector: AT_PAGESZ. */
@@ -21,7 +21,7 @@ export async function pageSize(archive: Archive): Promise<number | undefined> {
   let misfit: UserError | undefined;
   for (const { name } of maps) {
     const map = await pagemap(archive, name.slice(imageName("").length));
-    const size = map && openPages(archive, map)?.size;
+    const size = map && archive.members.get(map.pagesName)?.size;
     if (map === undefined || size === undefined) continue;
     const pages = await presentPages(map.runs());
     if (pages === 0) continue;

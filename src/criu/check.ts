@@ -1,0 +1,74 @@
+import type { Archive } from "../archive/archive.ts";
+import { UserError } from "../model/error.ts";
+import { allEntries } from "./entries.ts";
+import { PstreeEntrySchema } from "./gen/process_pb.ts";
+import { entryBatches, openImage } from "./image.ts";
+import { KINDS, RAW } from "./kinds.ts";
+
+/** Something about an image file of the archive. */
+export interface ImageFinding {
+  /** Its name in the archive. */
+  readonly image: string;
+  /** "damaged": it does not decode. "unknown": of a kind that this version does not know. "stale": of no process that the process tree has. */
+  readonly kind: "damaged" | "unknown" | "stale";
+  /** What is wrong, without the name and without a full stop. */
+  readonly message: string;
+}
+
+const DIRECTORY = "checkpoint/";
+const IMAGE = /\.img$/;
+
+/** Decodes every image of CRIU, stats-dump included; tells of each that is not as it should be. */
+export async function* checkImages(archive: Archive): AsyncGenerator<ImageFinding> {
+  const tasks = await taskIds(archive).catch(() => undefined);
+  for (const image of imageNames(archive)) {
+    const finding = await checkImage(archive, image);
+    const task = TASK_IMAGE.exec(image)?.[1];
+    if (finding !== undefined) yield finding;
+    else if (task !== undefined && tasks?.has(Number(task)) === false) {
+      yield { image, kind: "stale", message: `the process tree has no task ${task}: it is left over from an earlier checkpoint` };
+    }
+  }
+}
+
+const TASK_IMAGE = /^checkpoint\/(?:core|mm|ids|fs|pagemap)-(\d+)\.img$/;
+
+/** Ids of all processes and threads. What other images of tasks an archive has are left over from an earlier checkpoint: Podman's can. */
+export async function taskIds(archive: Archive): Promise<Set<number>> {
+  const ids = new Set<number>();
+  for await (const { pid, threads } of allEntries(archive, "pstree.img", PstreeEntrySchema))
+    for (const id of [pid, ...threads]) ids.add(id);
+  return ids;
+}
+
+/** Images of kinds that this version does not know, by name: none of them is decoded. */
+export async function unknownImages(archive: Archive): Promise<string[]> {
+  const unknown: string[] = [];
+  for (const image of imageNames(archive)) if ((await kindOf(archive, image).catch(() => undefined)) === undefined) unknown.push(image);
+  return unknown;
+}
+
+function* imageNames({ members }: Archive): Generator<string> {
+  for (const { name, type } of members.values()) {
+    const file = name.startsWith(DIRECTORY) ? name.slice(DIRECTORY.length) : "";
+    if (type === "file" && (name === "stats-dump" || (IMAGE.test(file) && !file.includes("/") && !RAW.test(file)))) yield name;
+  }
+}
+
+async function kindOf(archive: Archive, image: string) {
+  return KINDS.get((await openImage(archive, image)).magic);
+}
+
+async function checkImage(archive: Archive, name: string): Promise<ImageFinding | undefined> {
+  try {
+    const image = await openImage(archive, name);
+    const kind = KINDS.get(image.magic);
+    if (kind === undefined)
+      return { image: name, kind: "unknown", message: `its kind, 0x${image.magic.toString(16)}, is not known to this version` };
+    for await (const _ of entryBatches(image, kind.reader(image)));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { image: name, kind: "damaged", message: error.message.replace(`${name}: `, "") };
+  }
+}
