@@ -1,30 +1,15 @@
+import type { Duplex } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Context, Exchange } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
+import { apiFailure, type ApiAnswer, type ApiRequest } from "./answer.ts";
 import { ClockOffset } from "./clock.ts";
 import { Credentials } from "./credentials.ts";
 import { makeDispatcher } from "./dispatcher.ts";
 import type { ConnectionOptions, Selection } from "./kubeconfig/options.ts";
 import { selectFromKubeconfig } from "./kubeconfig/select.ts";
 import { networkError } from "./network-error.ts";
-
-export interface ApiRequest {
-  readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
-  /** Below the server's address, escaped; use apiPath. */
-  readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
-  readonly body?: object;
-  readonly contentType?: string;
-  readonly signal?: AbortSignal;
-  /** Overrides --request-timeout; 0 is no limit. */
-  readonly timeoutMs?: number;
-}
-
-export interface ApiAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly text: string;
-}
+import { upgradeConnection } from "./upgrade.ts";
 
 /** An answer is a page of a list at most; anything longer is not held in memory. */
 const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
@@ -66,26 +51,16 @@ export class Connection {
    * Throws an Unanswered (a UserError) where no answer came, or the signal's reason.
    */
   async call(request: ApiRequest): Promise<ApiAnswer> {
-    const { method = "GET", body } = request;
-    const { headers: credentials, tls } = await this.#credentials.next();
-    const dispatcher = (this.#dispatcher ??= await makeDispatcher(this.#base, tls, this.selection, this.#context.env));
-    const path = `${this.#base.pathname.replace(/\/$/, "")}${request.path}${queryText(request.query)}`;
-    const headers = {
-      accept: "application/json",
-      "user-agent": USER_AGENT,
-      ...(body === undefined ? {} : { "content-type": request.contentType ?? "application/json" }),
-      ...credentials,
-    };
-    const timeout = request.timeoutMs ?? this.#requestTimeoutMs;
+    const { method = "GET", body, timeoutMs = this.#requestTimeoutMs } = request;
+    const { dispatcher, path, headers } = await this.#prepare(request);
+    headers["accept"] = "application/json";
+    if (body !== undefined) headers["content-type"] = request.contentType ?? "application/json";
     const signals = [
-      this.#context.signal,
+      ...(request.evenAfterAbort === true ? [] : [this.#context.signal]),
       ...(request.signal ? [request.signal] : []),
-      ...(timeout > 0 ? [AbortSignal.timeout(timeout)] : []),
+      ...(timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []),
     ];
-    const sentAt = this.#context.now();
-    const url = `${this.#base.origin}${path}`;
-    const exchange = { method, url, requestHeaders: headers };
-    try {
+    return await this.#exchange(method, path, headers, timeoutMs, async () => {
       const answer = await dispatcher.request({
         origin: this.#base.origin,
         path,
@@ -96,22 +71,60 @@ export class Connection {
         headersTimeout: 0,
         bodyTimeout: 0,
       });
-      const text = await limitedText(answer.body);
+      return { status: answer.statusCode, headers: answer.headers, text: await limitedText(answer.body) };
+    });
+  }
+
+  /**
+   * Turns one connection to the API server into a WebSocket of the given subprotocol: the socket, frames not yet read.
+   * Throws an ApiFailure where the server answers anything but 101, an Unanswered where no answer came.
+   */
+  async upgrade(request: Pick<ApiRequest, "path" | "query">, protocol: string): Promise<Duplex> {
+    const { dispatcher, path, headers } = await this.#prepare(request);
+    let socket: Duplex | undefined;
+    const answer = await this.#exchange("GET", path, headers, 0, async () => {
+      const upgraded = await upgradeConnection(dispatcher, { origin: this.#base.origin, path, headers, protocol }, this.#context.signal);
+      ({ socket } = upgraded);
+      return upgraded;
+    });
+    if (socket === undefined) throw apiFailure(answer, request);
+    return socket;
+  }
+
+  async #prepare({ path, query }: Pick<ApiRequest, "path" | "query">) {
+    const { headers: credentials, tls } = await this.#credentials.next();
+    const dispatcher = (this.#dispatcher ??= await makeDispatcher(this.#base, tls, this.selection, this.#context.env));
+    const headers: Record<string, string | string[]> = { "user-agent": USER_AGENT, ...credentials };
+    return { dispatcher, headers, path: `${this.#base.pathname.replace(/\/$/, "")}${path}${queryText(query)}` };
+  }
+
+  /** Logs the exchange, learns the clock's offset from it, and explains why no answer came. */
+  async #exchange<T extends ApiAnswer>(
+    method: string,
+    path: string,
+    requestHeaders: Exchange["requestHeaders"],
+    timeoutMs: number,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const sentAt = this.#context.now();
+    const url = `${this.#base.origin}${path}`;
+    const log = (answer: Partial<Exchange>): void => {
+      const exchange = { method, url, requestHeaders, milliseconds: this.#context.now() - sentAt, ...answer };
+      this.#context.emit({ kind: "request", exchange });
+    };
+    try {
+      const answer = await work();
       this.clock.observe(one(answer.headers["date"]), sentAt, this.#context.now());
-      this.#log({ ...exchange, status: answer.statusCode, responseHeaders: answer.headers, milliseconds: this.#context.now() - sentAt });
-      return { status: answer.statusCode, headers: answer.headers, text };
+      log({ status: answer.status, responseHeaders: answer.headers });
+      return answer;
     } catch (error) {
-      this.#log({ ...exchange, milliseconds: this.#context.now() - sentAt });
-      throw networkError(error, { method, url, server: this.server, timeoutMs: timeout });
+      log({});
+      throw networkError(error, { method, url, server: this.server, timeoutMs });
     }
   }
 
   async close(): Promise<void> {
     await this.#dispatcher?.destroy();
-  }
-
-  #log(exchange: Exchange): void {
-    this.#context.emit({ kind: "request", exchange });
   }
 }
 
@@ -132,8 +145,8 @@ function serverUrl(server: string): URL {
   return url;
 }
 
-function queryText(query: Readonly<Record<string, string>> | undefined): string {
-  const text = new URLSearchParams(query).toString();
+function queryText(query: ApiRequest["query"] = {}): string {
+  const text = new URLSearchParams(Array.isArray(query) ? query : Object.entries(query)).toString();
   return text === "" ? "" : `?${text}`;
 }
 

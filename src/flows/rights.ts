@@ -1,4 +1,4 @@
-import { ApiFailure } from "../cluster/api.ts";
+import { ApiFailure } from "../cluster/answer.ts";
 import { describeRight, grantCommands, missingRights, whoAmI, type Right } from "../cluster/access.ts";
 import type { Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";

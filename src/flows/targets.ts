@@ -1,4 +1,5 @@
-import { ApiFailure, callJson } from "../cluster/api.ts";
+import { ApiFailure } from "../cluster/answer.ts";
+import { callJson } from "../cluster/api.ts";
 import { apiPath } from "../cluster/connection.ts";
 import { getPod, isRunning, type Container, type Pod } from "../cluster/pods.ts";
 import { UserError } from "../model/error.ts";

@@ -1,5 +1,5 @@
-import { apiFailure, excerpt, statusMessage } from "../cluster/api.ts";
-import type { ApiAnswer } from "../cluster/connection.ts";
+import { apiFailure, excerpt, statusMessage } from "../cluster/answer.ts";
+import type { ApiAnswer } from "../cluster/answer.ts";
 import { UserError, type Explanation } from "../model/error.ts";
 import { outcomeUnknown, type CheckpointTarget } from "./target.ts";
 

@@ -1,4 +1,5 @@
-import { apiPath, type ApiAnswer, type Connection } from "../cluster/connection.ts";
+import type { ApiAnswer } from "../cluster/answer.ts";
+import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Unanswered } from "../cluster/network-error.ts";
 import { Interrupted, UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";

@@ -1,0 +1,74 @@
+import { statusMessage } from "../cluster/answer.ts";
+import { apiPath, type Connection } from "../cluster/connection.ts";
+import { UserError } from "../model/error.ts";
+import { helperPod, type HelperRequest } from "./manifest.ts";
+
+/**
+ * Asks the API server whether it would take the helper pod, without making it: PodSecurity, quotas and webhooks refuse a
+ * Job's pod only afterwards, out of sight. Throws a UserError that says who refuses, and what to do.
+ * A user who may make Jobs but no pods cannot ask: then nothing is known beforehand.
+ */
+export async function ensureAdmitted(connection: Connection, request: HelperRequest): Promise<void> {
+  const { namespace } = request;
+  const path = apiPath`/api/v1/namespaces/${namespace}/pods`;
+  const answer = await connection.call({ method: "POST", path, query: { dryRun: "All" }, body: helperPod(request) });
+  if (answer.status < 300) return;
+  const said = statusMessage(answer) ?? answer.text.slice(0, 500);
+  if (/cannot create resource "pods"/.test(said)) return;
+  throw refusal(said, request);
+}
+
+interface Refusal {
+  readonly said: RegExp;
+  readonly reason: string;
+  readonly why: string;
+  readonly fix: (request: HelperRequest) => string;
+}
+
+const OTHER_NAMESPACE = "or give another namespace: --helper-namespace NAME";
+
+const REFUSALS: readonly Refusal[] = [
+  {
+    said: /violates PodSecurity/,
+    reason: "HelperPodSecurity",
+    why: "the namespace's PodSecurity level does not allow privileged pods",
+    fix: ({ namespace }) =>
+      `a namespace for it, made by a cluster admin, is found by itself:\n` +
+      `kubectl create namespace kubectl-checkpoint\n` +
+      `kubectl label namespace kubectl-checkpoint pod-security.kubernetes.io/enforce=privileged\n` +
+      `${OTHER_NAMESPACE} (refused in ${namespace})`,
+  },
+  {
+    said: /exceeded quota|failed quota/,
+    reason: "HelperQuota",
+    why: "the namespace's quota has no room for it",
+    fix: ({ namespace }) => `kubectl describe quota -n ${namespace}\n${OTHER_NAMESPACE}`,
+  },
+  {
+    said: /(minimum|maximum) (cpu|memory)|LimitRange/i,
+    reason: "HelperLimitRange",
+    why: "the namespace's LimitRange does not allow its resources",
+    fix: ({ namespace }) => `kubectl describe limitrange -n ${namespace}\n${OTHER_NAMESPACE}`,
+  },
+  {
+    said: /namespaces? "?[^"]*"? not found/,
+    reason: "HelperNamespaceNotFound",
+    why: "the namespace is not there",
+    fix: ({ namespace }) => `kubectl create namespace ${namespace}\n${OTHER_NAMESPACE}`,
+  },
+  {
+    said: /admission webhook|ValidatingAdmissionPolicy|denied the request/i,
+    reason: "HelperWebhook",
+    why: "a policy of the cluster refuses it",
+    fix: () => `ask who keeps the policy for an exception for the helper pod\n${OTHER_NAMESPACE}`,
+  },
+];
+
+/** Why the helper pod was refused, in the words of whoever did. */
+export function refusal(said: string, request: HelperRequest): UserError {
+  const known = REFUSALS.find((one) => one.said.test(said));
+  const message = `the helper pod is not admitted in namespace ${request.namespace}`;
+  if (known === undefined)
+    return new UserError({ reason: "HelperRefused", message, why: said, fix: "--helper-namespace NAME takes another namespace" });
+  return new UserError({ reason: known.reason, message, why: `${known.why}: ${said}`, fix: known.fix(request) });
+}

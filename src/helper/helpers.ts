@@ -1,0 +1,193 @@
+import { randomBytes } from "node:crypto";
+import { callJson } from "../cluster/api.ts";
+import { apiPath, type Connection } from "../cluster/connection.ts";
+import type { Context } from "../model/context.ts";
+import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+import { ensureAdmitted } from "./admission.ts";
+import { NodeFiles } from "./files.ts";
+import { createJob, extendDeadline, podReady, removeJob, type RunningPod } from "./job.ts";
+import { DEADLINE_SECONDS, type Access, type HelperRequest, type HelperSettings } from "./manifest.ts";
+import { openTransport } from "./transport.ts";
+
+const OWN_NAMESPACE = "kubectl-checkpoint";
+const FALLBACK_NAMESPACE = "kube-system";
+/** A quarter of what the pod's watchdog waits for. */
+const SIGN_OF_LIFE_MS = 15_000;
+/** Signs of life that may fail before the pod is taken for dead. */
+const MISSED = 3;
+/** The deadline is put off when less than this is left of it. */
+const EXTEND_WITHIN_SECONDS = DEADLINE_SECONDS / 2;
+
+/** A running helper pod, as long as it is held. */
+export interface Helper {
+  readonly node: string;
+  readonly files: NodeFiles;
+  readonly pod: RunningPod;
+  /** Aborted where the command is, or where the pod is lost. */
+  readonly signal: AbortSignal;
+}
+
+/** A share in a helper pod: it starts when it is first asked for, and is gone when its last holder lets go. */
+export interface Lease extends AsyncDisposable {
+  helper(): Promise<Helper>;
+}
+
+/** The helper pods of one command: one a node and access, shared by all who need it. */
+export class Helpers {
+  readonly #connection: Connection;
+  readonly #context: Context;
+  readonly #settings: HelperSettings;
+  readonly #shared = new Map<string, { holders: number; started: Promise<Started> | undefined }>();
+  #namespace: Promise<string> | undefined;
+
+  constructor(connection: Connection, context: Context, settings: HelperSettings) {
+    this.#connection = connection;
+    this.#context = context;
+    this.#settings = settings;
+  }
+
+  on(node: string, access: Access): Lease {
+    const key = `${access} ${node}`;
+    const shared = this.#shared.get(key) ?? { holders: 0, started: undefined };
+    this.#shared.set(key, shared);
+    shared.holders += 1;
+    let held = true;
+    return {
+      helper: async () => (await (shared.started ??= this.#start(node, access))).helper,
+      [Symbol.asyncDispose]: async () => {
+        if (!held) return;
+        held = false;
+        shared.holders -= 1;
+        if (shared.holders > 0 || shared.started === undefined) return;
+        this.#shared.delete(key);
+        await (await shared.started.catch(() => undefined))?.stop();
+      },
+    };
+  }
+
+  /** The namespace that helper pods go to: never the target's, whose users could read every archive of the node through it. */
+  async namespace(): Promise<string> {
+    this.#namespace ??= helperNamespace(this.#connection, this.#settings);
+    return await this.#namespace;
+  }
+
+  /** What would be made, for --dry-run too. */
+  async request(node: string, access: Access): Promise<HelperRequest> {
+    const until = new Date(this.#context.now() + DEADLINE_SECONDS * 1000).toISOString();
+    const name = `kubectl-checkpoint-${randomBytes(5).toString("hex")}`;
+    const user = this.#connection.selection.userName;
+    return { name, namespace: await this.namespace(), node, access, settings: this.#settings, user, until };
+  }
+
+  async #start(node: string, access: Access): Promise<Started> {
+    const { emit, signal } = this.#context;
+    const lane = `helper ${access} ${node}`;
+    const request = await this.request(node, access);
+    emit({ kind: "activity", lane, text: say`starting a helper pod on ${node}` });
+    try {
+      await ensureAdmitted(this.#connection, request);
+      return await startHelper(this.#connection, request, signal, (what) => {
+        emit({ kind: "activity", lane, text: say`helper pod on ${node}: ${what}` });
+      });
+    } finally {
+      emit({ kind: "idle", lane });
+    }
+  }
+}
+
+interface Started {
+  readonly helper: Helper;
+  stop(): Promise<void>;
+}
+
+async function helperNamespace(connection: Connection, { namespace }: HelperSettings): Promise<string> {
+  if (namespace !== undefined) return namespace;
+  const { status } = await connection.call({ path: apiPath`/api/v1/namespaces/${OWN_NAMESPACE}` });
+  return status === 200 ? OWN_NAMESPACE : FALLBACK_NAMESPACE;
+}
+
+async function startHelper(
+  connection: Connection,
+  request: HelperRequest,
+  signal: AbortSignal,
+  progress: (what: string) => void,
+): Promise<Started> {
+  const lost = new AbortController();
+  const both = AbortSignal.any([signal, lost.signal]);
+  try {
+    await createJob(connection, request);
+    const startedAt = performance.now();
+    const pod = await podReady(connection, request, progress, signal);
+    const transport = await openTransport(connection, pod, both);
+    const files = await NodeFiles.over(transport, both);
+    const life = keepAlive(connection, request, files, startedAt, lost);
+    const stop = async (): Promise<void> => {
+      life.stop();
+      await transport.close();
+      await removeJob(connection, request);
+    };
+    return { helper: { node: request.node, files, pod, signal: both }, stop };
+  } catch (error) {
+    await removeJob(connection, request).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Signs of life for the pod's watchdog, and a deadline that moves on as long as they go out. */
+function keepAlive(
+  connection: Connection,
+  request: HelperRequest,
+  files: NodeFiles,
+  startedAt: number,
+  lost: AbortController,
+): { stop(): void } {
+  const ended = new AbortController();
+  let deadline = DEADLINE_SECONDS;
+  let missed = 0;
+  let beats = 0;
+  const beat = async (): Promise<void> => {
+    try {
+      await files.transport.ask(["alive", String((beats += 1))], ended.signal);
+      missed = 0;
+    } catch (error) {
+      if (!ended.signal.aborted) await failed(error);
+    }
+    const age = (performance.now() - startedAt) / 1000;
+    if (ended.signal.aborted || deadline - age > EXTEND_WITHIN_SECONDS) return;
+    const next = Math.ceil(age) + DEADLINE_SECONDS;
+    await extendDeadline(connection, request, next).then(
+      () => (deadline = next),
+      () => undefined,
+    );
+  };
+  const failed = async (cause: unknown): Promise<void> => {
+    missed += 1;
+    if (missed < MISSED && (await jobThere(connection, request))) return;
+    const message = `the helper pod on ${request.node} is gone`;
+    lost.abort(
+      new UserError({
+        reason: "HelperLost",
+        message,
+        why: "it was deleted, evicted, or its node was lost",
+        fix: "run the command again: what has arrived is kept",
+        cause,
+      }),
+    );
+  };
+  const timer = setInterval(() => void beat(), SIGN_OF_LIFE_MS).unref();
+  void beat();
+  return {
+    stop: () => {
+      clearInterval(timer);
+      ended.abort();
+    },
+  };
+}
+
+async function jobThere(connection: Connection, { namespace, name }: HelperRequest): Promise<boolean> {
+  return await callJson(connection, { path: apiPath`/apis/batch/v1/namespaces/${namespace}/jobs/${name}` }).then(
+    () => true,
+    () => false,
+  );
+}

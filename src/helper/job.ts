@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { apiFailure } from "../cluster/answer.ts";
+import { callJson } from "../cluster/api.ts";
+import { apiPath, type Connection } from "../cluster/connection.ts";
+import { UserError } from "../model/error.ts";
+import { list, object, string, type Json } from "../model/json.ts";
+import { refusal } from "./admission.ts";
+import { helperJob, type HelperRequest } from "./manifest.ts";
+import type { PodName } from "./tunnel.ts";
+
+const POLL_MS = 100;
+/** After this long without progress, the events are asked why. */
+const ASK_WHY_MS = 1500;
+/** Pulling an image over a slow link takes its time; it is shown meanwhile. */
+const READY_MS = 300_000;
+const GONE_MS = 4000;
+
+export interface RunningPod extends PodName {
+  /** As the runtime resolved it: name@sha256:…; empty where it did not tell. */
+  readonly imageID: string;
+}
+
+/** Throws an ApiFailure. */
+export async function createJob(connection: Connection, request: HelperRequest): Promise<void> {
+  await callJson(connection, { method: "POST", path: jobsPath(request.namespace), body: helperJob(request) });
+}
+
+/** Waits until the pod runs; `progress` is told what it waits for. Throws a UserError with the events' own words as soon as it cannot. */
+export async function podReady(
+  connection: Connection,
+  request: HelperRequest,
+  progress: (what: string) => void,
+  signal: AbortSignal,
+): Promise<RunningPod> {
+  const started = performance.now();
+  let asked = started;
+  for (;;) {
+    const pod = await podOf(connection, request);
+    const running = pod === undefined ? undefined : runningPod(pod, request);
+    if (running !== undefined) return running;
+    const now = performance.now();
+    if (now - asked > ASK_WHY_MS) {
+      asked = now;
+      progress(await whyNot(connection, request, pod));
+    }
+    if (now - started > READY_MS) {
+      throw new UserError({
+        reason: "HelperNotReady",
+        message: `the helper pod on ${request.node} did not start within ${READY_MS / 1000} s`,
+        fix: lookAt(request),
+      });
+    }
+    await sleep(POLL_MS, undefined, { signal }).catch(() => Promise.reject(signal.reason as Error));
+  }
+}
+
+/** Puts the Job's deadline off to this many seconds after its start. */
+export async function extendDeadline(connection: Connection, { namespace, name }: HelperRequest, seconds: number): Promise<void> {
+  const body = { spec: { activeDeadlineSeconds: seconds } };
+  await callJson(connection, {
+    method: "PATCH",
+    path: `${jobsPath(namespace)}/${name}`,
+    body,
+    contentType: "application/merge-patch+json",
+  });
+}
+
+/** Ends the Job and its pod, also after an interruption, and waits until the pod is gone. */
+export async function removeJob(connection: Connection, request: HelperRequest): Promise<void> {
+  const { namespace, name } = request;
+  const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Background", gracePeriodSeconds: 0 };
+  const path = `${jobsPath(namespace)}/${name}`;
+  const answer = await connection.call({ method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: GONE_MS });
+  if (answer.status >= 300 && answer.status !== 404) throw apiFailure(answer, { method: "DELETE", path });
+  const deadline = performance.now() + GONE_MS;
+  while ((await podOf(connection, request, true).catch(() => undefined)) !== undefined && performance.now() < deadline)
+    await sleep(POLL_MS);
+}
+
+function jobsPath(namespace: string): string {
+  return apiPath`/apis/batch/v1/namespaces/${namespace}/jobs`;
+}
+
+async function podOf(connection: Connection, { namespace, name }: HelperRequest, evenAfterAbort = false): Promise<Json | undefined> {
+  const query = { labelSelector: `kubectl-checkpoint/helper=${name}` };
+  const pods = object(await callJson(connection, { path: apiPath`/api/v1/namespaces/${namespace}/pods`, query, evenAfterAbort }));
+  const [pod] = list(pods["items"]).map(object);
+  return pod;
+}
+
+/** Undefined while it may still come. Throws where it will not. */
+function runningPod(pod: Json, request: HelperRequest): RunningPod | undefined {
+  const status = object(pod["status"]);
+  const container = object(list(status["containerStatuses"])[0]);
+  const state = object(container["state"]);
+  if (state["running"] !== undefined) {
+    return { namespace: request.namespace, name: string(object(pod["metadata"])["name"]), imageID: string(container["imageID"]) };
+  }
+  const { reason, message } = object(state["waiting"]);
+  if (/^(ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|RegistryUnavailable)$/.test(string(reason))) {
+    throw new UserError({
+      reason: "HelperImage",
+      message: `the helper pod's image ${request.settings.image} cannot be pulled on ${request.node}`,
+      why: string(message) || string(reason),
+      fix: "give an image that the node can pull: --helper-image IMAGE (any with sh, dd, cat, wc and sha256sum), --helper-pull-secret NAME for credentials",
+    });
+  }
+  if (/Error$|^CreateContainerError$/.test(string(reason))) throw notStarted(request, `${string(reason)}: ${string(message)}`);
+  if (/^(Failed|Succeeded)$/.test(string(status["phase"]))) {
+    const terminated = object(state["terminated"]);
+    throw notStarted(
+      request,
+      [status["reason"], status["message"], terminated["reason"], terminated["message"]].map(string).filter(Boolean).join(": "),
+    );
+  }
+  return undefined;
+}
+
+/** What it waits for, by its events and its node. Throws where they say that it waits in vain. */
+async function whyNot(connection: Connection, request: HelperRequest, pod: Json | undefined): Promise<string> {
+  const { namespace, name, node } = request;
+  const about = pod === undefined ? name : string(object(pod["metadata"])["name"]);
+  const query = { fieldSelector: `involvedObject.name=${about}` };
+  const events = object(
+    await callJson(connection, { path: apiPath`/api/v1/namespaces/${namespace}/events`, query }).catch(() => undefined),
+  );
+  const last = list(events["items"]).map(object).at(-1) ?? {};
+  const [reason, message] = [string(last["reason"]), string(last["message"])];
+  if (reason === "FailedCreate") throw refusal(message, request);
+  if (reason === "FailedMount") {
+    throw new UserError({
+      reason: "HelperMount",
+      message: `${node} has no checkpoint directory ${request.settings.checkpointDir}`,
+      why: message,
+      fix: "no checkpoint was taken there yet, or the kubelet has another root directory: --checkpoint-dir DIR",
+    });
+  }
+  const ready = list(
+    object(object(await callJson(connection, { path: apiPath`/api/v1/nodes/${node}` }).catch(() => undefined))["status"])["conditions"],
+  )
+    .map(object)
+    .find((condition) => condition["type"] === "Ready");
+  if (ready !== undefined && ready["status"] !== "True") {
+    throw new UserError({
+      reason: "HelperNodeNotReady",
+      message: `the node ${node} is not ready: no pod starts there`,
+      why: string(ready["message"]) || string(ready["reason"]),
+      fix: `kubectl describe node ${node}`,
+    });
+  }
+  return message === "" ? "starting" : message;
+}
+
+function notStarted(request: HelperRequest, why: string): UserError {
+  return new UserError({
+    reason: "HelperNotStarted",
+    message: `the helper pod on ${request.node} did not start`,
+    why: why || undefined,
+    fix: lookAt(request),
+  });
+}
+
+function lookAt({ namespace, name }: HelperRequest): string {
+  return `kubectl get events -n ${namespace} --field-selector involvedObject.name=${name}`;
+}

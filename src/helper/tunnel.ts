@@ -1,0 +1,76 @@
+import { Duplex } from "node:stream";
+import { UserError } from "../model/error.ts";
+import { apiPath, type Connection } from "../cluster/connection.ts";
+import { Channels } from "./channels.ts";
+
+/** The pod that is talked with. */
+export interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const DATA = 0;
+const ERROR = 1;
+/** Every channel begins with the port, as two bytes. */
+const PORT_BYTES = 2;
+
+/**
+ * One TCP connection to a port on a pod's loopback, through the API server and the kubelet, as a stream.
+ * It ends in an error TunnelBroken where the pod's side said why it could not connect or the connection was lost. A normal
+ * end tells nothing about the server having sent all it had: whoever reads must know how much is to come.
+ * Throws an ApiFailure (needs get and create on pods/portforward).
+ */
+export async function openTunnel(connection: Connection, pod: PodName, port: number): Promise<Duplex> {
+  const path = apiPath`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}/portforward`;
+  return new Tunnel(await connection.upgrade({ path, query: { ports: String(port) } }, "v4.channel.k8s.io"));
+}
+
+class Tunnel extends Duplex {
+  readonly #channels: Channels;
+  /** Of the port's bytes on each channel. */
+  readonly #toSkip = [PORT_BYTES, PORT_BYTES];
+  #said = "";
+
+  constructor(socket: Duplex) {
+    super({ allowHalfOpen: false, readableHighWaterMark: 256 * 1024 });
+    this.#channels = new Channels(socket, {
+      data: (channel, piece) => this.#receive(channel, piece),
+      closed: (code) => this.#closed(code),
+    });
+  }
+
+  override _read(): void {
+    this.#channels.resume();
+  }
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#channels.send(DATA, bytes, done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#channels.destroy();
+    done(error);
+  }
+
+  #receive(channel: number, bytes: Buffer): void {
+    const skip = Math.min(this.#toSkip[channel] ?? 0, bytes.length);
+    this.#toSkip[channel] = (this.#toSkip[channel] ?? 0) - skip;
+    const piece = skip === 0 ? bytes : bytes.subarray(skip);
+    if (piece.length === 0) return;
+    if (channel === ERROR) this.#said += piece.toString("utf8").slice(0, 1000);
+    else if (channel === DATA && !this.push(piece)) this.#channels.pause();
+  }
+
+  #closed(code: number): void {
+    if (this.destroyed) return;
+    if (code === 1000 && this.#said === "") this.push(null);
+    else
+      this.destroy(
+        new UserError({
+          reason: "TunnelBroken",
+          message: "the tunnel to the helper pod broke",
+          why: this.#said || `the connection was lost (${code})`,
+        }),
+      );
+  }
+}
