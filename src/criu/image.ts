@@ -97,9 +97,9 @@ export async function* entryBatches(
   }
 }
 
-/** The only entry of an image that has one. Throws a UserError where there is none. */
+/** The entry of an image that has one, whatever follows it. Throws a UserError where there is none. */
 export async function onlyEntry(image: Image): Promise<Buffer> {
-  for await (const [entry] of entryBatches(image)) {
+  for await (const [entry] of entryBatches(image, ({ end }) => image.source.size - end)) {
     if (entry !== undefined) return entry.bytes;
   }
   throw damaged(image.name, "it is empty");

@@ -23,3 +23,17 @@ export function excessive(image: string, what: string): UserError {
 export function notThere(message: string, why: string, fix?: string): UserError {
   return new UserError({ reason: "NotInArchive", message, why, fix });
 }
+
+/** Takes what could not be read, where the rest can be. */
+export type Tell = (problem: UserError) => void;
+
+/** What `read` answers; undefined where it throws a UserError, which is told. */
+export async function attempt<T>(tell: Tell, read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tell(error);
+    return undefined;
+  }
+}

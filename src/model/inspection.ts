@@ -1,0 +1,149 @@
+/** The document of `inspect`. Addresses and identifiers of the kernel are strings, sizes, pids and counts numbers. */
+export interface Inspection {
+  readonly apiVersion: string;
+  readonly kind: "Inspection";
+  readonly container: {
+    readonly name?: string | undefined;
+    readonly id?: string | undefined;
+    readonly image?: string | undefined;
+    readonly imageID?: string | undefined;
+    readonly hostname?: string | undefined;
+    readonly createdAt?: string | undefined;
+    readonly startedAt?: string | undefined;
+    readonly checkpointedAt?: string | undefined;
+  };
+  /** Of a container that Kubernetes ran. */
+  readonly pod?: { readonly namespace?: string | undefined; readonly name?: string | undefined; readonly uid?: string | undefined };
+  readonly engine: { readonly name?: string | undefined; readonly runtime?: string | undefined };
+  readonly criu: {
+    readonly version?: string | undefined;
+    readonly kernel?: string | undefined;
+    readonly imageVersion?: number | undefined;
+    readonly runID?: string | undefined;
+    readonly lsm: string;
+    readonly plugins: readonly string[];
+    readonly architecture?: string | undefined;
+    readonly pageSize?: number | undefined;
+  };
+  /** What CRIU counted; absent where the engine does not keep it. */
+  readonly stats?: object | undefined;
+  /** Of memory in the archive: that which processes share counts once. */
+  readonly memoryBytes?: number;
+  /** Roots of the process tree, or the one process that was asked for. */
+  readonly processes: readonly ProcessItem[];
+  readonly mounts?: readonly object[];
+  readonly deletedFiles?: readonly DeletedFileItem[] | undefined;
+  /** Images of CRIU that this version does not know. */
+  readonly unknownImages?: readonly string[];
+  /** What could not be read. */
+  readonly problems: readonly string[];
+}
+
+export interface ProcessItem {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly pgid: number;
+  readonly sid: number;
+  readonly comm: string;
+  readonly state: string;
+  /** Of a zombie. */
+  readonly exitCode?: number | undefined;
+  readonly exitSignal?: string | undefined;
+  /** Absent where its memory is not in the archive. */
+  readonly args?: readonly string[] | undefined;
+  readonly executable?: string | undefined;
+  readonly cwd?: string | undefined;
+  readonly root?: string | undefined;
+  readonly umask?: string | undefined;
+  readonly threads: readonly ThreadItem[];
+  readonly oomScoreAdjust?: number | undefined;
+  readonly signals: { readonly pending: readonly string[]; readonly blocked: readonly string[] };
+  readonly timers: readonly string[];
+  readonly limits: object;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly files?: readonly FileItem[] | undefined;
+  readonly sockets?: readonly SocketItem[] | undefined;
+  readonly memory?: MemoryItem | undefined;
+  readonly children: readonly ProcessItem[];
+}
+
+export interface ThreadItem {
+  readonly tid: number;
+  readonly comm: string;
+  readonly nice: number;
+  readonly seccomp: string;
+  readonly credentials?: object | undefined;
+}
+
+/** A descriptor that a process has. */
+export interface Holder {
+  readonly pid: number;
+  readonly fd: number;
+}
+
+export interface FileItem {
+  readonly fd: number;
+  readonly type: string;
+  readonly name: string;
+  /** "r", "w", "rw", and "append", "nonblock". */
+  readonly mode?: string | undefined;
+  readonly closeOnExec: boolean;
+  readonly deleted: boolean;
+  /** Of a pipe or FIFO: who has the other end; empty where it is outside the container. */
+  readonly otherEnds?: readonly Holder[] | undefined;
+  /** Of a pipe or FIFO: bytes written and not yet read. */
+  readonly queuedBytes?: number | undefined;
+  readonly [detail: string]: unknown;
+}
+
+export interface SocketItem {
+  readonly fd: number;
+  readonly protocol: string;
+  readonly family: string;
+  readonly kind: string;
+  readonly state?: string | undefined;
+  readonly local: string;
+  readonly remote: string;
+  /** The other end of the connection where it is in this checkpoint too. */
+  readonly peers?: readonly Holder[] | undefined;
+  /** Bytes received and not yet read; sent and not yet acknowledged. */
+  readonly receiveQueue: number;
+  readonly sendQueue: number;
+  readonly inode: string;
+  readonly [detail: string]: unknown;
+}
+
+export interface MemoryItem {
+  readonly mappedBytes: number;
+  readonly archivedBytes: number;
+  /** In an earlier checkpoint or left on the node. */
+  readonly elsewhereBytes: number;
+  readonly kinds: readonly {
+    readonly kind: string;
+    readonly regions: number;
+    readonly mappedBytes: number;
+    readonly archivedBytes: number;
+  }[];
+  readonly regions: readonly RegionItem[];
+}
+
+export interface RegionItem {
+  readonly start: string;
+  readonly end: string;
+  readonly kind: string;
+  readonly access: string;
+  readonly name: string;
+  /** Where in the file or shared memory it begins, in bytes. */
+  readonly offset: number;
+  readonly mappedBytes: number;
+  readonly archivedBytes: number;
+}
+
+export interface DeletedFileItem {
+  readonly path: string;
+  readonly bytes: number;
+  readonly mode: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly openedBy: readonly Holder[];
+}
