@@ -1,10 +1,10 @@
 import { openArchive } from "../archive/open.ts";
-import { pieces } from "../archive/sources.ts";
 import type { ProcessMemory } from "../criu/memory.ts";
 import type { AddressRange } from "../criu/regions.ts";
-import { find, writeNamed } from "../flows/extract.ts";
-import { addresses, memoryOf, rangeBytes, writeMemory, type Extracted } from "../flows/extract-memory.ts";
-import { placeFor, writeNew } from "../flows/destination.ts";
+import { writeNamed, type Extracted } from "../flows/extract.ts";
+import { addresses, memoryOf, rangeBytes, writeMemory } from "../flows/extract-memory.ts";
+import { placeFor, writeNew, type Written } from "../flows/destination.ts";
+import { find } from "../flows/named.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
@@ -75,12 +75,20 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
   const [only] = named.files;
   if (named.isDirectory || only === undefined) throw usageError(`${what.path} is a directory: --to - takes one file`);
-  return yield* toStdout(pieces(only.open()));
+  return yield* toStdout(only.bytes());
 }
 
-async function* toStdout(bytes: AsyncIterable<Buffer>): AsyncGenerator<Piece, Outcome> {
-  yield { bytes };
+async function* toStdout(bytes: AsyncIterable<Written>): AsyncGenerator<Piece, Outcome> {
+  yield { bytes: withZeros(bytes) };
   return { exitCode: 0 };
+}
+
+async function* withZeros(pieces: AsyncIterable<Written>): AsyncGenerator<Buffer, void> {
+  const zeros = Buffer.alloc(1 << 20);
+  for await (const piece of pieces) {
+    if (typeof piece !== "number") yield piece;
+    else for (let left = piece; left > 0; left -= zeros.length) yield zeros.subarray(0, Math.min(left, zeros.length));
+  }
 }
 
 async function* writeProcess(

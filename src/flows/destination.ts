@@ -3,6 +3,9 @@ import { mkdir, open, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { UserError } from "../model/error.ts";
 
+/** Bytes, or how many zeros. */
+export type Written = Buffer | number;
+
 /** A file being written. Disposed before it is finished, nothing of it is left. */
 export interface NewFile extends AsyncDisposable {
   append(bytes: Buffer): Promise<void>;
@@ -42,11 +45,12 @@ export async function createNew(path: string): Promise<NewFile> {
 }
 
 /** Writes the whole of a new file, or nothing of it: see createNew. */
-export async function writeNew(path: string, pieces: AsyncIterable<Buffer>, signal: AbortSignal): Promise<number> {
+export async function writeNew(path: string, pieces: AsyncIterable<Written>, signal: AbortSignal): Promise<number> {
   await using file = await createNew(path);
   for await (const piece of pieces) {
     signal.throwIfAborted();
-    await file.append(piece);
+    if (typeof piece === "number") file.skip(piece);
+    else await file.append(piece);
   }
   return await file.finish();
 }

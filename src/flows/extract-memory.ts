@@ -4,16 +4,8 @@ import { processMemory, readMemory, type Absence, type ProcessMemory } from "../
 import { pageSize } from "../criu/pagesize.ts";
 import type { AddressRange, Region } from "../criu/regions.ts";
 import { UserError } from "../model/error.ts";
-import { createNew, newDirectory, type NewFile } from "./destination.ts";
-
-/** A file that was written, with where its bytes come from. */
-export interface Extracted {
-  /** A path in the container, a member of the archive, or a range of addresses. */
-  readonly from: string;
-  /** On this machine. */
-  readonly path: string;
-  readonly bytes: number;
-}
+import { createNew, newDirectory, type NewFile, type Written } from "./destination.ts";
+import type { Extracted } from "./extract.ts";
 
 /** Untouched memory of up to this many bytes between two pieces becomes zeros; after more of it a new file begins. */
 const LARGEST_GAP = 1n << 20n;
@@ -31,18 +23,11 @@ export async function memoryOf(archive: Archive, pid: number): Promise<ProcessMe
 }
 
 /** The bytes of a range. Throws a UserError at the first that is not in the archive: none is ever made up. */
-export async function* rangeBytes(memory: ProcessMemory, range: AddressRange): AsyncGenerator<Buffer, void> {
+export async function* rangeBytes(memory: ProcessMemory, range: AddressRange): AsyncGenerator<Written, void> {
   for await (const piece of readMemory(memory, range)) {
     if ("bytes" in piece) yield piece.bytes;
-    else if (piece.absent === "untouched") yield* zeros(piece.end - piece.start);
+    else if (piece.absent === "untouched") yield Number(piece.end - piece.start);
     else throw notInArchive(piece, piece.absent, range);
-  }
-}
-
-function* zeros(count: bigint): Generator<Buffer, void> {
-  const block = Buffer.alloc(1 << 20);
-  for (let left = count; left > 0n; left -= BigInt(block.length)) {
-    yield left < block.length ? block.subarray(0, Number(left)) : block;
   }
 }
 

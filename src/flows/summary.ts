@@ -1,10 +1,9 @@
-import type { IndexedArchive, Member } from "../archive/archive.ts";
+import type { Member } from "../archive/archive.ts";
 import { ENGINE_FILES, engineOf } from "../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../archive/engines/info.ts";
 import { openArchive, type OpenArchive } from "../archive/open.ts";
-import { pagemap } from "../criu/pagemap.ts";
-import { pageSize } from "../criu/pagesize.ts";
 import { statistics } from "../criu/statistics.ts";
+import { memorySize } from "../criu/totals.ts";
 import { UserError } from "../model/error.ts";
 
 /** What an archive is, in short: as much as can be told without looking into its memory. */
@@ -14,7 +13,7 @@ export interface Summary {
   /** Of the file as it lies there; undefined for a pipe. */
   readonly bytes: number | undefined;
   readonly compression: OpenArchive["compression"];
-  /** Of the memory in the archive, what processes share counted once; undefined where that cannot be told. */
+  /** Of all memory in the archive; undefined where it breaks off. */
   readonly memoryBytes: number | undefined;
   /** Of the root file system's change as it lies in the archive; undefined where there is none. */
   readonly rootfsDiffBytes: number | undefined;
@@ -36,18 +35,15 @@ export async function summarize(path: string, signal: AbortSignal): Promise<Summ
     bytes,
     compression,
     // Of an archive that breaks off, the sum would be of a part.
-    memoryBytes: complete ? await attempt(problems, async () => await memoryBytes(archive)) : undefined,
+    memoryBytes: complete ? memorySize(archive) : undefined,
     rootfsDiffBytes: members.get("rootfs-diff.tar")?.size,
     frozenSeconds: await attempt(problems, async () => (await statistics(archive))?.frozenSeconds),
     problems,
   };
 }
 
-const MEMORY_MAP = /^checkpoint\/(pagemap|mm)-.*\.img$/;
-const PAGEMAP = /^checkpoint\/(pagemap-(?:shmem-)?\d+\.img)$/;
-
 function isWanted({ name }: Member): boolean {
-  return ENGINE_FILES.has(name) || name === "stats-dump" || MEMORY_MAP.test(name);
+  return ENGINE_FILES.has(name) || name === "stats-dump";
 }
 
 async function attempt<T>(problems: string[], read: () => Promise<T>): Promise<T | undefined> {
@@ -58,18 +54,4 @@ async function attempt<T>(problems: string[], read: () => Promise<T>): Promise<T
     problems.push(error.message);
     return undefined;
   }
-}
-
-async function memoryBytes(archive: IndexedArchive): Promise<number | undefined> {
-  const size = await pageSize(archive);
-  if (size === undefined) return undefined;
-  let pages = 0;
-  for (const name of archive.members.keys()) {
-    const map = await pagemap(archive, PAGEMAP.exec(name)?.[1] ?? "");
-    if (map === undefined) continue;
-    for await (const batch of map.runs()) {
-      for (const run of batch) if (run.content === "present") pages += run.pages;
-    }
-  }
-  return pages * size;
 }

@@ -114,6 +114,16 @@ test("a directory with what is below it; the whole change; links are left out", 
   await assert.rejects(extractTo(directory, [CRIO, "/etc/mtab"]), { reason: "UnreadableMember", why: "it points to /proc/mounts" });
 });
 
+test("a file that was deleted while it was open", async () => {
+  for (const file of [PODMAN, join(ARCHIVES, "containerd-zoo.tar.gz")]) {
+    assert.equal((await stdout([file, "/tmp/ghost"])).toString(), "ghost-bytes\n");
+    const directory = scratch();
+    const { lines } = await extractTo(directory, [file, "/tmp/ghost"]);
+    assert.deepEqual(lines, [`/tmp/ghost (deleted) written to ${directory}/ghost (12 B)`]);
+    assert.equal(lstatSync(join(directory, "ghost")).mode & 0o777, 0o600);
+  }
+});
+
 test("members of the archive, by name", async () => {
   assert.match((await stdout([CRIO, "dump.log"])).toString(), /Version: 4\.2\.1/);
   const directory = scratch();

@@ -1,0 +1,26 @@
+import type { Member } from "./archive.ts";
+import type { Engine } from "./engines/info.ts";
+
+/** What an engine always writes; `later` is what it writes since a version that no file names. */
+interface Expected {
+  readonly always: readonly string[];
+  readonly later: readonly string[];
+}
+
+// Logs, bind.mounts, deleted.files and, but for containerd, rootfs-diff.tar are written only where there is something to write.
+const EXPECTED: Readonly<Record<Engine, Expected>> = {
+  // 2.0 has the first ones only.
+  containerd: { always: ["config.dump", "spec.dump", "rootfs-diff.tar"], later: ["stats-dump", "status", "status.dump"] },
+  "cri-o": { always: ["config.dump", "spec.dump", "stats-dump"], later: [] },
+  podman: { always: ["config.dump", "spec.dump", "stats-dump", "network.status"], later: [] },
+};
+
+/** What CRIU always writes, whoever asked for it. */
+const IMAGES = ["checkpoint/inventory.img", "checkpoint/pstree.img"];
+
+/** The members that an engine would have written and that are not there. */
+export function missingMembers(members: ReadonlyMap<string, Member>, engine: Engine | undefined): string[] {
+  const { always, later } = engine === undefined ? { always: ["config.dump", "spec.dump"], later: [] } : EXPECTED[engine];
+  const expected = [...always, ...(later.some((name) => members.has(name)) ? later : []), ...IMAGES];
+  return expected.filter((name) => members.get(name)?.type !== "file");
+}

@@ -1,0 +1,48 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { list, number, object, string, type Json } from "../model/json.ts";
+
+/** FILE.json beside FILE: what was known when it was copied here. Its form: the command-line contract, `copy`. */
+export function recordPath(path: string): string {
+  return `${path}.json`;
+}
+
+/**
+ * Holds an archive against the record beside it: what does not match, a sentence each; undefined where there is no record.
+ * Of a record of several archives, what it says of the one of this name counts.
+ */
+export async function recordProblems(path: string, signal: AbortSignal): Promise<string[] | undefined> {
+  const record = recordPath(path);
+  const text = await readFile(record, "utf8").catch((error: NodeJS.ErrnoException) => error);
+  if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`the record ${record} cannot be read: ${text.message}`];
+  const copies = copiesIn(text);
+  if (copies === undefined) return [`the record ${record} is not JSON`];
+  const copy = copies.length === 1 ? copies[0] : copies.find((one) => basename(string(one["path"])) === basename(path));
+  if (copy === undefined) return [`the record ${record} says nothing of this archive`];
+  const bytes = number(copy["bytes"]);
+  const sha256 = string(copy["sha256"]).toLowerCase();
+  if (bytes === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return [`the record ${record} has no size and hash to compare with`];
+  const { size } = await stat(path);
+  if (size !== bytes) return [`it has ${size} bytes, the record ${bytes}`];
+  const actual = await sha256Of(path, signal);
+  return actual === sha256 ? [] : [`its SHA-256 is ${actual}, in the record it is ${sha256}`];
+}
+
+function copiesIn(text: string): Json[] | undefined {
+  try {
+    return list(object(JSON.parse(text))["items"]).flatMap((item) =>
+      object(item)["copy"] === undefined ? [] : [object(object(item)["copy"])],
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** In lowercase hexadecimal. */
+async function sha256Of(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(piece as Buffer);
+  return hash.digest("hex");
+}

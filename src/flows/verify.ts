@@ -1,0 +1,115 @@
+import { engineOf } from "../archive/engines/engine.ts";
+import { missingMembers } from "../archive/expected.ts";
+import { openArchive, openNested, type OpenArchive } from "../archive/open.ts";
+import { readJson } from "../archive/read.ts";
+import { recordProblems } from "../archive/record.ts";
+import { checkImages } from "../criu/check.ts";
+import { UserError } from "../model/error.ts";
+import { memoryProblems } from "./verify-memory.ts";
+
+/** An archive and what is wrong with it: a sentence each, without a full stop. */
+export interface Verification {
+  readonly path: string;
+  readonly problems: readonly string[];
+  /** What is worth knowing, and wrong with nothing. */
+  readonly notes: readonly string[];
+  /** Whether a record lay beside it, that it was held against. */
+  readonly recorded: boolean;
+}
+
+/** After so many problems the others are only counted. */
+const MOST_PROBLEMS = 1000;
+
+/**
+ * Checks an archive: its structure and that of the archives inside it, that all its engine writes is there, that every
+ * file of CRIU can be read, that memory and statistics fit, and that it is what the record beside it says.
+ * Throws a UserError where there is no such file, or it may not be read.
+ */
+export async function verify(path: string, signal: AbortSignal): Promise<Verification> {
+  const problems: string[] = [];
+  const notes: string[] = [];
+  let more = 0;
+  for await (const finding of orWhyNot(archiveFindings(path, signal))) {
+    if (typeof finding !== "string") notes.push(finding.note);
+    else if (problems.length < MOST_PROBLEMS) problems.push(finding);
+    else more += 1;
+  }
+  if (more > 0) problems.push(`and ${more} more`);
+  const recorded = path === "-" ? undefined : await recordProblems(path, signal);
+  return { path, problems: [...problems, ...(recorded ?? [])], notes, recorded: recorded !== undefined };
+}
+
+/** A problem, or a note. */
+type Finding = string | { readonly note: string };
+
+/** Throws a UserError where it cannot go on. */
+type Check = (archive: OpenArchive, signal: AbortSignal) => AsyncIterable<Finding>;
+
+const CHECKS: readonly Check[] = [structure, members, nestedArchives, images, memoryProblems];
+
+async function* archiveFindings(path: string, signal: AbortSignal): AsyncGenerator<Finding, void> {
+  await using archive = await openArchive(path, { signal });
+  for (const check of CHECKS) yield* orWhyNot(check(archive, signal));
+}
+
+/** What says nothing about the archive itself. */
+const NOT_ITS_FAULT = new Set(["NoSuchFile", "PermissionDenied", "CannotOpen", "NoTemporarySpace"]);
+
+/** What ends a check is a problem too. */
+async function* orWhyNot<T>(check: AsyncIterable<T>): AsyncGenerator<T | string, void> {
+  try {
+    yield* check;
+  } catch (error) {
+    if (!(error instanceof UserError) || NOT_ITS_FAULT.has(error.reason)) throw error;
+    yield error.message;
+  }
+}
+
+async function* structure(archive: OpenArchive): AsyncGenerator<string, void> {
+  yield* archive.problems;
+  for (const { name, why } of archive.hostile) yield `a member's name, ${name}, ${why}`;
+  if (archive.complete) yield* await archive.checkEnd();
+}
+
+/** Beside what the engine reader reads: files of JSON that only some of them write. */
+const MORE_JSON = ["status", "bind.mounts", "deleted.files", "checkpoint/descriptors.json"];
+
+async function* members(archive: OpenArchive): AsyncGenerator<string, void> {
+  const { engine } = await engineOf(archive);
+  for (const name of missingMembers(archive.members, engine)) yield `${name} is missing`;
+  for (const name of MORE_JSON) yield* orWhyNot(readable(readJson(archive, name)));
+}
+
+// oxlint-disable-next-line require-yield -- a check without problems of its own
+async function* readable(reading: Promise<unknown>): AsyncGenerator<string, void> {
+  await reading;
+}
+
+const NESTED = /^(rootfs-diff\.tar|devshm-checkpoint\.tar|volumes\/.*\.tar|checkpoint\/tmpfs-dev-\d+\.tar\.gz\.img)$/;
+
+async function* nestedArchives(archive: OpenArchive, signal: AbortSignal): AsyncGenerator<string, void> {
+  for (const { name, size } of archive.members.values()) {
+    if (!NESTED.test(name) || size === 0) continue;
+    for await (const problem of orWhyNot(nestedProblems(archive, name, signal))) {
+      yield problem.startsWith(name) ? problem : `${name}: ${problem}`;
+    }
+  }
+}
+
+async function* nestedProblems(archive: OpenArchive, name: string, signal: AbortSignal): AsyncGenerator<string, void> {
+  await using nested = await openNested(archive, name, { signal });
+  yield* nested.problems;
+  // Containers may call their files what they like; but no file of theirs lies outside of them.
+  for (const { name: bad, why } of nested.hostile) if (/absolute|\.\./.test(why)) yield `the name ${bad} ${why}`;
+  if (nested.complete) yield* await nested.checkEnd();
+}
+
+async function* images(archive: OpenArchive): AsyncGenerator<Finding, void> {
+  const leftOver: string[] = [];
+  for await (const { image, kind, message } of checkImages(archive)) {
+    if (kind === "stale") leftOver.push(image);
+    else if (kind === "unknown") yield { note: `${image}: ${message}` };
+    else yield `${image}: ${message}`;
+  }
+  if (leftOver.length > 0) yield { note: `left over from an earlier checkpoint, of no process in the tree: ${leftOver.join(", ")}` };
+}

@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { gunzipSync, gzipSync } from "node:zlib";
+import * as verify from "../../src/commands/verify.ts";
+import { TAR_END, tar, tarMember, withChecksum } from "../archive/tars.ts";
+import { runCommand } from "./running.ts";
+
+const ARCHIVES = "test/data/archives";
+const CONTAINERD = join(ARCHIVES, "containerd-a.tar");
+const OLD_PAGEMAP = join(ARCHIVES, "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz");
+
+const ZSTD = join(ARCHIVES, "podman-zstd.tar.zst");
+const LEFT_OVER =
+  "left over from an earlier checkpoint, of no process in the tree: " +
+  ["core-5", "core-9", "fs-5", "fs-9", "ids-5", "ids-9", "mm-5", "mm-9", "pagemap-5", "pagemap-9"]
+    .map((name) => `checkpoint/${name}.img`)
+    .join(", ");
+
+/** A copy of an archive under a name of its own, changed. */
+function changed(bytes: Buffer, name = "changed.tar"): string {
+  const path = join(mkdtempSync(join(tmpdir(), "verify-")), name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+async function problems(path: string): Promise<string[]> {
+  const { lines, exitCode, document } = await runCommand(verify, [path]);
+  const [item] = (document as { items: { ok: boolean; problems: string[] }[] }).items;
+  assert.ok(item !== undefined);
+  assert.equal(item.ok, item.problems.length === 0);
+  assert.equal(exitCode, item.ok ? 0 : 1);
+  assert.deepEqual(lines, item.ok ? [`${path}: OK`] : item.problems.map((problem) => `${path}: ${problem}`));
+  return item.problems;
+}
+
+/** The members of a plain archive as [name, header and data]. */
+function blocks(bytes: Buffer): [name: string, block: Buffer][] {
+  const all: [string, Buffer][] = [];
+  for (let at = 0; bytes[at] !== 0;) {
+    const size = Number.parseInt(bytes.toString("latin1", at + 124, at + 135), 8);
+    const end = at + 512 + Math.ceil(size / 512) * 512;
+    all.push([bytes.toString("utf8", at, bytes.indexOf(0, at)), Buffer.from(bytes.subarray(at, end))]);
+    at = end;
+  }
+  return all;
+}
+
+/** The archive with what `change` makes of each member's header and data: undefined leaves it out. */
+function rewritten(path: string, change: (name: string, block: Buffer) => Buffer | undefined): string {
+  const plain = path.endsWith(".gz") ? gunzipSync(readFileSync(path)) : readFileSync(path);
+  return changed(Buffer.concat([...blocks(plain).flatMap(([name, block]) => change(name, block) ?? []), TAR_END]));
+}
+
+function without(...names: readonly string[]) {
+  return (name: string, block: Buffer) => (names.includes(name) ? undefined : block);
+}
+
+test("the real archives are sound, on all three engines; -o name lists them", async () => {
+  const files = readdirSync(ARCHIVES)
+    .filter((name) => name.includes(".tar"))
+    .map((name) => join(ARCHIVES, name));
+  const { lines, exitCode, document, pieces } = await runCommand(verify, files);
+  assert.deepEqual(
+    lines,
+    files.map((path) => `${path}: OK`),
+  );
+  assert.equal(exitCode, 0);
+  assert.deepEqual(document, {
+    apiVersion: "checkpoint.kubectl/v1",
+    kind: "VerificationList",
+    items: files.map((path) => ({ path, ok: true, problems: [], notes: path === ZSTD ? [LEFT_OVER] : [] })),
+  });
+  assert.deepEqual(
+    pieces.map(({ name }) => name),
+    files,
+  );
+});
+
+test("an archive that is cut off anywhere is never sound", async () => {
+  const whole = readFileSync(CONTAINERD);
+  for (let cut = whole.length - 512; cut > 600; cut -= 17_000) {
+    assert.notDeepEqual(await problems(changed(whole.subarray(0, cut))), [], `cut at ${cut}`);
+  }
+  assert.deepEqual(await problems(changed(readFileSync(OLD_PAGEMAP).subarray(0, 92_000))).then((all) => all.length > 0), true);
+});
+
+test("what the engine would have written and is missing, by engine", async () => {
+  assert.deepEqual(await problems(rewritten(CONTAINERD, without("status", "spec.dump"))), ["spec.dump is missing", "status is missing"]);
+  // As containerd 2.0 writes it.
+  const old = rewritten(CONTAINERD, without("status", "status.dump", "stats-dump", "container.log", "dump.log"));
+  assert.deepEqual(await problems(old), []);
+  assert.deepEqual(await problems(rewritten(OLD_PAGEMAP, without("network.status"))), ["network.status is missing"]);
+  const crio = join(ARCHIVES, "crio-1.34.11-criu4.2.1.tar");
+  assert.deepEqual(await problems(rewritten(crio, without("stats-dump", "bind.mounts", "deleted.files"))), ["stats-dump is missing"]);
+});
+
+test("images sent elsewhere by images-dir: no process tree", async () => {
+  const all = await problems(rewritten(CONTAINERD, (name, block) => (/^checkpoint\/.*img$/.test(name) ? undefined : block)));
+  assert.ok(all.includes("checkpoint/inventory.img is missing"));
+  assert.ok(all.includes("checkpoint/pstree.img is missing"));
+});
+
+test("files of pages that do not match their pagemaps", async () => {
+  const shorter = rewritten(CONTAINERD, (name, block) => {
+    if (name !== "checkpoint/pages-2.img") return block;
+    block.write((61_440 - 4096).toString(8).padStart(11, "0"), 124);
+    return Buffer.concat([withChecksum(block.subarray(0, 512)), block.subarray(512, 512 + 61_440 - 4096)]);
+  });
+  const found = await problems(shorter);
+  assert.ok(found.includes("checkpoint/pages-2.img has 57344 bytes, but pagemaps count 15 pages of 4096 bytes"), found.join("\n"));
+  assert.ok(
+    (await problems(rewritten(CONTAINERD, without("checkpoint/pages-2.img")))).includes(
+      "checkpoint/pages-2.img is missing: 15 pages of memory",
+    ),
+  );
+  const orphaned = await problems(rewritten(CONTAINERD, without("checkpoint/pagemap-22.img")));
+  assert.ok(orphaned.some((problem) => /^checkpoint\/pages-\d\.img belongs to no pagemap$/.test(problem)));
+  assert.ok(orphaned.some((problem) => /^pagemaps count \d+ pages, CRIU's statistics 49$/.test(problem)));
+});
+
+test("every image of CRIU is looked into: a broken one is named", async () => {
+  const damage = (member: string) => (name: string, block: Buffer) => {
+    if (name === member) block.fill(0xff, 520, 540);
+    return block;
+  };
+  for (const member of [
+    "inventory",
+    "pstree",
+    "core-8",
+    "mm-8",
+    "pagemap-8",
+    "files",
+    "fdinfo-2",
+    "ids-8",
+    "fs-8",
+    "mountpoints-13",
+    "utsns-12",
+    "cgroup",
+  ]) {
+    const found = await problems(rewritten(CONTAINERD, damage(`checkpoint/${member}.img`)));
+    assert.ok(
+      found.some((problem) => problem.includes(`checkpoint/${member}.img`)),
+      `${member}: ${found.join("\n")}`,
+    );
+  }
+  const stats = await problems(rewritten(CONTAINERD, damage("stats-dump")));
+  assert.ok(stats.some((problem) => problem.includes("stats-dump")));
+});
+
+test("archives inside it, and JSON, are looked into", async () => {
+  const broken = await problems(
+    rewritten(CONTAINERD, (name, block) =>
+      name === "rootfs-diff.tar" ? tarMember({ name, data: gzipSync(tar({ name: "../x" }).subarray(0, 600)) }) : block,
+    ),
+  );
+  assert.deepEqual(broken, ["rootfs-diff.tar: it is cut off in the middle of a header", 'rootfs-diff.tar: the name ../x has ".." in it']);
+  const rubbish = await problems(
+    rewritten(CONTAINERD, (name, block) => (name === "rootfs-diff.tar" ? tarMember({ name, data: "rubbish" }) : block)),
+  );
+  assert.deepEqual(rubbish, ["rootfs-diff.tar is not a tar archive"]);
+  const json = await problems(rewritten(CONTAINERD, (name, block) => (name === "status" ? tarMember({ name, data: "{" }) : block)));
+  assert.deepEqual(json, ["status is not JSON"]);
+});
+
+test("hostile names and duplicates are problems", async () => {
+  const members = blocks(readFileSync(CONTAINERD)).map(([, block]) => block);
+  const path = changed(
+    Buffer.concat([
+      ...members,
+      tarMember({ name: "../../evil" }),
+      tarMember({ name: "bell\u0007" }),
+      tarMember({ name: "status", data: "{}" }),
+      TAR_END,
+    ]),
+  );
+  assert.deepEqual(await problems(path), [
+    "there is more than one member status",
+    'a member\'s name, ../../evil, has ".." in it',
+    "a member's name, bell\u0007, has control characters in it",
+  ]);
+});
+
+test("pages that are in an earlier checkpoint: where it is, and that it is not here", async () => {
+  // An entry of pagemap-8 becomes in_parent: its flags (field 4) from 4, present, to 1.
+  const path = rewritten(CONTAINERD, (name, block) => {
+    if (name === "checkpoint/pagemap-8.img") block[block.indexOf(Buffer.from([0x20, 4, 0x28])) + 1] = 1;
+    return block;
+  });
+  const found = await problems(path);
+  assert.ok(
+    found.includes("1 pages are in an earlier checkpoint, and checkpoint/parent, which would say in which, is missing"),
+    found.join("\n"),
+  );
+});
+
+test("the record beside it: size and hash", async () => {
+  const bytes = readFileSync(CONTAINERD);
+  const copy = { path: "/elsewhere/changed.tar", bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+  const recorded = (record: unknown): string => {
+    const path = changed(bytes);
+    writeFileSync(`${path}.json`, typeof record === "string" ? record : JSON.stringify(record));
+    return path;
+  };
+  const good = recorded({
+    kind: "CheckpointList",
+    items: [{ copy: { ...copy, path: "/other.tar", sha256: "0".repeat(64) } }, { copy }],
+    cluster: "…",
+  });
+  const { lines, exitCode } = await runCommand(verify, [good]);
+  assert.deepEqual([lines, exitCode], [[`${good}: OK, as in the record beside it`], 0]);
+
+  const cases: [unknown, RegExp][] = [
+    [{ items: [{ copy: { ...copy, bytes: 1 } }] }, /^it has 346112 bytes, the record 1$/],
+    [{ items: [{ copy: { ...copy, sha256: "0".repeat(64) } }] }, /^its SHA-256 is [0-9a-f]{64}, in the record it is 0{64}$/],
+    [{ items: [{ copy: {} }] }, /has no size and hash to compare with$/],
+    [{ items: [{ pod: "x" }] }, /says nothing of this archive$/],
+    ["{", /is not JSON$/],
+  ];
+  for (const [record, problem] of cases) {
+    const found = await problems(recorded(record));
+    assert.equal(found.length, 1);
+    assert.match(found[0] ?? "", problem);
+  }
+});
+
+test("files that cannot be read are errors, not verdicts; exit 3 where some are sound", async () => {
+  const { errors, exitCode, document } = await runCommand(verify, ["/nonexistent.tar", CONTAINERD]);
+  assert.deepEqual(
+    errors.map(({ reason }) => reason),
+    ["NoSuchFile"],
+  );
+  assert.equal(exitCode, 3);
+  assert.equal((document as { items: unknown[] }).items.length, 1);
+  assert.deepEqual(await problems("package.json"), ["package.json is not a tar archive"]);
+  await assert.rejects(runCommand(verify, []), { reason: "Usage" });
+});
