@@ -31,4 +31,4 @@ digest() { sha256sum | head -c 12; }
 # The three things that are built; the names change with whatever goes into them.
 TREE=$CACHE/tree-$({ echo "$DEBIAN_SUITE"; cat "$HERE/tree.sh"; } | digest)
 PROGRAMS=$CACHE/kubernetes-$KUBERNETES_VERSION-$(digest <"$HERE/programs.sh")
-IMAGES=$CACHE/images-$({ echo "$TREE"; cat "$HERE/images.sh"; } | digest)
+IMAGES=$CACHE/images-$({ echo "${TREE##*/}"; cat "$HERE/images.sh"; } | digest)

@@ -2,7 +2,7 @@
 # `cluster up` and `cluster down`.
 
 up() {
-  local count=2 rights=''
+  local count='' rights=''
   while [ $# -gt 0 ]; do
     case $1 in
       --nodes) [ $# -ge 2 ] || usage_error "--nodes needs a number"; count=$2; shift ;;
@@ -12,7 +12,7 @@ up() {
     esac
     shift
   done
-  [[ $count =~ ^[1-9][0-9]?$ ]] && [ "$count" -le "$NODES_MAX" ] || usage_error "--nodes is 1 to $NODES_MAX, not $count"
+  [[ ${count:=0} =~ ^[0-9]{1,2}$ ]] && [ "$count" -le "$NODES_MAX" ] || usage_error "--nodes is 1 to $NODES_MAX, not $count"
 
   take_lock
   trap 'kill_cgroup build' EXIT
@@ -31,14 +31,14 @@ up() {
     build
     save_builds
     load_builds
-    raise "$count"
+    raise "$((count ? count : 2))"
     grant "${rights:-yes}"
     touch "$RUN/up"
   fi
   how_to_use
 }
 
-# raise NODES: starts whatever does not run; it may be everything.
+# raise NODES: starts whatever does not run, with at least so many nodes; it may be everything.
 raise() {
   local number node
   mkdir -p "$RUN/log"
@@ -51,7 +51,7 @@ raise() {
   phase "kubelets" "$RUN/log/up-kubelets.log" kubelets
 }
 
-# all_running NODES: whether there is nothing to start.
+# all_running NODES: whether there is nothing to start, with at least so many nodes.
 all_running() {
   local service node
   for service in etcd apiserver controller-manager scheduler registry private-registry; do
