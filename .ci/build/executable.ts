@@ -3,45 +3,52 @@ import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MAIN, type Chunk } from "./bundle.ts";
 import { isElf, strippedElf } from "./elf.ts";
+import { isMacho, signedMacho, strippedMacho } from "./macho.ts";
+import { isPe, unsignedPe } from "./pe.ts";
 
 const LOADER = join(import.meta.dirname, "loader.cjs");
 
 /**
  * Writes `output`, a single executable: `node`, an executable of any platform and of the version of the Node.js that runs
- * this, with the chunks inside. It appears at once and whole, whoever runs the one before.
+ * this, with the chunks inside. The same input gives the same bytes. It appears at once and whole, whoever runs the one before.
  */
 export async function writeExecutable(chunks: readonly Chunk[], node: string, output: string): Promise<void> {
   const work = await mkdtemp(`${output}.`);
   try {
-    const assets: Record<string, string> = {};
-    for (const { name, code } of chunks) {
-      const file = join(work, name);
-      if (name === MAIN) await writeFile(file, (await readFile(LOADER, "utf8")) + withoutShebang(code));
-      else await writeFile((assets[`./${name}`] = file), code);
-    }
-    const executable = join(work, "node");
     const original = await readFile(node);
-    await writeFile(executable, isElf(original) ? strippedElf(original) : original, { mode: 0o755 });
+    await writeFile(join(work, "node"), prepared(original), { mode: 0o755 });
+    const loader = await readFile(LOADER, "utf8");
+    for (const { name, code } of chunks) await writeFile(join(work, name), name === MAIN ? loader + withoutShebang(code) : code);
+    // Relative paths: they get into the executable.
     const config = {
-      main: join(work, MAIN),
+      main: MAIN,
       mainFormat: "commonjs",
-      assets,
-      executable,
-      output: join(work, "executable"),
+      assets: Object.fromEntries(chunks.filter(({ name }) => name !== MAIN).map(({ name }) => [`./${name}`, name])),
+      executable: "node",
+      output: "executable",
       disableExperimentalSEAWarning: true,
-      // Code caches are of one machine's V8, and their bytes differ from build to build.
+      // Code caches save 20 ms of CPU time, but fit one platform only, and their bytes differ from build to build.
       useCodeCache: false,
       execArgv: ["--no-warnings"],
       // NODE_OPTIONS is not for us.
       execArgvExtension: "none",
     };
-    const configFile = join(work, "sea.json");
-    await writeFile(configFile, JSON.stringify(config));
-    execFileSync(process.execPath, ["--build-sea", configFile], { stdio: ["ignore", "ignore", "inherit"] });
-    await rename(config.output, output);
+    await writeFile(join(work, "sea.json"), JSON.stringify(config));
+    execFileSync(process.execPath, ["--build-sea", "sea.json"], { cwd: work, stdio: ["ignore", "ignore", "inherit"] });
+    const built = join(work, "executable");
+    if (isMacho(original)) await writeFile(built, signedMacho(await readFile(built), "kubectl-checkpoint"));
+    await rename(built, output);
   } finally {
     await rm(work, { recursive: true });
   }
+}
+
+/** Without symbols and signatures: both belong to the bytes as they were. */
+function prepared(node: Buffer): Buffer {
+  if (isElf(node)) return strippedElf(node);
+  if (isMacho(node)) return strippedMacho(node);
+  if (isPe(node)) return unsignedPe(node);
+  throw new Error("an executable of an unknown kind");
 }
 
 function withoutShebang(code: string): string {

@@ -1,0 +1,96 @@
+import { DEFAULT_VERB, VERBS } from "../../src/cli/verbs/table.ts";
+import type { FlagGroup, FlagSpec, Verb } from "../../src/cli/verbs/verb.ts";
+
+const EXIT_STATUS: readonly (readonly [string, string])[] = [
+  ["0", "success; for search and diff: found, or no difference"],
+  ["1", "failure; for search and diff: nothing found, or a difference"],
+  ["2", "wrong usage; for search and diff: anything else"],
+  ["3", "some of several failed: the results of the others are printed"],
+  ["128+n", "ended by signal n, after cleaning up"],
+];
+
+const ENVIRONMENT: readonly (readonly [string, string])[] = [
+  ["KUBECONFIG", "kubeconfig files, merged as kubectl does"],
+  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxies, where the kubeconfig names none"],
+  ["NODE_EXTRA_CA_CERTS", "a file of certificate authorities to trust besides those of this machine"],
+  ["NO_COLOR", "no colours"],
+];
+
+/** The manual page kubectl-checkpoint(1), from the verbs' own help. For man's macros: man(7). */
+export function manualPage(version: string): string {
+  const groups = new Map(VERBS.flatMap((verb) => verb.sharedFlags).map((group) => [group.title, group]));
+  return [
+    `.TH KUBECTL\\-CHECKPOINT 1 "" ${quoted(`kubectl-checkpoint ${version}`)} "kubectl plugins"`,
+    // Lines end as they may, and no word is divided.
+    ".ad l",
+    ".nh",
+    section("NAME", ["kubectl\\-checkpoint \\- checkpoint running containers, read and restore the archives"]),
+    section(
+      "SYNOPSIS",
+      VERBS.flatMap((verb) => verb.usage).flatMap((line) => [`.B kubectl checkpoint`, text(line), ".br"]),
+    ),
+    section("DESCRIPTION", paragraphs(DEFAULT_VERB.description)),
+    section("EXAMPLES", examples(DEFAULT_VERB)),
+    section("OPTIONS", DEFAULT_VERB.flags.flatMap(flag)),
+    section("VERBS", VERBS.filter((verb) => verb !== DEFAULT_VERB).flatMap(verbSection)),
+    ...[...groups.values()].map(groupSection),
+    section("EXIT STATUS", EXIT_STATUS.flatMap(item)),
+    section("ENVIRONMENT", ENVIRONMENT.flatMap(item)),
+    section("SEE ALSO", [".BR kubectl (1),", ".BR criu (8)"]),
+  ].join("\n");
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return [`.SH ${quoted(title)}`, ...lines].join("\n");
+}
+
+function verbSection(verb: Verb): string[] {
+  return [
+    `.SS ${quoted(`kubectl checkpoint ${verb.name}`)}`,
+    ...paragraphs(verb.description),
+    ...verb.flags.flatMap(flag),
+    ...(verb.examples.length > 0 ? [".PP", "Examples:", ...examples(verb)] : []),
+  ];
+}
+
+function groupSection({ title, flags }: FlagGroup): string {
+  return section(title.toUpperCase(), flags.flatMap(flag));
+}
+
+function paragraphs(description: string): string[] {
+  return description.split("\n\n").flatMap((paragraph) => [".PP", ...paragraph.split("\n").map(text)]);
+}
+
+function examples(verb: Verb): string[] {
+  return verb.examples.flatMap(({ what, command }) => [
+    ".PP",
+    text(what),
+    ".PP",
+    ".RS 4",
+    ".nf",
+    ...command.split("\n").map(text),
+    ".fi",
+    ".RE",
+  ]);
+}
+
+function flag({ name, short, takes, value = "", help }: FlagSpec): string[] {
+  const long = takes === "nothing" ? `--${name}` : takes === "optional" ? `--${name}[=${value}]` : `--${name} ${value}`;
+  return item([short === undefined ? long : `-${short}, ${long}`, help]);
+}
+
+function item([term, description]: readonly [string, string]): string[] {
+  return [".TP", `.B ${text(term)}`, text(description)];
+}
+
+/** Text of ours as roff takes it: no line is taken for a request, and every dash can be copied as one. */
+function text(line: string): string {
+  return line
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replace(/^(?=[.'])/, "\\&");
+}
+
+function quoted(argument: string): string {
+  return `"${text(argument).replaceAll('"', "\\(dq")}"`;
+}

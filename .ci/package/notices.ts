@@ -1,0 +1,40 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+const RULE = `\n${"=".repeat(100)}\n`;
+
+interface PackageJson {
+  readonly name: string;
+  readonly version: string;
+  readonly license?: string;
+}
+
+/** The licences of everything that is in an executable: the packages, by their folders, and Node.js, by its licence file. */
+export async function notices(packages: readonly string[], nodeLicence: string): Promise<string> {
+  const texts: string[] = [];
+  for (const folder of [...packages].sort()) {
+    const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as PackageJson;
+    texts.push(`${name} ${version} (${license ?? "licence below"})\n\n${await licenceOf(folder)}`);
+  }
+  // Its own, and those of what it is made of: V8, OpenSSL, ICU and others.
+  texts.push(`Node.js ${process.versions.node}\n\n${await readFile(nodeLicence, "utf8")}`);
+  return ["kubectl-checkpoint contains the following software.\n", ...texts].join(RULE);
+}
+
+async function licenceOf(folder: string): Promise<string> {
+  const files = (await readdir(folder)).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file)).sort();
+  if (files.length === 0) return await copyrightComments(folder);
+  const texts = await Promise.all(files.map(async (file) => await readFile(join(folder, file), "utf8")));
+  return texts.join("\n");
+}
+
+/** Of a package without a licence file: what its sources begin with. Throws where that names no owner: it must not be shipped then. */
+async function copyrightComments(folder: string): Promise<string> {
+  const comments = new Set<string>();
+  for (const file of (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".js")).sort()) {
+    const comment = /^(\/\/.*\n)+/.exec(await readFile(join(folder, file), "utf8"))?.[0];
+    if (comment?.includes("Copyright") === true) comments.add(comment.replaceAll(/^\/\/ ?/gm, ""));
+  }
+  if (comments.size === 0) throw new Error(`${folder} does not say who owns it`);
+  return [...comments].join("\n");
+}
