@@ -15,6 +15,8 @@ export interface Mount {
   readonly root: string;
   /** "ro" or "rw" first, as mount prints them. */
   readonly options: readonly string[];
+  /** Of its file system. */
+  readonly superOptions: readonly string[];
   /** Brought in from outside: its content is not in the archive. */
   readonly external: boolean;
   /** Its device, as "major:minor". */
@@ -44,11 +46,8 @@ function mount(entry: MntEntry, namespace: number): Mount {
     type: FILE_SYSTEMS[fstype] ?? (fsname || (external ? "bind" : `unknown (${fstype})`)),
     source,
     root,
-    options: [
-      flags & 1 ? "ro" : "rw",
-      ...FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name),
-      ...(options === "" ? [] : options.split(",")),
-    ],
+    options: [flags & 1 ? "ro" : "rw", ...FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name)],
+    superOptions: options === "" ? [] : options.split(","),
     external,
     device: `${rootDev >>> 20}:${rootDev & 0xfffff}`,
     namespace,

@@ -26,12 +26,12 @@ export interface Inspection {
     readonly pageSize?: number | undefined;
   };
   /** What CRIU counted; absent where the engine does not keep it. */
-  readonly stats?: object | undefined;
+  readonly stats?: StatsItem | undefined;
   /** Of memory in the archive: that which processes share counts once. */
   readonly memoryBytes?: number;
   /** Roots of the process tree, or the one process that was asked for. */
   readonly processes: readonly ProcessItem[];
-  readonly mounts?: readonly object[];
+  readonly mounts?: readonly MountItem[];
   readonly deletedFiles?: readonly DeletedFileItem[] | undefined;
   /** Images of CRIU that this version does not know. */
   readonly unknownImages?: readonly string[];
@@ -59,7 +59,8 @@ export interface ProcessItem {
   readonly oomScoreAdjust?: number | undefined;
   readonly signals: { readonly pending: readonly string[]; readonly blocked: readonly string[] };
   readonly timers: readonly string[];
-  readonly limits: object;
+  /** Soft and hard, by name; numbers or "unlimited". */
+  readonly limits: Readonly<Record<string, { readonly soft: number | string; readonly hard: number | string }>>;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly files?: readonly FileItem[] | undefined;
   readonly sockets?: readonly SocketItem[] | undefined;
@@ -72,7 +73,24 @@ export interface ThreadItem {
   readonly comm: string;
   readonly nice: number;
   readonly seccomp: string;
-  readonly credentials?: object | undefined;
+  readonly credentials?: CredentialsItem | undefined;
+}
+
+export interface CredentialsItem {
+  readonly uid: UserIdsItem;
+  readonly gid: UserIdsItem;
+  readonly groups: readonly number[];
+  /** By set: effective, permitted, inheritable, bounding, ambient. */
+  readonly capabilities: Readonly<Record<"effective" | "permitted" | "inheritable" | "bounding" | "ambient", readonly string[]>>;
+  readonly noNewPrivileges: boolean;
+  readonly profile: string;
+}
+
+export interface UserIdsItem {
+  readonly real: number;
+  readonly effective: number;
+  readonly saved: number;
+  readonly filesystem: number;
 }
 
 /** A descriptor that a process has. */
@@ -89,11 +107,30 @@ export interface FileItem {
   readonly mode?: string | undefined;
   readonly closeOnExec: boolean;
   readonly deleted: boolean;
-  /** Of a pipe or FIFO: who has the other end; empty where it is outside the container. */
+  /** Of a pipe or FIFO: who has the other end, of many the first 16; empty where it is outside the container. */
   readonly otherEnds?: readonly Holder[] | undefined;
   /** Of a pipe or FIFO: bytes written and not yet read. */
   readonly queuedBytes?: number | undefined;
+  readonly position?: number | undefined;
+  readonly size?: number | undefined;
+  /** Of a socket. */
+  readonly protocol?: string | undefined;
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
+  /** Of an epoll, by descriptor; of inotify and fanotify, by place. */
+  readonly watches?: readonly WatchItem[] | undefined;
+  /** What its type has besides. */
   readonly [detail: string]: unknown;
+}
+
+export interface WatchItem {
+  readonly fd?: number;
+  readonly type?: string;
+  readonly path?: string;
+  readonly mount?: string;
+  readonly inode?: string;
+  readonly device?: string;
+  readonly events: readonly string[];
 }
 
 export interface SocketItem {
@@ -104,7 +141,7 @@ export interface SocketItem {
   readonly state?: string | undefined;
   readonly local: string;
   readonly remote: string;
-  /** The other end of the connection where it is in this checkpoint too. */
+  /** Who has the other end of its connection, of many the first 16; empty where it is outside the container. */
   readonly peers?: readonly Holder[] | undefined;
   /** Bytes received and not yet read; sent and not yet acknowledged. */
   readonly receiveQueue: number;
@@ -124,7 +161,7 @@ export interface MemoryItem {
     readonly mappedBytes: number;
     readonly archivedBytes: number;
   }[];
-  readonly regions: readonly RegionItem[];
+  readonly regions?: readonly RegionItem[] | undefined;
 }
 
 export interface RegionItem {
@@ -146,4 +183,33 @@ export interface DeletedFileItem {
   readonly uid: number;
   readonly gid: number;
   readonly openedBy: readonly Holder[];
+}
+
+export interface StatsItem {
+  readonly freezingSeconds: number;
+  readonly frozenSeconds: number;
+  readonly memoryDumpSeconds: number;
+  readonly memoryWriteSeconds: number;
+  readonly pagesScanned: number;
+  readonly pagesSkippedParent: number;
+  readonly pagesWritten: number;
+  readonly pagesLazy: number;
+  readonly sharedPagesScanned: number;
+  readonly sharedPagesSkippedParent: number;
+  readonly sharedPagesWritten: number;
+}
+
+export interface MountItem {
+  readonly id: number;
+  readonly parent: number;
+  readonly path: string;
+  readonly type: string;
+  readonly source: string;
+  readonly root: string;
+  readonly options: readonly string[];
+  readonly superOptions: readonly string[];
+  /** Brought in from outside the container: its content is not in the archive. */
+  readonly external: boolean;
+  readonly device: string;
+  readonly namespace: number;
 }

@@ -21,6 +21,9 @@ export interface Connections {
 
 const WRITE_ONLY = 1;
 
+/** Processes that forked share their descriptors: all of each other's would be too much. */
+const MOST_OTHERS = 16;
+
 /** Throws a UserError where an image is damaged, or there is too much of it. */
 export async function connections(archive: Archive, processes: readonly Process[], table: FileTable, spend: Spend): Promise<Connections> {
   const byPid = new Map<number, readonly Descriptor[]>();
@@ -32,7 +35,7 @@ export async function connections(archive: Archive, processes: readonly Process[
     for (const { fd, fileId } of all) add(holders, fileId, { pid, fd });
   }
   const partners = partnersOf(table);
-  const others = (file: OpenFile): Holder[] => (partners(file) ?? []).flatMap((id) => holders.get(id) ?? []);
+  const others = (file: OpenFile): Holder[] => (partners(file) ?? []).flatMap((id) => holders.get(id) ?? []).slice(0, MOST_OTHERS);
   return { table, queues: await queues(archive), descriptors: byPid, holders, others };
 }
 
@@ -48,11 +51,11 @@ function partnersOf({ files }: FileTable): (file: OpenFile) => readonly number[]
     else if (socket !== undefined && socket.remote !== "")
       add(sockets, `${socket.protocol} ${bare(socket.local)} ${bare(socket.remote)}`, id);
   }
-  return ({ id, pipeId, flags = 0, socket }) => {
+  return ({ pipeId, flags = 0, socket }) => {
     if (pipeId !== undefined) {
       const ends = (flags & 3) === 0 ? writers : (flags & 3) === WRITE_ONLY ? readers : undefined;
-      const all = ends?.get(pipeId) ?? [...new Set([...(readers.get(pipeId) ?? []), ...(writers.get(pipeId) ?? [])])];
-      return all.filter((other) => other !== id);
+      // What is open for both is at both ends itself.
+      return ends === undefined ? [...new Set([...(readers.get(pipeId) ?? []), ...(writers.get(pipeId) ?? [])])] : ends.get(pipeId);
     }
     if (socket?.peer !== undefined) return sockets.get(`unix ${socket.peer}`);
     return socket === undefined || socket.remote === ""

@@ -7,9 +7,9 @@ import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import type { Process } from "../../criu/processes.ts";
 import type { Region } from "../../criu/regions.ts";
-import { memoryTotals, regionUses } from "../../criu/totals.ts";
+import { memoryTotals, regionUses, type RegionUse } from "../../criu/totals.ts";
 import { UserError } from "../../model/error.ts";
-import type { MemoryItem, ProcessItem } from "../../model/inspection.ts";
+import type { MemoryItem, ProcessItem, RegionItem } from "../../model/inspection.ts";
 import type { Connections } from "./connections.ts";
 import { fileItems, socketItems } from "./descriptors.ts";
 
@@ -56,7 +56,7 @@ export async function processItem(process: Process, setting: Setting): Promise<O
     env: memory && wants("env") ? await attempt(tell, async () => await environmentOf(memory, setting)) : undefined,
     files: connections && wants("files") ? fileItems(pid, connections) : undefined,
     sockets: connections && wants("sockets") ? await attempt(tell, async () => await socketItems(archive, pid, connections)) : undefined,
-    memory: memory && wants("memory") ? await attempt(tell, async () => await memoryItem(memory, setting)) : undefined,
+    memory: memory && (await attempt(tell, async () => await memoryItem(memory, setting))),
   };
 }
 
@@ -108,25 +108,29 @@ async function environmentOf(memory: ProcessMemory, setting: Setting): Promise<R
   return Object.fromEntries(values);
 }
 
-async function memoryItem(memory: ProcessMemory, { table, spend }: Setting): Promise<MemoryItem> {
+async function memoryItem(memory: ProcessMemory, { table, spend, wants }: Setting): Promise<MemoryItem> {
   const uses = await regionUses(memory);
-  spend(`checkpoint/mm-${memory.space.pid}.img`, uses.length, 0);
+  if (wants("memory")) spend(`checkpoint/mm-${memory.space.pid}.img`, uses.length, 0);
   const { kinds, all } = memoryTotals(uses);
   return {
     mappedBytes: all.mapped,
     archivedBytes: all.archived,
     elsewhereBytes: all.elsewhere,
     kinds: [...kinds].map(([kind, { regions, mapped, archived }]) => ({ kind, regions, mappedBytes: mapped, archivedBytes: archived })),
-    regions: uses.map(({ region, archived }) => ({
-      start: hex(region.start),
-      end: hex(region.end),
-      kind: region.kind,
-      access: region.access,
-      name: regionName(region, table),
-      offset: Number(region.offset),
-      mappedBytes: Number(region.end - region.start),
-      archivedBytes: archived,
-    })),
+    regions: wants("memory") ? uses.map((use) => regionItem(use, table)) : undefined,
+  };
+}
+
+function regionItem({ region, archived }: RegionUse, table: FileTable): RegionItem {
+  return {
+    start: hex(region.start),
+    end: hex(region.end),
+    kind: region.kind,
+    access: region.access,
+    name: regionName(region, table),
+    offset: Number(region.offset),
+    mappedBytes: Number(region.end - region.start),
+    archivedBytes: archived,
   };
 }
 

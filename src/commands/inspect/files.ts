@@ -1,0 +1,81 @@
+import type { DeletedFileItem, FileItem, Holder, WatchItem } from "../../model/inspection.ts";
+import { say, type Table } from "../../model/phrase.ts";
+import { formatBytes } from "../../model/units.ts";
+import { heading, type View } from "./view.ts";
+
+/** The descriptors of a process. */
+export function* filesView(files: readonly FileItem[] | undefined): Generator<Table> {
+  if (files === undefined || files.length === 0) return;
+  yield {
+    columns: ["FD", "MODE", "TYPE", "NAME", "DETAILS"],
+    rows: files.map((file) => [file.fd, MODELESS.has(file.type) ? "" : (file.mode ?? ""), file.type, nameOf(file), notes(file).join(", ")]),
+  };
+}
+
+/** Of these it says nothing how they were opened. */
+const MODELESS = new Set(["socket", "eventfd", "epoll", "inotify", "signalfd", "timerfd", "pidfd"]);
+
+function nameOf({ name, protocol, local, remote }: FileItem): string {
+  return protocol === undefined || !local ? name : `${protocol} ${local}${remote ? ` to ${remote}` : ""}`;
+}
+
+/** What a document has of a file besides, in words. */
+function notes(file: FileItem): string[] {
+  const { type, closeOnExec, deleted, otherEnds, queuedBytes, position, size, watches } = file;
+  return [
+    deleted ? "deleted" : "",
+    size === undefined ? "" : `at ${position} of ${size} bytes`,
+    otherEnds === undefined ? "" : otherEnd(type, otherEnds),
+    queuedBytes ? `${queuedBytes} bytes unread` : "",
+    ...(watches ?? []).map(watchText),
+    ...otherDetails(file, SAID),
+    closeOnExec ? "close-on-exec" : "",
+  ].filter((note) => note !== "");
+}
+
+const SAID = new Set("fd type name mode closeOnExec deleted otherEnds queuedBytes position size protocol local remote watches".split(" "));
+
+/** Details that are said as they are called: "counter 7". */
+export function otherDetails(item: Readonly<Record<string, unknown>>, said: ReadonlySet<string>): string[] {
+  return Object.entries(item)
+    .filter(([key, value]) => !said.has(key) && value !== undefined)
+    .map(([key, value]) => (value === true ? words(key) : `${words(key)} ${valueText(key, value)}`));
+}
+
+/** "expiresInSeconds" as words; the value has the unit. */
+function words(key: string): string {
+  return key.replace(/Seconds$/, "").replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function valueText(key: string, value: unknown): string {
+  if (key.endsWith("Seconds")) return `${Number(Number(value).toFixed(3))}s`;
+  return Array.isArray(value) ? value.join(" ") : String(value);
+}
+
+function otherEnd(type: string, ends: readonly Holder[]): string {
+  if (ends.length > 0) return `other end ${holders(ends)}`;
+  return type === "pipe" ? "other end outside the container" : "nobody at the other end";
+}
+
+function watchText({ fd, type, path, mount, inode, device, events }: WatchItem): string {
+  const what =
+    fd === undefined ? (path ?? (mount === undefined ? `inode ${inode} of device ${device}` : `mount ${mount}`)) : `fd ${fd} ${type}`;
+  return `watches ${what} for ${events.join(" ") || "errors"}`;
+}
+
+/** Who has an end, the first of them. */
+export function holders(all: readonly Holder[]): string {
+  const [first, ...more] = all;
+  if (first === undefined) return "nobody in the container";
+  return `fd ${first.fd} of process ${first.pid}${more.length === 0 ? "" : ` and ${more.length} more`}`;
+}
+
+/** Files that were deleted while they were open. */
+export function* deletedView(files: readonly DeletedFileItem[] | undefined): Generator<View> {
+  if (files === undefined || files.length === 0) return;
+  yield heading(say`Deleted files still open`);
+  yield {
+    columns: ["PATH", "SIZE", "MODE", "OWNER", "OPENED BY"],
+    rows: files.map(({ path, bytes, mode, uid, gid, openedBy }) => [path, formatBytes(bytes), mode, `${uid}:${gid}`, holders(openedBy)]),
+  };
+}

@@ -1,0 +1,29 @@
+import type { SocketItem } from "../../model/inspection.ts";
+import type { Table } from "../../model/phrase.ts";
+import { holders, otherDetails } from "./files.ts";
+
+/** The sockets of a process, as ss prints them. */
+export function* socketsView(sockets: readonly SocketItem[] | undefined): Generator<Table> {
+  if (sockets === undefined || sockets.length === 0) return;
+  yield {
+    columns: ["FD", "PROTOCOL", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER", "DETAILS"],
+    rows: sockets.map((socket) => [
+      socket.fd,
+      socket.protocol === "unix" || socket.protocol === "packet" ? `${socket.protocol} ${socket.kind}` : socket.protocol,
+      socket.state ?? "-",
+      socket.receiveQueue,
+      socket.sendQueue,
+      socket.local || "*",
+      socket.remote || "*",
+      notes(socket).join(", "),
+    ]),
+  };
+}
+
+function notes(socket: SocketItem): string[] {
+  const { peers } = socket;
+  const connected = peers === undefined ? [] : [peers.length === 0 ? "peer outside the container" : `peer ${holders(peers)}`];
+  return [...connected, ...otherDetails(socket, SAID)];
+}
+
+const SAID = new Set("fd protocol family kind state local remote peers receiveQueue sendQueue inode".split(" "));
