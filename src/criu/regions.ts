@@ -68,14 +68,16 @@ export async function addressSpace(archive: Archive, pid: number): Promise<Addre
   if (!hasImage(archive, file)) return undefined;
   const name = imageName(file);
   const mm = decode(MmEntrySchema, await onlyEntry(await openImage(archive, name)), name);
+  // Guard pages come last: they lie within mappings, and nothing is in them.
+  const vmas = mm.vmas.filter(({ status }) => (status & GUARD) === 0);
   let last = -1n;
-  for (const { start, end } of mm.vmas) {
+  for (const { start, end } of vmas) {
     if (start < last || end <= start) throw damaged(name, `the mapping at 0x${start.toString(16)} is out of order`);
     last = end;
   }
   return {
     pid,
-    regions: mm.vmas.map((vma) => region(vma, mm)),
+    regions: vmas.map((vma) => region(vma, mm)),
     args: { start: mm.mmArgStart, end: mm.mmArgEnd },
     env: { start: mm.mmEnvStart, end: mm.mmEnvEnd },
     exeId: mm.exeFileId,
@@ -126,7 +128,6 @@ const NOTES: readonly (readonly [number, string])[] = [
   [SOCKET, "packet ring"],
   [AIO_RING, "aio ring"],
   [SHADOW_STACK, "shadow stack"],
-  [GUARD, "guard"],
 ];
 
 function regionKind({ start, end, status, flags }: VmaEntry, mm: MmEntry): RegionKind {
