@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
-import { helperFile } from "../src/cli/completion/helper.ts";
+import { helperFile } from "../src/flows/completion-helper.ts";
 import { bundle, type Chunk } from "./build/bundle.ts";
 import { writeExecutable } from "./build/executable.ts";
 import { manualPage } from "./build/man.ts";
@@ -30,7 +30,7 @@ const sums = new Map(await Promise.all(platforms.map(async (platform) => await p
 const text = await manifest(version, sums);
 const wrong = problems(text, version);
 if (wrong.length > 0) throw new Error(`plugin.yaml: ${wrong.join("; ")}`);
-await writeFile(join(output, "checkpoint.yaml"), text);
+await writeFile(join(output, "plugin.yaml"), text);
 await writeFile(join(output, "SHA256SUMS"), [...sums].map(([name, sum]) => `${sum}  ${name}\n`).join(""));
 
 /** What is in every archive beside the executable and the completion helper. */

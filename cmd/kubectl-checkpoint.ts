@@ -5,19 +5,32 @@ import { errorText, exitCodeOf } from "../src/cli/errors.ts";
 import { quickAnswer } from "../src/cli/quick.ts";
 import { VERBS } from "../src/cli/verbs/table.ts";
 import { readWords, type Words } from "../src/cli/words.ts";
+import { COMPLETE } from "../src/flows/completion-helper.ts";
 import { Interrupted } from "../src/model/error.ts";
 import packageJson from "../package.json" with { type: "json" };
 
 const about = { version: `v${packageJson.version}`, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
 
-try {
-  const words = readWords(process.argv.slice(2), VERBS);
-  const answer = quickAnswer(words, about);
-  if (answer === undefined) void runVerb(words);
-  else process.stdout.write(answer);
-} catch (error) {
-  process.stderr.write(`${errorText(error, (label) => label)}\n`);
-  process.exitCode = exitCodeOf(error);
+if (process.argv[2] === COMPLETE) void completeWords(process.argv.slice(3));
+else answerOrRun();
+
+function answerOrRun(): void {
+  try {
+    const words = readWords(process.argv.slice(2), VERBS);
+    const answer = quickAnswer(words, about);
+    if (answer === undefined) void runVerb(words);
+    else process.stdout.write(answer);
+  } catch (error) {
+    process.stderr.write(`${errorText(error, (label) => label)}\n`);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+async function completeWords(words: readonly string[]): Promise<void> {
+  const { complete } = await import("../src/cli/completion/complete.ts");
+  const answer = await complete(words, process.env, about.version);
+  // Requests that are late would keep the process alive.
+  process.stdout.write(answer, () => process.exit(0));
 }
 
 async function runVerb(words: Words): Promise<void> {

@@ -8,6 +8,8 @@ export interface ApiRequest {
   readonly query?: Readonly<Record<string, string>> | readonly (readonly [string, string])[];
   readonly body?: object;
   readonly contentType?: string;
+  /** The form of the answer, where it is not the API's own JSON. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
   /** Overrides --request-timeout; 0 is no limit. */
   readonly timeoutMs?: number;

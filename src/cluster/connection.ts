@@ -53,7 +53,7 @@ export class Connection {
   async call(request: ApiRequest): Promise<ApiAnswer> {
     const { method = "GET", body, timeoutMs = this.#requestTimeoutMs } = request;
     const { dispatcher, path, headers } = await this.#prepare(request);
-    headers["accept"] = "application/json";
+    headers["accept"] = request.accept ?? "application/json";
     if (body !== undefined) headers["content-type"] = request.contentType ?? "application/json";
     const signals = [
       ...(request.evenAfterAbort === true ? [] : [this.#context.signal]),

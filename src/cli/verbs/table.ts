@@ -1,5 +1,6 @@
 import { helpVerb, versionVerb } from "./about.ts";
 import { checkpointVerb } from "./checkpoint.ts";
+import { completionVerb } from "./completion.ts";
 import { extractVerb } from "./extract.ts";
 import { inspectVerb } from "./inspect.ts";
 import { showVerb } from "./show.ts";
@@ -7,7 +8,16 @@ import type { FlagSpec, Verb } from "./verb.ts";
 import { verifyVerb } from "./verify.ts";
 
 /** Every verb, in the order of help. The first one needs no word. */
-export const VERBS: readonly [Verb, ...Verb[]] = [checkpointVerb, showVerb, inspectVerb, extractVerb, verifyVerb, versionVerb, helpVerb];
+export const VERBS: readonly [Verb, ...Verb[]] = [
+  checkpointVerb,
+  showVerb,
+  inspectVerb,
+  extractVerb,
+  verifyVerb,
+  completionVerb,
+  versionVerb,
+  helpVerb,
+];
 
 export const DEFAULT_VERB: Verb = VERBS[0];
 

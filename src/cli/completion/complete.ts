@@ -1,0 +1,68 @@
+import { Connection } from "../../cluster/connection.ts";
+import { connectionOptions } from "../../commands/connect.ts";
+import type { Context } from "../../model/context.ts";
+import { Flags } from "../../model/flags.ts";
+import { escapeText } from "../escape.ts";
+import { flagsOf, VERBS } from "../verbs/table.ts";
+import type { Words } from "../words.ts";
+import { sourcesFor, type Outside } from "./candidates.ts";
+import type { Candidate } from "./names.ts";
+import { position } from "./position.ts";
+
+/** What of the cluster's answers has not arrived by then is not offered: nobody waits for a completion. */
+const PATIENCE_MS = 300;
+
+// Cobra's directives, which kubectl hands on to the shell: https://pkg.go.dev/github.com/spf13/cobra#ShellCompDirective
+const NO_SPACE = 2;
+const NO_FILES = 4;
+
+/**
+ * The answer to kubectl for a line that is being typed: a line for each candidate, with a description after a tab, and the
+ * directive after a colon. Never fails: what cannot be found out is not offered.
+ */
+export async function complete(argv: readonly string[], env: NodeJS.ProcessEnv, version: string): Promise<string> {
+  const last = argv.at(-1) ?? "";
+  const found = position(argv.slice(0, -1), last, VERBS);
+  if (found === undefined) return `:${NO_FILES}\n`;
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const { sources, files } = sourcesFor(found, outside(found.before, { env, signal, version }));
+  const late = new Promise<readonly Candidate[]>((done) => signal.addEventListener("abort", () => done([])));
+  const answers = await Promise.all(sources.map(async (source) => await Promise.race([source().catch(() => []), late])));
+  const candidates = answers.flat().filter(({ value }) => value.startsWith(found.typed) && isTypable(value));
+  const directive = (files ? 0 : NO_FILES) + (candidates.length > 0 && candidates.every(isHalf) ? NO_SPACE : 0);
+  return [...candidates.map(line), `:${directive}`, ""].join("\n");
+}
+
+function outside(before: Words, given: Pick<Context, "env" | "signal" | "version">): Outside {
+  const options = connectionOptions(flagsAsGiven(before));
+  const never = async (): Promise<never> => await Promise.reject(new Error("nothing can be asked while a line is typed"));
+  const context: Context = { ...given, now: Date.now, emit: () => undefined, ask: { possible: false, confirm: never, pick: never } };
+  let connection: Promise<Connection> | undefined;
+  return { options, env: given.env, connection: async () => await (connection ??= Connection.open(options, context)) };
+}
+
+/** Without yargs, and so without its checks: the line is not complete. */
+function flagsAsGiven({ verb, flags }: Words): Flags {
+  const values = new Map<string, string | boolean | string[]>();
+  for (const spec of flagsOf(verb)) {
+    const given = flags.flatMap(([name, value]) => (name === spec.name ? [value] : []));
+    const last = given.at(-1);
+    if (last === undefined) continue;
+    values.set(spec.name, spec.takes === "values" ? given : spec.takes === "nothing" ? last === "true" : last);
+  }
+  return new Flags(values);
+}
+
+/** A name with characters that a terminal obeys, or with none, is no name that anybody has typed. */
+function isTypable(value: string): boolean {
+  return value !== "" && escapeText(value) === value;
+}
+
+/** More is to be typed right after it. */
+function isHalf({ value }: Candidate): boolean {
+  return /[/:]$/.test(value);
+}
+
+function line({ value, description = "" }: Candidate): string {
+  return description === "" ? value : `${value}\t${escapeText(description)}`;
+}

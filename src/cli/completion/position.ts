@@ -1,0 +1,51 @@
+import { UserError } from "../../model/error.ts";
+import { flagsOf } from "../verbs/table.ts";
+import type { FlagSpec, Verb } from "../verbs/verb.ts";
+import { readWords, type Words } from "../words.ts";
+
+/** What the word under the cursor is. */
+export type Wanted =
+  | { readonly kind: "flag" }
+  | { readonly kind: "value"; readonly flag: FlagSpec }
+  /** A word of the verb, by its place among them; at the first place it may be the verb as well. */
+  | { readonly kind: "word"; readonly index: number };
+
+export interface Position {
+  /** All before the word under the cursor. */
+  readonly before: Words;
+  readonly wanted: Wanted;
+  /** What of it is typed: of a value, without its flag. */
+  readonly typed: string;
+}
+
+/** Where the cursor is in a command line; undefined where the words before it make no sense. */
+export function position(words: readonly string[], last: string, verbs: readonly [Verb, ...Verb[]]): Position | undefined {
+  const whole = attempt(() => readWords(words, verbs));
+  if (whole === undefined) {
+    // Or it does, with the value that is being typed.
+    const before = attempt(() => readWords(words.slice(0, -1), verbs));
+    const flag = before && flagNamed(words.at(-1) ?? "", before.verb);
+    return before && flag && { before, wanted: { kind: "value", flag }, typed: last };
+  }
+  const index = whole.words.length;
+  if (!last.startsWith("-") || words.includes("--")) return { before: whole, wanted: { kind: "word", index }, typed: last };
+  const [, name, value] = /^(--?[^=]+)=(.*)$/s.exec(last) ?? [];
+  if (name === undefined || value === undefined) return { before: whole, wanted: { kind: "flag" }, typed: last };
+  const flag = flagNamed(name, whole.verb);
+  return flag && { before: whole, wanted: { kind: "value", flag }, typed: value };
+}
+
+/** `--namespace`, `-n`, and `-qn`: the flag that takes a value in a group of short ones is its last. */
+function flagNamed(word: string, verb: Verb): FlagSpec | undefined {
+  const flags = flagsOf(verb);
+  return word.startsWith("--") ? flags.find(({ name }) => name === word.slice(2)) : flags.find(({ short }) => short === word.at(-1));
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
