@@ -1,0 +1,78 @@
+// Runs cases in processes of their own, so that a crash, a hang or a flood of memory is seen for what it is.
+import { fork } from "node:child_process";
+import { join } from "node:path";
+import type { Batch, Report } from "./child.ts";
+
+export interface Failure {
+  readonly index: number;
+  readonly what: string;
+}
+
+/** A case may take so long, in milliseconds. */
+const LONGEST = 5000;
+/** A process may come to so much, in bytes. */
+const MOST_MEMORY = 300e6;
+/** Cases that one process tries. */
+const BATCH = 250;
+const AT_ONCE = 2;
+
+/** Tries cases 0 to `count` of a seed; answers with those that failed and the largest memory of any process. */
+export async function fuzz(seed: number, count: number): Promise<{ failures: Failure[]; peakBytes: number }> {
+  const failures: Failure[] = [];
+  let peakBytes = 0;
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) {
+      const batch = { seed, first: next, count: Math.min(BATCH, count - next) };
+      next += batch.count;
+      for (let first = batch.first; first < batch.first + batch.count;) {
+        const ended = await runProcess({ ...batch, first, count: batch.first + batch.count - first }, failures);
+        peakBytes = Math.max(peakBytes, ended.peakBytes);
+        first = ended.next;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return { failures: failures.sort((a, b) => a.index - b.index), peakBytes };
+}
+
+/** Runs a batch in one process until it is done or the process is lost; answers with the first case that is still to be tried. */
+async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: number; peakBytes: number }> {
+  const child = fork(join(import.meta.dirname, "child.ts"), {
+    execArgv: ["--expose-gc", "--max-semi-space-size=8"],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  let stderr = "";
+  child.stderr?.on("data", (text: Buffer) => (stderr = (stderr + text.toString()).slice(-4000)));
+  let current = batch.first;
+  let peakBytes = 0;
+  let lost: string | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  return await new Promise((done) => {
+    child.on("message", (report: Report) => {
+      clearTimeout(timer);
+      if ("begins" in report) {
+        current = report.begins;
+        timer = setTimeout(() => {
+          lost = `took longer than ${LONGEST} ms`;
+          child.kill("SIGKILL");
+        }, LONGEST);
+        return;
+      }
+      peakBytes = report.peakBytes;
+      current = report.ended + 1;
+      if (report.failure !== undefined) failures.push({ index: report.ended, what: report.failure });
+      if (peakBytes > MOST_MEMORY) {
+        failures.push({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
+        child.kill("SIGKILL");
+      } else if (current === batch.first + batch.count) child.kill();
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      const finished = current === batch.first + batch.count || peakBytes > MOST_MEMORY;
+      if (!finished) failures.push({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
+      done({ next: finished ? current : current + 1, peakBytes });
+    });
+    child.send(batch);
+  });
+}
