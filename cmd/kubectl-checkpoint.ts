@@ -36,7 +36,7 @@ async function completeWords(words: readonly string[]): Promise<void> {
 async function runVerb(words: Words): Promise<void> {
   const { main } = await import("../src/cli/main.ts");
   const { env, stdin, stdout, stderr } = process;
-  process.exit(await main(words, { env, stdin, stdout, stderr, signal: firstSignal() }));
+  process.exit(await main(words, { env, stdin, stdout, stderr, signal: firstSignal(), version: about.version }));
 }
 
 /** The first signal asks the command to clean up; the second ends it at once. A reader that went away counts as one. */

@@ -17,6 +17,7 @@ export interface Shell {
   readonly stderr: NodeJS.WriteStream;
   /** Aborted with an Interrupted by the first signal. */
   readonly signal: AbortSignal;
+  readonly version: string;
 }
 
 /** How long a command may clean up after a signal. */
@@ -52,6 +53,7 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
     ask: asking(flags, printer, shell),
     emit: (event) => printer.event(event),
     now: Date.now,
+    version: shell.version,
   };
   const pieces = command.run(call);
   for (let next = await pieces.next(); ; next = await pieces.next()) {

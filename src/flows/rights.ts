@@ -15,6 +15,29 @@ export async function needing<T>(connection: Connection, rights: readonly Right[
   }
 }
 
+/** What copying needs in the helper pod's namespace. exec does in place of port-forward. */
+export function helperRights(namespace: string): Right[] {
+  const right = (verb: string, resource: string, group = "", subresource?: string): Right => {
+    return { verb, group, resource, namespace, ...(subresource === undefined ? {} : { subresource }) };
+  };
+  return [
+    ...["create", "patch", "delete"].map((verb) => right(verb, "jobs", "batch")),
+    right("list", "pods"),
+    ...["get", "create"].map((verb) => right(verb, "pods", "", "portforward")),
+  ];
+}
+
+/** As needing, for a flow whose failure is in its outcome. */
+export async function needingInOutcome<T extends { readonly failure?: { readonly error: UserError } }>(
+  connection: Connection,
+  rights: readonly Right[],
+  outcome: T,
+): Promise<T> {
+  const error = outcome.failure?.error;
+  if (!(error instanceof ApiFailure) || error.status !== 403) return outcome;
+  return { ...outcome, failure: { ...outcome.failure, error: await explainForbidden(connection, rights, error) } };
+}
+
 async function explainForbidden(connection: Connection, rights: readonly Right[], error: ApiFailure): Promise<UserError> {
   const [missing, user] = await Promise.all([missingRights(connection, rights), whoAmI(connection)]);
   const subject = user ?? /User "([^"]+)"/.exec(error.message)?.[1];

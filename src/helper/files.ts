@@ -2,6 +2,9 @@ import { UserError } from "../model/error.ts";
 import { BLOCK, octal } from "./script.ts";
 import { cut, type Sink, type Transport } from "./transport.ts";
 
+/** A hash is silent until it is there: 1 TiB at 100 MB/s. */
+const SUM_IDLE_MS = 3 * 3600 * 1000;
+
 export type Codec = "none" | "zstd" | "lzop" | "gzip";
 
 /** A file in the checkpoint directory, as it is at this moment. */
@@ -12,8 +15,20 @@ export interface NodeFile {
   readonly identity: string;
   /** Seconds since the epoch by the node's clock; undefined where the image has no stat. */
   readonly modifiedAt?: number;
+  /** Seconds since it was last changed, by the node's own clock; undefined where the image has no stat or date. */
+  readonly age?: number;
   /** Whether it ends with two zero blocks, as a finished archive does. */
   readonly closed: boolean;
+}
+
+/** A piece of a file: in bytes, encoded on the way. */
+export interface PieceRequest {
+  readonly offset: number;
+  readonly length: number;
+  readonly codec: Codec;
+  readonly sink: Sink;
+  readonly signal: AbortSignal;
+  readonly enough: AbortSignal;
 }
 
 /** The files of one node's checkpoint directory, whatever way they are reached. */
@@ -34,24 +49,26 @@ export class NodeFiles {
 
   /** Throws ArchiveNotFound where there is no plain file of that name (a link is none). */
   async stat(name: string, signal: AbortSignal): Promise<NodeFile> {
-    const [facts = "", end] = (await this.transport.ask(["stat", octal(name)], signal)).split("\n");
+    const [facts = "", now = "", end] = (await this.transport.ask(["stat", octal(name)], signal)).split("\n");
     const [bytes, modifiedAt] = facts.split(" ").map(Number);
     if (bytes === undefined || !Number.isSafeInteger(bytes) || bytes < 0) throw cut("the size of the file cannot be read");
-    return { name, bytes, identity: facts, closed: end === "closed", ...(modifiedAt === undefined ? {} : { modifiedAt }) };
+    const times = modifiedAt === undefined ? {} : { modifiedAt, ...(now === "" ? {} : { age: Number(now) - modifiedAt }) };
+    return { name, bytes, identity: facts, closed: end === "closed", ...times };
   }
 
   /** SHA-256 of the whole file, in hexadecimal, computed on the node. */
   async sha256(name: string, signal: AbortSignal): Promise<string> {
-    const [sum = ""] = (await this.transport.ask(["sum", octal(name)], signal)).split(/\s/);
+    const [sum = ""] = (await this.transport.ask(["sum", octal(name)], signal, SUM_IDLE_MS)).split(/\s/);
     if (!/^[0-9a-f]{64}$/.test(sum)) throw cut("the hash of the file cannot be read");
     return sum;
   }
 
   /**
    * Pours `length` bytes from `offset` into the sink, encoded with the codec. Both are multiples of BLOCK, or end with the
-   * file. Throws TransferCut or ArchiveChanged; an encoded stream that ends too early only its decoder can tell.
+   * file. Whoever has decoded all of it says so with `enough`. Throws TransferCut or ArchiveChanged; an encoded stream that ends
+   * too early only its decoder can tell.
    */
-  async pour(file: NodeFile, offset: number, length: number, codec: Codec, sink: Sink, signal: AbortSignal): Promise<void> {
+  async pour(file: NodeFile, { offset, length, codec, sink, signal, enough }: PieceRequest): Promise<void> {
     const { transport } = this;
     if (codec === "none" && transport.range !== undefined) {
       await transport.range(
@@ -62,7 +79,7 @@ export class NodeFiles {
       return;
     }
     const words = ["chunk", codec, String(offset / BLOCK), String(Math.ceil(length / BLOCK)), octal(file.name)];
-    await transport.pour(words, sink, signal);
+    await transport.pour(words, sink, signal, enough);
   }
 
   /** Throws RemovalFailed. */

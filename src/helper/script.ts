@@ -32,10 +32,10 @@ file() { # file OCTAL: the path in $f, of a plain file in the directory itself
 case $1 in
   alive) echo "$2" >${WORK}/alive; echo end ;;
   tools) for t in zstd lzop gzip stat; do has $t && echo $t; done; echo end ;;
-  stat) # size, time of the last change and inode where stat is there; then whether it ends as a tar does
+  stat) # size, and with stat the time of the last change and the inode; the time now; whether it ends as a tar does
     file "$2"
     if has stat; then set -- $(stat -c '%s %Y %i' "$f"); else set -- $(wc -c <"$f"); fi
-    echo "$@"
+    echo "$@"; if has date; then date +%s; else echo; fi
     blocks=$(($1 / 512))
     if [ $blocks -lt 2 ]; then echo open
     else

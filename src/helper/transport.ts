@@ -1,4 +1,4 @@
-import { Pool } from "undici";
+import { Pool, type Dispatcher } from "undici";
 import { ApiFailure } from "../cluster/answer.ts";
 import type { Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";
@@ -24,9 +24,12 @@ export interface Range {
 export interface Transport {
   readonly kind: "http" | "exec";
   /** The whole output of an operation: small, and known to be complete. */
-  ask(operation: readonly string[], signal: AbortSignal): Promise<string>;
-  /** The output of an operation as it comes; whether it is complete only the caller can tell. */
-  pour(operation: readonly string[], sink: Sink, signal: AbortSignal): Promise<void>;
+  ask(operation: readonly string[], signal: AbortSignal, idleMs?: number): Promise<string>;
+  /**
+   * The output of an operation as it comes; whether it is complete only the caller can tell. `enough` may do so before the
+   * connection ends, which it does only a second after the last byte.
+   */
+  pour(operation: readonly string[], sink: Sink, signal: AbortSignal, enough: AbortSignal): Promise<void>;
   /** The bytes of a range, as they lie on the disk; undefined where only operations are to be had. */
   range?(range: Range, sink: Sink, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -71,45 +74,41 @@ function httpTransport(connection: Connection, pod: PodName): Transport {
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  const get = async (path: string, headers: Record<string, string>, expected: Expected, sink: Sink, signal: AbortSignal): Promise<void> =>
-    await pour(pool, path, headers, expected, sink, signal);
   const operationPath = (operation: readonly string[]): string => `/cgi-bin/op?${operation.join("&")}`;
   return {
     kind: "http",
-    ask: async (operation, signal) =>
-      await gathered(async (sink) => await get(operationPath(operation), {}, { status: 200 }, sink, signal)),
-    pour: async (operation, sink, signal) => await get(operationPath(operation), {}, { status: 200 }, sink, signal),
-    range: async ({ path, first, last, size }, sink, signal) => {
-      const expected = { status: 206, contentRange: `bytes ${first}-${last}/${size}`, length: last - first + 1 };
-      await get(`/files/${path}`, { range: `bytes=${first}-${last}` }, expected, sink, signal);
-    },
+    ask: async (operation, signal, idleMs = IDLE_MS) =>
+      await gathered(async (sink, enough) => await get(pool, { path: operationPath(operation), sink, signal, enough, idleMs })),
+    pour: async (operation, sink, signal, enough) =>
+      await get(pool, { path: operationPath(operation), sink, signal, enough, idleMs: IDLE_MS }),
+    range: async (range, sink, signal) => await get(pool, { path: `/files/${range.path}`, range, sink, signal, idleMs: IDLE_MS }),
     close: async () => await pool.destroy(),
   };
 }
 
-interface Expected {
-  readonly status: number;
-  readonly contentRange?: string;
-  readonly length?: number;
+interface Get {
+  readonly path: string;
+  readonly range?: Range;
+  readonly sink: Sink;
+  readonly signal: AbortSignal;
+  readonly enough?: AbortSignal;
+  /** How long nothing may arrive. */
+  readonly idleMs: number;
 }
 
 /** One GET, its body straight into the sink: undici's body streams would cost as much again as all the rest. */
-async function pour(
-  pool: Pool,
-  path: string,
-  headers: Record<string, string>,
-  expected: Expected,
-  sink: Sink,
-  signal: AbortSignal,
-): Promise<void> {
+async function get(pool: Pool, { path, range, sink, signal, enough, idleMs }: Get): Promise<void> {
+  const wanted =
+    range === undefined ? undefined : { length: range.last - range.first + 1, range: `bytes ${range.first}-${range.last}/${range.size}` };
+  const headers = range === undefined ? {} : { range: `bytes=${range.first}-${range.last}` };
   await new Promise<void>((resolve, reject) => {
     let abort: (reason: Error) => void = () => undefined;
     let received = 0;
     let sinkBusy = false;
     const idle: NodeJS.Timeout = setTimeout(() => {
       if (sinkBusy) idle.refresh();
-      else fail(cut(`nothing arrived for ${IDLE_MS / 1000} s`));
-    }, IDLE_MS);
+      else fail(cut(`nothing arrived for ${idleMs / 1000} s`));
+    }, idleMs);
     const aborted = (): void => fail(signal.reason as Error);
     const settle = (): void => {
       clearTimeout(idle);
@@ -121,55 +120,61 @@ async function pour(
       abort(error);
     };
     signal.addEventListener("abort", aborted, { once: true });
-    pool.dispatch(
-      { path, method: "GET", headers },
-      {
-        onRequestStart(controller) {
-          abort = (reason) => controller.abort(reason);
-          if (signal.aborted) aborted();
-        },
-        onResponseStart(_controller, statusCode, answer) {
-          const range = answer["content-range"];
-          if (statusCode !== expected.status || (expected.contentRange !== undefined && range !== expected.contentRange)) {
-            fail(unexpected(statusCode, typeof range === "string" ? range : undefined, expected));
-          }
-        },
-        onResponseData(controller, piece) {
-          received += piece.length;
-          idle.refresh();
-          if (expected.length !== undefined && received > expected.length) {
-            fail(cut("more bytes came than were asked for"));
-            return;
-          }
-          const busy = sink(piece);
-          if (busy === undefined) return;
-          controller.pause();
-          sinkBusy = true;
-          busy.then(() => {
-            sinkBusy = false;
-            controller.resume();
-          }, fail);
-        },
-        onResponseEnd() {
-          if (expected.length !== undefined && received < expected.length) fail(cut(`${received} of ${expected.length} bytes arrived`));
-          else {
-            settle();
-            resolve();
-          }
-        },
-        onResponseError: (_controller, error) => fail(error instanceof UserError ? error : cut(error.message, error)),
+    enough?.addEventListener("abort", () => {
+      settle();
+      resolve();
+      abort(cut("the rest is not needed"));
+    });
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart(controller) {
+        abort = (reason) => controller.abort(reason);
+        if (signal.aborted) aborted();
       },
-    );
+      onResponseStart(_controller, status, answer) {
+        if (status !== (wanted === undefined ? 200 : 206) || (wanted !== undefined && answer["content-range"] !== wanted.range)) {
+          fail(unexpected(status, wanted?.range, String(answer["content-range"])));
+        }
+      },
+      onResponseData(controller, piece) {
+        received += piece.length;
+        idle.refresh();
+        if (wanted !== undefined && received > wanted.length) {
+          fail(cut("more bytes came than were asked for"));
+          return;
+        }
+        const busy = sink(piece);
+        if (busy === undefined) return;
+        controller.pause();
+        sinkBusy = true;
+        busy.then(() => {
+          sinkBusy = false;
+          idle.refresh();
+          controller.resume();
+        }, fail);
+      },
+      onResponseEnd() {
+        if (wanted !== undefined && received < wanted.length) fail(cut(`${received} of ${wanted.length} bytes arrived`));
+        else {
+          settle();
+          resolve();
+        }
+      },
+      onResponseError: (_controller, error) => fail(error instanceof UserError ? error : cut(error.message, error)),
+    };
+    pool.dispatch({ path, method: "GET", headers }, handler);
   });
 }
 
 function execTransport(connection: Connection, pod: PodName): Transport {
-  const pourExec = async (operation: readonly string[], sink: Sink, signal: AbortSignal): Promise<void> => {
+  const pourExec: Transport["pour"] = async (operation, sink, signal, enough) => {
     const { stdout, ended } = await exec(connection, pod, CONTAINER, ["sh", `${WORK}/op`, ...operation]);
     const aborted = (): void => void stdout.destroy(signal.reason as Error);
     signal.addEventListener("abort", aborted, { once: true });
     try {
-      for await (const piece of stdout) await sink(piece as Buffer);
+      for await (const piece of stdout) {
+        await sink(piece as Buffer);
+        if (enough.aborted) return;
+      }
       await ended;
     } finally {
       signal.removeEventListener("abort", aborted);
@@ -177,19 +182,21 @@ function execTransport(connection: Connection, pod: PodName): Transport {
   };
   return {
     kind: "exec",
-    ask: async (operation, signal) => await gathered(async (sink) => await pourExec(operation, sink, signal)),
+    ask: async (operation, signal) => await gathered(async (sink, enough) => await pourExec(operation, sink, signal, enough)),
     pour: pourExec,
     close: async () => undefined,
   };
 }
 
 /** An operation's text answer, without its last line, which proves that it is complete. Throws TransferCut, or what the pod refused. */
-async function gathered(work: (sink: Sink) => Promise<void>): Promise<string> {
+async function gathered(work: (sink: Sink, enough: AbortSignal) => Promise<void>): Promise<string> {
   let text = "";
+  const enough = new AbortController();
   await work((piece) => {
     text += piece.toString("latin1");
+    if (text.endsWith("end\n")) enough.abort();
     return text.length > MAX_TEXT ? Promise.reject(cut("the answer is too long")) : undefined;
-  });
+  }, enough.signal);
   if (!text.endsWith("end\n")) throw cut("the answer was cut off");
   const answer = text.slice(0, -"end\n".length);
   const refused = /^no (\w+)\n$/m.exec(answer)?.[1];
@@ -202,13 +209,13 @@ const MAX_TEXT = 16 * 1024 * 1024;
 /** The operations' refusals as reasons. */
 const REFUSED: Readonly<Record<string, string>> = { file: "ArchiveNotFound", name: "ArchiveNameInvalid", removal: "RemovalFailed" };
 
-function unexpected(status: number, range: string | undefined, { contentRange }: Expected): UserError {
+function unexpected(status: number, wanted: string | undefined, got: string): UserError {
   if (status === 404) return new UserError({ reason: "ArchiveNotFound", message: "the archive is not on the node any more" });
-  if (contentRange !== undefined && (status === 200 || status === 206)) {
+  if (wanted !== undefined && (status === 200 || status === 206)) {
     return new UserError({
       reason: "ArchiveChanged",
       message: "the archive on the node has changed",
-      why: `asked for ${contentRange}, got ${range ?? "no range"}`,
+      why: `asked for ${wanted}, got ${got}`,
     });
   }
   return cut(`the helper pod answered ${status}`);
@@ -216,4 +223,13 @@ function unexpected(status: number, range: string | undefined, { contentRange }:
 
 export function cut(why: string, cause?: unknown): UserError {
   return new UserError({ reason: "TransferCut", message: "the transfer was cut", why, cause });
+}
+
+/** Whether another try may not meet this error again. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof ApiFailure) return error.status >= 500 || error.status === 429;
+  return (
+    error instanceof UserError &&
+    /^(TransferCut|TunnelBroken|ExecBroken|ApiserverUnreachable|ConnectionLost|RequestTimedOut)$/.test(error.reason)
+  );
 }

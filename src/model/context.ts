@@ -51,4 +51,6 @@ export interface Context {
   readonly emit: (event: Event) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** This plugin's: "v0.1.0". */
+  readonly version: string;
 }

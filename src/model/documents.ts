@@ -22,7 +22,41 @@ export interface CheckpointItem {
   /** Whether the same container runs on, not restarted; absent where that could not be seen. */
   readonly stillRunning?: boolean;
   readonly restartCount: number;
+  readonly copy?: Copy;
+  readonly removedFromNode?: boolean;
   readonly error?: ItemError;
+}
+
+/** An archive on this machine, verified. */
+export interface Copy {
+  /** Absolute; absent where the bytes went to stdout. */
+  readonly path?: string;
+  /** FILE.json beside it. */
+  readonly record?: string;
+  readonly bytes: number;
+  /** Of the bytes on the disk here, the same as on the node; in hexadecimal. */
+  readonly sha256: string;
+  /** From the first byte asked for to the final name. */
+  readonly seconds: number;
+  /** What travelled, as compressed. */
+  readonly wireBytes: number;
+  /** How long CRIU says that the processes stood still. */
+  readonly frozenSeconds?: number;
+}
+
+/** One archive that was copied by itself. */
+export interface CopyItem {
+  readonly node: string;
+  readonly nodePath: string;
+  readonly copy?: Copy;
+  readonly removedFromNode?: boolean;
+  readonly error?: ItemError;
+}
+
+export interface CopyList {
+  readonly apiVersion: typeof API_VERSION;
+  readonly kind: "CopyList";
+  readonly items: readonly CopyItem[];
 }
 
 export interface ItemError {

@@ -1,5 +1,6 @@
 import { helpVerb, versionVerb } from "./about.ts";
 import { checkpointVerb } from "./checkpoint.ts";
+import { cpVerb } from "./cp.ts";
 import { completionVerb } from "./completion.ts";
 import { extractVerb } from "./extract.ts";
 import { inspectVerb } from "./inspect.ts";
@@ -10,6 +11,7 @@ import { verifyVerb } from "./verify.ts";
 /** Every verb, in the order of help. The first one needs no word. */
 export const VERBS: readonly [Verb, ...Verb[]] = [
   checkpointVerb,
+  cpVerb,
   showVerb,
   inspectVerb,
   extractVerb,

@@ -1,0 +1,63 @@
+import { once } from "node:events";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import type { Codec } from "../helper/files.ts";
+import type { Sink } from "../helper/transport.ts";
+import { LzopDecoder } from "./lzop.ts";
+
+/** Turns what travelled into plain bytes. */
+export interface Decoder {
+  readonly sink: Sink;
+  /** After the last byte: settles when the last plain one is out. Rejects where the encoded stream was not whole. */
+  end(): Promise<void>;
+  /** Lets go of it, whether it has come to its end or not. */
+  stop(): void;
+}
+
+/** Hands plain bytes to `plain` and holds the sender back while that is busy. Rejects with an Error on anything malformed. */
+export function decoder(codec: Codec, plain: Sink): Decoder {
+  return DECODERS[codec](plain);
+}
+
+const CHUNK = { chunkSize: 256 * 1024 };
+
+const DECODERS: Readonly<Record<Codec, (plain: Sink) => Decoder>> = {
+  none: (plain) => ({ sink: plain, end: async () => undefined, stop: () => undefined }),
+  lzop,
+  gzip: (plain) => zlib(createGunzip(CHUNK), plain),
+  zstd: (plain) => zlib(createZstdDecompress(CHUNK), plain),
+};
+
+function lzop(plain: Sink): Decoder {
+  let busy: Promise<void> | undefined;
+  const decode = new LzopDecoder((bytes) => {
+    busy = plain(bytes) ?? busy;
+  });
+  return {
+    sink: (piece) => {
+      busy = undefined;
+      decode.feed(piece);
+      return busy;
+    },
+    end: async () => decode.end(),
+    stop: () => undefined,
+  };
+}
+
+function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof createZstdDecompress>, plain: Sink): Decoder {
+  const drained = (async () => {
+    for await (const bytes of stream) await plain(bytes as Buffer);
+  })();
+  // It is awaited in end(); until then a failure shows in the next write.
+  drained.catch(() => undefined);
+  return {
+    sink: (piece) => {
+      if (stream.destroyed) return drained.then(() => Promise.reject(new Error("the encoded stream goes on after its end")));
+      return stream.write(piece) ? undefined : Promise.race([once(stream, "drain"), drained]).then(() => undefined);
+    },
+    end: async () => {
+      stream.end();
+      await drained;
+    },
+    stop: () => void stream.destroy(),
+  };
+}

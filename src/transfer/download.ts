@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Codec, PieceRequest } from "../helper/files.ts";
+import { BLOCK } from "../helper/script.ts";
+import { isPassing, type Sink } from "../helper/transport.ts";
+import { UserError } from "../model/error.ts";
+import { CodecChooser } from "./choose.ts";
+import { decoder } from "./decode.ts";
+import { FollowingHash } from "./hash.ts";
+import { cannotWrite, type Part } from "./part.ts";
+import { gaps, prefix, totalBytes } from "./ranges.ts";
+import { RangeWriter } from "./writer.ts";
+
+/** Where bytes come from: pieces of one file, encoded on the way. */
+export interface PieceSource {
+  readonly codecs: readonly Codec[];
+  readonly pour: (request: PieceRequest) => Promise<void>;
+}
+
+export interface Download {
+  readonly source: PieceSource;
+  readonly part: Part;
+  readonly codec: Codec | "auto";
+  /** Pieces under way at once. */
+  readonly streams: number;
+  readonly signal: AbortSignal;
+  /** Plain bytes that are there, encoded bytes that have travelled, and the codec of the newest piece. */
+  readonly progress: (state: { readonly bytes: number; readonly wireBytes: number; readonly codec: Codec }) => void;
+}
+
+/** Without a new byte for this long, the transfer is given up: an API server that restarts is back by then. */
+const PATIENCE_MS = 90_000;
+
+/**
+ * Fetches what the part lacks, in several pieces at once, and answers with the SHA-256 of the file on the disk. Pieces that
+ * are cut off go on where they were cut. Throws a UserError; what has arrived stays in the part.
+ */
+export async function download({
+  source,
+  part,
+  codec,
+  streams,
+  signal,
+  progress,
+}: Download): Promise<{ sha256: string; wireBytes: number }> {
+  const { bytes } = part.source;
+  const chooser = new CodecChooser(source.codecs, codec);
+  const hash = new FollowingHash(part.file);
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  let underWay: (readonly [number, number])[] = [];
+  let wireBytes = 0;
+  let arrivedAt = performance.now();
+
+  const written = (begin: number, end: number): void => {
+    part.add(begin, end);
+    arrivedAt = performance.now();
+    hash.advance(prefix(part.done));
+  };
+
+  /** The next range that is neither there nor under way, no longer than wanted, its ends on blocks. */
+  const take = (wanted: number): readonly [number, number] | undefined => {
+    const taken = [...part.done, ...underWay].sort(([a], [b]) => a - b);
+    const [gap] = gaps(taken, bytes);
+    if (gap === undefined) return undefined;
+    const begin = Math.floor(gap[0] / BLOCK) * BLOCK;
+    const fair = Math.ceil(totalBytes(gaps(taken, bytes)) / streams);
+    const length = Math.ceil(Math.min(wanted, Math.max(fair, BLOCK)) / BLOCK) * BLOCK;
+    return [begin, Math.min(begin + length, gap[1])];
+  };
+
+  const fetchPiece = async (codecOfPiece: Codec, begin: number, end: number): Promise<void> => {
+    const writer = new RangeWriter(part.file, begin, end, written);
+    const enough = new AbortController();
+    const decode = decoder(codecOfPiece, (piece) => {
+      const busy = writer.write(piece);
+      if (writer.full) enough.abort();
+      return busy;
+    });
+    let started = performance.now();
+    let first = true;
+    const sink: Sink = (piece) => {
+      if (first) started = performance.now();
+      first = false;
+      wireBytes += piece.length;
+      progress({ bytes: totalBytes(part.done), wireBytes, codec: codecOfPiece });
+      return decode.sink(piece);
+    };
+    try {
+      await source.pour({ offset: begin, length: end - begin, codec: codecOfPiece, sink, signal: either, enough: enough.signal });
+      if (!writer.full) await decode.end();
+      await writer.finish();
+      chooser.measured(codecOfPiece, end - begin, (performance.now() - started) / 1000);
+    } finally {
+      decode.stop();
+      // What came before a cut is as good as the rest.
+      await writer.settle().catch(() => undefined);
+    }
+  };
+
+  const stream = async (): Promise<void> => {
+    for (let failures = 0; ;) {
+      either.throwIfAborted();
+      const choice = chooser.next();
+      const range = take(choice.bytes);
+      if (range === undefined) return;
+      underWay.push(range);
+      try {
+        await fetchPiece(choice.codec, ...range);
+        failures = 0;
+      } catch (error) {
+        either.throwIfAborted();
+        const explained = explain(error, part.path);
+        if (!isPassing(explained) || performance.now() - arrivedAt > PATIENCE_MS) throw explained;
+        failures += 1;
+        await sleep(Math.min(5000, 100 * 2 ** failures), undefined, { signal: either }).catch(() => either.throwIfAborted());
+      } finally {
+        underWay = underWay.filter((one) => one !== range);
+      }
+    }
+  };
+
+  const work = Array.from({ length: streams }, async () => {
+    await stream().catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    });
+  });
+  const results = await Promise.allSettled(work);
+  const failure = results.find((result) => result.status === "rejected");
+  if (failure !== undefined) throw signal.aborted ? signal.reason : failed.signal.reason;
+  return { sha256: await hash.finish(bytes), wireBytes };
+}
+
+function explain(error: unknown, path: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  return /^(ENOSPC|EDQUOT|EIO|EROFS|EFBIG)$/.test(code ?? "") ? cannotWrite(path, error) : asTransferError(error);
+}
+
+/** What a decoder or a length check says of malformed or missing bytes is as good as a cut. */
+export function asTransferError(error: unknown): unknown {
+  if (error instanceof UserError || !(error instanceof Error)) return error;
+  return new UserError({ reason: "TransferCut", message: "the transfer was cut", why: error.message, cause: error });
+}

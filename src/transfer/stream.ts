@@ -1,0 +1,81 @@
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Codec } from "../helper/files.ts";
+import { BLOCK } from "../helper/script.ts";
+import { isPassing } from "../helper/transport.ts";
+import { CodecChooser } from "./choose.ts";
+import { decoder } from "./decode.ts";
+import { asTransferError, type PieceSource } from "./download.ts";
+
+/** Held in memory twice: one piece that is read, one that is fetched meanwhile. */
+const PIECE = 128 * BLOCK;
+const ATTEMPTS = 8;
+
+export interface Streamed {
+  readonly sha256: string;
+  readonly wireBytes: number;
+}
+
+/**
+ * The bytes of a file in order, for a pipe: nothing touches the disk. The generator's return value has the hash of what went
+ * through, to be compared with the node's: by then the reader has it all. Throws a UserError.
+ */
+export async function* streamFile(
+  source: PieceSource,
+  size: number,
+  codec: Codec | "auto",
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, Streamed> {
+  const chooser = new CodecChooser(source.codecs, codec);
+  const hash = createHash("sha256");
+  let wireBytes = 0;
+
+  const fetch = async (begin: number): Promise<Buffer[]> => {
+    const end = Math.min(begin + PIECE, size);
+    for (let attempt = 1; ; attempt += 1) {
+      const chosen = chooser.next().codec;
+      const pieces: Buffer[] = [];
+      const enough = new AbortController();
+      let length = 0;
+      const decode = decoder(chosen, (piece) => {
+        pieces.push(piece);
+        length += piece.length;
+        if (length === end - begin) enough.abort();
+        return length > end - begin ? Promise.reject(new RangeError("more bytes came than were asked for")) : undefined;
+      });
+      const started = performance.now();
+      try {
+        const sink = (piece: Buffer): Promise<void> | undefined => {
+          wireBytes += piece.length;
+          return decode.sink(piece);
+        };
+        await source.pour({ offset: begin, length: end - begin, codec: chosen, sink, signal, enough: enough.signal });
+        if (length < end - begin) await decode.end();
+        if (length < end - begin) throw new RangeError("bytes are missing");
+        chooser.measured(chosen, length, (performance.now() - started) / 1000);
+        return pieces;
+      } catch (error) {
+        signal.throwIfAborted();
+        const explained = asTransferError(error);
+        if (!isPassing(explained) || attempt === ATTEMPTS) throw explained;
+        await sleep(Math.min(5000, 100 * 2 ** attempt), undefined, { signal });
+      } finally {
+        decode.stop();
+      }
+    }
+  };
+
+  let next = size > 0 ? fetch(0) : undefined;
+  for (let begin = 0; next !== undefined;) {
+    const pieces = await next;
+    begin += PIECE;
+    next = begin < size ? fetch(begin) : undefined;
+    // Its failure is told when its turn comes.
+    next?.catch(() => undefined);
+    for (const piece of pieces) {
+      hash.update(piece);
+      yield piece;
+    }
+  }
+  return { sha256: hash.digest("hex"), wireBytes };
+}
