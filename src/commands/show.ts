@@ -43,7 +43,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
 
 /** One archive of the document SummaryList. */
 function summaryItem({ path, info, ...rest }: Summary) {
-  const { annotations: _, command: __, volumes, ...container } = info;
+  const { volumes, ...container } = info;
   return {
     path,
     ...container,
@@ -78,6 +78,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 const WIDE_COLUMNS: readonly Column[] = [
+  { heading: "IMAGES", cell: ({ imagesBytes }) => (imagesBytes === undefined ? undefined : formatBytes(imagesBytes)) },
   { heading: "ROOTFS CHANGE", cell: ({ rootfsDiffBytes }) => (rootfsDiffBytes === undefined ? undefined : formatBytes(rootfsDiffBytes)) },
   { heading: "COMPRESSION", cell: ({ compression }) => compression },
   { heading: "IP", cell: ({ info }) => (info.ips.length === 0 ? undefined : info.ips.join(",")) },

@@ -13,6 +13,8 @@ export interface Summary {
   /** Of the file as it lies there; undefined for a pipe. */
   readonly bytes: number | undefined;
   readonly compression: OpenArchive["compression"];
+  /** Of CRIU's images, the memory among them; undefined where the archive breaks off. */
+  readonly imagesBytes: number | undefined;
   /** Of all memory in the archive; undefined where it breaks off. */
   readonly memoryBytes: number | undefined;
   /** Of the root file system's change as it lies in the archive; undefined where there is none. */
@@ -34,7 +36,8 @@ export async function summarize(path: string, signal: AbortSignal): Promise<Summ
     info: await engineOf(archive),
     bytes,
     compression,
-    // Of an archive that breaks off, the sum would be of a part.
+    // Of an archive that breaks off, the sums would be of a part.
+    imagesBytes: complete ? imagesSize(members) : undefined,
     memoryBytes: complete ? memorySize(archive) : undefined,
     rootfsDiffBytes: members.get("rootfs-diff.tar")?.size,
     frozenSeconds: await attempt(problems, async () => (await statistics(archive))?.frozenSeconds),
@@ -54,4 +57,10 @@ async function attempt<T>(problems: string[], read: () => Promise<T>): Promise<T
     problems.push(error.message);
     return undefined;
   }
+}
+
+function imagesSize(members: ReadonlyMap<string, Member>): number {
+  let bytes = 0;
+  for (const { name, size } of members.values()) if (name.startsWith("checkpoint/")) bytes += size;
+  return bytes;
 }

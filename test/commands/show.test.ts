@@ -35,8 +35,8 @@ test("one archive needs no column for its name; -o wide has more of it, -o name 
   const { lines, pieces } = await runCommand(show, [CRIO]);
   assert.match(lines[0] ?? "", /^POD\|/);
   const wide = await runCommand(show, [CRIO], { output: "wide" });
-  assert.match(wide.lines[0] ?? "", /^FILE\|.*\|FROZEN\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
-  assert.match(wide.lines[1] ?? "", /\|2\.5 KiB\|none\|10\.213\.7\.33\|db3636326e8c.*\|9079477346761d/);
+  assert.match(wide.lines[0] ?? "", /^FILE\|.*\|FROZEN\|IMAGES\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
+  assert.match(wide.lines[1] ?? "", /\|295 KiB\|2\.5 KiB\|none\|10\.213\.7\.33\|db3636326e8c.*\|9079477346761d/);
   assert.deepEqual(
     pieces.flatMap(({ name }) => name ?? []),
     [CRIO],
@@ -45,7 +45,11 @@ test("one archive needs no column for its name; -o wide has more of it, -o name 
 
 test("the document SummaryList", async () => {
   const { document } = await runCommand(show, [COUNTER]);
-  assert.deepEqual(JSON.parse(JSON.stringify(document)), {
+  const plainDocument = JSON.parse(JSON.stringify(document)) as { items: Record<string, unknown>[] };
+  const [{ annotations, command } = {}] = plainDocument.items;
+  assert.equal((annotations as Record<string, string>)["io.kubernetes.cri.sandbox-uid"], "16cc558e-7424-471e-aaa9-6d7803ec26a7");
+  assert.equal((command as string[])[0], "/bin/sh");
+  assert.deepEqual(plainDocument, {
     apiVersion: "checkpoint.kubectl/v1",
     kind: "SummaryList",
     items: [
@@ -66,8 +70,11 @@ test("the document SummaryList", async () => {
         checkpointedAt: "2026-11-24T02:28:30.274Z",
         ips: [],
         macs: [],
+        annotations,
+        command,
         bytes: 273408,
         compression: "none",
+        imagesBytes: 155465,
         memoryBytes: 139264,
         rootfsDiffBytes: 286,
         frozenSeconds: 0.175461,
