@@ -23,7 +23,15 @@ export async function fakeApiserver(t: TestContext, handler: Handler): Promise<s
 export function context(signal: AbortSignal, env: NodeJS.ProcessEnv = {}): Context & { readonly events: Event[] } {
   const events: Event[] = [];
   const never = async (): Promise<never> => await Promise.reject(new Error("a question without a terminal"));
-  return { signal, env, ask: { possible: false, confirm: never, pick: never }, emit: (event) => events.push(event), now: Date.now, version: "v0.0.0", events };
+  return {
+    signal,
+    env,
+    ask: { possible: false, confirm: never, choose: never, pick: never },
+    emit: (event) => events.push(event),
+    now: Date.now,
+    version: "v0.0.0",
+    events,
+  };
 }
 
 export const NO_OPTIONS: ConnectionOptions = { asGroups: [], insecure: false, requestTimeoutMs: 0 };

@@ -54,6 +54,7 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
     emit: (event) => printer.event(event),
     now: Date.now,
     version: shell.version,
+    terminal: shell.stdout.isTTY && shell.stderr.isTTY,
   };
   const pieces = command.run(call);
   for (let next = await pieces.next(); ; next = await pieces.next()) {
@@ -88,6 +89,7 @@ function asking(flags: Flags, printer: Printer, shell: Shell): Asking {
   return {
     possible,
     confirm: async (question) => await (await prompts()).confirm(question),
+    choose: async (question, choices) => await (await prompts()).choose(question, choices),
     pick: async (picker) => await (await prompts()).pick(picker),
   };
 }

@@ -1,54 +1,40 @@
-import { capture, type Captured } from "../flows/capture.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { pickContainer } from "../flows/pick.ts";
 import { needing } from "../flows/rights.ts";
+import { take, type Taken } from "../flows/take.ts";
 import { choiceNeeded, containerOf, findPod, type ContainerTarget } from "../flows/targets.ts";
-import { API_VERSION, type CheckpointItem, type CheckpointList } from "../model/documents.ts";
-import { usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
+import { Helpers } from "../helper/helpers.ts";
+import { API_VERSION, type CheckpointList } from "../model/documents.ts";
 import { location } from "../model/location.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
-import { formatSeconds, parseDuration } from "../model/units.ts";
+import { formatSeconds } from "../model/units.ts";
+import { offerCopy } from "./checkpoint/offer.ts";
+import { checkpointRequest, type CheckpointRequest } from "./checkpoint/request.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
-
-export interface CheckpointRequest {
-  /** None: to be picked. */
-  readonly pods: readonly string[];
-  /** None: the pod's own choice. */
-  readonly containers: readonly string[];
-  readonly timeoutMs: number | undefined;
-}
-
-/** Throws a usage error. */
-export function checkpointRequest(words: readonly string[], flags: Flags): CheckpointRequest {
-  const timeout = flags.text("timeout");
-  const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, "--timeout");
-  if (timeoutMs === 0) throw usageError("--timeout must be more than 0");
-  return { pods: podNames(words), containers: flags.list("container"), timeoutMs };
-}
-
-/** `nginx`, `pod/nginx`, and as kubectl takes it: `pod nginx`. */
-function podNames(words: readonly string[]): string[] {
-  const named = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
-  return named.map((word) => {
-    const [, type, name] = /^([^/]*)\/(.*)$/s.exec(word) ?? [undefined, "pod", word];
-    if (name === undefined || name === "") throw usageError(`"${word}" names no pod`);
-    if (!/^(pods?|po)$/.test(type ?? "")) throw usageError(`"${word}": only pods can be checkpointed`, "give the name of a pod");
-    return name;
-  });
-}
+import { copyText } from "./cp.ts";
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = checkpointRequest(call.words, call.flags);
+  const request = checkpointRequest(call.words, call.flags, call.env);
   const connection = await connect(call);
   const context: FlowContext = { ...call, connection };
+  const { settings } = request;
+  const helpers = new Helpers(connection, call, settings);
   const targets = await findTargets(context, request);
-  const done: Captured[] = [];
-  for await (const captured of capture(context, targets, request.timeoutMs)) {
-    done.push(captured);
-    yield piece(captured);
+  const [first] = targets;
+  const copy =
+    request.pods.length === 0 && request.copy === undefined && first !== undefined
+      ? await offerCopy(context, first, helpers, settings, call.flags.on("yes"))
+      : request.copy;
+  const plan = copy === undefined ? undefined : { ...copy, helpers, checkpointDir: settings.checkpointDir };
+  const done: Taken[] = [];
+  for await (const taken of take(context, targets, request.timeoutMs, plan)) {
+    done.push(taken);
+    yield* pieces(taken);
+    if (call.terminal && plan === undefined && taken.archive !== undefined) {
+      call.emit({ kind: "hint", text: say`copy it here: kubectl checkpoint cp ${location(taken.archive)}` });
+    }
   }
   const items = done.map(({ item }) => item);
   const document: CheckpointList = { apiVersion: API_VERSION, kind: "CheckpointList", clockOffsetSeconds: connection.clock.seconds, items };
@@ -79,16 +65,21 @@ async function findTargets(context: FlowContext, { pods, containers }: Checkpoin
   });
 }
 
-function piece({ item, archive, error }: Captured): Piece {
-  if (error !== undefined) return { error };
-  return { text: resultText(item, archive === undefined ? "" : location(archive)), name: archive === undefined ? "" : location(archive) };
+/** The archive's place, here or on the node, and what went wrong with it. */
+function* pieces({ item, archive, error }: Taken): Generator<Piece> {
+  if (archive !== undefined) {
+    const { copy } = item;
+    const where = copy === undefined ? say`${location(archive)}` : copyText(archive, copy, item.removedFromNode);
+    yield { text: resultText(item, where), name: copy?.path ?? location(archive) };
+  }
+  if (error !== undefined) yield { error };
 }
 
-function resultText({ pod, container, node, seconds }: CheckpointItem, where: string): Phrase {
+function resultText({ pod, container, node, seconds }: Taken["item"], where: Phrase): Phrase {
   return say`pod/${pod} container ${container} checkpointed on ${node} in ${formatSeconds(seconds)}\n${where}`;
 }
 
-function exitCode(done: readonly Captured[]): number {
+function exitCode(done: readonly Taken[]): number {
   const failed = done.filter(({ error }) => error !== undefined);
   if (failed.length === 0) return 0;
   return failed.length < done.length ? 3 : (failed[0]?.error?.exitCode ?? 1);

@@ -6,6 +6,8 @@ import type { Outcome, Piece } from "../model/report.ts";
 export interface Call extends Context {
   readonly words: readonly string[];
   readonly flags: Flags;
+  /** Whether somebody reads the results as they come. */
+  readonly terminal: boolean;
 }
 
 /** A verb's code: flags -> request -> one flow -> what to show. */

@@ -12,7 +12,6 @@ import { location, nodeArchive, type NodeArchive } from "../model/location.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
-import { destinationOf } from "../transfer/destination.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
 import { dryRunOf, dryRunHelper, type DryRun } from "./dry-run.ts";
@@ -76,14 +75,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   let failed = 0;
   const rights = helperRights(await helpers.namespace());
   for (const archive of archives) {
-    const name = archiveName(archive.path, settings.checkpointDir);
-    const one: CopyRequest = {
-      ...request,
-      archive,
-      final: await destinationOf(name, destination, archives.length > 1),
-      checkpointDir: settings.checkpointDir,
-      facts: {},
-    };
+    const one: CopyRequest = { ...request, archive, several: archives.length > 1, checkpointDir: settings.checkpointDir, facts: {} };
     const outcome = await needingInOutcome(connection, rights, await copyArchive(context, helpers, one));
     items.push(copyItem(archive, outcome));
     if (outcome.copy !== undefined) yield { text: copyText(archive, outcome.copy, outcome.removedFromNode), name: outcome.copy.path ?? "" };

@@ -198,7 +198,12 @@ clusterTest("the answers to calls that the plugin itself would not make", async 
 });
 
 async function post(t: TestContext, target: CheckpointTarget): Promise<unknown> {
-  const ask = { possible: false, confirm: () => assert.fail("asked"), pick: () => assert.fail("asked") };
+  const ask = {
+    possible: false,
+    confirm: () => assert.fail("asked"),
+    pick: () => assert.fail("asked"),
+    choose: () => assert.fail("asked"),
+  };
   const context = { signal: t.signal, env: environment(), ask, emit: () => undefined, now: Date.now, version: "v0.0.0" };
   const connection = await Connection.open({ kubeconfig: ADMIN, asGroups: [], insecure: false, requestTimeoutMs: 0 }, context);
   try {

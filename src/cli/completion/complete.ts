@@ -36,7 +36,12 @@ export async function complete(argv: readonly string[], env: NodeJS.ProcessEnv, 
 function outside(before: Words, given: Pick<Context, "env" | "signal" | "version">): Outside {
   const options = connectionOptions(flagsAsGiven(before));
   const never = async (): Promise<never> => await Promise.reject(new Error("nothing can be asked while a line is typed"));
-  const context: Context = { ...given, now: Date.now, emit: () => undefined, ask: { possible: false, confirm: never, pick: never } };
+  const context: Context = {
+    ...given,
+    now: Date.now,
+    emit: () => undefined,
+    ask: { possible: false, confirm: never, choose: never, pick: never },
+  };
   let connection: Promise<Connection> | undefined;
   return { options, env: given.env, connection: async () => await (connection ??= Connection.open(options, context)) };
 }

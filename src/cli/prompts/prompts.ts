@@ -24,6 +24,15 @@ export class Prompts implements Asking {
     return answer;
   }
 
+  async choose<T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]): Promise<T> {
+    const ask = createPromptModule(this.#streams);
+    const options = choices.map(({ label }, value) => ({ name: plainText(label), value }));
+    const { answer } = await interruptible(
+      ask<{ answer: number }>([{ type: "select", name: "answer", message: plainText(question), choices: options }]),
+    );
+    return (choices[answer] as { value: T }).value;
+  }
+
   async pick<T>(picker: Picker<T>): Promise<T> {
     const config = { ...(picker as Picker<unknown>), screen: this.#streams.output };
     const picked = await interruptible(pick(config, { ...this.#streams, clearPromptOnDone: true }));

@@ -48,7 +48,8 @@ function* processViews(process: ProcessItem, sections: ReadonlySet<Section>): Ge
 function* environmentView(env: ProcessItem["env"]): Generator<Phrase> {
   const variables = Object.entries(env ?? {});
   for (const [name, value] of variables) yield say`${name}=${value}`;
-  if (env !== undefined && variables.length === 0) yield say`empty: programs that set their own title write over it; copies can be in memory (search)`;
+  if (env !== undefined && variables.length === 0)
+    yield say`empty: programs that set their own title write over it; copies can be in memory (search)`;
 }
 
 /** All processes of a forest, parents first. */

@@ -6,7 +6,7 @@ import type { Copy, ItemError } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
 import { location, type NodeArchive } from "../../model/location.ts";
 import { say } from "../../model/phrase.ts";
-import { alreadyThere, ensureRoom, existing, publish, sha256OfFile } from "../../transfer/destination.ts";
+import { alreadyThere, destinationOf, ensureRoom, existing, publish, sha256OfFile } from "../../transfer/destination.ts";
 import { download } from "../../transfer/download.ts";
 import { Part } from "../../transfer/part.ts";
 import { totalBytes } from "../../transfer/ranges.ts";
@@ -18,8 +18,10 @@ import { writeRecord, type RecordFacts } from "./record.ts";
 
 export interface CopyRequest {
   readonly archive: NodeArchive;
-  /** Where it goes here: absolute. */
-  readonly final: string;
+  /** DEST as given; undefined is the working directory. */
+  readonly destination: string | undefined;
+  /** Several archives go to one destination: it must be a directory. */
+  readonly several: boolean;
   readonly force: boolean;
   readonly codec: Codec | "auto";
   readonly remove: boolean;
@@ -61,11 +63,12 @@ export async function copyArchive(context: FlowContext, helpers: Helpers, reques
 }
 
 async function bring(context: FlowContext, helper: Helper, request: CopyRequest, verifying: () => void): Promise<Copy> {
-  const { archive, final, checkpointDir } = request;
+  const { archive, destination, several, checkpointDir, force } = request;
   const { files, signal } = helper;
   const name = archiveName(archive.path, checkpointDir);
+  const final = await destinationOf(name, destination, several);
   const file = await completeFile(context, files, archive, name);
-  const known = await sameAlready(context, files, file, request, signal);
+  const known = force ? undefined : await sameAlready(context, files, file, final, signal);
   if (known !== undefined) return known;
 
   const source = { node: archive.node, name, bytes: file.bytes, identity: file.identity };
@@ -93,7 +96,7 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
     verifying();
     await verify(files, file, { there: there.sha256, here: here.sha256 }, archive, signal);
     const frozenSeconds = await checkArchive(part.path, signal);
-    await publish(part, final, request.force);
+    await publish(part, final, force);
     closed = true;
     await part.finished();
     const copy = {
@@ -129,11 +132,11 @@ async function sameAlready(
   context: FlowContext,
   files: NodeFiles,
   file: NodeFile,
-  { final, force }: CopyRequest,
+  final: string,
   signal: AbortSignal,
 ): Promise<Copy | undefined> {
   const there = await existing(final);
-  if (there.kind === "none" || force) return undefined;
+  if (there.kind === "none") return undefined;
   if (there.kind === "other" || there.bytes !== file.bytes) throw alreadyThere(final);
   const [{ sha256 }, here] = await Promise.all([nodeHash(context, files, file.name, signal), sha256OfFile(final, signal)]);
   if (here !== sha256) throw alreadyThere(final);
