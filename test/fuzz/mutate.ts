@@ -238,7 +238,7 @@ const MEMBER_CHANGES: readonly (readonly [string, MemberChange])[] = [
       const target = members.findIndex(({ name }) => name === "rootfs-diff.tar");
       const data = members[target]?.data;
       if (data === undefined) return members;
-      const inner = data[0] === 0x1f ? gunzipSync(data) : data;
+      const inner = expanded(data);
       const at = random.below(Math.max(1, inner.length / 512)) * 512;
       const changed = Buffer.concat([inner.subarray(0, at), strangeMember(random), inner.subarray(at)]);
       return withData(members, target, random.oneIn(2) ? gzipSync(changed) : changed);
@@ -273,6 +273,15 @@ const MEMBER_CHANGES: readonly (readonly [string, MemberChange])[] = [
     },
   ],
 ];
+
+/** Of what an earlier change may have broken, as much as can be had. */
+function expanded(data: Buffer): Buffer {
+  try {
+    return data[0] === 0x1f ? gunzipSync(data) : data;
+  } catch {
+    return data;
+  }
+}
 
 const JSON_PARTS = [
   "null",

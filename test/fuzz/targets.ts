@@ -8,6 +8,7 @@ import { escapeJson } from "../../src/cli/escape.ts";
 import { Renderer } from "../../src/cli/render.ts";
 import type { Command } from "../../src/commands/command.ts";
 import * as extract from "../../src/commands/extract.ts";
+import * as inspect from "../../src/commands/inspect.ts";
 import * as show from "../../src/commands/show.ts";
 import * as verify from "../../src/commands/verify.ts";
 import { UserError } from "../../src/model/error.ts";
@@ -39,6 +40,8 @@ export async function tryMutant({ bytes }: Mutant, random: Random, directory: st
     { command: show, words: [file] },
     { command: show, words: [file], flags: { output: "wide" } },
     { command: verify, words: [file] },
+    { command: inspect, words: [file], flags: { all: true } },
+    { command: inspect, words: [file], flags: { memory: true, env: true, pid } },
     { command: extract, words: [file, "/"], flags: { to: out } },
     {
       command: extract,
