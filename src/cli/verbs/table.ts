@@ -4,6 +4,7 @@ import { cpVerb } from "./cp.ts";
 import { completionVerb } from "./completion.ts";
 import { extractVerb } from "./extract.ts";
 import { inspectVerb } from "./inspect.ts";
+import { searchVerb } from "./search.ts";
 import { showVerb } from "./show.ts";
 import type { FlagSpec, Verb } from "./verb.ts";
 import { verifyVerb } from "./verify.ts";
@@ -14,6 +15,7 @@ export const VERBS: readonly [Verb, ...Verb[]] = [
   cpVerb,
   showVerb,
   inspectVerb,
+  searchVerb,
   extractVerb,
   verifyVerb,
   completionVerb,

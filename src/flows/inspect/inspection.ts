@@ -117,7 +117,7 @@ function containerOf(info: CheckpointInfo | undefined, made: Origin | undefined)
   };
 }
 
-function noSuchProcess(pid: number, all: readonly Process[]): UserError {
+export function noSuchProcess(pid: number, all: readonly Process[]): UserError {
   const pids = all.map((process) => process.pid);
   return new UserError({
     reason: "NoSuchProcess",

@@ -1,0 +1,168 @@
+import type { Archive } from "../../archive/archive.ts";
+import { descriptors } from "../../criu/files/descriptors.ts";
+import type { FileTable } from "../../criu/files/table.ts";
+import { allowance } from "../../criu/limits.ts";
+import { commonsOf, processMemory, type Commons, type Pages, type ProcessMemory } from "../../criu/memory.ts";
+import type { PageRun } from "../../criu/pagemap.ts";
+import { pageSize } from "../../criu/pagesize.ts";
+import { attempt, type Tell } from "../../criu/problems.ts";
+import { processes, type Process } from "../../criu/processes.ts";
+import { regionAt, type Region } from "../../criu/regions.ts";
+import type { Matcher } from "../../criu/search/matcher.ts";
+import { searchPages, type Match } from "../../criu/search/search.ts";
+import { UserError } from "../../model/error.ts";
+import { noSuchProcess } from "../inspect/inspection.ts";
+import { regionName } from "../inspect/process.ts";
+
+export interface SearchSettings {
+  readonly matcher: Matcher;
+  /** Of the one process that is searched. */
+  readonly pid: number | undefined;
+  readonly around: number;
+  readonly signal: AbortSignal;
+  /** Told what is searched, and how many bytes of it were since the last time. */
+  readonly progress: (process: Process, bytes: number) => void;
+  /** Takes what could not be searched: the answer is not complete then. */
+  readonly tell: Tell;
+}
+
+/** A match, and where in which process it is. */
+export interface Found extends Match {
+  readonly process: Process;
+  readonly region: string;
+  /** From the beginning of the region, in bytes. */
+  readonly offset: bigint;
+  /** False for shared memory that the process holds open, and has not mapped: its address counts from its beginning. */
+  readonly mapped: boolean;
+}
+
+/**
+ * Everything in the memory of the processes that the matcher finds: process by process, what it has of its own before
+ * what it shares, which is found once in each. Throws a UserError where there is nothing to search.
+ */
+export async function* searchArchive(archive: Archive, settings: SearchSettings): AsyncGenerator<Found> {
+  const { pid, tell } = settings;
+  const all = await processes(archive, allowance(), tell);
+  const chosen = pid === undefined ? all : all.filter((process) => process.pid === pid);
+  if (pid !== undefined && chosen.length === 0) throw noSuchProcess(pid, all);
+  const size = await pageSize(archive);
+  if (size === undefined) throw new UserError({ reason: "NotInArchive", message: "there is no memory in the archive" });
+  const commons = commonsOf(archive);
+  const table = (await attempt(tell, commons.files)) ?? { files: new Map(), remaps: new Map() };
+  const mapped = new Set<bigint>();
+  for (const process of chosen) {
+    if (process.state === "zombie") continue;
+    const memory = await attempt(tell, async () => await processMemory(archive, process.pid, size, commons));
+    if (memory === undefined) continue;
+    yield* told(tell, searchProcess(memory, process, table, mapped, settings));
+  }
+  for (const process of chosen) yield* told(tell, searchUnmapped(archive, process, table, commons, mapped, size, settings));
+}
+
+/** What an iterable yields before it throws a UserError, which is told. */
+async function* told<T>(tell: Tell, values: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* values;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tell(error);
+  }
+}
+
+async function* searchProcess(
+  memory: ProcessMemory,
+  process: Process,
+  table: FileTable,
+  mapped: Set<bigint>,
+  settings: SearchSettings,
+): AsyncGenerator<Found> {
+  const { regions, pid } = memory.space;
+  const elsewhere = { pages: 0 };
+  if (memory.own !== undefined) {
+    const runs = counted(memory.own.map.runs(), elsewhere);
+    for await (const match of found(memory.own, runs, process, memory.pageSize, settings)) {
+      const region = regionAt(regions, match.address);
+      yield { ...match, process, region: place(region, table), offset: match.address - (region?.start ?? 0n), mapped: true };
+    }
+  }
+  const shared = Map.groupBy(
+    regions.filter(({ shmid }) => shmid !== undefined),
+    ({ shmid }) => shmid ?? 0n,
+  );
+  for (const [shmid, mappings] of shared) {
+    mapped.add(shmid);
+    const pages = await memory.shared(shmid);
+    if (pages === undefined) continue;
+    for await (const match of found(pages, counted(inBatches(pages.runs), elsewhere), process, memory.pageSize, settings)) {
+      const region = mappings.find(({ offset, start, end }) => offset <= match.address && match.address < offset + end - start);
+      const address = region === undefined ? match.address : region.start + match.address - region.offset;
+      yield {
+        ...match,
+        process,
+        address,
+        region: place(region ?? mappings[0], table),
+        offset: address - (region?.start ?? 0n),
+        mapped: region !== undefined,
+      };
+    }
+  }
+  if (elsewhere.pages > 0) settings.tell(notHere(pid, elsewhere.pages));
+}
+
+/** Shared memory that a process holds by a descriptor only, and that no process has mapped. */
+async function* searchUnmapped(
+  archive: Archive,
+  process: Process,
+  { files }: FileTable,
+  { shared }: Commons,
+  mapped: Set<bigint>,
+  size: number,
+  settings: SearchSettings,
+): AsyncGenerator<Found> {
+  for (const { fileId } of process.ids === undefined ? [] : await descriptors(archive, process.ids.filesId)) {
+    const file = files.get(fileId);
+    if (file?.shmid === undefined || mapped.has(file.shmid)) continue;
+    mapped.add(file.shmid);
+    const pages = await shared(file.shmid);
+    if (pages === undefined) continue;
+    for await (const match of found(pages, inBatches(pages.runs), process, size, settings)) {
+      yield { ...match, process, region: file.name, offset: match.address, mapped: false };
+    }
+  }
+}
+
+async function* found(
+  pages: Pages,
+  runs: AsyncIterable<readonly PageRun[]>,
+  process: Process,
+  size: number,
+  { matcher, around, signal, progress }: SearchSettings,
+): AsyncGenerator<Match> {
+  yield* searchPages(pages, runs, matcher, { pageSize: size, around, signal, progress: (bytes) => progress(process, bytes) });
+}
+
+async function* inBatches(runs: readonly PageRun[]): AsyncGenerator<readonly PageRun[]> {
+  yield runs;
+}
+
+/** The same runs; pages that are not in this archive are added up. */
+async function* counted(runs: AsyncIterable<readonly PageRun[]>, elsewhere: { pages: number }): AsyncGenerator<readonly PageRun[]> {
+  for await (const batch of runs) {
+    for (const { content, pages } of batch) if (content === "parent" || content === "lazy") elsewhere.pages += pages;
+    yield batch;
+  }
+}
+
+/** "heap", "stack", "anonymous" or a path. */
+function place(region: Region | undefined, table: FileTable): string {
+  if (region === undefined) return "unmapped";
+  return regionName(region, table).replace(/^\[(.*)\]$/, "$1") || region.kind;
+}
+
+function notHere(pid: number, pages: number): UserError {
+  return new UserError({
+    reason: "NotInArchive",
+    message: `${pages} pages of process ${pid} were not searched: they are not in the archive`,
+    why: "they are in an earlier checkpoint that this one builds on, or were left on the node",
+  });
+}
