@@ -1,8 +1,9 @@
-// npm run package [-- PLATFORM...]: dist/package, with a krew archive for each platform (all of them where none is named), their
+// npm run package [-- --to DIR PLATFORM...]: fills dist/package, or DIR, with a krew archive for each platform (all of them where none is named), their
 // SHA-256 sums and the krew manifest of this version. The same commit gives the same bytes.
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 import { helperFile } from "../src/flows/completion-helper.ts";
 import { bundle, type Chunk } from "./build/bundle.ts";
@@ -16,9 +17,9 @@ import { archiveName, executableName, platformName, PLATFORMS, type Platform } f
 
 const { version } = packageJson;
 const root = join(import.meta.dirname, "..");
-const output = join(root, "dist/package");
+const { positionals: wanted, values } = parseArgs({ options: { to: { type: "string" } }, allowPositionals: true });
+const output = resolve(values.to ?? join(root, "dist/package"));
 
-const wanted = process.argv.slice(2);
 const platforms = PLATFORMS.filter((platform) => wanted.length === 0 || wanted.includes(platformName(platform)));
 if (platforms.length < wanted.length) throw new Error(`a platform is one of ${PLATFORMS.map(platformName).join(", ")}`);
 

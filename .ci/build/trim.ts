@@ -2,11 +2,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "rolldown";
 
-const root = join(import.meta.dirname, "../..");
-const UNDICI = join(root, "node_modules/undici");
+const UNDICI = dirname(fileURLToPath(import.meta.resolve("undici")));
 const CLIENT_NODE = dirname(fileURLToPath(import.meta.resolve("@kubernetes/client-node")));
 const CONFIG = join(CLIENT_NODE, "config.js");
-const YARGS = join(root, "node_modules/yargs/lib/platform-shims/esm.mjs");
+const YARGS = join(dirname(fileURLToPath(import.meta.resolve("yargs"))), "lib/platform-shims/esm.mjs");
 const PREFIX = "\0trim:";
 
 /**

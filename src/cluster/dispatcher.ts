@@ -1,5 +1,5 @@
-import { getCACertificates } from "node:tls";
 import { Agent, type Dispatcher } from "undici";
+import { publicAuthorities } from "./authorities.ts";
 import type { TlsOptions } from "./credentials.ts";
 import type { Selection } from "./kubeconfig/options.ts";
 import { proxyFor } from "./proxy.ts";
@@ -12,7 +12,8 @@ const CONNECT_TIMEOUT_MS = 15_000;
 export async function makeDispatcher(server: URL, tls: TlsOptions, { cluster }: Selection, env: NodeJS.ProcessEnv): Promise<Dispatcher> {
   const proxyUrl = cluster["proxy-url"];
   const proxy = proxyFor(server, typeof proxyUrl === "string" ? proxyUrl : undefined, env);
-  const requestTls = tls.ca === undefined && tls.rejectUnauthorized !== false ? { ...tls, ca: publicAuthorities() } : tls;
+  const trusting = server.protocol !== "https:" || tls.ca !== undefined || tls.rejectUnauthorized === false;
+  const requestTls = trusting ? tls : { ...tls, ca: publicAuthorities(env) };
   const connect = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS, timeout: CONNECT_TIMEOUT_MS };
   // Not HTTP/2: there undici joins repeated headers with a comma, and the API server takes them for one impersonated group.
   const common = { headersTimeout: 0, bodyTimeout: 0, allowH2: false };
@@ -23,9 +24,4 @@ export async function makeDispatcher(server: URL, tls: TlsOptions, { cluster }: 
   }
   const { ProxyAgent } = await import("undici");
   return new ProxyAgent({ ...common, uri: proxy, requestTls: { ...requestTls, ...connect }, connect });
-}
-
-/** As kubectl: without a CA in the kubeconfig, what this machine trusts (NODE_EXTRA_CA_CERTS included). */
-function publicAuthorities(): string[] {
-  return [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
 }

@@ -1,8 +1,9 @@
 import { constants } from "node:fs";
 import { access, chmod, lstat, readFile, rm, writeFile } from "node:fs/promises";
-import { homedir, platform } from "node:os";
+import { platform } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { UserError } from "../model/error.ts";
+import { homeFolder } from "../model/home.ts";
 import { COMPLETE, helperFile } from "./completion-helper.ts";
 
 export interface Installed {
@@ -70,11 +71,11 @@ export async function uninstallCompletion(env: NodeJS.ProcessEnv): Promise<strin
 
 async function folderFor(env: NodeJS.ProcessEnv): Promise<string> {
   const folders = pathFolders(env);
-  const home = env["HOME"] ?? homedir();
+  const home = homeFolder(env);
   const plugin = platform() === "win32" ? "kubectl-checkpoint.exe" : "kubectl-checkpoint";
   const withPlugin: string[] = [];
   for (const folder of folders) if (await exists(join(folder, plugin))) withPlugin.push(folder);
-  const ofUser = folders.filter((folder) => home !== "" && folder.startsWith(join(home, "/")));
+  const ofUser = folders.filter((folder) => home !== undefined && folder.startsWith(join(home, "/")));
   for (const folder of [...withPlugin, ...ofUser, ...folders]) if (await writable(folder)) return folder;
   throw new UserError({
     reason: "NoWritableFolder",

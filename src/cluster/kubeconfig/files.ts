@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import { UserError } from "../../model/error.ts";
+import { homeFolder } from "../../model/home.ts";
 import type { ConnectionOptions, Entry } from "./options.ts";
 
 export interface Named {
@@ -21,7 +21,8 @@ export function kubeconfigFiles({ kubeconfig }: ConnectionOptions, env: NodeJS.P
   if (kubeconfig !== undefined && kubeconfig !== "") return { files: [resolve(kubeconfig)], required: true };
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "");
   if (listed.length > 0) return { files: listed.map((file) => resolve(file)), required: false };
-  return { files: [join(env["HOME"] ?? homedir(), ".kube", "config")], required: false };
+  // Without a home, as kubectl: below the working directory.
+  return { files: [resolve(homeFolder(env) ?? "", ".kube", "config")], required: false };
 }
 
 /** One file, its paths made absolute. Throws KubeconfigInvalid. */
