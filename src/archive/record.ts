@@ -4,6 +4,9 @@ import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { list, number, object, string, type Json } from "../model/json.ts";
 
+/** In bytes; a pod's manifest is the largest part of one. */
+const LARGEST_RECORD = 16 << 20;
+
 /** FILE.json beside FILE: what was known when it was copied here. Its form: the command-line contract, `copy`. */
 export function recordPath(path: string): string {
   return `${path}.json`;
@@ -15,7 +18,7 @@ export function recordPath(path: string): string {
  */
 export async function recordProblems(path: string, signal: AbortSignal): Promise<string[] | undefined> {
   const record = recordPath(path);
-  const text = await readFile(record, "utf8").catch((error: NodeJS.ErrnoException) => error);
+  const text = await readText(record).catch((error: NodeJS.ErrnoException) => error);
   if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`the record ${record} cannot be read: ${text.message}`];
   const copies = copiesIn(text);
   if (copies === undefined) return [`the record ${record} is not JSON`];
@@ -28,6 +31,12 @@ export async function recordProblems(path: string, signal: AbortSignal): Promise
   if (size !== bytes) return [`it has ${size} bytes, the record ${bytes}`];
   const actual = await sha256Of(path, signal);
   return actual === sha256 ? [] : [`its SHA-256 is ${actual}, in the record it is ${sha256}`];
+}
+
+async function readText(path: string): Promise<string> {
+  const { size } = await stat(path);
+  if (size > LARGEST_RECORD) throw new Error(`${size} bytes are too many for a record`);
+  return await readFile(path, "utf8");
 }
 
 function copiesIn(text: string): Json[] | undefined {

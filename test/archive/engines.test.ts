@@ -199,6 +199,8 @@ test("what the engine wrote and cannot be read is an error, without a word of it
     return true;
   });
   await assert.rejects(infoOf({ name: "config.dump", type: "2", target: "/etc/passwd" }), { reason: "UnreadableMember" });
-  await assert.rejects(infoOf({ name: "config.dump", data: Buffer.alloc(17 << 20, " ") }), { reason: "TooLarge" });
+  await assert.rejects(infoOf({ name: "config.dump", data: Buffer.alloc(5 << 20, " ") }), { reason: "TooLarge" });
+  // Small in the archive, large in memory.
+  await assert.rejects(infoOf({ name: "config.dump", data: `[${"[],".repeat(300_000)}0]` }), { reason: "TooLarge" });
   await assert.rejects(infoOf({ name: "etc/passwd", data: "root" }), { reason: "NotACheckpoint" });
 });

@@ -9,6 +9,7 @@ import { Renderer } from "../../src/cli/render.ts";
 import type { Command } from "../../src/commands/command.ts";
 import * as extract from "../../src/commands/extract.ts";
 import * as inspect from "../../src/commands/inspect.ts";
+import * as search from "../../src/commands/search.ts";
 import * as show from "../../src/commands/show.ts";
 import * as verify from "../../src/commands/verify.ts";
 import { UserError } from "../../src/model/error.ts";
@@ -42,6 +43,12 @@ export async function tryMutant({ bytes }: Mutant, random: Random, directory: st
     { command: verify, words: [file] },
     { command: inspect, words: [file], flags: { all: true } },
     { command: inspect, words: [file], flags: { memory: true, env: true, pid } },
+    { command: search, words: [file, "SECRET"] },
+    {
+      command: search,
+      words: [file, random.pick(["[A-Z_]{6,}=\\w+", "."])],
+      flags: { regex: true, max: "20", around: "16", pid },
+    },
     { command: extract, words: [file, "/"], flags: { to: out } },
     {
       command: extract,
