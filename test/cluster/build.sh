@@ -20,7 +20,6 @@ in_tree() {
 }
 
 build() {
-  mkdir -p "$CACHE/log"
   discard "$CACHE"/*.part "$CACHE"/trash-*
   if [ -d "$TREE" ] && [ -d "$PROGRAMS" ] && [ -d "$IMAGES" ]; then
     touch "$TREE" "$PROGRAMS" "$IMAGES"
@@ -29,6 +28,7 @@ build() {
   local tree=$TREE
   if [ ! -d "$TREE" ]; then
     tree=$TREE.part
+    need_packages debootstrap debian-archive-keyring
     phase "Debian $DEBIAN_SUITE, with Go (1 min)" "$CACHE/log/tree-base.log" build_tree_base "$tree"
   fi
   # Kubernetes builds in the unfinished tree while the rest is installed; renaming a tree does not disturb what runs in it.
@@ -37,6 +37,16 @@ build() {
   wait_for_jobs
   forget_old_builds
 }
+
+# need_packages PACKAGE…: on this machine.
+need_packages() {
+  local package missing=()
+  for package; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
+  done
+  [ ${#missing[@]} = 0 ] || phase "apt-get install ${missing[*]}" "$CACHE/log/packages.log" install_packages "${missing[@]}"
+}
+install_packages() { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "$@"; }
 
 build_tree_base() {
   export DEBIAN_SUITE

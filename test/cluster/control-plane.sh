@@ -48,7 +48,7 @@ controllers_start() {
 # The right that checkpoints need and that kubeadm's clusters lack: the apiserver's own identity may create nodes/checkpoint.
 grant() {
   local node
-  case $1 in
+  case ${1:-} in
     yes)
       kubectl create clusterrole kubelet-checkpoint --verb=create --resource=nodes/checkpoint --dry-run=client -o yaml | kubectl apply -f -
       kubectl create clusterrolebinding kubelet-checkpoint --clusterrole=kubelet-checkpoint --user=kube-apiserver-kubelet-client \
@@ -57,7 +57,7 @@ grant() {
     no)
       kubectl delete clusterrolebinding,clusterrole kubelet-checkpoint --ignore-not-found
       ;;
-    *) usage_error "grant is yes or no, not $1" ;;
+    *) usage_error "grant yes or no" ;;
   esac >/dev/null
   for node in $(nodes); do
     if service_running "$node" kubelet; then wait_until 30 "$node to take notice" probe_answers "$node" "$1"; fi

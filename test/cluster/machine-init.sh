@@ -29,8 +29,9 @@ mount --bind "$disk/containerd" var/lib/containerd
 mount --bind "$disk/kubelet" var/lib/kubelet
 mount --bind "$disk/tmp" tmp
 # pivot_root, not chroot: CRIU wants the root to be a mount ("mnt: No parent found for mountpoint").
+# The tree's, for newer Debians have it in a package that may be missing.
 mkdir -p old
-pivot_root . old
+./bin/busybox pivot_root . old
 exec bash -c '
   umount --lazy /old
   mount --make-rshared /                 # as systemd does; volumes are propagated from here into containers

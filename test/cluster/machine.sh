@@ -14,17 +14,21 @@ machine_running() { running "$RUN/machines/$1/init.pid"; }
 
 # machine_start NAME: without network yet, see network.sh.
 machine_start() {
-  local name=$1 files=$RUN/machines/$1 disk=$STATE/$1
+  local name=$1 files=$RUN/machines/$1 disk=$STATE/$1 init
   rm -rf "$files" "$disk"
   mkdir -p "$files" "$disk"/{upper,work,root,containerd,kubelet,tmp}
   chmod 1777 "$disk/tmp"
   (join_cgroup daemons && exec setsid unshare --mount --propagation private --pid --net --uts --ipc --fork \
     bash "$HERE/machine-init.sh" "$name" "$TREE" "$disk" "$files" "$RUN" "$PROGRAMS" "$IMAGES") \
     >"$RUN/log/$name.log" 2>&1 </dev/null 9>&- &
-  wait_until 20 "machine $name" test -e "$files/ready"
+  init=$!
+  wait_until 60 "machine $name" machine_settled "$files/ready" $init
+  [ -e "$files/ready" ] || die "machine $name has ended: $(tail -n 3 "$RUN/log/$name.log")"
   # In the system's store: containerd's restore pulls the base image without its settings for registries.
   in_machine "$name" bash -c 'cat "$0" >>/etc/ssl/certs/ca-certificates.crt' "$RUN/pki/ca.crt"
 }
+
+machine_settled() { [ -e "$1" ] || ! kill -0 "$2"; }
 
 # in_machine NAME COMMAND…
 in_machine() {

@@ -12,7 +12,7 @@ up() {
     esac
     shift
   done
-  [[ ${count:=0} =~ ^[0-9]{1,2}$ ]] && [ "$count" -le "$NODES_MAX" ] || usage_error "--nodes is 1 to $NODES_MAX, not $count"
+  [[ $count =~ ^([1-9][0-9]?)?$ ]] && [ "${count:-1}" -le "$NODES_MAX" ] || usage_error "--nodes is 1 to $NODES_MAX, not $count"
 
   take_lock
   trap 'kill_cgroup build' EXIT
@@ -22,16 +22,17 @@ up() {
     load_builds
     [ "$KUBERNETES_VERSION" = "${ASKED_VERSION:-$KUBERNETES_VERSION}" ] ||
       die "Kubernetes $KUBERNETES_VERSION is up; for $ASKED_VERSION, \`cluster down\` first"
-    all_running "$count" || raise "$count"
+    all_running "${count:-0}" || raise "${count:-0}"
     [ -z "$rights" ] || grant "$rights"
   else
     if [ -d "$RUN" ]; then say "removing what an earlier run left"; fi
     remove_all
-    need_packages
+    mkdir -p "$CACHE/log"
+    need_packages iproute2
     build
     save_builds
     load_builds
-    raise "$((count ? count : 2))"
+    raise "${count:-2}"
     grant "${rights:-yes}"
     touch "$RUN/up"
   fi
@@ -89,18 +90,6 @@ take_lock() {
   fi
   echo $$ >"$LOCK"
 }
-
-need_packages() {
-  local missing=()
-  command -v debootstrap >/dev/null || missing+=(debootstrap)
-  command -v tc >/dev/null || missing+=(iproute2)
-  [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
-  [ ${#missing[@]} -gt 0 ] || return 0
-  mkdir -p "$CACHE/log"
-  phase "apt-get install ${missing[*]}" "$CACHE/log/packages.log" install_here "${missing[@]}"
-}
-
-install_here() { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "$@"; }
 
 how_to_use() {
   cat <<END
