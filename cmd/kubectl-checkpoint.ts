@@ -11,6 +11,9 @@ import packageJson from "../package.json" with { type: "json" };
 
 const about = { version: `v${packageJson.version}`, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
 
+// What Node.js warns of is for developers of Node.js programs.
+process.removeAllListeners("warning");
+
 if (process.argv[2] === COMPLETE) void completeWords(process.argv.slice(3));
 else answerOrRun();
 

@@ -27,6 +27,7 @@ export class Credentials {
     this.#config.addAuthenticator(new TokenFile());
     this.#config.addAuthenticator(new ExecCredential(selection.cluster, env));
     this.#config.loadFromString(JSON.stringify(kubeconfigOf(selection)));
+    withIssuerAsUrl(this.#config);
     this.#impersonation = impersonation(selection.user);
   }
 
@@ -63,6 +64,14 @@ class CapturingConfig extends KubeConfig {
     this.tls = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     return { type: "none" };
   }
+}
+
+/** client-node 2.0.1 hands an OIDC issuer on as text, but openid-client takes a URL only: an expired token would not be refreshed. */
+function withIssuerAsUrl(config: KubeConfig): void {
+  const provider = config.getCurrentUser()?.authProvider as { name?: string; config?: Record<string, unknown> } | undefined;
+  const issuer = provider?.config?.["idp-issuer-url"];
+  const url = typeof issuer === "string" ? URL.parse(issuer) : null;
+  if (provider?.name === "oidc" && provider.config !== undefined && url !== null) provider.config["idp-issuer-url"] = url;
 }
 
 function kubeconfigOf({ cluster, user }: Selection): object {

@@ -1,0 +1,110 @@
+// The bundle leaves out parts of its libraries (.ci/build/trim.ts): what is left of them does what users rely on.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { test, type TestContext } from "node:test";
+import { fakeApiserver } from "../fakes.ts";
+import { ROOT } from "./packaged.ts";
+
+const COMMAND = join(ROOT, "dist/npm/kubectl-checkpoint.cjs");
+
+/** Runs `kubectl checkpoint web` with a kubeconfig of one cluster and one user. */
+async function checkpoint(t: TestContext, cluster: object, user: object, ...args: string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "bundle-"));
+  t.after(async () => await rm(folder, { recursive: true }));
+  const file = join(folder, "config");
+  const context = { cluster: "c", user: "u" };
+  const config = {
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+    contexts: [{ name: "x", context }],
+    "current-context": "x",
+  };
+  await writeFile(file, JSON.stringify(config));
+  const child = spawn(process.execPath, [COMMAND, "web", "--kubeconfig", file, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  return await text(child.stderr);
+}
+
+/** An API server that refuses, and the Authorization header it was sent. */
+async function authorization(t: TestContext, user: object): Promise<string | undefined> {
+  let header: string | undefined;
+  const server = await fakeApiserver(t, (request, response) => {
+    header ??= request.headers.authorization;
+    response.writeHead(401).end();
+  });
+  const stderr = await checkpoint(t, { server }, user);
+  assert.match(stderr, /^error: the API server does not accept these credentials/);
+  return header;
+}
+
+function jwt(expires: number): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: "none" })}.${part({ exp: expires })}.signature`;
+}
+
+const oidc = (token: string, config: object = {}): object => ({
+  "auth-provider": { name: "oidc", config: { "id-token": token, ...config } },
+});
+
+test("a token of the auth provider oidc", async (t) => {
+  const token = jwt(Date.now() / 1000 + 3600);
+  assert.equal(await authorization(t, oidc(token)), `Bearer ${token}`);
+});
+
+test("an expired token of oidc: its issuer is asked, by openid-client", async (t) => {
+  const server = await fakeApiserver(t, (_request, response) => response.end());
+  const config = { "client-id": "kubernetes", "refresh-token": "r", "idp-issuer-url": "http://127.0.0.1:9" };
+  assert.match(
+    await checkpoint(t, { server }, oidc(jwt(1), config)),
+    /error: the credentials in the kubeconfig cannot be used\n {2}why: .*HTTPS/i,
+  );
+});
+
+test("tokens of the auth providers gcp and azure", async (t) => {
+  const expiry = new Date(Date.now() + 3_600_000).toISOString();
+  const gcp = { "auth-provider": { name: "gcp", config: { "access-token": "of-gcp", expiry } } };
+  assert.equal(await authorization(t, gcp), "Bearer of-gcp");
+  const azure = {
+    "auth-provider": { name: "azure", config: { "access-token": "of-azure", "expires-on": String(Date.now() / 1000 + 3600) } },
+  };
+  assert.equal(await authorization(t, azure), "Bearer of-azure");
+});
+
+for (const [scheme, greeting] of [
+  ["http", "GET http://192.0.2.1:6443/api/v1/namespaces/default/pods/web HTTP/1.1\r\n"],
+  // Version 5, one method of authentication: none.
+  ["socks5", "\u0005\u0001\u0000"],
+] as const) {
+  test(`a proxy by ${scheme}`, async (t) => {
+    const proxy = createServer();
+    await new Promise<void>((done) => proxy.listen(0, "127.0.0.1", done));
+    t.after(() => proxy.close());
+    const greeted = new Promise<string>((done) => {
+      proxy.on("connection", (socket) =>
+        socket.once("data", (data) => {
+          done(data.toString("latin1"));
+          // No such method.
+          socket.end("\u0005\u00ff");
+        }),
+      );
+    });
+    const { port } = proxy.address() as AddressInfo;
+    const cluster = { server: "http://192.0.2.1:6443", "proxy-url": `${scheme}://127.0.0.1:${port}` };
+    const [stderr, said] = await Promise.all([checkpoint(t, cluster, {}), greeted]);
+    assert.ok(said.startsWith(greeting), said);
+    assert.match(stderr, /^error: /);
+  });
+}
+
+test("flags are checked without what yargs lays out its help with", async (t) => {
+  assert.match(await checkpoint(t, {}, {}, "--color", "red"), /^error: --color takes one of auto, always, never, not "red"\n/);
+});
+
+test("-v=9 shows names and chunks in a stack trace", async (t) => {
+  const stderr = await checkpoint(t, { server: "http://127.0.0.1:9" }, {}, "-v=9");
+  assert.match(stderr, /^\s+at .*\bnetworkError\b.*\.cjs:\d+:\d+\)?$/m);
+});
