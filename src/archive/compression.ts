@@ -29,8 +29,8 @@ export function compressionOf(head: Buffer, label: string): Compression {
   });
 }
 
-/** A decoder that hands out pieces of 1 MiB at most. */
+/** A decoder that hands out pieces of 256 KiB at most. */
 export function decoder(compression: "gzip" | "zstd") {
-  const options = { chunkSize: 1 << 20 };
+  const options = { chunkSize: 256 << 10 };
   return compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
 }

@@ -35,6 +35,7 @@ export async function* expand(
       yield piece;
     }
   } catch (error) {
+    signal?.throwIfAborted();
     throw explained(error, compression, label);
   } finally {
     await flow;

@@ -52,6 +52,9 @@ function copiesIn(text: string): Json[] | undefined {
 /** In lowercase hexadecimal. */
 async function sha256Of(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(piece as Buffer);
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    signal.throwIfAborted();
+    hash.update(piece as Buffer);
+  }
   return hash.digest("hex");
 }

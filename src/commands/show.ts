@@ -24,6 +24,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const summaries: Summary[] = [];
   let failed = 0;
   for (const file of files) {
+    call.signal.throwIfAborted();
     try {
       const summary = await summarize(file, call.signal);
       for (const problem of summary.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });

@@ -49,7 +49,10 @@ const CHECKS: readonly Check[] = [structure, members, nestedArchives, images, me
 
 async function* archiveFindings(path: string, signal: AbortSignal): AsyncGenerator<Finding, void> {
   await using archive = await openArchive(path, { signal });
-  for (const check of CHECKS) yield* orWhyNot(check(archive, signal));
+  for (const check of CHECKS) {
+    signal.throwIfAborted();
+    yield* orWhyNot(check(archive, signal));
+  }
 }
 
 /** What says nothing about the archive itself. */

@@ -22,7 +22,6 @@ export const CLUSTER_FLAGS: FlagGroup = {
     { name: "insecure-skip-tls-verify", takes: "nothing", help: "do not check the API server's certificate: insecure" },
     value("tls-server-name", "NAME", "server name to check the certificate against"),
     value("request-timeout", "D", "give up on a single request after this time, 0 for never (the checkpoint itself: --timeout)"),
-    { name: "v", short: "v", takes: "value", value: "LEVEL", help: "log level: 6 logs each request, 8 its headers, 9 stack traces" },
   ],
 };
 
@@ -40,6 +39,7 @@ export const COMMON_FLAGS: FlagGroup = {
     { name: "quiet", short: "q", takes: "nothing", help: "no progress, no hints" },
     { name: "yes", short: "y", takes: "nothing", help: "answer yes to this verb's questions" },
     { name: "no-input", takes: "nothing", help: "ask nothing: what is missing is an error" },
+    { name: "v", short: "v", takes: "value", value: "LEVEL", help: "log level: 6 logs each request, 8 its headers, 9 stack traces" },
     { name: "help", short: "h", takes: "nothing", help: "help for this verb" },
   ],
 };
