@@ -1,8 +1,11 @@
 // npm run build: dist/kubectl-checkpoint, the single executable for this machine, and dist/npm, the same for `npm install -g`.
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { bundle, MAIN, type Chunk } from "./build/bundle.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { bundle, MAIN, packagesOf, type Chunk } from "./build/bundle.ts";
 import { writeExecutable } from "./build/executable.ts";
+import { manualPage } from "./build/man.ts";
+import { notices } from "./package/notices.ts";
 
 const dist = join(import.meta.dirname, "../dist");
 
@@ -21,4 +24,6 @@ async function writeNpm(files: readonly Chunk[], folder: string): Promise<void> 
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder);
   for (const { name, code } of files) await writeFile(join(folder, name), code, { mode: name === MAIN ? 0o755 : 0o644 });
+  await writeFile(join(folder, "THIRD_PARTY_NOTICES"), await notices(packagesOf(files)));
+  await writeFile(join(folder, "kubectl-checkpoint.1"), manualPage(`v${packageJson.version}`));
 }

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 import { helperFile } from "../src/flows/completion-helper.ts";
-import { bundle, type Chunk } from "./build/bundle.ts";
+import { bundle, packagesOf, type Chunk } from "./build/bundle.ts";
 import { writeExecutable } from "./build/executable.ts";
 import { manualPage } from "./build/man.ts";
 import { writeArchive } from "./package/archive.ts";
@@ -38,11 +38,10 @@ await writeFile(join(output, "SHA256SUMS"), [...sums].map(([name, sum]) => `${su
 async function textFiles(files: readonly Chunk[]): Promise<Record<string, string>> {
   const read = async (name: string): Promise<string> => await readFile(join(root, name), "utf8");
   const nodeLicence = join(dirname(dirname(await nodeFor(PLATFORMS[0]))), "LICENSE");
-  const packages = [...new Set(files.flatMap((chunk) => chunk.packages))];
   return {
     LICENSE: await read("LICENSE"),
     "README.md": await read("README.md"),
-    THIRD_PARTY_NOTICES: await notices(packages, nodeLicence),
+    THIRD_PARTY_NOTICES: await notices(packagesOf(files), nodeLicence),
     "kubectl-checkpoint.1": manualPage(`v${version}`),
   };
 }

@@ -53,6 +53,11 @@ export async function bundle(): Promise<Chunk[]> {
     }));
 }
 
+/** Folders of all packages that have code in the chunks. */
+export function packagesOf(chunks: readonly Chunk[]): string[] {
+  return [...new Set(chunks.flatMap((chunk) => chunk.packages))];
+}
+
 function packageOf(id: string): string | undefined {
   return /.*[/\\]node_modules[/\\]((?:@[^/\\]+[/\\])?[^/\\]+)/.exec(id)?.[0];
 }

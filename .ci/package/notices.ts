@@ -9,15 +9,15 @@ interface PackageJson {
   readonly license?: string;
 }
 
-/** The licences of everything that is in an executable: the packages, by their folders, and Node.js, by its licence file. */
-export async function notices(packages: readonly string[], nodeLicence: string): Promise<string> {
+/** The licences of everything that is shipped: the packages, by their folders, and Node.js, by its licence file, where it is inside. */
+export async function notices(packages: readonly string[], nodeLicence?: string): Promise<string> {
   const texts: string[] = [];
   for (const folder of [...packages].sort()) {
     const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as PackageJson;
     texts.push(`${name} ${version} (${license ?? "licence below"})\n\n${await licenceOf(folder)}`);
   }
   // Its own, and those of what it is made of: V8, OpenSSL, ICU and others.
-  texts.push(`Node.js ${process.versions.node}\n\n${await readFile(nodeLicence, "utf8")}`);
+  if (nodeLicence !== undefined) texts.push(`Node.js ${process.versions.node}\n\n${await readFile(nodeLicence, "utf8")}`);
   return ["kubectl-checkpoint contains the following software.\n", ...texts].join(RULE);
 }
 
