@@ -1,5 +1,6 @@
 // Runs cases in processes of their own, so that a crash, a hang or a flood of memory is seen for what it is.
 import { fork } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Batch, Report } from "./child.ts";
 
@@ -8,8 +9,9 @@ export interface Failure {
   readonly what: string;
 }
 
-/** A case may take so long, in milliseconds. */
+/** A case may take so long, in milliseconds; on a busy machine longer, while its process has not had so much of the processor. */
 const LONGEST = 5000;
+const LONGEST_BUSY = 30_000;
 /** A process may come to so much, in bytes. */
 const MOST_MEMORY = 300e6;
 /** Cases that one process tries. */
@@ -53,9 +55,14 @@ async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: nu
       clearTimeout(timer);
       if ("begins" in report) {
         current = report.begins;
-        timer = setTimeout(() => {
+        const before = processorTime(child.pid);
+        const kill = (): void => {
           lost = `took longer than ${LONGEST} ms`;
           child.kill("SIGKILL");
+        };
+        timer = setTimeout(() => {
+          if (processorTime(child.pid) - before >= 0.8 * LONGEST) kill();
+          else timer = setTimeout(kill, LONGEST_BUSY - LONGEST);
         }, LONGEST);
         return;
       }
@@ -75,4 +82,14 @@ async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: nu
     });
     child.send(batch);
   });
+}
+
+/** What a process has had of the processor, in milliseconds. */
+function processorTime(pid: number | undefined): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/, "").trim().split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return Infinity;
+  }
 }
