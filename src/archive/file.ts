@@ -7,8 +7,8 @@ import { checkRange, cutShort } from "./sources.ts";
 const AT_ONCE = 256 << 10;
 
 /** Exactly `length` bytes of a file from `offset`. Throws a UserError where the file has become shorter. */
-export async function readFully(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(length);
+export async function readFully(file: FileHandle, offset: number, length: number, into?: Buffer): Promise<Buffer> {
+  const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
   for (let done = 0; done < length;) {
     const rest = length - done;
     const count =
@@ -22,9 +22,9 @@ export async function readFully(file: FileHandle, offset: number, length: number
 export function fileSource(file: FileHandle, size: number): Source {
   return {
     size,
-    async read(offset, length) {
+    async read(offset, length, into) {
       checkRange(size, offset, length);
-      return await readFully(file, offset, length);
+      return await readFully(file, offset, length, into);
     },
   };
 }

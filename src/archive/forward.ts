@@ -24,12 +24,12 @@ export class ForwardSource implements Source {
   }
 
   /** Throws, besides, whatever the bytes throw. */
-  async read(offset: number, length: number): Promise<Buffer> {
+  async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
     checkRange(this.size, offset, length);
     const end = offset + length;
     if (this.#store !== undefined) {
       while (this.#pulled < end) await this.#pull();
-      return offset >= this.#start ? this.#part(offset, end) : await this.#store.read(offset, length);
+      return offset >= this.#start ? this.#part(offset, end) : await this.#store.read(offset, length, into);
     }
     if (offset < this.#start) throw new Error(`byte ${offset} has passed: ${this.#start} is the first that can be read`);
     const parts: Buffer[] = [];

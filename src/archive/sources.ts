@@ -29,9 +29,9 @@ export function bufferSource(bytes: Buffer): Source {
 export function slice(source: Source, start: number, size: number): Source {
   return {
     size,
-    async read(offset, length) {
+    async read(offset, length, into) {
       checkRange(size, offset, length);
-      return await source.read(start + offset, length);
+      return await source.read(start + offset, length, into);
     },
   };
 }
@@ -42,8 +42,8 @@ export function readAhead(source: Source, window: number): Source {
   let held: Buffer = Buffer.alloc(0);
   return {
     size: source.size,
-    async read(offset, length) {
-      if (length > window) return await source.read(offset, length);
+    async read(offset, length, into) {
+      if (length > window) return await source.read(offset, length, into);
       if (offset < start || offset + length > start + held.length) {
         checkRange(source.size, offset, length);
         held = await source.read(offset, Math.min(window, source.size - offset));

@@ -35,12 +35,12 @@ export class TemporaryBytes implements AsyncDisposable {
   }
 
   /** `length` bytes from `offset`, which the caller knows to be there. */
-  async read(offset: number, length: number): Promise<Buffer> {
+  async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
     if (this.#file === undefined) {
       if (this.#memory.length > 1) this.#memory = [Buffer.concat(this.#memory)];
       return this.#memory[0]?.subarray(offset, offset + length) ?? Buffer.alloc(0);
     }
-    return await readFully(this.#file, offset, length);
+    return await readFully(this.#file, offset, length, into);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -63,8 +63,11 @@ export class TemporaryBytes implements AsyncDisposable {
       // Some systems do not unlink what is open: then it goes when it is closed.
       if (this.#file === undefined) throw this.#failed(`cannot make a temporary file in ${directory}`, error);
     }
-    const { bavail, bsize } = await statfs(directory);
-    this.#room = bavail * bsize - SPARED;
+    const free = await statfs(directory).then(
+      ({ bavail, bsize }) => bavail * bsize,
+      () => Infinity,
+    );
+    this.#room = free - SPARED;
     await this.#write(Buffer.concat(this.#memory), 0);
     this.#memory = [];
   }

@@ -31,7 +31,8 @@ const SERVICE = 0x55105940;
 /** The inventory has one word only. */
 export const INVENTORY = 0x58313116;
 
-const WINDOW = 256 * 1024;
+/** Small enough that what is made of a window is gone before the garbage collector takes it for long-lived. */
+const WINDOW = 64 * 1024;
 
 /** The name in the archive of an image of the checkpoint. */
 export function imageName(file: string): string {

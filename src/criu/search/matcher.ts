@@ -17,7 +17,7 @@ export interface Matcher {
   hits(parts: readonly Part[]): Iterable<Hit>;
 }
 
-const CHUNK = 1 << 20;
+const CHUNK = 256 << 10;
 
 /** Finds bytes as they are. */
 export function bytesMatcher(needle: Buffer): Matcher {

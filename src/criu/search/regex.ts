@@ -79,7 +79,11 @@ function runner(): Run {
   const context = createContext(inside);
   return (expression, parts, timeout) => {
     inside.expression = expression;
-    inside.texts = parts.map(({ bytes, from, to, end }) => ({ text: bytes.toString("latin1", 0, Math.min(end ?? bytes.length, bytes.length)), from, to }));
+    inside.texts = parts.map(({ bytes, from, to, end }) => ({
+      text: bytes.toString("latin1", 0, Math.min(end ?? bytes.length, bytes.length)),
+      from,
+      to,
+    }));
     try {
       const found = SEARCH.runInContext(context, { timeout }) as [number, number, number][];
       return found.map(([index, start, length]) => ({ part: parts[index] as Part, start, length: Math.min(length, LONGEST_MATCH) }));

@@ -2,7 +2,7 @@ import type { Source } from "../../model/source.ts";
 import { pagesSource, type Pages } from "../memory.ts";
 import type { PageRun } from "../pagemap.ts";
 
-/** A stretch of memory without a gap, or a piece of it. */
+/** A stretch of memory without a gap, or a piece of it. Its bytes are overwritten by those of the next but one window. */
 export interface Part {
   /** Its bytes; of a piece also some before and after, as context. */
   readonly bytes: Buffer;
@@ -39,17 +39,18 @@ interface Stretch {
 export async function* windows(pages: Pages, runs: AsyncIterable<readonly PageRun[]>, options: WindowOptions): AsyncGenerator<Part[]> {
   let together: Stretch[] = [];
   let source: Source | undefined;
+  const room: [Buffer, Buffer] = [Buffer.allocUnsafeSlow(options.chunk), Buffer.allocUnsafeSlow(options.chunk)];
   for await (const { run, ...stretch } of stretches(runs, options.pageSize)) {
     source = pagesSource(pages, run, options.pageSize);
     const first = together[0];
     if (first !== undefined && stretch.end - first.start > options.chunk) {
-      yield await whole(source, together);
+      yield await whole(source, together, room[0]);
       together = [];
     }
-    if (stretch.end - stretch.start > options.chunk) yield* inPieces(source, stretch, options);
+    if (stretch.end - stretch.start > options.chunk) yield* inPieces(source, stretch, room, options);
     else together.push(stretch);
   }
-  if (source !== undefined && together.length > 0) yield await whole(source, together);
+  if (source !== undefined && together.length > 0) yield await whole(source, together, room[0]);
 }
 
 /** Present runs, those that follow each other joined; `run` is the last of them. */
@@ -72,9 +73,9 @@ async function* stretches(runs: AsyncIterable<readonly PageRun[]>, pageSize: num
   if (open !== undefined) yield open;
 }
 
-async function whole(source: Source, stretches: readonly Stretch[]): Promise<Part[]> {
+async function whole(source: Source, stretches: readonly Stretch[], room: Buffer): Promise<Part[]> {
   const base = stretches[0]?.start ?? 0;
-  const bytes = await source.read(base, (stretches.at(-1)?.end ?? 0) - base);
+  const bytes = await source.read(base, (stretches.at(-1)?.end ?? 0) - base, room);
   return stretches.map(({ address, start, end }) => ({
     bytes: bytes.subarray(start - base, end - base),
     address,
@@ -89,10 +90,12 @@ const LEAD = 1;
 async function* inPieces(
   source: Source,
   { address, start, end }: Stretch,
+  [now, next]: readonly [Buffer, Buffer],
   { chunk, around, longest }: WindowOptions,
 ): AsyncGenerator<Part[]> {
   const read = (at: number): Promise<Buffer> => {
-    const bytes = source.read(at, Math.min(chunk, end - at));
+    const bytes = source.read(at, Math.min(chunk, end - at), now);
+    [now, next] = [next, now];
     // Where the search ends early, nobody waits for the piece that was read ahead.
     bytes.catch(() => {});
     return bytes;
