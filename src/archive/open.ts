@@ -79,7 +79,9 @@ async function openSource(source: Source, label: string, options: OpenOptions, c
 
 async function openStream(stream: AsyncIterable<Buffer>, label: string, options: OpenOptions, close: Close): Promise<OpenArchive> {
   const iterator = stream[Symbol.asyncIterator]();
-  const first = await iterator.next();
+  const first = await iterator.next().catch((error: unknown) => {
+    throw cannotOpen(label, error);
+  });
   if (first.done === true) throw new UserError({ reason: "NotAnArchive", message: `${label} is empty` });
   const whole = async function* (): AsyncGenerator<Buffer> {
     yield first.value;

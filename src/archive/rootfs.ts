@@ -35,7 +35,8 @@ const OPAQUE = ".wh..wh..opq";
 export async function rootfsChange(archive: Archive, signal?: AbortSignal): Promise<RootfsChange> {
   const deleted = new Set(list(await readJson(archive, DELETED)).filter((path) => typeof path === "string"));
   const opaque = new Set<string>();
-  const files = archive.members.has(DIFF) ? await filesAt(archive, DIFF, "/", signal) : NO_FILES;
+  const isThere = (archive.members.get(DIFF)?.size ?? 0) > 0;
+  const files = isThere ? await filesAt(archive, DIFF, "/", signal) : NO_FILES;
   const members = new Map<string, Member>();
   for (const [path, member] of files.members) {
     const directory = posix.dirname(path);

@@ -156,8 +156,7 @@ async function* ghostBytes(archive: Archive, ghost: GhostFile): AsyncGenerator<W
   if (ghost.size > at) yield ghost.size - at;
 }
 
-async function absent(archive: Archive, wanted: string, change: RootfsChange): Promise<never> {
-  await change[Symbol.asyncDispose]();
+async function absent(archive: Archive, wanted: string, change: Pick<RootfsChange, "deleted">): Promise<never> {
   if (change.deleted.has(wanted)) throw new UserError({ reason: "Deleted", message: `${wanted} was deleted in the container` });
   const volume = (await volumesOf(archive)).find(({ path }) => `${wanted}/`.startsWith(`${path}/`));
   throw new UserError({

@@ -16,6 +16,9 @@ export interface IndexOptions {
   readonly keep?: (member: Member) => boolean;
 }
 
+/** Reasons of errors that end an archive early. */
+const BROKEN = new Set(["ArchiveTruncated", "ArchiveDamaged"]);
+
 /** Where a member's data lie, the data themselves, only their size, or why they cannot be had. */
 type Place = number | Source | string;
 
@@ -35,11 +38,13 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
     if (!keep(member)) return passedBy(member, label);
     keptBytes += member.size;
     if (keptBytes > MOST_KEPT_BYTES) throw new UserError({ reason: "TooLarge", message: `${member.name} in ${label} is absurdly large` });
-    // What is cut off is found out by the walk's next step.
-    return await source.read(entry.offset, member.size).then(
-      (bytes) => bufferSource(Buffer.from(bytes)),
-      () => "is cut short",
-    );
+    try {
+      return bufferSource(Buffer.from(await source.read(entry.offset, member.size)));
+    } catch (error) {
+      // The walk's next step finds out how the archive ends.
+      if (error instanceof UserError && BROKEN.has(error.reason)) return "is cut short";
+      throw error;
+    }
   };
 
   const walk = walkTar(source, label);
@@ -71,12 +76,10 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
       const found = places.get(name);
       const { size = 0, target = "" } = members.get(name) ?? {};
       if (found === undefined) throw new UserError({ reason: "NoSuchMember", message: `there is no ${name} in ${label}` });
-      if (typeof found === "string")
-        throw new UserError({
-          reason: "UnreadableMember",
-          message: `${name} in ${label} ${found}`,
-          why: target === "" ? undefined : `it points to ${target}`,
-        });
+      if (typeof found === "string") {
+        const why = target === "" ? undefined : `it points to ${target}`;
+        throw new UserError({ reason: "UnreadableMember", message: `${name} in ${label} ${found}`, why });
+      }
       if (typeof found === "object") return found;
       if (found + size <= source.size) return slice(source, found, size);
       throw new UserError({ reason: "ArchiveTruncated", message: `${name} in ${label} is cut short` });
