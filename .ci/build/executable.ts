@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MAIN, type Chunk } from "./bundle.ts";
 import { isElf, strippedElf } from "./elf.ts";
+import { withoutLibatomic } from "./libatomic.ts";
 import { isMacho, signedMacho, strippedMacho } from "./macho.ts";
 import { isPe, unsignedPe } from "./pe.ts";
 
@@ -45,7 +46,7 @@ export async function writeExecutable(chunks: readonly Chunk[], node: string, ou
 
 /** Without symbols and signatures: both belong to the bytes as they were. */
 function prepared(node: Buffer): Buffer {
-  if (isElf(node)) return strippedElf(node);
+  if (isElf(node)) return strippedElf(withoutLibatomic(node));
   if (isMacho(node)) return strippedMacho(node);
   if (isPe(node)) return unsignedPe(node);
   throw new Error("an executable of an unknown kind");

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DEFAULT_VERB, VERBS } from "../../src/cli/verbs/table.ts";
+import { makeCertificates } from "../certificates.ts";
 import { measure, printTable, type Contender, type Times } from "./measure.ts";
 
 const EXECUTABLE = process.env["EXECUTABLE"] ?? resolve(import.meta.dirname, "../../dist/kubectl-checkpoint");
@@ -29,7 +30,7 @@ async function answers(): Promise<void> {
 
 /** The server that the commands talk with asks for a client certificate, as a real one, and tells when the first request is there. */
 async function firstRequests(): Promise<void> {
-  const { ca, cert, key, kubeconfig } = certificates();
+  const { ca, cert, key } = makeCertificates(work);
   let arrived: (now: number) => void = () => undefined;
   const server = createServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true }, (_request, response) => {
     arrived(performance.now());
@@ -92,29 +93,19 @@ function hasKubectl(): boolean {
   }
 }
 
-/** A CA, one certificate that serves both ends, and a kubeconfig with it. Made by openssl: Node.js makes no certificates. */
-function certificates(): { ca: string; cert: string; key: string; kubeconfig: (port: number) => string } {
-  const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: work, stdio: "ignore" });
-  const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-  openssl("req", "-x509", ...ec, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca");
-  const names = ["-subj", "/CN=admin", "-addext", "subjectAltName=IP:127.0.0.1"];
-  openssl("req", "-x509", ...ec, "-CA", "ca.crt", "-CAkey", "ca.key", "-keyout", "tls.key", "-out", "tls.crt", ...names);
-  const read = (name: string): string => readFileSync(join(work, name), "utf8");
+function kubeconfig(port: number): string {
   const data = (name: string): string => readFileSync(join(work, name)).toString("base64");
-  const kubeconfig = (port: number): string => {
-    const cluster = { server: `https://127.0.0.1:${port}`, "certificate-authority-data": data("ca.crt") };
-    const user = { "client-certificate-data": data("tls.crt"), "client-key-data": data("tls.key") };
-    const config = {
-      apiVersion: "v1",
-      kind: "Config",
-      clusters: [{ name: "c", cluster }],
-      users: [{ name: "u", user }],
-      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-      "current-context": "x",
-    };
-    const file = join(work, "kubeconfig");
-    writeFileSync(file, JSON.stringify(config));
-    return file;
+  const cluster = { server: `https://127.0.0.1:${port}`, "certificate-authority-data": data("ca.crt") };
+  const user = { "client-certificate-data": data("tls.crt"), "client-key-data": data("tls.key") };
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
   };
-  return { ca: read("ca.crt"), cert: read("tls.crt"), key: read("tls.key"), kubeconfig };
+  const file = join(work, "kubeconfig");
+  writeFileSync(file, JSON.stringify(config));
+  return file;
 }

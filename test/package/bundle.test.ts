@@ -2,14 +2,17 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer as createHttpsServer } from "node:https";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
+import { makeCertificates } from "../certificates.ts";
 import { fakeApiserver } from "../fakes.ts";
 import { ROOT } from "./packaged.ts";
 
+const EXECUTABLE = join(ROOT, "dist/kubectl-checkpoint");
 const COMMAND = join(ROOT, "dist/npm/kubectl-checkpoint.cjs");
 
 /** Runs `kubectl checkpoint web` with a kubeconfig of one cluster and one user. */
@@ -99,6 +102,25 @@ for (const [scheme, greeting] of [
     assert.match(stderr, /^error: /);
   });
 }
+
+test("a server whose CA only the environment knows", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "authorities-"));
+  t.after(async () => await rm(folder, { recursive: true }));
+  const { cert, key } = makeCertificates(folder);
+  const server = createHttpsServer({ cert, key }, (_request, response) => response.writeHead(401).end());
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  t.after(() => server.close());
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const run = async (env: NodeJS.ProcessEnv): Promise<string> => {
+    const child = spawn(EXECUTABLE, ["web", "--server", url], { env, stdio: ["ignore", "ignore", "pipe"] });
+    return await text(child.stderr);
+  };
+  assert.match(await run({}), /^error: no trusted TLS connection/);
+  // A company's own, for Node.js programs; and what stands for this machine's store.
+  for (const variable of ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]) {
+    assert.match(await run({ [variable]: join(folder, "ca.crt") }), /^error: the API server does not accept/, variable);
+  }
+});
 
 test("flags are checked without what yargs lays out its help with", async (t) => {
   assert.match(await checkpoint(t, {}, {}, "--color", "red"), /^error: --color takes one of auto, always, never, not "red"\n/);

@@ -16,6 +16,7 @@ export function needsRoot(): string | false {
 export interface KrewRoot {
   readonly root: string;
   readonly hasKubectl: boolean;
+  readonly libraries: readonly string[];
   run(command: readonly string[], env: NodeJS.ProcessEnv): SpawnSyncReturns<string>;
 }
 
@@ -25,7 +26,8 @@ export async function krewRoot(root: string, unpacked: string): Promise<KrewRoot
   await mkdir(join(root, "bin"));
   await cp(unpacked, join(root, store), { recursive: true });
   await symlink(`${store}/kubectl-checkpoint`, join(root, "bin/kubectl-checkpoint"));
-  for (const library of libraries(join(unpacked, "kubectl-checkpoint"))) {
+  const libraries = librariesOf(join(unpacked, "kubectl-checkpoint"));
+  for (const library of libraries) {
     await mkdir(join(root, dirname(library)), { recursive: true });
     await copyFile(await realpath(library), join(root, library));
   }
@@ -36,6 +38,7 @@ export async function krewRoot(root: string, unpacked: string): Promise<KrewRoot
   return {
     root,
     hasKubectl: kubectl !== undefined,
+    libraries,
     run: (command, env) =>
       spawnSync("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", script, root, ...command], {
         // No HOME.
@@ -46,7 +49,7 @@ export async function krewRoot(root: string, unpacked: string): Promise<KrewRoot
 }
 
 /** Paths of the shared libraries of an executable, by the dynamic linker. */
-function libraries(executable: string): string[] {
+function librariesOf(executable: string): string[] {
   const listed = execFileSync("ldd", [executable], { encoding: "utf8" });
   return [...listed.matchAll(/^\s+(?:\S+ => )?(\/\S+)/gm)].flatMap(([, path]) => path ?? []);
 }
