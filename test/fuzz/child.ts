@@ -22,7 +22,7 @@ export type Report = { readonly begins: number } | { readonly ended: number; rea
 const COLLECT_FROM = 40e6;
 
 const archives = corpus();
-const scratch = mkdtempSync(join(tmpdir(), "fuzz-"));
+const scratch = process.env["SCRATCH"] ?? mkdtempSync(join(tmpdir(), "fuzz-"));
 
 async function tryCase(seed: number, index: number): Promise<void> {
   const random = randomOf(seed, index);

@@ -1,6 +1,7 @@
 // Runs cases in processes of their own, so that a crash, a hang or a flood of memory is seen for what it is.
 import { fork } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Batch, Report } from "./child.ts";
 
@@ -40,7 +41,9 @@ export async function fuzz(seed: number, count: number): Promise<{ failures: Fai
 
 /** Runs a batch in one process until it is done or the process is lost; answers with the first case that is still to be tried. */
 async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: number; peakBytes: number }> {
+  const scratch = mkdtempSync(join(tmpdir(), "fuzz-"));
   const child = fork(join(import.meta.dirname, "child.ts"), {
+    env: { ...process.env, SCRATCH: scratch },
     execArgv: ["--expose-gc", "--max-semi-space-size=8"],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
@@ -76,6 +79,7 @@ async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: nu
     });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
+      rmSync(scratch, { recursive: true });
       const finished = current === batch.first + batch.count || peakBytes > MOST_MEMORY;
       if (!finished) failures.push({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
       done({ next: finished ? current : current + 1, peakBytes });
