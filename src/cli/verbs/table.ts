@@ -2,6 +2,7 @@ import { helpVerb, versionVerb } from "./about.ts";
 import { checkpointVerb } from "./checkpoint.ts";
 import { cpVerb } from "./cp.ts";
 import { completionVerb } from "./completion.ts";
+import { diffVerb } from "./diff.ts";
 import { extractVerb } from "./extract.ts";
 import { inspectVerb } from "./inspect.ts";
 import { searchVerb } from "./search.ts";
@@ -16,6 +17,7 @@ export const VERBS: readonly [Verb, ...Verb[]] = [
   showVerb,
   inspectVerb,
   searchVerb,
+  diffVerb,
   extractVerb,
   verifyVerb,
   completionVerb,

@@ -8,19 +8,24 @@ export function* filesView(files: readonly FileItem[] | undefined): Generator<Ta
   if (files === undefined || files.length === 0) return;
   yield {
     columns: ["FD", "MODE", "TYPE", "NAME", "DETAILS"],
-    rows: files.map((file) => [file.fd, MODELESS.has(file.type) ? "" : (file.mode ?? ""), file.type, nameOf(file), notes(file).join(", ")]),
+    rows: files.map((file) => [file.fd, accessOf(file), file.type, fileName(file), fileDetails(file)]),
   };
 }
 
 /** Of these it says nothing how they were opened. */
 const MODELESS = new Set(["socket", "eventfd", "epoll", "inotify", "signalfd", "timerfd", "pidfd"]);
 
-function nameOf({ name, protocol, local, remote }: FileItem): string {
+export function fileName({ name, protocol, local, remote }: FileItem): string {
   return protocol === undefined || !local ? name : `${protocol} ${local}${remote ? ` to ${remote}` : ""}`;
 }
 
+/** How it was opened; "" where that says nothing. */
+export function accessOf({ type, mode = "" }: FileItem): string {
+  return MODELESS.has(type) ? "" : mode;
+}
+
 /** What a document has of a file besides, in words. */
-function notes(file: FileItem): string[] {
+export function fileDetails(file: FileItem): string {
   const { type, closeOnExec, deleted, otherEnds, queuedBytes, position, size, watches } = file;
   return [
     deleted ? "deleted" : "",
@@ -30,7 +35,9 @@ function notes(file: FileItem): string[] {
     ...(watches ?? []).map(watchText),
     ...otherDetails(file, SAID),
     closeOnExec ? "close-on-exec" : "",
-  ].filter((note) => note !== "");
+  ]
+    .filter((note) => note !== "")
+    .join(", ");
 }
 
 const SAID = new Set("fd type name mode closeOnExec deleted otherEnds queuedBytes position size protocol local remote watches".split(" "));

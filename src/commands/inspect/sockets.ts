@@ -15,15 +15,16 @@ export function* socketsView(sockets: readonly SocketItem[] | undefined): Genera
       socket.sendQueue,
       socket.local || "*",
       socket.remote || "*",
-      notes(socket).join(", "),
+      socketDetails(socket),
     ]),
   };
 }
 
-function notes(socket: SocketItem): string[] {
+/** What a document has of a socket besides, in words. */
+export function socketDetails(socket: SocketItem): string {
   const { peers } = socket;
   const connected = peers === undefined ? [] : [peers.length === 0 ? "peer outside the container" : `peer ${holders(peers)}`];
-  return [...connected, ...otherDetails(socket, SAID)];
+  return [...connected, ...otherDetails(socket, SAID)].join(", ");
 }
 
 const SAID = new Set("fd protocol family kind state local remote peers receiveQueue sendQueue inode".split(" "));

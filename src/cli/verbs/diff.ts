@@ -1,0 +1,32 @@
+import { COMMON_FLAGS, outputFlag } from "./shared.ts";
+import type { Verb } from "./verb.ts";
+
+export const diffVerb: Verb = {
+  name: "diff",
+  summary: "Compare two archives",
+  usage: ["diff FILE FILE [options]"],
+  description: `Compare two archives on this machine: processes, their environment, files, sockets and memory, mounts, and what the
+containers changed in their root file systems. Lines with "-" are of the first archive, those with "+" of the second.
+
+Processes of one container are told by their pid; those of two, replicas say, are matched by their place in the tree and
+their command, and numbers that the kernel gives do not count. Memory is compared page by page: a page that only one of
+the archives has counts as changed. Between two containers it is compared by regions of the same name.
+
+FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
+which may stand for one of the two, are expanded into a temporary file that only you can read. Exit status as diff's:
+0 the same, 1 different, 2 trouble, also where only a part could be compared.`,
+  examples: [
+    { what: "What has changed since the last checkpoint?", command: "kubectl checkpoint diff before.tar after.tar" },
+    {
+      what: "Which memory grew?",
+      command: "kubectl checkpoint diff before.tar after.tar -o json | jq '.processes.changed[] | {pid, memory}'",
+    },
+    {
+      what: "Does one replica differ from another in what it wrote?",
+      command: "kubectl checkpoint diff web-1.tar web-2.tar -o json | jq .rootfs",
+    },
+  ],
+  flags: [outputFlag("json", "yaml")],
+  sharedFlags: [COMMON_FLAGS],
+  load: async () => await import("../../commands/diff.ts"),
+};

@@ -1,0 +1,57 @@
+import type { Region } from "../../criu/regions.ts";
+
+/** Regions of two address spaces that are one another's counterpart, ascending in both. */
+export type RegionPair = readonly [from: Region, to: Region];
+
+/** Beyond so many possible pairs regions are matched one after the other, which finds fewer. */
+const MOST_POSSIBLE = 4_000_000;
+
+/**
+ * Pairs regions that are called the same, as many as can be with both in order: addresses say nothing where the kernel
+ * gave another process others.
+ */
+export function pairByName(from: readonly Region[], to: readonly Region[], name: (region: Region, side: 0 | 1) => string): RegionPair[] {
+  const before = from.map((region) => `${region.kind} ${region.access} ${name(region, 0)}`);
+  const after = to.map((region) => `${region.kind} ${region.access} ${name(region, 1)}`);
+  if (from.length * to.length > MOST_POSSIBLE) return pairInOrder(from, to, before, after);
+  // The longest common subsequence: lengths[i][j] is that of what is left from i and j on.
+  const width = to.length + 1;
+  const lengths = new Uint32Array((from.length + 1) * width);
+  const at = (i: number, j: number): number => lengths[i * width + j] ?? 0;
+  for (let i = from.length - 1; i >= 0; i -= 1) {
+    for (let j = to.length - 1; j >= 0; j -= 1) {
+      lengths[i * width + j] = before[i] === after[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+    }
+  }
+  const pairs: RegionPair[] = [];
+  for (let i = 0, j = 0; i < from.length && j < to.length;) {
+    const [a, b] = [from[i], to[j]];
+    if (a !== undefined && b !== undefined && before[i] === after[j]) {
+      pairs.push([a, b]);
+      i += 1;
+      j += 1;
+    } else if (at(i + 1, j) >= at(i, j + 1)) i += 1;
+    else j += 1;
+  }
+  return pairs;
+}
+
+function pairInOrder(from: readonly Region[], to: readonly Region[], before: readonly string[], after: readonly string[]): RegionPair[] {
+  const pairs: RegionPair[] = [];
+  for (let i = 0, j = 0; i < from.length && j < to.length; i += 1) {
+    const [a, b] = [from[i], to[j]];
+    if (a === undefined || b === undefined || before[i] !== after[j]) continue;
+    pairs.push([a, b]);
+    j += 1;
+  }
+  return pairs;
+}
+
+/** Pairs regions that begin at the same address: of one process at two times. */
+export function pairByAddress(from: readonly Region[], to: readonly Region[]): RegionPair[] {
+  const after = new Map(to.map((region) => [region.start, region]));
+  return from.flatMap((region): RegionPair[] => {
+    const counterpart = after.get(region.start);
+    return counterpart === undefined ? [] : [[region, counterpart]];
+  });
+}
