@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { rolldown, type OutputChunk } from "rolldown";
 import { trim } from "./trim.ts";
 
@@ -13,6 +13,10 @@ export interface Chunk {
   readonly code: string;
   /** Folders of the packages in node_modules whose code is in it. */
   readonly packages: readonly string[];
+  /** The module that it is for, where it is loaded by a dynamic import; below the top of the repository. */
+  readonly module: string | undefined;
+  /** Names of the chunks that are loaded with it. */
+  readonly imports: readonly string[];
 }
 
 /** The command as one small main and a chunk for every dynamic import; the same sources give the same bytes. */
@@ -46,9 +50,11 @@ export async function bundle(): Promise<Chunk[]> {
   await build.close();
   return output
     .filter((file): file is OutputChunk => file.type === "chunk")
-    .map(({ fileName, code, moduleIds }) => ({
+    .map(({ fileName, code, moduleIds, facadeModuleId, imports }) => ({
       name: fileName,
       code,
+      module: facadeModuleId?.startsWith(root) ? relative(root, facadeModuleId) : undefined,
+      imports: imports.filter((name) => name.endsWith(".cjs")),
       packages: [...new Set(moduleIds.flatMap((id) => packageOf(id) ?? []))],
     }));
 }

@@ -13,7 +13,6 @@ import { offerCopy } from "./checkpoint/offer.ts";
 import { checkpointRequest, type CheckpointRequest } from "./checkpoint/request.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
-import { copyText } from "./cp.ts";
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const request = checkpointRequest(call.words, call.flags, call.env);
@@ -66,10 +65,11 @@ async function findTargets(context: FlowContext, { pods, containers }: Checkpoin
 }
 
 /** The archive's place, here or on the node, and what went wrong with it. */
-function* pieces({ item, archive, error }: Taken): Generator<Piece> {
+async function* pieces({ item, archive, error }: Taken): AsyncGenerator<Piece> {
   if (archive !== undefined) {
     const { copy } = item;
-    const where = copy === undefined ? say`${location(archive)}` : copyText(archive, copy, item.removedFromNode);
+    // Loaded by those who copy only, as all that copies.
+    const where = copy === undefined ? say`${location(archive)}` : (await import("./cp.ts")).copyText(archive, copy, item.removedFromNode);
     yield { text: resultText(item, where), name: copy?.path ?? location(archive) };
   }
   if (error !== undefined) yield { error };

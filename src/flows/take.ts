@@ -3,10 +3,8 @@ import type { Helpers } from "../helper/helpers.ts";
 import { itemError, type CheckpointItem } from "../model/documents.ts";
 import type { UserError } from "../model/error.ts";
 import type { NodeArchive } from "../model/location.ts";
-import { destinationOf } from "../transfer/destination.ts";
 import { capture, type Captured } from "./capture.ts";
 import type { FlowContext } from "./context.ts";
-import { copyArchive } from "./copy/copy.ts";
 import { helperRights, needingInOutcome } from "./rights.ts";
 import type { ContainerTarget } from "./targets.ts";
 
@@ -40,6 +38,7 @@ export async function* take(
     yield* capture(context, targets, timeoutMs);
     return;
   }
+  const { destinationOf } = await import("../transfer/destination.ts");
   // Told before anything is done: that there is no such directory.
   await destinationOf("archive", plan.destination, targets.length > 1);
   // The helper pods start while the first containers are checkpointed, and stay for all archives of their node.
@@ -68,6 +67,7 @@ async function copied(
   const { helpers } = plan;
   const request = { ...plan, archive, several, facts: { item, pod: pod.object } };
   const rights = helperRights(await helpers.namespace());
+  const { copyArchive } = await import("./copy/copy.ts");
   const { copy, removedFromNode, failure } = await needingInOutcome(
     context.connection,
     rights,
