@@ -5,6 +5,7 @@ import { take, type Taken } from "../flows/take.ts";
 import { choiceNeeded, containerOf, findPod, type ContainerTarget } from "../flows/targets.ts";
 import { Helpers } from "../helper/helpers.ts";
 import { API_VERSION, type CheckpointList } from "../model/documents.ts";
+import { exitCodeFor } from "../model/error.ts";
 import { location } from "../model/location.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
@@ -36,8 +37,9 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
     }
   }
   const items = done.map(({ item }) => item);
+  const errors = done.flatMap(({ error }) => error ?? []);
   const document: CheckpointList = { apiVersion: API_VERSION, kind: "CheckpointList", clockOffsetSeconds: connection.clock.seconds, items };
-  return { document, exitCode: exitCode(done) };
+  return { document, exitCode: exitCodeFor(errors, done.length) };
 }
 
 async function findTargets(context: FlowContext, { pods, containers }: CheckpointRequest): Promise<ContainerTarget[]> {
@@ -77,10 +79,4 @@ async function* pieces({ item, archive, error }: Taken): AsyncGenerator<Piece> {
 
 function resultText({ pod, container, node, seconds }: Taken["item"], where: Phrase): Phrase {
   return say`pod/${pod} container ${container} checkpointed on ${node} in ${formatSeconds(seconds)}\n${where}`;
-}
-
-function exitCode(done: readonly Taken[]): number {
-  const failed = done.filter(({ error }) => error !== undefined);
-  if (failed.length === 0) return 0;
-  return failed.length < done.length ? 3 : (failed[0]?.error?.exitCode ?? 1);
 }

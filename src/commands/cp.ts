@@ -6,7 +6,7 @@ import { archiveName, type Codec } from "../helper/files.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { API_VERSION, itemError, type Copy, type CopyItem, type CopyList } from "../model/documents.ts";
-import { usageError } from "../model/error.ts";
+import { exitCodeFor, usageError, type UserError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
 import { location, nodeArchive, type NodeArchive } from "../model/location.ts";
 import { say, type Phrase } from "../model/phrase.ts";
@@ -72,7 +72,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
     return { exitCode: 0 };
   }
   const items: CopyItem[] = [];
-  let failed = 0;
+  const errors: UserError[] = [];
   const rights = helperRights(await helpers.namespace());
   for (const archive of archives) {
     const one: CopyRequest = { ...request, archive, several: archives.length > 1, checkpointDir: settings.checkpointDir, facts: {} };
@@ -80,13 +80,13 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
     items.push(copyItem(archive, outcome));
     if (outcome.copy !== undefined) yield { text: copyText(archive, outcome.copy, outcome.removedFromNode), name: outcome.copy.path ?? "" };
     if (outcome.failure !== undefined) {
-      failed += 1;
+      errors.push(outcome.failure.error);
       yield { error: outcome.failure.error };
     }
     if (call.signal.aborted) break;
   }
   const document: CopyList = { apiVersion: API_VERSION, kind: "CopyList", items };
-  return { document, exitCode: failed === 0 ? 0 : failed < archives.length ? 3 : 1 };
+  return { document, exitCode: exitCodeFor(errors, archives.length) };
 }
 
 function copyItem({ node, path }: NodeArchive, { copy, removedFromNode, failure }: CopyOutcome): CopyItem {

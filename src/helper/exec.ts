@@ -3,7 +3,7 @@ import { UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
-import type { PodName } from "./tunnel.ts";
+import { upgradeToPod, type PodName } from "./tunnel.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -34,7 +34,7 @@ export async function exec(connection: Connection, pod: PodName, container: stri
     ["stdout", "true"],
     ["stderr", "true"],
   ] as const;
-  const socket = await connection.upgrade({ path, query }, "v5.channel.k8s.io");
+  const socket = await upgradeToPod(connection, pod, { path, query }, "v5.channel.k8s.io");
   let stderr = "";
   let status = "";
   const { promise: ended, resolve, reject } = Promise.withResolvers<ExecEnd>();

@@ -1,6 +1,6 @@
 import { UserError } from "../model/error.ts";
 import { BLOCK, octal } from "./script.ts";
-import { cut, type Sink, type Transport } from "./transport.ts";
+import { cut, persistently, type Sink, type Transport } from "./transport.ts";
 
 /** A hash is silent until it is there: 1 TiB at 100 MB/s. */
 const SUM_IDLE_MS = 3 * 3600 * 1000;
@@ -43,13 +43,13 @@ export class NodeFiles {
   }
 
   static async over(transport: Transport, signal: AbortSignal): Promise<NodeFiles> {
-    const tools = (await transport.ask(["tools"], signal)).split("\n");
+    const tools = (await persistently(async () => await transport.ask(["tools"], signal), signal)).split("\n");
     return new NodeFiles(transport, ["none", ...(["zstd", "lzop", "gzip"] as const).filter((tool) => tools.includes(tool))]);
   }
 
   /** Throws ArchiveNotFound where there is no plain file of that name (a link is none). */
   async stat(name: string, signal: AbortSignal): Promise<NodeFile> {
-    const [facts = "", now = "", end] = (await this.transport.ask(["stat", octal(name)], signal)).split("\n");
+    const [facts = "", now = "", end] = (await this.#ask(["stat", octal(name)], signal)).split("\n");
     const [bytes, modifiedAt] = facts.split(" ").map(Number);
     if (bytes === undefined || !Number.isSafeInteger(bytes) || bytes < 0) throw cut("the size of the file cannot be read");
     const times = modifiedAt === undefined ? {} : { modifiedAt, ...(now === "" ? {} : { age: Number(now) - modifiedAt }) };
@@ -58,7 +58,7 @@ export class NodeFiles {
 
   /** SHA-256 of the whole file, in hexadecimal, computed on the node. */
   async sha256(name: string, signal: AbortSignal): Promise<string> {
-    const [sum = ""] = (await this.transport.ask(["sum", octal(name)], signal, SUM_IDLE_MS)).split(/\s/);
+    const [sum = ""] = (await this.#ask(["sum", octal(name)], signal, SUM_IDLE_MS)).split(/\s/);
     if (!/^[0-9a-f]{64}$/.test(sum)) throw cut("the hash of the file cannot be read");
     return sum;
   }
@@ -80,6 +80,10 @@ export class NodeFiles {
     }
     const words = ["chunk", codec, String(offset / BLOCK), String(Math.ceil(length / BLOCK)), octal(file.name)];
     await transport.pour(words, sink, signal, enough);
+  }
+
+  async #ask(operation: readonly string[], signal: AbortSignal, idleMs?: number): Promise<string> {
+    return await persistently(async () => await this.transport.ask(operation, signal, idleMs), signal);
   }
 
   /** Throws RemovalFailed. */

@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto";
 import { callJson } from "../cluster/api.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import type { Context } from "../model/context.ts";
-import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { ensureAdmitted } from "./admission.ts";
 import { NodeFiles } from "./files.ts";
 import { createJob, extendDeadline, podReady, removeJob, type RunningPod } from "./job.ts";
 import { DEADLINE_SECONDS, type Access, type HelperRequest, type HelperSettings } from "./manifest.ts";
 import { openTransport } from "./transport.ts";
+import { helperLost } from "./tunnel.ts";
 
 const OWN_NAMESPACE = "kubectl-checkpoint";
 const FALLBACK_NAMESPACE = "kube-system";
@@ -61,7 +61,9 @@ export class Helpers {
         shared.holders -= 1;
         if (shared.holders > 0 || shared.started === undefined) return;
         this.#shared.delete(key);
-        await (await shared.started.catch(() => undefined))?.stop();
+        const started = await shared.started.catch(() => undefined);
+        // An error here would hide the one that may be on its way.
+        await started?.stop().catch((error: unknown) => this.#notRemoved(node, error));
       },
     };
   }
@@ -78,6 +80,14 @@ export class Helpers {
     const name = `kubectl-checkpoint-${randomBytes(5).toString("hex")}`;
     const user = this.#connection.selection.userName;
     return { name, namespace: await this.namespace(), node, access, settings: this.#settings, user, until };
+  }
+
+  #notRemoved(node: string, error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#context.emit({
+      kind: "warning",
+      text: say`the helper pod on ${node} could not be removed (${why}): it ends by itself within two minutes`,
+    });
   }
 
   async #start(node: string, access: Access): Promise<Started> {
@@ -164,16 +174,7 @@ function keepAlive(
   const failed = async (cause: unknown): Promise<void> => {
     missed += 1;
     if (missed < MISSED && (await jobThere(connection, request))) return;
-    const message = `the helper pod on ${request.node} is gone`;
-    lost.abort(
-      new UserError({
-        reason: "HelperLost",
-        message,
-        why: "it was deleted, evicted, or its node was lost",
-        fix: "run the command again: what has arrived is kept",
-        cause,
-      }),
-    );
+    lost.abort(helperLost(cause));
   };
   const timer = setInterval(() => void beat(), SIGN_OF_LIFE_MS).unref();
   void beat();

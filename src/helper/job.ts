@@ -135,20 +135,24 @@ async function whyNot(connection: Connection, request: HelperRequest, pod: Json 
       fix: "no checkpoint was taken there yet, or the kubelet has another root directory: --checkpoint-dir DIR",
     });
   }
-  const ready = list(
-    object(object(await callJson(connection, { path: apiPath`/api/v1/nodes/${node}` }).catch(() => undefined))["status"])["conditions"],
-  )
-    .map(object)
-    .find((condition) => condition["type"] === "Ready");
-  if (ready !== undefined && ready["status"] !== "True") {
-    throw new UserError({
-      reason: "HelperNodeNotReady",
-      message: `the node ${node} is not ready: no pod starts there`,
-      why: string(ready["message"]) || string(ready["reason"]),
-      fix: `kubectl describe node ${node}`,
-    });
-  }
+  await ensureNodeReady(connection, request);
   return message === "" ? "starting" : message;
+}
+
+/** Throws where the node is known not to run pods; a user who may not read nodes is not told. */
+async function ensureNodeReady(connection: Connection, { node }: HelperRequest): Promise<void> {
+  const answer = await connection.call({ path: apiPath`/api/v1/nodes/${node}` });
+  if (answer.status === 404) throw new UserError({ reason: "NodeNotFound", message: `there is no node ${node}`, fix: "kubectl get nodes" });
+  if (answer.status !== 200) return;
+  const conditions = list(object(object(JSON.parse(answer.text))["status"])["conditions"]).map(object);
+  const ready = conditions.find((condition) => condition["type"] === "Ready");
+  if (ready === undefined || ready["status"] === "True") return;
+  throw new UserError({
+    reason: "HelperNodeNotReady",
+    message: `the node ${node} is not ready: no pod starts there`,
+    why: string(ready["message"]) || string(ready["reason"]),
+    fix: `kubectl describe node ${node}`,
+  });
 }
 
 function notStarted(request: HelperRequest, why: string): UserError {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Pool, type Dispatcher } from "undici";
 import { ApiFailure } from "../cluster/answer.ts";
 import type { Connection } from "../cluster/connection.ts";
@@ -45,19 +46,20 @@ const ORIGIN = "http://helper";
 export async function openTransport(connection: Connection, pod: PodName, signal: AbortSignal): Promise<Transport> {
   const http = httpTransport(connection, pod);
   const deadline = performance.now() + HTTPD_MS;
-  for (;;) {
+  const answers = async (): Promise<boolean> => {
     try {
       await http.ask(["tools"], signal);
-      return http;
+      return true;
     } catch (error) {
-      signal.throwIfAborted();
+      if (error instanceof ApiFailure && error.status === 403) return false;
       const refused = error instanceof UserError && error.reason === "TunnelBroken" && /refused/.test(error.why ?? "");
-      if (refused && performance.now() < deadline) continue;
-      if (!refused && !(error instanceof ApiFailure && error.status === 403)) throw error;
-      await http.close();
-      return execTransport(connection, pod);
+      if (refused && performance.now() > deadline) return false;
+      throw error;
     }
-  }
+  };
+  if (await persistently(answers, signal)) return http;
+  await http.close();
+  return execTransport(connection, pod);
 }
 
 function httpTransport(connection: Connection, pod: PodName): Transport {
@@ -223,6 +225,23 @@ function unexpected(status: number, wanted: string | undefined, got: string): Us
 
 export function cut(why: string, cause?: unknown): UserError {
   return new UserError({ reason: "TransferCut", message: "the transfer was cut", why, cause });
+}
+
+/** Without success for this long, a thing is given up: an API server or a kubelet that restarts is back by then. */
+export const PATIENCE_MS = 90_000;
+
+/** Does something again, with growing pauses, as long as only passing errors come. For what may be done twice. */
+export async function persistently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let pause = 200; ; pause = Math.min(5000, pause * 2)) {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isPassing(error) || performance.now() > deadline) throw error;
+      await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
 }
 
 /** Whether another try may not meet this error again. */

@@ -1,5 +1,6 @@
 import { Duplex } from "node:stream";
 import { UserError } from "../model/error.ts";
+import { ApiFailure, type ApiRequest } from "../cluster/answer.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
 
@@ -22,7 +23,38 @@ const PORT_BYTES = 2;
  */
 export async function openTunnel(connection: Connection, pod: PodName, port: number): Promise<Duplex> {
   const path = apiPath`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}/portforward`;
-  return new Tunnel(await connection.upgrade({ path, query: { ports: String(port) } }, "v4.channel.k8s.io"));
+  return new Tunnel(await upgradeToPod(connection, pod, { path, query: { ports: String(port) } }, "v4.channel.k8s.io"));
+}
+
+/**
+ * An upgrade that knows what a missing pod means: a kubelet that has just started does not know its pods yet, so the API
+ * server is asked. Throws HelperLost, or TunnelBroken where another try may work.
+ */
+export async function upgradeToPod(
+  connection: Connection,
+  pod: PodName,
+  request: Pick<ApiRequest, "path" | "query">,
+  protocol: string,
+): Promise<Duplex> {
+  try {
+    return await connection.upgrade(request, protocol);
+  } catch (error) {
+    const unknown = error instanceof ApiFailure && (error.status === 404 || /pod not found|pod does not exist/.test(error.why ?? ""));
+    if (!unknown) throw error;
+    const { status } = await connection.call({ path: apiPath`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}` });
+    if (status === 404) throw helperLost(error);
+    throw new UserError({ reason: "TunnelBroken", message: "the kubelet does not know the helper pod", cause: error });
+  }
+}
+
+export function helperLost(cause: unknown): UserError {
+  return new UserError({
+    reason: "HelperLost",
+    message: "the helper pod is gone",
+    why: "it was deleted or evicted, or its node was lost",
+    fix: "run the command again: what has arrived is kept",
+    cause,
+  });
 }
 
 class Tunnel extends Duplex {

@@ -31,6 +31,13 @@ export function usageError(message: string, fix?: string): UserError {
   return new UserError({ reason: "Usage", message, fix, exitCode: 2 });
 }
 
+/** The exit status of a command that did `count` things, of which these went wrong: 3 where others went well. */
+export function exitCodeFor(errors: readonly UserError[], count: number): number {
+  const [first] = errors;
+  if (first === undefined) return 0;
+  return errors.length < count ? 3 : first.exitCode;
+}
+
 /** The reason an AbortSignal carries after SIGINT and its kind. */
 export class Interrupted extends Error {
   readonly signal: NodeJS.Signals;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Codec, PieceRequest } from "../helper/files.ts";
 import { BLOCK } from "../helper/script.ts";
-import { isPassing, type Sink } from "../helper/transport.ts";
+import { isPassing, PATIENCE_MS, type Sink } from "../helper/transport.ts";
 import { UserError } from "../model/error.ts";
 import { CodecChooser } from "./choose.ts";
 import { decoder } from "./decode.ts";
@@ -26,9 +26,6 @@ export interface Download {
   /** Plain bytes that are there, encoded bytes that have travelled, and the codec of the newest piece. */
   readonly progress: (state: { readonly bytes: number; readonly wireBytes: number; readonly codec: Codec }) => void;
 }
-
-/** Without a new byte for this long, the transfer is given up: an API server that restarts is back by then. */
-const PATIENCE_MS = 90_000;
 
 /**
  * Fetches what the part lacks, in several pieces at once, and answers with the SHA-256 of the file on the disk. Pieces that

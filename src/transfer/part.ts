@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { open, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
+import { open, rm, type FileHandle } from "node:fs/promises";
 import { kill } from "node:process";
 import { UserError } from "../model/error.ts";
 import { number, object, string } from "../model/json.ts";
@@ -14,6 +14,7 @@ export interface PartSource {
 }
 
 const VERSION = 1;
+const STATE_BYTES = 4096;
 /** The state is written again after so many bytes: what a kill -9 can cost. */
 const SAVE_EVERY = 16 * 1024 * 1024;
 
@@ -24,16 +25,19 @@ const SAVE_EVERY = 16 * 1024 * 1024;
 export class Part {
   readonly path: string;
   readonly file: FileHandle;
+  readonly #state: FileHandle;
   readonly source: PartSource;
   /** Whether there was a part of another file, which was given up. */
   readonly startedOver: boolean;
   #done: Ranges;
   #unsaved = 0;
+  #stateLength = STATE_BYTES;
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, file: FileHandle, source: PartSource, done: Ranges, startedOver: boolean) {
+  private constructor(path: string, file: FileHandle, stateFile: FileHandle, source: PartSource, done: Ranges, startedOver: boolean) {
     this.path = path;
     this.file = file;
+    this.#state = stateFile;
     this.source = source;
     this.#done = done;
     this.startedOver = startedOver;
@@ -42,21 +46,15 @@ export class Part {
   /** For the file that will be called `final`. Throws a UserError where the part is a link, or another command is at it. */
   static async open(final: string, source: PartSource): Promise<Part> {
     const path = `${final}.part`;
-    const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
-    const file = await open(path, flags, 0o600).catch((error: unknown) => Promise.reject(cannotWrite(path, error)));
-    try {
-      if (!(await file.stat()).isFile())
-        throw new UserError({ reason: "DestinationUnusable", message: `${path} is not a plain file`, fix: `remove ${path}` });
-      await file.chmod(0o600);
-      const state = await readState(`${path}.json`, source);
-      if (state === undefined || state.other) await file.truncate(0);
-      const part = new Part(path, file, source, state?.done ?? [], state?.other ?? false);
-      await part.save();
-      return part;
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    await using opened = new AsyncDisposableStack();
+    const file = opened.use(await openOwn(path));
+    const stateFile = opened.use(await openOwn(`${path}.json`));
+    const state = readState(await stateFile.readFile("utf8"), source);
+    if (state === undefined || state.other) await file.truncate(0);
+    const part = new Part(path, file, stateFile, source, state?.done ?? [], state?.other ?? false);
+    await part.save().catch((error: unknown) => Promise.reject(cannotWrite(path, error)));
+    opened.move();
+    return part;
   }
 
   get done(): Ranges {
@@ -72,12 +70,12 @@ export class Part {
     this.#saving = this.#saving.then(async () => await this.save());
   }
 
+  /** In place and padded, so that a full disk does not keep it from being written. Torn by a power cut it is no state, and the copy starts over. */
   async save(): Promise<void> {
     const { node, name, bytes, identity } = this.source;
-    const state = { version: VERSION, pid: process.pid, node, name, bytes, identity, done: this.#done };
-    const next = `${this.path}.json.new`;
-    await writeFile(next, JSON.stringify(state), { mode: 0o600 });
-    await rename(next, `${this.path}.json`);
+    const state = JSON.stringify({ version: VERSION, pid: process.pid, node, name, bytes, identity, done: this.#done });
+    this.#stateLength = Math.max(this.#stateLength, state.length);
+    await this.#state.write(state.padEnd(this.#stateLength), 0);
   }
 
   /** Until all bytes are on the disk. */
@@ -88,7 +86,7 @@ export class Part {
 
   /** After the file has got its final name: only the state is left to go. */
   async finished(): Promise<void> {
-    await this.file.close();
+    await this.#close();
     await rm(`${this.path}.json`, { force: true });
   }
 
@@ -96,21 +94,36 @@ export class Part {
   async close(): Promise<void> {
     await this.#saving;
     await this.save().catch(() => undefined);
-    await this.file.close();
+    await this.#close();
   }
 
   /** Gives up all of it: it is not what it should be. */
   async discard(): Promise<void> {
     await this.#saving;
-    await this.file.close();
+    await this.#close();
     await rm(this.path, { force: true });
     await rm(`${this.path}.json`, { force: true });
   }
+
+  async #close(): Promise<void> {
+    await this.file.close();
+    await this.#state.close();
+  }
 }
 
-async function readState(path: string, source: PartSource): Promise<{ done: Ranges; other: boolean } | undefined> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
+/** A file of ours, mode 0600, that is no link and no device. */
+async function openOwn(path: string): Promise<FileHandle> {
+  const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+  const file = await open(path, flags, 0o600).catch((error: unknown) => Promise.reject(cannotWrite(path, error)));
+  if ((await file.stat()).isFile()) {
+    await file.chmod(0o600);
+    return file;
+  }
+  await file.close();
+  throw new UserError({ reason: "DestinationUnusable", message: `${path} is not a plain file`, fix: `remove ${path}` });
+}
+
+function readState(text: string, source: PartSource): { done: Ranges; other: boolean } | undefined {
   let state;
   try {
     state = object(JSON.parse(text));

@@ -67,6 +67,7 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
   const { files, signal } = helper;
   const name = archiveName(archive.path, checkpointDir);
   const final = await destinationOf(name, destination, several);
+  ensureCodec(request.codec, helper);
   const file = await completeFile(context, files, archive, name);
   const known = force ? undefined : await sameAlready(context, files, file, final, signal);
   if (known !== undefined) return known;
@@ -120,6 +121,16 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
     progress.end();
     if (!closed) await part.close();
   }
+}
+
+/** Throws where the image cannot do what --compress asks for. */
+export function ensureCodec(codec: Codec | "auto", { files }: Helper): void {
+  if (codec === "auto" || files.codecs.includes(codec)) return;
+  throw new UserError({
+    reason: "CodecMissing",
+    message: `the helper pod's image has no ${codec}`,
+    fix: `it has ${files.codecs.join(", ")}: give another --compress, or another --helper-image`,
+  });
 }
 
 /** Errors after which what has arrived is worth nothing. */

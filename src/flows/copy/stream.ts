@@ -6,6 +6,7 @@ import type { PieceSource } from "../../transfer/download.ts";
 import { streamFile } from "../../transfer/stream.ts";
 import type { FlowContext } from "../context.ts";
 import { completeFile } from "./complete.ts";
+import { ensureCodec } from "./copy.ts";
 
 export interface StreamRequest {
   readonly archive: NodeArchive;
@@ -22,7 +23,9 @@ export async function* streamArchive(
 ): AsyncGenerator<Buffer> {
   const name = archiveName(archive.path, checkpointDir);
   await using lease = helpers.on(archive.node, remove ? "write" : "read");
-  const { files, signal } = await lease.helper();
+  const helper = await lease.helper();
+  ensureCodec(codec, helper);
+  const { files, signal } = helper;
   const file = await completeFile(context, files, archive, name);
   const there = files.sha256(name, signal);
   there.catch(() => undefined);
