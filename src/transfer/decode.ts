@@ -3,6 +3,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import type { Codec } from "../helper/files.ts";
 import type { Sink } from "../helper/transport.ts";
 import { LzopDecoder } from "./lzop.ts";
+import { Malformed } from "./malformed.ts";
 
 /** Turns what travelled into plain bytes. */
 export interface Decoder {
@@ -13,7 +14,7 @@ export interface Decoder {
   stop(): void;
 }
 
-/** Hands plain bytes to `plain` and holds the sender back while that is busy. Rejects with an Error on anything malformed. */
+/** Hands plain bytes to `plain` and holds the sender back while that is busy. Rejects with Malformed. */
 export function decoder(codec: Codec, plain: Sink): Decoder {
   return DECODERS[codec](plain);
 }
@@ -45,13 +46,18 @@ function lzop(plain: Sink): Decoder {
 
 function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof createZstdDecompress>, plain: Sink): Decoder {
   const drained = (async () => {
-    for await (const bytes of stream) await plain(bytes as Buffer);
+    const decoded = stream[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await decoded.next().catch((error: Error) => Promise.reject(new Malformed(error.message, { cause: error })));
+      if (next.done === true) return;
+      await plain(next.value as Buffer);
+    }
   })();
   // It is awaited in end(); until then a failure shows in the next write.
   drained.catch(() => undefined);
   return {
     sink: (piece) => {
-      if (stream.destroyed) return drained.then(() => Promise.reject(new Error("the encoded stream goes on after its end")));
+      if (stream.destroyed) return drained.then(() => Promise.reject(new Malformed("the encoded stream goes on after its end")));
       return stream.write(piece) ? undefined : Promise.race([once(stream, "drain"), drained]).then(() => undefined);
     },
     end: async () => {

@@ -6,6 +6,7 @@ import { UserError } from "../model/error.ts";
 import { CodecChooser } from "./choose.ts";
 import { decoder } from "./decode.ts";
 import { FollowingHash } from "./hash.ts";
+import { Malformed } from "./malformed.ts";
 import { cannotWrite, type Part } from "./part.ts";
 import { gaps, prefix, totalBytes } from "./ranges.ts";
 import { RangeWriter } from "./writer.ts";
@@ -133,8 +134,7 @@ function explain(error: unknown, path: string): unknown {
   return /^(ENOSPC|EDQUOT|EIO|EROFS|EFBIG)$/.test(code ?? "") ? cannotWrite(path, error) : asTransferError(error);
 }
 
-/** What a decoder or a length check says of malformed or missing bytes is as good as a cut. */
 export function asTransferError(error: unknown): unknown {
-  if (error instanceof UserError || !(error instanceof Error)) return error;
+  if (!(error instanceof Malformed)) return error;
   return new UserError({ reason: "TransferCut", message: "the transfer was cut", why: error.message, cause: error });
 }

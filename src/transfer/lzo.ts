@@ -1,6 +1,8 @@
+import { Malformed } from "./malformed.ts";
+
 /**
  * Decompresses one LZO1X block into `target`, which has exactly the block's plain length. The format is described in the
- * Linux kernel's Documentation/staging/lzo.rst. Throws an Error on anything that is not such a block: a match before the
+ * Linux kernel's Documentation/staging/lzo.rst. Throws Malformed on anything that is not such a block: a match before the
  * beginning, output that does not fit, input that ends too early.
  */
 export function decompressLzo1x(source: Uint8Array, target: Uint8Array): void {
@@ -11,7 +13,7 @@ export function decompressLzo1x(source: Uint8Array, target: Uint8Array): void {
 
   const byte = (): number => {
     const value = source[from];
-    if (value === undefined) throw new Error("LZO: the block ends too early");
+    if (value === undefined) throw new Malformed("LZO: the block ends too early");
     from += 1;
     return value;
   };
@@ -24,14 +26,14 @@ export function decompressLzo1x(source: Uint8Array, target: Uint8Array): void {
     return length + next;
   };
   const literals = (count: number): void => {
-    if (from + count > source.length || to + count > target.length) throw new Error("LZO: a literal run that does not fit");
+    if (from + count > source.length || to + count > target.length) throw new Malformed("LZO: a literal run that does not fit");
     if (count < 16) for (let index = 0; index < count; index += 1) target[to + index] = source[from + index] as number;
     else target.set(source.subarray(from, from + count), to);
     from += count;
     to += count;
   };
   const match = (distance: number, length: number): void => {
-    if (distance > to || to + length > target.length) throw new Error("LZO: a match that does not fit");
+    if (distance > to || to + length > target.length) throw new Malformed("LZO: a match that does not fit");
     if (distance >= length && length >= 32) target.copyWithin(to, to - distance, to - distance + length);
     else if (distance === 1) target.fill(target[to - 1] as number, to, to + length);
     else for (let index = to; index < to + length; index += 1) target[index] = target[index - distance] as number;
@@ -68,5 +70,5 @@ export function decompressLzo1x(source: Uint8Array, target: Uint8Array): void {
     literals(trailing);
     state = trailing;
   }
-  if (from !== source.length || to !== target.length) throw new Error("LZO: the block has another length");
+  if (from !== source.length || to !== target.length) throw new Malformed("LZO: the block has another length");
 }

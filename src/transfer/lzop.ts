@@ -1,4 +1,5 @@
 import { decompressLzo1x } from "./lzo.ts";
+import { Malformed } from "./malformed.ts";
 
 const MAGIC = Buffer.from([0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]);
 /** Bits of the header's flags. */
@@ -13,7 +14,7 @@ const MAX_BLOCK = 64 * 1024 * 1024;
 
 /**
  * Decodes an lzop file as its bytes arrive, block by block, into `plain`. The checksums are passed over: the whole archive is
- * hashed anyway. `feed` and `end` throw an Error on anything else than one complete lzop file.
+ * hashed anyway. `feed` and `end` throw Malformed on anything else than one complete lzop file.
  */
 export class LzopDecoder {
   readonly #plain: (bytes: Buffer) => void;
@@ -33,14 +34,14 @@ export class LzopDecoder {
   }
 
   end(): void {
-    if (!this.#ended) throw new Error("lzop: the file ends too early");
+    if (!this.#ended) throw new Malformed("lzop: the file ends too early");
   }
 
   /** Takes the header or one block at `at`, if it is there whole; answers how many bytes that was. */
   #step(at: number): number {
     const rest = this.#pending.subarray(at);
     if (this.#ended) {
-      if (rest.length > 0) throw new Error("lzop: something follows the end");
+      if (rest.length > 0) throw new Malformed("lzop: something follows the end");
       return 0;
     }
     return this.#flags === undefined ? this.#header(rest) : this.#block(rest, this.#flags);
@@ -49,9 +50,9 @@ export class LzopDecoder {
   #header(bytes: Buffer): number {
     // Magic, version, library's version, needed version, method, level; flags begin at 17.
     if (bytes.length < 21) return 0;
-    if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new Error("lzop: not an lzop file");
+    if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new Malformed("lzop: not an lzop file");
     const flags = bytes.readUInt32BE(17);
-    if ((flags & (FILTER | EXTRA_FIELD)) !== 0) throw new Error("lzop: a header with a filter or an extra field");
+    if ((flags & (FILTER | EXTRA_FIELD)) !== 0) throw new Malformed("lzop: a header with a filter or an extra field");
     // Mode and time, then the name's length.
     const nameAt = 21 + 12;
     const nameLength = bytes[nameAt];
@@ -70,7 +71,7 @@ export class LzopDecoder {
     }
     if (bytes.length < 8) return 0;
     const packedLength = bytes.readUInt32BE(4);
-    if (plainLength > MAX_BLOCK || packedLength > plainLength) throw new Error("lzop: a block of an absurd length");
+    if (plainLength > MAX_BLOCK || packedLength > plainLength) throw new Malformed("lzop: a block of an absurd length");
     const stored = packedLength === plainLength;
     const checksums = count(flags, ADLER32_PLAIN, CRC32_PLAIN) + (stored ? 0 : count(flags, ADLER32_PACKED, CRC32_PACKED));
     const begin = 8 + 4 * checksums;

@@ -5,6 +5,7 @@ import { BLOCK } from "../helper/script.ts";
 import { isPassing } from "../helper/transport.ts";
 import { CodecChooser } from "./choose.ts";
 import { decoder } from "./decode.ts";
+import { Malformed } from "./malformed.ts";
 import { asTransferError, type PieceSource } from "./download.ts";
 
 /** Held in memory twice: one piece that is read, one that is fetched meanwhile. */
@@ -41,7 +42,7 @@ export async function* streamFile(
         pieces.push(piece);
         length += piece.length;
         if (length === end - begin) enough.abort();
-        return length > end - begin ? Promise.reject(new RangeError("more bytes came than were asked for")) : undefined;
+        return length > end - begin ? Promise.reject(new Malformed("more bytes came than were asked for")) : undefined;
       });
       const started = performance.now();
       try {
@@ -51,7 +52,7 @@ export async function* streamFile(
         };
         await source.pour({ offset: begin, length: end - begin, codec: chosen, sink, signal, enough: enough.signal });
         if (length < end - begin) await decode.end();
-        if (length < end - begin) throw new RangeError("bytes are missing");
+        if (length < end - begin) throw new Malformed("bytes are missing");
         chooser.measured(chosen, length, (performance.now() - started) / 1000);
         return pieces;
       } catch (error) {

@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import { Malformed } from "./malformed.ts";
 
 /** Small pieces are gathered: a system call each would cost more than the bytes. */
 const GATHER = 1024 * 1024;
@@ -24,7 +25,7 @@ export class RangeWriter {
   /** Rejects where there is more than the range holds, or where the disk refuses. */
   write(piece: Buffer): Promise<void> | undefined {
     if (this.#position + this.#gathered + piece.length > this.#end)
-      return Promise.reject(new RangeError("more bytes came than were asked for"));
+      return Promise.reject(new Malformed("more bytes came than were asked for"));
     this.#pieces.push(piece);
     this.#gathered += piece.length;
     if (this.#gathered < GATHER) return undefined;
@@ -42,7 +43,7 @@ export class RangeWriter {
   /** Settles when all is written. Rejects where the range is not full. */
   async finish(): Promise<void> {
     await this.settle();
-    if (this.#position < this.#end) throw new RangeError(`${this.#end - this.#position} bytes of the range are missing`);
+    if (this.#position < this.#end) throw new Malformed(`${this.#end - this.#position} bytes of the range are missing`);
   }
 
   /** Writes what is there, for good or after a failure. */
