@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { processMemory } from "../../src/criu/memory.ts";
+import { bytesMatcher, type Matcher } from "../../src/criu/search/matcher.ts";
+import { LONGEST_MATCH, regexMatcher } from "../../src/criu/search/regex.ts";
+import { searchPages } from "../../src/criu/search/search.ts";
+import { checkpoint, memoryArchive, type Run } from "./synthetic.ts";
+
+const PAGE = 4096;
+
+/** Addresses and bytes of what is found in pages that hold `bytes`. */
+async function search(matcher: Matcher, bytes: Buffer, runs: readonly Run[], around = 0) {
+  const mappings = [{ start: 0x1000n, pages: 100_000 }];
+  const memory = await processMemory(memoryArchive(checkpoint({ processes: [{ pid: 1, mappings, runs, bytes }] })), 1, PAGE);
+  assert.ok(memory?.own);
+  const found: string[] = [];
+  const options = { pageSize: PAGE, around, signal: new AbortController().signal, progress: () => {} };
+  for await (const match of searchPages(memory.own, memory.own.map.runs(), matcher, options)) {
+    const context = around === 0 ? "" : ` in "${String(match.before)}|${String(match.after)}"`;
+    found.push(`0x${match.address.toString(16)} ${match.bytes.length > 40 ? match.bytes.length : String(match.bytes)}${context}`);
+  }
+  return found;
+}
+
+const literal = (text: string): Matcher => bytesMatcher(Buffer.from(text));
+
+/** The same matchers with windows of a few pages, so that small memory has many of them. */
+const small = (matcher: Matcher): Matcher => ({ ...matcher, chunk: 3 * PAGE });
+
+function pagesWith(pages: number, ...texts: readonly (readonly [number, string])[]): Buffer {
+  const bytes = Buffer.alloc(pages * PAGE, ".");
+  for (const [at, text] of texts) bytes.write(text, at);
+  return bytes;
+}
+
+const one = (pages: number): Run[] => [{ vaddr: 0x10000n, pages, flags: 4 }];
+
+for (const [kind, needle] of [
+  ["literal", literal("needle")],
+  ["regular expression", regexMatcher("need[l]e")],
+] as const) {
+  test(`${kind}: across pages, entries and windows, each once`, async () => {
+    const bytes = pagesWith(20, [4093, "needle"], [3 * PAGE - 2, "needle"], [9 * PAGE - 6, "needle"], [20 * PAGE - 6, "needle"]);
+    const expected = ["0x10ffd needle", "0x12ffe needle", "0x18ffa needle", "0x23ffa needle"];
+    const entries = Array.from({ length: 20 }, (_, index) => ({ vaddr: 0x10000n + BigInt(index * PAGE), pages: 1, flags: 4 }));
+    for (const matcher of [needle, small(needle)]) {
+      assert.deepEqual(await search(matcher, bytes, one(20)), expected);
+      assert.deepEqual(await search(matcher, bytes, entries), expected);
+    }
+  });
+
+  test(`${kind}: not across a gap between addresses`, async () => {
+    const bytes = pagesWith(2, [4093, "needle"]);
+    const apart = [
+      { vaddr: 0x10000n, pages: 1, flags: 4 },
+      { vaddr: 0x20000n, pages: 1, flags: 4 },
+    ];
+    assert.deepEqual(await search(needle, bytes, apart), []);
+    const between = [
+      { vaddr: 0x10000n, pages: 1, flags: 4 },
+      { vaddr: 0x11000n, pages: 1, flags: 1 },
+      { vaddr: 0x12000n, pages: 1, flags: 4 },
+    ];
+    assert.deepEqual(await search(needle, bytes, between), []);
+  });
+
+  test(`${kind}: addresses count present pages only`, async () => {
+    const bytes = pagesWith(2, [5000, "needle"]);
+    const runs = [
+      { vaddr: 0x10000n, pages: 1, flags: 4 },
+      { vaddr: 0x20000n, pages: 7, flags: 2 },
+      { vaddr: 0x40000n, pages: 1, flags: 4 },
+    ];
+    assert.deepEqual(await search(needle, bytes, runs), ["0x40388 needle"]);
+  });
+
+  test(`${kind}: context, cut where the archive's memory ends`, async () => {
+    const bytes = pagesWith(9, [0, "needle"], [3 * PAGE - 3, "<needle>"], [9 * PAGE - 7, ">needle"]);
+    const expected = ['0x10000 needle in "|...."', '0x12ffe needle in "...<|>..."', '0x18ffa needle in "...>|"'];
+    for (const matcher of [needle, small(needle)]) assert.deepEqual(await search(matcher, bytes, one(9), 4), expected);
+  });
+}
+
+test("every match of a needle that overlaps itself, as grep -o counts", async () => {
+  const bytes = pagesWith(9, [0, "aaaaa"], [3 * PAGE - 3, "aaaa"]);
+  for (const matcher of [literal("aa"), small(literal("aa"))]) {
+    assert.deepEqual(await search(matcher, bytes, one(9)), ["0x10000 aa", "0x10002 aa", "0x12ffd aa", "0x12fff aa"]);
+  }
+});
+
+test("a regular expression sees bytes: zeros, bytes above 127, lines", async () => {
+  const bytes = Buffer.alloc(PAGE);
+  bytes.write("first line\nsecond\xff\xfe line\0end", 0, "latin1");
+  const addresses = async (source: string) => (await search(regexMatcher(source), bytes, one(1))).map((found) => found.split(" ")[0]);
+  assert.deepEqual(await addresses("^second"), ["0x1000b"]);
+  assert.deepEqual(await addresses("\\xff\\xfe"), ["0x10011"]);
+  assert.deepEqual(await addresses("line\\x00end"), ["0x10014"]);
+  assert.deepEqual(await addresses("(?i:FIRST|END)"), ["0x10000", "0x10019"]);
+  assert.deepEqual(await addresses("\\bline"), ["0x10006", "0x10014"]);
+  assert.deepEqual(await addresses("x*nothing|^$"), []);
+});
+
+test("lines and words do not begin where a window does", async () => {
+  const bytes = Buffer.alloc(30 * PAGE, "a");
+  assert.deepEqual(await search({ ...regexMatcher("^a|\\ba"), chunk: 6 * PAGE }, bytes, one(30)), ["0x10000 a"]);
+});
+
+test("longer matches of a regular expression are cut, and found once", async () => {
+  const bytes = pagesWith(30, [100, "x".repeat(50_000)]);
+  assert.deepEqual(await search(regexMatcher("x+"), bytes, one(30)), [`0x10064 ${LONGEST_MATCH}`]);
+});
+
+test("an expression that backtracks without end is stopped", { timeout: 30_000 }, async () => {
+  const bytes = Buffer.alloc(100 * PAGE, "a");
+  // What V8's linear engine knows is found in time; what it does not is refused.
+  assert.deepEqual(await search(regexMatcher("(a+)+b"), bytes, one(100)), []);
+  assert.deepEqual(await search(regexMatcher(".*needle"), pagesWith(100, [300_000, "needle"]), one(100)), [`0x10000 ${LONGEST_MATCH}`]);
+  await assert.rejects(search(regexMatcher("(?=(a+)+b)"), bytes, one(100)), { reason: "RegexTooSlow", message: /at 0x10000/ });
+});
+
+test("addresses beyond what a double can hold", async () => {
+  const memory = [{ vaddr: 0xffffffffff600000n, pages: 1, flags: 4 }];
+  assert.deepEqual(await search(literal("needle"), pagesWith(1, [1, "needle"]), memory), ["0xffffffffff600001 needle"]);
+});
