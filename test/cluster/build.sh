@@ -35,6 +35,7 @@ build() {
   if [ ! -d "$PROGRAMS" ]; then background build_programs "$tree"; fi
   background build_rest "$tree"
   wait_for_jobs
+  discard "$CACHE"/*.part
   forget_old_builds
 }
 
@@ -57,7 +58,7 @@ build_tree_base() {
 build_programs() {
   phase "Kubernetes $KUBERNETES_VERSION (4 min on 2 cores)" "$CACHE/log/programs.log" \
     in_tree "$1" bash "$HERE/programs.sh" "$KUBERNETES_VERSION" "$PROGRAMS.part" "$HERE/sums/$KUBERNETES_VERSION"
-  discard "$PROGRAMS.part/work" # modules and Go's build cache, 3 GB
+  mv "$PROGRAMS.part/work" "$CACHE/work.part" # modules and Go's build cache, 3 GB, soon discarded
   mv "$PROGRAMS.part" "$PROGRAMS"
 }
 
@@ -72,7 +73,7 @@ build_rest() {
   fi
 }
 
-# discard [PATH]…: out of the way at once, and removed in the background, which takes a disk 10 s.
+# discard PATH…: out of the way at once, and removed in the background, which takes a disk 10 s. Paths that are not there are no matter.
 discard() {
   local path trash=$CACHE/trash-$BASHPID-$RANDOM
   mkdir -p "$trash"

@@ -3,13 +3,13 @@
 
 # user NAME [--group GROUP]… [--expired] [--days DAYS]: prints the path of a kubeconfig.
 user() {
-  local name=${1:-} subject='' validity=(-days 30)
+  local name=${1:-} group subject='' validity=(-days 30)
   [[ $name =~ ^[A-Za-z0-9._:@-]+$ ]] || usage_error "user needs a name"
   shift
   while [ $# -gt 0 ]; do
     case $1 in
-      --group) [ $# -ge 2 ] || usage_error "--group needs a name"; subject+=/O=$2; shift ;;
-      --group=*) subject+=/O=${1#*=} ;;
+      --group) [ $# -ge 2 ] || usage_error "--group needs a name"; set -- "--group=$2" "${@:3}"; continue ;;
+      --group=*) group=${1#*=} subject+=/O=${group//\//\\/} ;;
       --days) [ $# -ge 2 ] || usage_error "--days needs a number"; validity=(-days "$2"); shift ;;
       --days=*) validity=(-days "${1#*=}") ;;
       --expired) validity=(-not_before 20200101000000Z -not_after 20200102000000Z) ;;
@@ -35,6 +35,7 @@ laptop() {
     shift
   done
   [ $# -gt 0 ] || usage_error "laptop -- COMMAND…"
+  if [ -n "$CALLERS_KUBECONFIG" ]; then export KUBECONFIG=$CALLERS_KUBECONFIG; fi
   exec unshare --net bash -euc '
     control=$1 address=$2 rate=$3; shift 3
     link=laptop$$

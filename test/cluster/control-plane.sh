@@ -33,7 +33,7 @@ apiserver_start() {
     --kubelet-preferred-address-types=InternalIP `# nobody resolves the nodes' names` \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true \
     --audit-policy-file="$RUN/machines/control/audit-policy.yaml" --audit-log-path="$RUN/log/audit.log"
-  wait_until 60 "the apiserver" kubectl get --raw /readyz
+  service_wait control apiserver kubectl get --raw /readyz
 }
 
 controllers_start() {

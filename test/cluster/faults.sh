@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # Parts that can fail and come back, each alone.
 
-# fault_service SERVICE [NODE] stop|kill|start [--checkpoint-gate=on|off]
 fault_apiserver() {
   case ${1:-} in
     stop | kill) "service_$1" control apiserver ;;

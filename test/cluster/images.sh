@@ -9,7 +9,8 @@
 # if it pulled one with the same ID under another.
 set -euo pipefail
 directory=$1
-scratch=$(mktemp -d)
+scratch=$directory/scratch
+mkdir -p "$scratch"
 trap 'rm -rf "$scratch"' EXIT
 architecture=$(dpkg --print-architecture)
 

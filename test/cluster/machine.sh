@@ -49,10 +49,17 @@ service_start() {
   (join_cgroup daemons && in_machine "$machine" setsid bash -c '
     { read -r pid _ </proc/self/fd/7/self/stat; echo "$pid" >"$0"; exec "$@" 7<&-; } &' "$pidfile" "$@") \
     >>"$RUN/log/$machine-$name.log" 2>&1 </dev/null 7</proc 9>&-
-  wait_until 5 "$machine's $name to start" test -s "$pidfile"
+  wait_until 30 "$machine's $name to start" test -s "$pidfile"
 }
 
 service_running() { running "$RUN/machines/$1/$2.pid"; }
+
+# service_wait MACHINE NAME COMMAND…: until COMMAND succeeds; not longer than the service lives.
+service_wait() {
+  wait_until 120 "$1's $2" service_settled "$@"
+  service_running "$1" "$2" || die "$1's $2 has ended; the end of $RUN/log/$1-$2.log: $(tail -n 3 "$RUN/log/$1-$2.log")"
+}
+service_settled() { ! service_running "$1" "$2" || "${@:3}"; }
 
 # service_signal MACHINE NAME SIGNAL SECONDS: and waits for its end; kills it when the time is over.
 service_signal() {

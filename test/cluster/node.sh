@@ -39,7 +39,7 @@ version = 3
   sandbox = "localhost/pause:1"
 END
   service_start "$1" containerd containerd --config "$config"
-  wait_until 30 "$1's containerd" in_machine "$1" ctr version
+  service_wait "$1" containerd in_machine "$1" ctr version
 }
 
 # kubelets: starts those that do not run, and waits for all.
@@ -49,7 +49,7 @@ kubelets() {
     service_running "$node" kubelet || kubelet_start "$node" true
   done
   for node in $(nodes); do node_wait "$node" 0; done
-  wait_until 60 "the default ServiceAccount" kubectl get serviceaccount default # without it no pod can be made
+  wait_until 120 "the default ServiceAccount" kubectl get serviceaccount default # without it no pod can be made
 }
 
 # kubelet_start NODE GATE: with the feature gate ContainerCheckpoint at true or false.
@@ -81,12 +81,7 @@ END
 }
 
 # node_wait NODE SINCE: until the node is ready, by a heartbeat not older than SINCE (seconds since 1970), and its kubelet works.
-node_wait() {
-  wait_until 60 "$1 to be ready" node_settled "$1" "$2"
-  service_running "$1" kubelet || die "$1's kubelet has ended; see $RUN/log/$1-kubelet.log"
-}
-
-node_settled() { ! service_running "$1" kubelet || node_ready "$@"; }
+node_wait() { service_wait "$1" kubelet node_ready "$1" "$2"; }
 
 node_ready() {
   local status heartbeat known uid

@@ -25,7 +25,7 @@ END
 registry_fill() {
   local image
   for image in busybox tools plain apps; do
-    wait_until 20 "the registry to take $image" in_machine control \
+    service_wait control registry in_machine control \
       skopeo --insecure-policy copy --quiet --preserve-digests "oci:$IMAGES/$image" "docker://$REGISTRY/$image:1"
   done
 }

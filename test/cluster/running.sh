@@ -17,6 +17,8 @@ save_builds() {
 
 load_builds() {
   . "$RUN/builds"
+  # shellcheck disable=SC2034 # a laptop's command gets it back
+  CALLERS_KUBECONFIG=${KUBECONFIG:-}
   export PATH=$RUN/bin:$PATH KUBECONFIG=$RUN/admin.conf
   unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY # none of them leads to the cluster
 }
