@@ -52,7 +52,7 @@ const UNUSED: Record<string, readonly string[]> = {
 
 function stub(names: readonly string[]): string {
   const body = `throw new Error("not in this build: see .ci/build/trim.ts")`;
-  return names.map((name) => `function f() { ${body}; }\nexport { f as ${name} };`.replaceAll(/\bf\b/g, `unused_${name}`)).join("\n");
+  return names.map((name) => `function unused_${name}() { ${body}; }\nexport { unused_${name} as ${name} };`).join("\n");
 }
 
 /** Authenticators of client-node that are loaded when a kubeconfig names their provider. */
