@@ -62,6 +62,7 @@ export async function newDirectory(path: string): Promise<void> {
 
 /** A path below a directory, by names from an archive (none of them ".."); the directories on the way are made. */
 export async function pathBelow(directory: string, names: readonly string[]): Promise<string> {
+  if (names.includes("..")) throw new Error(`${names.join("/")} would lie outside of ${directory}`);
   const path = join(directory, ...names.map(localName));
   await failing(path, async () => await mkdir(dirname(path), { recursive: true, mode: 0o700 }));
   return path;

@@ -19,7 +19,7 @@ export function mutate(archives: readonly (readonly CorpusMember[])[], random: R
   let members: Members = [...random.pick(archives)];
   for (let count = 1 + random.below(4); count > 0; count -= 1) {
     const at = random.below(members.length);
-    const [name, change] = random.pick(MEMBER_CHANGES);
+    const [name, change] = random.oneIn(8) ? INSIDE : random.pick(MEMBER_CHANGES);
     how.push(`${name} ${members[at]?.name}`);
     members = change(members, at, random, archives);
   }
@@ -69,6 +69,20 @@ function parsed(members: Members, at: number, random: Random): number {
   const candidates = members.flatMap(({ name, data }, index) => (name.includes("/pages-") || data.length === 0 ? [] : [index]));
   return candidates.length === 0 ? at : random.pick(candidates);
 }
+
+/** What extracting meets first. */
+const INSIDE: readonly [string, MemberChange] = [
+  "change the archive inside",
+  (members, _at, random) => {
+    const target = members.findIndex(({ name }) => name === "rootfs-diff.tar");
+    const data = members[target]?.data;
+    if (data === undefined) return members;
+    const inner = expanded(data);
+    const at = random.below(Math.max(1, inner.length / 512)) * 512;
+    const changed = Buffer.concat([inner.subarray(0, at), strangeMember(random), inner.subarray(at)]);
+    return withData(members, target, random.oneIn(2) ? gzipSync(changed) : changed);
+  },
+];
 
 const HOSTILE_NAMES = [
   TRAP,
@@ -230,18 +244,6 @@ const MEMBER_CHANGES: readonly (readonly [string, MemberChange])[] = [
       return members.flatMap((member, index) =>
         index === at ? [{ name: "strange", header, data: blocks.subarray(512) }, member] : [member],
       );
-    },
-  ],
-  [
-    "change the archive inside",
-    (members, _at, random) => {
-      const target = members.findIndex(({ name }) => name === "rootfs-diff.tar");
-      const data = members[target]?.data;
-      if (data === undefined) return members;
-      const inner = expanded(data);
-      const at = random.below(Math.max(1, inner.length / 512)) * 512;
-      const changed = Buffer.concat([inner.subarray(0, at), strangeMember(random), inner.subarray(at)]);
-      return withData(members, target, random.oneIn(2) ? gzipSync(changed) : changed);
     },
   ],
   [
