@@ -7,7 +7,7 @@ const SEED = Number(process.env["FUZZ_SEED"] ?? Math.floor(Math.random() * 1e6))
 
 test(`${CASES} mutated archives: no crash, no hang, no flood of memory, no file outside`, { timeout: 3_600_000 }, async (t) => {
   t.diagnostic(`seed ${SEED}; again with FUZZ_SEED=${SEED}, a single case with: node test/fuzz/child.ts ${SEED} CASE`);
-  const { failures, peakBytes } = await fuzz(SEED, CASES);
+  const { failures, peakBytes } = await fuzz(SEED, CASES, ({ index, what }) => t.diagnostic(`case ${index}: ${what}`));
   t.diagnostic(`largest process: ${Math.round(peakBytes / 1e6)} MB`);
   assert.deepEqual(failures, []);
 });

@@ -19,9 +19,20 @@ const MOST_MEMORY = 300e6;
 const BATCH = 250;
 const AT_ONCE = 2;
 
-/** Tries cases 0 to `count` of a seed; answers with those that failed and the largest memory of any process. */
-export async function fuzz(seed: number, count: number): Promise<{ failures: Failure[]; peakBytes: number }> {
+/**
+ * Tries cases 0 to `count` of a seed; answers with those that failed and the largest memory of any process. `tell` hears
+ * of each failure at once.
+ */
+export async function fuzz(
+  seed: number,
+  count: number,
+  tell: (failure: Failure) => void = () => undefined,
+): Promise<{ failures: Failure[]; peakBytes: number }> {
   const failures: Failure[] = [];
+  const fail = (failure: Failure): void => {
+    failures.push(failure);
+    tell(failure);
+  };
   let peakBytes = 0;
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -29,7 +40,7 @@ export async function fuzz(seed: number, count: number): Promise<{ failures: Fai
       const batch = { seed, first: next, count: Math.min(BATCH, count - next) };
       next += batch.count;
       for (let first = batch.first; first < batch.first + batch.count;) {
-        const ended = await runProcess({ ...batch, first, count: batch.first + batch.count - first }, failures);
+        const ended = await runProcess({ ...batch, first, count: batch.first + batch.count - first }, fail);
         peakBytes = Math.max(peakBytes, ended.peakBytes);
         first = ended.next;
       }
@@ -40,7 +51,7 @@ export async function fuzz(seed: number, count: number): Promise<{ failures: Fai
 }
 
 /** Runs a batch in one process until it is done or the process is lost; answers with the first case that is still to be tried. */
-async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: number; peakBytes: number }> {
+async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promise<{ next: number; peakBytes: number }> {
   const scratch = mkdtempSync(join(tmpdir(), "fuzz-"));
   const child = fork(join(import.meta.dirname, "child.ts"), {
     env: { ...process.env, SCRATCH: scratch },
@@ -71,9 +82,9 @@ async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: nu
       }
       peakBytes = report.peakBytes;
       current = report.ended + 1;
-      if (report.failure !== undefined) failures.push({ index: report.ended, what: report.failure });
+      if (report.failure !== undefined) fail({ index: report.ended, what: report.failure });
       if (peakBytes > MOST_MEMORY) {
-        failures.push({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
+        fail({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
         child.kill("SIGKILL");
       } else if (current === batch.first + batch.count) child.kill();
     });
@@ -81,7 +92,7 @@ async function runProcess(batch: Batch, failures: Failure[]): Promise<{ next: nu
       clearTimeout(timer);
       rmSync(scratch, { recursive: true });
       const finished = current === batch.first + batch.count || peakBytes > MOST_MEMORY;
-      if (!finished) failures.push({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
+      if (!finished) fail({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
       done({ next: finished ? current : current + 1, peakBytes });
     });
     child.send(batch);

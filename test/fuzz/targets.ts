@@ -7,6 +7,7 @@ import { errorText } from "../../src/cli/errors.ts";
 import { escapeJson } from "../../src/cli/escape.ts";
 import { Renderer } from "../../src/cli/render.ts";
 import type { Command } from "../../src/commands/command.ts";
+import * as diff from "../../src/commands/diff.ts";
 import * as extract from "../../src/commands/extract.ts";
 import * as inspect from "../../src/commands/inspect.ts";
 import * as search from "../../src/commands/search.ts";
@@ -23,6 +24,9 @@ interface Target {
   readonly words: readonly string[];
   readonly flags?: Readonly<Record<string, string | boolean>>;
 }
+
+/** What a mutant is compared with. */
+const SOUND = "test/data/archives/containerd-a.tar";
 
 const renderer = new Renderer(new Chalk({ level: 0 }));
 
@@ -49,6 +53,7 @@ export async function tryMutant({ bytes }: Mutant, random: Random, directory: st
       words: [file, random.pick(["[A-Z_]{6,}=\\w+", "."])],
       flags: { regex: true, max: "20", around: "16", pid },
     },
+    { command: diff, words: random.oneIn(2) ? [file, SOUND] : [SOUND, file] },
     { command: extract, words: [file, "/"], flags: { to: out } },
     {
       command: extract,
