@@ -56,7 +56,7 @@ test("a name of a gigabyte is refused, and messages that nest without end", () =
   const name = field(6, Buffer.alloc(30_000_000, 0x61));
   assert.throws(() => decode(RegFileEntrySchema, name, NAME), { reason: "ImageTooLarge", message: /a name of 30000000 bytes/ });
   // Directories of control groups within one another: field 2 of field 2 of …
-  let nested = Buffer.alloc(0);
+  let nested: Buffer = Buffer.alloc(0);
   for (let depth = 0; depth < 5000; depth += 1) nested = field(2, nested);
   assert.throws(() => decode(CgroupEntrySchema, field(2, nested), NAME), /checkpoint\/x\.img/);
   const wide = Buffer.concat([nested, Buffer.alloc(0)]);

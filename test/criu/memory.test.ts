@@ -25,7 +25,8 @@ async function pieces(memory: ProcessMemory, start: bigint, end: bigint): Promis
   return all;
 }
 
-const pages = (letters: string, pageSize = 4096): Buffer => Buffer.concat([...letters].map((letter) => Buffer.alloc(pageSize, letter)));
+const pages = (letters: string, pageSize = 4096): Buffer =>
+  Buffer.concat(letters.split("").map((letter) => Buffer.alloc(pageSize, letter)));
 
 test("a range comes whole: bytes, or why they are not there", async () => {
   const memory = await memoryOf({

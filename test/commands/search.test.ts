@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import * as search from "../../src/commands/search.ts";
+import { escapeBytes } from "../../src/commands/search/bytes.ts";
+import { Flags } from "../../src/model/flags.ts";
+import { tar } from "../archive/tars.ts";
+import { checkpoint, type CheckpointSpec } from "../criu/synthetic.ts";
+import { runCommand } from "./running.ts";
+
+const ARCHIVES = "test/data/archives";
+const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
+const OLD = `${ARCHIVES}/podman-5.4.2-criu4.1.1-oldpagemap.tar.gz`;
+const REDIS = `${ARCHIVES}/containerd-2.1.9-criu4.2.1-k8s-redis.tar`;
+
+const folder = mkdtempSync(join(tmpdir(), "search-"));
+after(() => rmSync(folder, { recursive: true }));
+
+function made(name: string, spec: CheckpointSpec): string {
+  const path = join(folder, name);
+  const files = { ...checkpoint(spec), "config.dump": Buffer.from("{}") };
+  writeFileSync(path, tar(...Object.entries(files).map(([member, data]) => ({ name: member, data }))));
+  return path;
+}
+
+interface Item {
+  readonly pid: number;
+  readonly process: string;
+  readonly address: string;
+  readonly region: string;
+  readonly offset: number;
+  readonly match: string;
+  readonly context: string;
+  readonly mapped?: boolean;
+}
+
+async function matches(words: string[], flags: Record<string, string | boolean> = {}) {
+  const { document, exitCode, errors } = await runCommand(search, words, { output: "json", ...flags });
+  const { items, complete } = document as { items: Item[]; complete: boolean };
+  return { items, complete, exitCode, errors: errors.map(({ message }) => message) };
+}
+
+const request = (words: string[], flags: Record<string, string | boolean> = {}) =>
+  search.searchRequest(words, new Flags(new Map(Object.entries(flags))));
+
+test("words and flags become a request", () => {
+  assert.deepEqual(request(["a.tar", "né"]), {
+    file: "a.tar",
+    pattern: { kind: "bytes", bytes: Buffer.from("né") },
+    pid: undefined,
+    around: 32,
+    max: 1000,
+  });
+  assert.deepEqual(request(["a.tar", "0xDE ad:be ef"], { hex: true, pid: "3", around: "0", max: "0" }), {
+    file: "a.tar",
+    pattern: { kind: "bytes", bytes: Buffer.from("deadbeef", "hex") },
+    pid: 3,
+    around: 0,
+    max: 0,
+  });
+  // A character beyond ASCII stands for its bytes.
+  assert.deepEqual(request(["a", "é+"], { regex: true }).pattern, { kind: "regex", source: "Ã©+" });
+  const wrong = [
+    [["a"], {}],
+    [["a", ""], {}],
+    [["a", "b", "c"], {}],
+    [["a", "("], { regex: true }],
+    [["a", "abc"], { hex: true }],
+    [["a", "ab"], { hex: true, regex: true }],
+  ] as const;
+  for (const [words, flags] of wrong) assert.throws(() => request([...words], flags), { reason: "Usage", exitCode: 2 });
+  assert.throws(() => request(["a", "b"], { around: "70000" }), { reason: "Usage" });
+});
+
+test("the known secrets, on all three engines", async () => {
+  for (const name of [
+    "containerd-2.1.9-criu4.2.1.tar",
+    "containerd-a.tar",
+    "crio-1.34.11-criu4.2.1.tar",
+    "podman-zstd.tar.zst",
+    "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz",
+  ]) {
+    const { items, exitCode, complete } = await matches([`${ARCHIVES}/${name}`, "SECRET_TOKEN=s3cr3t-value-123"]);
+    assert.equal(exitCode, 0, name);
+    assert.ok(complete);
+    assert.ok(
+      items.some(({ process, region }) => process === "sh" && region === "stack"),
+      name,
+    );
+  }
+  const { items } = await matches([REDIS, "secret-cookie"]);
+  assert.ok(items.some(({ process, region }) => process === "redis-server" && region === "anonymous"));
+  assert.equal((await matches([REDIS, "session:42"])).exitCode, 0);
+});
+
+test("awk's needle in its heap, with old pagemaps; the child's secret", async () => {
+  const { items } = await matches([OLD, "needle-in-heap-789"], { pid: "4" });
+  const heap = items.filter(({ region }) => region === "heap");
+  assert.ok(heap.length >= 2);
+  assert.ok(items.every(({ pid, process }) => pid === 4 && process === "awk"));
+  assert.ok(items.some(({ region }) => region === "anonymous"));
+  assert.equal((await matches([OLD, "CHILD_SECRET=child-s3cr3t-456"], { pid: "3" })).exitCode, 0);
+});
+
+test("every kind of memory: where the match is, shared memory once in each process", async () => {
+  const { items } = await matches([ZOO, "needle-[a-z-]+"], { regex: true });
+  const ofRoot = items
+    .filter(({ pid }) => pid === 1)
+    .map(({ region, match, mapped }) => `${region} ${match}${mapped === false ? " not mapped" : ""}`);
+  assert.deepEqual(ofRoot.sort(), [
+    "/data/log.txt needle-in-private-file-page",
+    "anonymous needle-across-pages",
+    "heap needle-in-the-zoo-heap",
+    "memfd:/dev/zero needle-in-shared-memory",
+    "memfd:zoo-memfd needle-in-mapped-memfd",
+    "memfd:zoo-unmapped needle-in-unmapped-memfd not mapped",
+    "sysvipc needle-in-sysv-shm",
+  ]);
+  assert.equal(items.filter(({ match }) => match === "needle-in-mapped-memfd").length, 4);
+  const across = items.find(({ pid, match }) => pid === 1 && match === "needle-across-pages");
+  assert.equal(across?.address, "0x7faa96f1fffa");
+  assert.equal(across?.offset, 0xffa);
+});
+
+test("exit status as grep's: nothing found is 1, trouble 2", async () => {
+  const nothing = await matches([ZOO, "certainly not there"]);
+  assert.deepEqual([nothing.items, nothing.exitCode, nothing.complete], [[], 1, true]);
+  await assert.rejects(matches([ZOO, "x"], { pid: "99" }), { reason: "NoSuchProcess", exitCode: 2 });
+  await assert.rejects(matches([join(folder, "absent.tar"), "x"]), { exitCode: 2 });
+});
+
+test("--max stops, and says that there is more", async () => {
+  const { items, complete, exitCode } = await matches([ZOO, "needle"], { max: "3" });
+  assert.deepEqual([items.length, complete, exitCode], [3, false, 0]);
+  assert.ok((await matches([ZOO, "needle"], { max: "0" })).complete);
+});
+
+const mapping = { start: 0x10000n, pages: 4 };
+const runs = [
+  { vaddr: 0x10000n, pages: 1, flags: 4 },
+  { vaddr: 0x11000n, pages: 2, flags: 1 },
+];
+
+test("memory that is not in the archive makes the answer incomplete, whatever was found", async () => {
+  const path = made("parent.tar", { processes: [{ pid: 1, comm: "a", mappings: [mapping], runs, bytes: Buffer.alloc(4096, "needle") }] });
+  const { items, exitCode, complete, errors } = await matches([path, "needleneedle"], { max: "1" });
+  assert.deepEqual([items.length, exitCode], [1, 0]);
+  assert.deepEqual([complete, errors], [false, []]);
+  const all = await matches([path, "needleneedle"]);
+  assert.deepEqual(
+    [all.exitCode, all.complete, all.errors],
+    [2, false, ["2 pages of process 1 were not searched: they are not in the archive"]],
+  );
+});
+
+test("one process that cannot be read does not hide the others", async () => {
+  const good = { pid: 2, ppid: 1, comm: "good", mappings: [mapping], runs: runs.slice(0, 1), bytes: Buffer.alloc(4096, "needle") };
+  const path = made("short.tar", { processes: [{ ...good, pid: 1, ppid: 0, comm: "bad", bytes: Buffer.alloc(100) }, good] });
+  const { items, exitCode, errors } = await matches([path, "needleneedle"]);
+  assert.equal(exitCode, 2);
+  assert.ok(items.length > 0 && items.every(({ process }) => process === "good"));
+  assert.match(errors[0] ?? "", /checkpoint\/pages-1\.img: it has 100 bytes, fewer than the pages/);
+});
+
+test("16 KiB pages and the other byte order", async () => {
+  for (const [name, options] of [
+    ["arm", { pageSize: 16_384, machine: 3 }],
+    ["s390x", { bigEndian: true, machine: 5 }],
+  ] as const) {
+    const size = "pageSize" in options ? options.pageSize : 4096;
+    const bytes = Buffer.alloc(2 * size, 0);
+    bytes.write("needle", size - 3);
+    const spec = {
+      pid: 1,
+      mappings: [{ start: 0x100000n, pages: 8 }],
+      runs: [{ vaddr: 0x100000n + BigInt(size), pages: 2, flags: 4 }],
+      bytes,
+    };
+    const { items } = await matches([made(`${name}.tar`, { processes: [spec], ...options }), "needle"]);
+    assert.deepEqual(
+      items.map(({ address }) => address),
+      [`0x${(0x100000 + 2 * size - 3).toString(16)}`],
+    );
+  }
+});
+
+test("people see a line a match: where, then what is around it, zeros shortened", async () => {
+  const { lines } = await runCommand(search, [ZOO, "needle-in-the-zoo"], { pid: "1", around: "8" });
+  assert.deepEqual(lines, ["1 zoo 0x260c1a60 heap: \\x00…needle-in-the-zoo-heap\\x00…".replace("-heap\\x00…", "-heap\\x00\\x00\\x00")]);
+});
+
+test("bytes as text that says which they are", () => {
+  assert.equal(escapeBytes(Buffer.from("a\\b\n\t\0\x1b[31m\u00e9€\u202e")), "a\\\\b\\n\\t\\x00\\x1b[31mé€\\xe2\\x80\\xae");
+  assert.equal(escapeBytes(Buffer.from([0xff, 0xc3, 0x28, 0xe2, 0x82])), "\\xff\\xc3(\\xe2\\x82");
+});
