@@ -50,8 +50,9 @@ export class NodeFiles {
   /** Throws ArchiveNotFound where there is no plain file of that name (a link is none). */
   async stat(name: string, signal: AbortSignal): Promise<NodeFile> {
     const [facts = "", now = "", end] = (await this.#ask(["stat", octal(name)], signal)).split("\n");
-    const [bytes, modifiedAt] = facts.split(" ").map(Number);
-    if (bytes === undefined || !Number.isSafeInteger(bytes) || bytes < 0) throw cut("the size of the file cannot be read");
+    const [, size, modified] = /^(\d{1,15})(?: (\d{1,12}) \d+)?$/.exec(facts) ?? [];
+    if (size === undefined) throw cut("the size of the file cannot be read");
+    const [bytes, modifiedAt] = [Number(size), modified === undefined ? undefined : Number(modified)];
     const times = modifiedAt === undefined ? {} : { modifiedAt, ...(now === "" ? {} : { age: Number(now) - modifiedAt }) };
     return { name, bytes, identity: facts, closed: end === "closed", ...times };
   }
