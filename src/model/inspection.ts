@@ -2,19 +2,20 @@
 export interface Inspection {
   readonly apiVersion: string;
   readonly kind: "Inspection";
-  readonly container: {
-    readonly name?: string | undefined;
-    readonly id?: string | undefined;
-    readonly image?: string | undefined;
-    readonly imageID?: string | undefined;
-    readonly hostname?: string | undefined;
-    readonly createdAt?: string | undefined;
-    readonly startedAt?: string | undefined;
-    readonly checkpointedAt?: string | undefined;
-  };
-  /** Of a container that Kubernetes ran. */
-  readonly pod?: { readonly namespace?: string | undefined; readonly name?: string | undefined; readonly uid?: string | undefined };
-  readonly engine: { readonly name?: string | undefined; readonly runtime?: string | undefined };
+  /** Of the container and its pod, as far as the engine tells; pod and namespace where Kubernetes ran it. */
+  readonly container?: string | undefined;
+  readonly containerID?: string | undefined;
+  readonly image?: string | undefined;
+  readonly imageID?: string | undefined;
+  readonly hostname?: string | undefined;
+  readonly createdAt?: string | undefined;
+  readonly startedAt?: string | undefined;
+  readonly checkpointedAt?: string | undefined;
+  readonly pod?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly podUID?: string | undefined;
+  readonly engine?: string | undefined;
+  readonly runtime?: string | undefined;
   readonly criu: {
     readonly version?: string | undefined;
     readonly kernel?: string | undefined;

@@ -4,14 +4,14 @@ import { formatBytes, formatSeconds } from "../../model/units.ts";
 
 /** What was checkpointed, by whom, and how much of it there is; `whole`: all of its processes are told. */
 export function* headView(inspection: Inspection, whole: boolean): Generator<Phrase> {
-  const { container, pod, engine, criu, stats, memoryBytes, processes } = inspection;
-  const where = pod === undefined ? "" : say` in pod ${pod.namespace ?? ""}/${pod.name ?? ""}`;
-  yield say`${styled("strong", container.name ?? "a container without a name")}${where}`;
+  const { container, image, checkpointedAt, pod, namespace, engine, criu, stats, memoryBytes, processes } = inspection;
+  const where = pod === undefined ? "" : say` in pod ${namespace ?? ""}/${pod}`;
+  yield say`${styled("strong", container ?? "a container without a name")}${where}`;
   yield joined(
     [
-      say`image ${container.image ?? "unknown"}`,
-      ...(container.checkpointedAt === undefined ? [] : [say`checkpointed ${container.checkpointedAt.replace(/\.\d+Z$/, "Z")}`]),
-      say`by ${engine.name ?? "an unknown engine"}${criu.version === undefined ? "" : ` with CRIU ${criu.version}`}`,
+      say`image ${image ?? "unknown"}`,
+      ...(checkpointedAt === undefined ? [] : [say`checkpointed ${checkpointedAt.replace(/\.\d+Z$/, "Z")}`]),
+      say`by ${engine ?? "an unknown engine"}${criu.version === undefined ? "" : ` with CRIU ${criu.version}`}`,
     ],
     ", ",
   );

@@ -27,4 +27,7 @@ export function socketDetails(socket: SocketItem): string {
   return [...connected, ...otherDetails(socket, SAID)].join(", ");
 }
 
-const SAID = new Set("fd protocol family kind state local remote peers receiveQueue sendQueue inode".split(" "));
+// The sizes of buffers are in the document alone: few look for them, and every socket has them.
+const SAID = new Set(
+  "fd protocol family kind state local remote peers receiveQueue sendQueue inode sendBufferBytes receiveBufferBytes".split(" "),
+);

@@ -41,8 +41,8 @@ export async function compareArchives(
   const problems: UserError[] = [];
   const tell: Tell = (problem) => problems.push(problem);
   const [before, after] = [await open(from, tell), await open(to, tell)];
-  const id = before.inspection.container.id;
-  const sameContainer = id !== undefined && id === after.inspection.container.id;
+  const id = before.inspection.containerID;
+  const sameContainer = id !== undefined && id === after.inspection.containerID;
   const match = sameContainer ? matchByPid : matchByTree;
   const { pairs, removed, added } = match(before.inspection.processes, after.inspection.processes);
   const changed: ProcessDifference[] = [];
@@ -77,8 +77,8 @@ async function open({ path, archive }: Side, tell: Tell): Promise<Opened> {
   return { path, archive, inspection, commons, table, pageSize: inspection.criu.pageSize };
 }
 
-function compared({ path, inspection: { container, pod } }: Opened): Compared {
-  return { path, container: container.name, pod: pod?.name, namespace: pod?.namespace, checkpointedAt: container.checkpointedAt };
+function compared({ path, inspection: { container, pod, namespace, checkpointedAt } }: Opened): Compared {
+  return { path, container, pod, namespace, checkpointedAt };
 }
 
 function reference({ pid, comm, args }: ProcessItem): ProcessReference {

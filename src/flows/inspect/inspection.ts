@@ -107,14 +107,13 @@ function nested({ process, children }: TreeNode<Process>, items: ReadonlyMap<Pro
   return { ...item, children: children.map((child) => nested(child, items)) };
 }
 
-function containerOf(info: CheckpointInfo | undefined, made: Origin | undefined): Pick<Inspection, "container" | "pod" | "engine"> {
+function containerOf(info: CheckpointInfo | undefined, made: Origin | undefined) {
   const { container, containerID, image, imageID, createdAt, startedAt, checkpointedAt, pod, namespace, podUID, engine, runtime } =
     info ?? {};
-  return {
-    container: { name: container, id: containerID, image, imageID, hostname: made?.hostname, createdAt, startedAt, checkpointedAt },
-    ...(pod === undefined ? {} : { pod: { namespace, name: pod, uid: podUID } }),
-    engine: { name: engine, runtime },
-  };
+  const times = { createdAt, startedAt, checkpointedAt };
+  // As Kubernetes writes it; Podman's have no scheme.
+  const qualified = containerID === undefined || engine === undefined || engine === "podman" ? containerID : `${engine}://${containerID}`;
+  return { container, containerID: qualified, image, imageID, hostname: made?.hostname, ...times, pod, namespace, podUID, engine, runtime };
 }
 
 export function noSuchProcess(pid: number, all: readonly Process[]): UserError {
