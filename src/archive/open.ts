@@ -10,7 +10,7 @@ import { ForwardSource } from "./forward.ts";
 import { pieces, readAhead } from "./sources.ts";
 import { indexTar } from "./tar/index.ts";
 import { TemporaryBytes } from "./temporary.ts";
-import { trailing } from "./trailing.ts";
+import { trailingBytes } from "./trailing.ts";
 
 export interface OpenOptions {
   /**
@@ -26,8 +26,11 @@ export interface OpenArchive extends IndexedArchive, AsyncDisposable {
   readonly compression: Compression;
   /** Of the file as it lies there, in bytes; undefined for a pipe. */
   readonly bytes: number | undefined;
-  /** Reads on after the archive's end, where compressed files keep their checksums: what is wrong there, a sentence each. */
-  checkEnd(): Promise<readonly string[]>;
+  /**
+   * Reads on to the end of the file, where compressed ones keep their checksums: how many bytes follow the archive's end
+   * that are no padding. Throws a UserError where the compressed data are damaged or cut short.
+   */
+  trailingBytes(): Promise<number>;
 }
 
 /** Headers of small members lie close together: one read for several, in bytes. */
@@ -72,7 +75,7 @@ async function openSource(source: Source, label: string, options: OpenOptions, c
     ...index,
     compression,
     bytes: source.size,
-    checkEnd: async () => await trailing(source, index.end),
+    trailingBytes: async () => await trailingBytes(source, index.end),
     [Symbol.asyncDispose]: close,
   };
 }
@@ -111,14 +114,9 @@ async function openForward(
       ...index,
       compression,
       bytes,
-      async checkEnd() {
-        try {
-          await source.drain();
-        } catch (error) {
-          if (error instanceof UserError) return [error.message];
-          throw error;
-        }
-        return store === undefined ? [] : await trailing(source, index.end);
+      async trailingBytes() {
+        await source.drain();
+        return store === undefined ? 0 : await trailingBytes(source, index.end);
       },
       [Symbol.asyncDispose]: closeAll,
     };

@@ -68,10 +68,16 @@ async function* orWhyNot<T>(check: AsyncIterable<T>): AsyncGenerator<T | string,
   }
 }
 
-async function* structure(archive: OpenArchive): AsyncGenerator<string, void> {
+async function* structure(archive: OpenArchive): AsyncGenerator<Finding, void> {
   yield* archive.problems;
   for (const { name, why } of archive.hostile) yield `a member's name, ${name}, ${why}`;
-  if (archive.complete) yield* await archive.checkEnd();
+  yield* await atTheEnd(archive);
+}
+
+/** containerd writes over a file of the same name without cutting it: what the older one had more stays. */
+async function atTheEnd(archive: OpenArchive): Promise<Finding[]> {
+  const more = archive.complete ? await archive.trailingBytes() : 0;
+  return more === 0 ? [] : [{ note: `${more} bytes follow its end: left of a longer archive that it was written over, or not part of it` }];
 }
 
 /** Beside what the engine reader reads: files of JSON that only some of them write. */
@@ -104,7 +110,8 @@ async function* nestedProblems(archive: OpenArchive, name: string, signal: Abort
   yield* nested.problems;
   // Containers may call their files what they like; but no file of theirs lies outside of them.
   for (const { name: bad, why } of nested.hostile) if (/absolute|\.\./.test(why)) yield `the name ${bad} ${why}`;
-  if (nested.complete) yield* await nested.checkEnd();
+  // For the checksums of its compression.
+  if (nested.complete) await nested.trailingBytes();
 }
 
 async function* images(archive: OpenArchive): AsyncGenerator<Finding, void> {

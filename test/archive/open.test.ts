@@ -50,7 +50,7 @@ test("plain, gzip and zstd are told by content, and give the same members", asyn
     assert.equal((await content(archive, "last")).toString(), "2");
     assert.ok((await content(archive, "large")).equals(LARGE));
     assert.equal((await archive.open("large").read(1 << 20, 7)).toString(), "1 of th");
-    assert.deepEqual(await archive.checkEnd(), []);
+    assert.equal(await archive.trailingBytes(), 0);
   }
 });
 
@@ -125,18 +125,20 @@ test("compressed data that are cut short or damaged: what came before can be rea
   flipped[flipped.length - 6] = (flipped.at(-6) ?? 0) ^ 1;
   const path = fileOf(t, "flipped", flipped);
   await using archive = await openArchive(path);
-  assert.match([...archive.problems, ...(await archive.checkEnd())].join(), /the gzip data of .* are damaged/);
+  // Found with the last piece, or by reading on.
+  const later = await archive.trailingBytes().then(String, (error: Error) => error.message);
+  assert.match([...archive.problems, later].join(), /the gzip data of .* are damaged/);
   await assert.rejects(openArchive(fileOf(t, "rubbish", Buffer.from("28b52ffd2400" + "ffffff".repeat(20), "hex"))), {
     reason: "ArchiveDamaged",
   });
 });
 
-test("what follows the end: padding is nothing, anything else is told", async (t) => {
+test("what follows the end: padding is nothing, anything else is counted", async (t) => {
   await using padded = await openArchive(fileOf(t, "padded", Buffer.concat([SAMPLE, Buffer.alloc(8192)])));
-  assert.deepEqual(await padded.checkEnd(), []);
+  assert.equal(await padded.trailingBytes(), 0);
   for (const bytes of [Buffer.concat([SAMPLE, Buffer.from("more")]), gzipSync(Buffer.concat([SAMPLE, Buffer.from("more")]))]) {
     await using archive = await openArchive(fileOf(t, "more", bytes));
-    assert.deepEqual(await archive.checkEnd(), ["4 bytes follow the end of the archive"]);
+    assert.equal(await archive.trailingBytes(), 4);
   }
 });
 
@@ -178,7 +180,9 @@ test("nested archives, whatever their names say of compression", async () => {
 test("the real archives are sound from the first header to the last byte", async () => {
   for (const file of readdirSync(ARCHIVES).filter((name) => name.includes(".tar"))) {
     await using archive = await openArchive(join(ARCHIVES, file));
-    assert.deepEqual([archive.problems, archive.hostile, archive.complete, await archive.checkEnd()], [[], [], true, []], file);
+    assert.deepEqual([archive.problems, archive.hostile, archive.complete], [[], [], true], file);
+    // containerd wrote this one over an older one of the same second.
+    assert.equal(await archive.trailingBytes(), file === "containerd-counter-before.tar.gz" ? 2048 : 0, file);
     assert.equal(archive.bytes, readFileSync(join(ARCHIVES, file)).length);
   }
 });

@@ -20,6 +20,14 @@ const LEFT_OVER =
     .map((name) => `checkpoint/${name}.img`)
     .join(", ");
 
+const NOTES: Readonly<Record<string, string[]>> = {
+  [ZSTD]: [LEFT_OVER],
+  // containerd wrote it over an older one of the same second.
+  [join(ARCHIVES, "containerd-counter-before.tar.gz")]: [
+    "2048 bytes follow its end: left of a longer archive that it was written over, or not part of it",
+  ],
+};
+
 /** A copy of an archive under a name of its own, changed. */
 function changed(bytes: Buffer, name = "changed.tar"): string {
   const path = join(mkdtempSync(join(tmpdir(), "verify-")), name);
@@ -72,7 +80,7 @@ test("the real archives are sound, on all three engines; -o name lists them", as
   assert.deepEqual(document, {
     apiVersion: "checkpoint.kubectl/v1",
     kind: "VerificationList",
-    items: files.map((path) => ({ path, ok: true, problems: [], notes: path === ZSTD ? [LEFT_OVER] : [] })),
+    items: files.map((path) => ({ path, ok: true, problems: [], notes: NOTES[path] ?? [] })),
   });
   assert.deepEqual(
     pieces.map(({ name }) => name),

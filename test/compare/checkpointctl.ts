@@ -132,11 +132,18 @@ function compareSockets(theirs: readonly unknown[], process: ProcessItem | undef
   for (const [index, socket] of theirs.map(object).entries()) {
     const data = object(socket["data"]);
     const our = ours[index];
+    same("socket.send_buf", data["send_buf"], units(our?.["sendBufferBytes"]));
+    same("socket.recv_buf", data["recv_buf"], units(our?.["receiveBufferBytes"]));
     if (data["src"] === undefined) continue;
     same("socket.state", data["state"], our?.state?.toUpperCase());
     same("socket.src", address(data["src"], data["src_port"]), our?.local);
     same("socket.dst", address(data["dst"], data["dst_port"]), our?.remote);
   }
+}
+
+function units(bytes: unknown): string {
+  const kib = Number(bytes) / 1024;
+  return kib < 1024 ? `${kib.toFixed(1)} KB` : `${(kib / 1024).toFixed(1)} MB`;
 }
 
 function address(host: unknown, port: unknown): string {

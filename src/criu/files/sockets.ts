@@ -80,7 +80,14 @@ function socketFile(id: number, flags: number, socket: Socket): OpenFile {
 }
 
 function options({ opts }: Pick<InetSkEntry | UnixSkEntry, "opts">) {
-  return { keepalive: opts?.soKeepalive ?? false, reuseport: opts?.soReuseport ?? false, passcred: opts?.soPasscred ?? false };
+  return {
+    keepalive: opts?.soKeepalive ?? false,
+    reuseport: opts?.soReuseport ?? false,
+    passcred: opts?.soPasscred ?? false,
+    // As getsockopt tells them: twice what was asked for.
+    sendBufferBytes: opts?.soSndbuf,
+    receiveBufferBytes: opts?.soRcvbuf,
+  };
 }
 
 function unixName(name: Buffer, directory: string): string {
