@@ -44,7 +44,8 @@ export function unixSocket(entry: UnixSkEntry): OpenFile {
 }
 
 /** A netlink socket, by its protocol and port. */
-export function netlinkSocket({ id, flags, ino, protocol, portid, dstPortid, groups }: NetlinkSkEntry): OpenFile {
+export function netlinkSocket(entry: NetlinkSkEntry): OpenFile {
+  const { id, flags, ino, protocol, portid, dstPortid, groups } = entry;
   const name = named(NETLINK_PROTOCOLS, protocol);
   return socketFile(id, flags, {
     protocol: "netlink",
@@ -55,12 +56,13 @@ export function netlinkSocket({ id, flags, ino, protocol, portid, dstPortid, gro
     remote: dstPortid === 0 ? "" : `${name}:${dstPortid}`,
     inode: ino,
     peer: undefined,
-    details: details({ groups: groups.some((word) => word !== 0) && groups.map((word) => `0x${word.toString(16)}`) }),
+    details: details({ groups: groups.some((word) => word !== 0) && groups.map((word) => `0x${word.toString(16)}`), ...options(entry) }),
   });
 }
 
 /** A packet socket, by the frames that it receives and the number of its device. */
-export function packetSocket({ id, flags, type, protocol, ifindex }: PacketSockEntry, bigEndian: boolean): OpenFile {
+export function packetSocket(entry: PacketSockEntry, bigEndian: boolean): OpenFile {
+  const { id, flags, type, protocol, ifindex } = entry;
   const ethertype = bigEndian ? protocol : ((protocol & 0xff) << 8) | (protocol >> 8);
   return socketFile(id, flags, {
     protocol: "packet",
@@ -71,7 +73,7 @@ export function packetSocket({ id, flags, type, protocol, ifindex }: PacketSockE
     remote: "",
     inode: 0,
     peer: undefined,
-    details: {},
+    details: details(options(entry)),
   });
 }
 
@@ -79,7 +81,7 @@ function socketFile(id: number, flags: number, socket: Socket): OpenFile {
   return { id, type: "socket", name: `${socket.protocol}:[${socket.inode}]`, flags, details: {}, socket };
 }
 
-function options({ opts }: Pick<InetSkEntry | UnixSkEntry, "opts">) {
+function options({ opts }: Pick<InetSkEntry | UnixSkEntry | NetlinkSkEntry | PacketSockEntry, "opts">) {
   return {
     keepalive: opts?.soKeepalive ?? false,
     reuseport: opts?.soReuseport ?? false,
