@@ -25,7 +25,9 @@ async function completed(t: TestContext, handler: Handler, ...line: string[]): P
     "current-context": "prod-web",
   };
   await writeFile(join(folder, "config"), JSON.stringify(config));
-  const answer = await complete(line, { KUBECONFIG: join(folder, "config") }, "v0.0.0");
+  // A server that answers may take its time here; one that does not is given the time that users give it.
+  const patience = handler === never ? undefined : 10_000;
+  const answer = await complete(line, { KUBECONFIG: join(folder, "config") }, "v0.0.0", patience);
   assert.match(answer, /\n$/);
   return answer.trimEnd().split("\n");
 }
@@ -90,6 +92,8 @@ test("a refusal, a broken kubeconfig or none say nothing", async (t) => {
   assert.deepEqual(await completed(t, nobody, ""), [...verbs, ":4"]);
   assert.deepEqual(await completed(t, nobody, "--kubeconfig", "/nonexistent", "web", "-c", ""), [":4"]);
   assert.deepEqual(await completed(t, nobody, "--server", "this is none", "we"), [":4"]);
+  assert.deepEqual(await completed(t, nobody, "--request-timeout", "soon", "we"), [":4"]);
+  assert.deepEqual(await completed(t, nobody, "--request-timeout", "soon", "--context", ""), [":4"]);
 });
 
 test("names that a terminal would obey are not offered, and descriptions are escaped", async (t) => {

@@ -11,7 +11,8 @@ import { kindsAt } from "./slots.ts";
 export type Source = () => Promise<readonly Candidate[]>;
 
 export interface Outside {
-  readonly options: ConnectionOptions;
+  /** Throws where the flags make no sense. */
+  readonly options: () => ConnectionOptions;
   readonly env: NodeJS.ProcessEnv;
   /** Opened once, when first asked for. */
   readonly connection: () => Promise<Connection>;
@@ -106,7 +107,7 @@ function flags({ before }: Position): Candidate[] {
 
 function kubeconfigNames({ options, env }: Outside, pick: (config: Kubeconfig) => readonly { name: string }[]): Source {
   return async () => {
-    const { files, required } = kubeconfigFiles(options, env);
+    const { files, required } = kubeconfigFiles(options(), env);
     const config = merged(await Promise.all(files.map(async (file) => await readKubeconfig(file, required))));
     return pick(config).map(({ name }) => ({ value: name }));
   };

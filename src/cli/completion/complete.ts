@@ -1,4 +1,5 @@
 import { Connection } from "../../cluster/connection.ts";
+import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import { connectionOptions } from "../../commands/connect.ts";
 import type { Context } from "../../model/context.ts";
 import { Flags } from "../../model/flags.ts";
@@ -20,11 +21,16 @@ const NO_FILES = 4;
  * The answer to kubectl for a line that is being typed: a line for each candidate, with a description after a tab, and the
  * directive after a colon. Never fails: what cannot be found out is not offered.
  */
-export async function complete(argv: readonly string[], env: NodeJS.ProcessEnv, version: string): Promise<string> {
+export async function complete(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  version: string,
+  patienceMs: number = PATIENCE_MS,
+): Promise<string> {
   const last = argv.at(-1) ?? "";
   const found = position(argv.slice(0, -1), last, VERBS);
   if (found === undefined) return `:${NO_FILES}\n`;
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const signal = AbortSignal.timeout(patienceMs);
   const { sources, files } = sourcesFor(found, outside(found.before, { env, signal, version }));
   const late = new Promise<readonly Candidate[]>((done) => signal.addEventListener("abort", () => done([])));
   const answers = await Promise.all(sources.map(async (source) => await Promise.race([source().catch(() => []), late])));
@@ -34,7 +40,7 @@ export async function complete(argv: readonly string[], env: NodeJS.ProcessEnv, 
 }
 
 function outside(before: Words, given: Pick<Context, "env" | "signal" | "version">): Outside {
-  const options = connectionOptions(flagsAsGiven(before));
+  const options = (): ConnectionOptions => connectionOptions(flagsAsGiven(before));
   const never = async (): Promise<never> => await Promise.reject(new Error("nothing can be asked while a line is typed"));
   const context: Context = {
     ...given,
@@ -43,7 +49,7 @@ function outside(before: Words, given: Pick<Context, "env" | "signal" | "version
     ask: { possible: false, confirm: never, choose: never, pick: never },
   };
   let connection: Promise<Connection> | undefined;
-  return { options, env: given.env, connection: async () => await (connection ??= Connection.open(options, context)) };
+  return { options, env: given.env, connection: async () => await (connection ??= Connection.open(options(), context)) };
 }
 
 /** Without yargs, and so without its checks: the line is not complete. */
