@@ -19,7 +19,10 @@ export class Renderer {
   /** Columns three spaces apart, as kubectl get prints; the last one is not padded. */
   table({ columns, rows }: Table): string {
     const cells = rows.map((row) => row.map((value) => ({ plain: plainText(value), shown: this.#value(value) })));
-    const widths = columns.map((heading, column) => Math.max(heading.length, ...cells.map((row) => row[column]?.plain.length ?? 0)));
+    // Not by Math.max(...): a table may have more rows than a call has arguments.
+    const widths = columns.map((heading, column) =>
+      cells.reduce((widest, row) => Math.max(widest, row[column]?.plain.length ?? 0), heading.length),
+    );
     const line = (row: readonly { plain: string; shown: string }[]): string =>
       row
         .map(({ plain, shown }, column) =>

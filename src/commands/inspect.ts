@@ -13,6 +13,8 @@ export interface InspectRequest extends InspectionRequest {
 }
 
 const SECTIONS: readonly Section[] = ["ps", "env", "files", "sockets", "mounts", "memory", "stats"];
+/** The process tree shows how much memory each has. */
+const ALWAYS: Section = "totals";
 
 /** Throws a usage error. */
 export function inspectRequest(words: readonly string[], flags: Flags): InspectRequest {
@@ -25,10 +27,10 @@ export function inspectRequest(words: readonly string[], flags: Flags): InspectR
 
 /** Documents have everything but the environment where nothing is chosen, the text for people only the process tree. */
 function sections(flags: Flags): ReadonlySet<Section> {
-  if (flags.on("all")) return new Set(SECTIONS);
+  if (flags.on("all")) return new Set([ALWAYS, ...SECTIONS]);
   const chosen = SECTIONS.filter((section) => flags.on(section));
-  if (chosen.length > 0 || flags.text("output") === undefined) return new Set(chosen);
-  return new Set(SECTIONS.filter((section) => section !== "env"));
+  if (chosen.length > 0 || flags.text("output") === undefined) return new Set([ALWAYS, ...chosen]);
+  return new Set([ALWAYS, ...SECTIONS.filter((section) => section !== "env")]);
 }
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {

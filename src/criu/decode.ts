@@ -46,7 +46,8 @@ function weigh(schema: DescMessage, bytes: Uint8Array, image: string): void {
       const tag = varint();
       const field = known.get(Math.floor(tag / 8));
       const wire = tag % 8;
-      items += 1;
+      // Each allocates something where it is a message or stands in a list.
+      if (field?.fieldKind === "list" || field?.fieldKind === "message") items += 1;
       if (wire === 0) varint();
       else if (wire === 1) at += 8;
       else if (wire === 5) at += 4;

@@ -2,13 +2,13 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { Archive } from "../archive/archive.ts";
 import { decode } from "./decode.ts";
 import { entryBatches, hasImage, imageName, onlyEntry, openImage, type Entry } from "./image.ts";
-import { allowance } from "./limits.ts";
+import { allowance, MAX_TABLE_ITEMS } from "./limits.ts";
 
 /** The messages of an image of small ones, none where there is no such image. Throws a UserError where it is damaged. */
 export async function* allEntries<D extends DescMessage>(archive: Archive, file: string, schema: D): AsyncGenerator<MessageShape<D>> {
   if (!hasImage(archive, file)) return;
   const image = await openImage(archive, imageName(file));
-  const spend = allowance();
+  const spend = allowance(MAX_TABLE_ITEMS);
   for await (const batch of entryBatches(image)) {
     for (const { bytes } of batch) {
       spend(image.name, 1, bytes.length);
@@ -33,7 +33,7 @@ export async function* entriesWithData<D extends DescMessage>(
 ): AsyncGenerator<MessageShape<D>> {
   if (!hasImage(archive, file)) return;
   const image = await openImage(archive, imageName(file));
-  const spend = allowance();
+  const spend = allowance(MAX_TABLE_ITEMS);
   const decoded: MessageShape<D>[] = [];
   const payload = ({ bytes }: Entry): number => {
     const entry = decode(schema, bytes, image.name);

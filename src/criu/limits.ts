@@ -8,14 +8,23 @@ import { excessive } from "./problems.ts";
 /** Bytes of an entry. The longest real ones describe the mappings of a process: 40 bytes each, 262,144 of them for some databases. */
 export const MAX_ENTRY_BYTES = 32 * 1024 * 1024;
 
-/** Messages and numbers inside an entry. */
+/** Messages inside an entry, and numbers in its lists. */
 export const MAX_ENTRY_ITEMS = 300_000;
 
 /** Bytes of a name. Linux's paths end at 4096. */
 export const MAX_TEXT_BYTES = 64 * 1024;
 
-/** Files, processes, threads, mappings, … that one answer may hold together. */
-export const MAX_ANSWER_ITEMS = 300_000;
+/** Entries of an image whose messages are kept together: open files, pages of shared memory. */
+export const MAX_TABLE_ITEMS = 300_000;
+
+/** Files, threads, mappings, … that one answer may hold together. */
+export const MAX_ANSWER_ITEMS = 100_000;
+
+/** Each process counts as so many of them: much is told of it. */
+export const ITEMS_PER_PROCESS = 10;
+
+/** Steps through pagemaps of shared memory, which may be mapped again and again. */
+export const MAX_SHARED_STEPS = 5_000_000;
 
 /** Bytes of the names, arguments and environments that one answer may hold together. */
 export const MAX_ANSWER_TEXT = 32 * 1024 * 1024;
@@ -26,13 +35,13 @@ export const MAX_ARGUMENT_BYTES = 8 * 1024 * 1024;
 /** Counts what one answer holds together. Throws a UserError that names the image where it becomes too much. */
 export type Spend = (image: string, items: number, text: number) => void;
 
-export function allowance(): Spend {
+export function allowance(mostItems: number): Spend {
   let items = 0;
   let text = 0;
   return (image, moreItems, moreText) => {
     items += moreItems;
     text += moreText;
-    if (items > MAX_ANSWER_ITEMS) throw excessive(image, `with it the answer has more than ${MAX_ANSWER_ITEMS} parts`);
-    if (text > MAX_ANSWER_TEXT) throw excessive(image, `with it the answer has more than ${MAX_ANSWER_TEXT} bytes of text`);
+    if (items > mostItems) throw excessive(image, `with it there are more than ${mostItems} parts`);
+    if (text > MAX_ANSWER_TEXT) throw excessive(image, `with it there are more than ${MAX_ANSWER_TEXT} bytes of text`);
   };
 }

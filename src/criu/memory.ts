@@ -1,7 +1,7 @@
 import type { Archive } from "../archive/archive.ts";
 import type { Source } from "../model/source.ts";
 import { fileTable, type FileTable } from "./files/table.ts";
-import { MAX_ANSWER_ITEMS } from "./limits.ts";
+import { MAX_SHARED_STEPS, MAX_TABLE_ITEMS } from "./limits.ts";
 import { openPages, processPagemap, sharedPagemap, type Pagemap, type PageRun } from "./pagemap.ts";
 import { damaged, excessive, notThere } from "./problems.ts";
 import { addressSpace, regionAfter, type AddressRange, type AddressSpace, type Region } from "./regions.ts";
@@ -26,6 +26,8 @@ export interface Pages {
 export interface SharedPages extends Pages {
   /** All of them: shared memory is mapped at many places, so they are kept. */
   readonly runs: readonly PageRun[];
+  /** Those that end after an offset, ascending. Throws a UserError where an archive makes too much of this. */
+  readonly after: (offset: bigint, pageSize: number) => Iterable<PageRun>;
 }
 
 /** Why bytes of a range are not in the archive. */
@@ -58,10 +60,15 @@ export interface Commons {
 export function commonsOf(archive: Archive): Commons {
   let files: Promise<FileTable> | undefined;
   const shared = new Map<bigint, Promise<SharedPages | undefined>>();
+  let steps = 0;
+  const step = (name: string): void => {
+    steps += 1;
+    if (steps > MAX_SHARED_STEPS) throw excessive(name, "its memory is mapped too many times");
+  };
   return {
     files: async () => await (files ??= fileTable(archive)),
     shared: async (shmid) => {
-      const pages = shared.get(shmid) ?? loadShared(archive, shmid);
+      const pages = shared.get(shmid) ?? loadShared(archive, shmid, step);
       shared.set(shmid, pages);
       return await pages;
     },
@@ -95,15 +102,16 @@ function isMemfd({ kind, fileId }: Region): boolean {
   return kind === "shared" && fileId !== undefined;
 }
 
-async function loadShared(archive: Archive, shmid: bigint): Promise<SharedPages | undefined> {
+async function loadShared(archive: Archive, shmid: bigint, step: (name: string) => void): Promise<SharedPages | undefined> {
   const map = await sharedPagemap(archive, shmid);
   if (map === undefined) return undefined;
   const runs: PageRun[] = [];
   for await (const batch of map.runs()) {
-    runs.push(...batch);
-    if (runs.length > MAX_ANSWER_ITEMS) throw excessive(map.name, `more than ${MAX_ANSWER_ITEMS} entries`);
+    for (const run of batch) runs.push(run);
+    if (runs.length > MAX_TABLE_ITEMS) throw excessive(map.name, `more than ${MAX_TABLE_ITEMS} entries`);
   }
-  return { map, source: openPages(archive, map), runs };
+  const after = (offset: bigint, pageSize: number): Iterable<PageRun> => runsAfter(runs, offset, pageSize, () => step(map.name));
+  return { map, source: openPages(archive, map), runs, after };
 }
 
 /** A run of pages within one region, or outside of all. */
@@ -190,7 +198,7 @@ async function* sharedRuns(memory: ProcessMemory, region: Region, range: Address
   if (pages === undefined) return;
   const window = { start: max(region.start, range.start), end: min(region.end, range.end) };
   const shift = region.start - region.offset;
-  for (const run of runsAfter(pages.runs, window.start - shift, memory.pageSize)) {
+  for (const run of pages.after(window.start - shift, memory.pageSize)) {
     if (run.address + shift >= window.end) break;
     const mapped = clipped(run.address + shift, run, memory.pageSize, window);
     if (mapped !== undefined) yield { ...mapped, run: { ...run, address: run.address + shift }, pages, region };
@@ -198,7 +206,7 @@ async function* sharedRuns(memory: ProcessMemory, region: Region, range: Address
 }
 
 /** The runs that end after an address: ascending, so half of them are left out at a time. */
-export function* runsAfter(runs: readonly PageRun[], address: bigint, pageSize: number): Generator<PageRun> {
+function* runsAfter(runs: readonly PageRun[], address: bigint, pageSize: number, step: () => void): Generator<PageRun> {
   let low = 0;
   let high = runs.length;
   while (low < high) {
@@ -207,7 +215,10 @@ export function* runsAfter(runs: readonly PageRun[], address: bigint, pageSize: 
     if (run !== undefined && run.address + BigInt(run.pages) * BigInt(pageSize) <= address) low = middle + 1;
     else high = middle;
   }
-  for (let at = low; at < runs.length; at += 1) yield runs[at] as PageRun;
+  for (let at = low; at < runs.length; at += 1) {
+    step();
+    yield runs[at] as PageRun;
+  }
 }
 
 function clipped(address: bigint, { pages }: PageRun, pageSize: number, range: AddressRange): AddressRange | undefined {

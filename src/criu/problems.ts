@@ -16,6 +16,7 @@ export function excessive(image: string, what: string): UserError {
     reason: "ImageTooLarge",
     message: `${image}: ${what}`,
     why: "no real checkpoint is known to need as much; the limit keeps a hostile archive from filling this machine's memory",
+    fix: "ask for less at once: one process with --pid, one section",
   });
 }
 

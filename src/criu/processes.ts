@@ -3,7 +3,7 @@ import { allEntries, oneEntry } from "./entries.ts";
 import { FsEntrySchema, PstreeEntrySchema, type PstreeEntry } from "./gen/process_pb.ts";
 import { TaskKobjIdsEntrySchema, type TaskKobjIdsEntry } from "./gen/namespaces_pb.ts";
 import { hasImage, imageName } from "./image.ts";
-import type { Spend } from "./limits.ts";
+import { ITEMS_PER_PROCESS, type Spend } from "./limits.ts";
 import { attempt, damaged, notThere, type Tell } from "./problems.ts";
 import { signalName, signalNames } from "./signals.ts";
 import { exit, limits, timers, type Exit, type Limit } from "./task.ts";
@@ -48,7 +48,7 @@ export async function processes(archive: Archive, spend: Spend, tell: Tell): Pro
   const found = new Map<number, Process>();
   for await (const entry of allEntries(archive, PSTREE, PstreeEntrySchema)) {
     if (found.has(entry.pid)) throw damaged(imageName(PSTREE), `two processes ${entry.pid}`);
-    spend(imageName(PSTREE), 1 + entry.threads.length, 0);
+    spend(imageName(PSTREE), ITEMS_PER_PROCESS + entry.threads.length, 0);
     found.set(entry.pid, await process(archive, entry, tell));
   }
   return [...found.values()];

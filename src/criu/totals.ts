@@ -1,4 +1,4 @@
-import { placedRuns, runsAfter, type ProcessMemory } from "./memory.ts";
+import { placedRuns, type ProcessMemory } from "./memory.ts";
 import type { Archive } from "../archive/archive.ts";
 import type { Region, RegionKind } from "./regions.ts";
 
@@ -48,7 +48,7 @@ async function addShared(memory: ProcessMemory, use: { region: Region; archived:
   const shared = shmid === undefined ? undefined : await memory.shared(shmid);
   const limit = offset + end - start;
   const size = BigInt(memory.pageSize);
-  for (const { address, pages, content } of runsAfter(shared?.runs ?? [], offset, memory.pageSize)) {
+  for (const { address, pages, content } of shared?.after(offset, memory.pageSize) ?? []) {
     if (address >= limit) break;
     const from = address > offset ? address : offset;
     const to = address + BigInt(pages) * size < limit ? address + BigInt(pages) * size : limit;

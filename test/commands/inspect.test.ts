@@ -36,10 +36,10 @@ function processOf({ processes }: Inspection, pid: number): ProcessItem {
 }
 
 test("words and flags become a request", () => {
-  assert.deepEqual(request(["a.tar"]), { file: "a.tar", sections: new Set(), pid: undefined });
-  assert.deepEqual(request(["-"], { sockets: true, pid: "7" }), { file: "-", sections: new Set(["sockets"]), pid: 7 });
-  assert.deepEqual(request(["a.tar"], { output: "json", files: true }).sections, new Set(["files"]));
-  const everything = ["ps", "env", "files", "sockets", "mounts", "memory", "stats"];
+  assert.deepEqual(request(["a.tar"]), { file: "a.tar", sections: new Set(["totals"]), pid: undefined });
+  assert.deepEqual(request(["-"], { sockets: true, pid: "7" }), { file: "-", sections: new Set(["totals", "sockets"]), pid: 7 });
+  assert.deepEqual(request(["a.tar"], { output: "json", files: true }).sections, new Set(["totals", "files"]));
+  const everything = ["totals", "ps", "env", "files", "sockets", "mounts", "memory", "stats"];
   assert.deepEqual(request(["a.tar"], { all: true }).sections, new Set(everything));
   // The environment holds secrets: it is never there unasked.
   assert.deepEqual(request(["a.tar"], { output: "yaml" }).sections, new Set(everything.filter((name) => name !== "env")));

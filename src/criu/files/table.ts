@@ -5,7 +5,7 @@ import { FileEntrySchema, MemfdInodeEntrySchema, type FileEntry, type MemfdInode
 import { TtyInfoEntrySchema, type TtyInfoEntry } from "../gen/tty_pb.ts";
 import { allEntries } from "../entries.ts";
 import { entryBatches, hasImage, imageName, openImage } from "../image.ts";
-import { allowance, type Spend } from "../limits.ts";
+import { allowance, MAX_TABLE_ITEMS, type Spend } from "../limits.ts";
 import { eventFile, epollFile, fanotifyFile, inotifyFile, pidFile, signalFile, timerFile } from "./events.ts";
 import type { OpenFile } from "./file.ts";
 import { bpfMapFile, externalFile, fifoFile, memfdFile, namespaceFile, pipeFile, ttyFile, tunFile } from "./other.ts";
@@ -37,7 +37,7 @@ interface Tables {
 const FILES = "files.img";
 
 /** Of files.img and what belongs to it. Throws a UserError where an image is damaged, or there are too many files. */
-export async function fileTable(archive: Archive, spend: Spend = allowance()): Promise<FileTable> {
+export async function fileTable(archive: Archive, spend: Spend = allowance(MAX_TABLE_ITEMS)): Promise<FileTable> {
   if (!hasImage(archive, FILES)) return { files: new Map(), remaps: new Map() };
   const image = await openImage(archive, imageName(FILES));
   const tables: Tables = {

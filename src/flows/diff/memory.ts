@@ -1,5 +1,4 @@
-import { placedRuns, runsAfter, type ProcessMemory, type SharedPages } from "../../criu/memory.ts";
-import type { PageRun } from "../../criu/pagemap.ts";
+import { placedRuns, type ProcessMemory, type SharedPages } from "../../criu/memory.ts";
 import type { Tell } from "../../criu/problems.ts";
 import type { Region } from "../../criu/regions.ts";
 import { UserError } from "../../model/error.ts";
@@ -82,18 +81,18 @@ async function compareShared(
 ): Promise<void> {
   const [before, after] = [await from.shared(a.shmid ?? 0n), await to.shared(b.shmid ?? 0n)];
   if (before === undefined || after === undefined) return;
-  const placed = (pages: SharedPages, region: Region) => ({ pages, placed: sharedPlaces(pages.runs, region, pair, pageSize) });
+  const placed = (pages: SharedPages, region: Region) => ({ pages, placed: sharedPlaces(pages, region, pair, pageSize) });
   await comparePages(placed(before, a), placed(after, b), pageSize, count);
 }
 
 async function* sharedPlaces(
-  runs: readonly PageRun[],
+  shared: SharedPages,
   { offset, start, end }: Region,
   pair: number,
   pageSize: number,
 ): AsyncGenerator<PlacedPages> {
   const limit = Number((end - start) / BigInt(pageSize));
-  for (const { address, pages, content, firstPage } of runsAfter(runs, offset, pageSize)) {
+  for (const { address, pages, content, firstPage } of shared.after(offset, pageSize)) {
     const page = Number(address - offset) / pageSize;
     if (page >= limit) return;
     const skipped = Math.max(0, -page);

@@ -4,7 +4,7 @@ import type { CheckpointInfo } from "../../archive/engines/info.ts";
 import { unknownImages } from "../../criu/check.ts";
 import { ghostFiles } from "../../criu/ghosts.ts";
 import { origin, type Origin } from "../../criu/inventory.ts";
-import { allowance } from "../../criu/limits.ts";
+import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
 import { commonsOf } from "../../criu/memory.ts";
 import { mounts } from "../../criu/mounts.ts";
 import { pageSize } from "../../criu/pagesize.ts";
@@ -38,7 +38,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
     if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
   };
   const attempted = async <T>(read: () => Promise<T>): Promise<T | undefined> => await attempt(tell, read);
-  const spend = allowance();
+  const spend = allowance(MAX_ANSWER_ITEMS);
   const wants = (section: Section): boolean => sections.has(section);
   const info = await attempted(async () => await engineOf(archive));
   const all = await processes(archive, spend, tell);

@@ -27,7 +27,8 @@ export interface Setting {
   readonly tell: Tell;
 }
 
-export type Section = "ps" | "env" | "files" | "sockets" | "mounts" | "memory" | "stats";
+/** Parts of an inspection; "totals" are those of memory, "memory" its map besides. */
+export type Section = "ps" | "env" | "files" | "sockets" | "mounts" | "totals" | "memory" | "stats";
 
 /** A process as documents have it, its children apart. What cannot be read of it is told and left out. */
 export async function processItem(process: Process, setting: Setting): Promise<Omit<ProcessItem, "children">> {
@@ -56,7 +57,7 @@ export async function processItem(process: Process, setting: Setting): Promise<O
     env: memory && wants("env") ? await attempt(tell, async () => await environmentOf(memory, setting)) : undefined,
     files: connections && wants("files") ? fileItems(pid, connections) : undefined,
     sockets: connections && wants("sockets") ? await attempt(tell, async () => await socketItems(archive, pid, connections)) : undefined,
-    memory: memory && (await attempt(tell, async () => await memoryItem(memory, setting))),
+    memory: memory && wants("totals") ? await attempt(tell, async () => await memoryItem(memory, setting)) : undefined,
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Archive } from "../../archive/archive.ts";
 import { descriptors } from "../../criu/files/descriptors.ts";
 import type { FileTable } from "../../criu/files/table.ts";
-import { allowance } from "../../criu/limits.ts";
+import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
 import { commonsOf, processMemory, type Commons, type Pages, type ProcessMemory } from "../../criu/memory.ts";
 import type { PageRun } from "../../criu/pagemap.ts";
 import { pageSize } from "../../criu/pagesize.ts";
@@ -42,7 +42,7 @@ export interface Found extends Match {
  */
 export async function* searchArchive(archive: Archive, settings: SearchSettings): AsyncGenerator<Found> {
   const { pid, tell } = settings;
-  const all = await processes(archive, allowance(), tell);
+  const all = await processes(archive, allowance(MAX_ANSWER_ITEMS), tell);
   const chosen = pid === undefined ? all : all.filter((process) => process.pid === pid);
   if (pid !== undefined && chosen.length === 0) throw noSuchProcess(pid, all);
   const size = await pageSize(archive);
@@ -56,7 +56,18 @@ export async function* searchArchive(archive: Archive, settings: SearchSettings)
     if (memory === undefined) continue;
     yield* told(tell, searchProcess(memory, process, table, mapped, settings));
   }
-  for (const process of chosen) yield* told(tell, searchUnmapped(archive, process, table, commons, mapped, size, settings));
+  for (const process of firstOfEachTable(chosen))
+    yield* told(tell, searchUnmapped(archive, process, table, commons, mapped, size, settings));
+}
+
+/** Processes that share their descriptors have the same of them. */
+function firstOfEachTable(processes: readonly Process[]): Iterable<Process> {
+  const first = new Map<number, Process>();
+  for (const process of processes) {
+    const table = process.ids?.filesId;
+    if (table !== undefined && !first.has(table)) first.set(table, process);
+  }
+  return first.values();
 }
 
 /** What an iterable yields before it throws a UserError, which is told. */
