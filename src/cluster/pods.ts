@@ -43,30 +43,36 @@ export interface Pod {
   readonly object: Json;
 }
 
+/** Of lists, in objects: the first page is short, to be there soon. */
+const FIRST_PAGE = 100;
+const PAGE = 500;
+
 /** Throws an ApiFailure; AnswerInvalid where the answer is no pod. */
 export async function getPod(connection: Connection, namespace: string, name: string): Promise<Pod> {
   return readPod(await callJson(connection, { path: apiPath`/api/v1/namespaces/${namespace}/pods/${name}` }));
 }
 
-/** The pods of a namespace, page by page. `limit` is the page's length. */
-export async function* listPods(
-  connection: Connection,
-  namespace: string,
-  options: { limit: number; signal?: AbortSignal; fieldSelector?: string },
-): AsyncGenerator<Pod[]> {
-  const { limit, signal, fieldSelector } = options;
-  let next: string | undefined = "";
-  while (next !== undefined) {
-    const query = {
-      limit: String(limit),
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
-      ...(next === "" ? {} : { continue: next }),
-    };
-    const page = object(
-      await callJson(connection, { path: apiPath`/api/v1/namespaces/${namespace}/pods`, query, ...(signal ? { signal } : {}) }),
-    );
+/** A field selector: pending pods too, since their init containers may run. */
+export const NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed";
+
+/** Which pods; without a namespace those of the whole cluster. */
+export interface PodQuery {
+  readonly namespace: string | undefined;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+}
+
+/** Pods page by page, so that the first ones are there at once. */
+export async function* listPods(connection: Connection, { namespace, labelSelector, fieldSelector }: PodQuery): AsyncGenerator<Pod[]> {
+  const path = namespace === undefined ? "/api/v1/pods" : apiPath`/api/v1/namespaces/${namespace}/pods`;
+  const selectors = { ...(labelSelector ? { labelSelector } : {}), ...(fieldSelector ? { fieldSelector } : {}) };
+  let limit = FIRST_PAGE;
+  for (let next = ""; ; limit = PAGE) {
+    const query = { limit: String(limit), ...selectors, ...(next === "" ? {} : { continue: next }) };
+    const page = object(await callJson(connection, { path, query }));
     yield list(page["items"]).map(readPod);
-    next = string(object(page["metadata"])["continue"]) || undefined;
+    next = string(object(page["metadata"])["continue"]);
+    if (next === "") return;
   }
 }
 

@@ -1,82 +1,73 @@
+import { captureOne } from "../flows/capture.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { pickContainer } from "../flows/pick.ts";
 import { needing } from "../flows/rights.ts";
-import { take, type Taken } from "../flows/take.ts";
-import { choiceNeeded, containerOf, findPod, type ContainerTarget } from "../flows/targets.ts";
-import { Helpers } from "../helper/helpers.ts";
-import { API_VERSION, type CheckpointList } from "../model/documents.ts";
-import { exitCodeFor } from "../model/error.ts";
+import { resolveTargets } from "../flows/targets/resolve.ts";
+import type { ContainerTarget } from "../flows/targets/target.ts";
+import { exitCodeFor, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
-import { say, type Phrase } from "../model/phrase.ts";
+import { say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
-import { formatSeconds } from "../model/units.ts";
-import { offerCopy } from "./checkpoint/offer.ts";
+import { planOf } from "./checkpoint/plan.ts";
+import { checkpointList, pieces } from "./checkpoint/report.ts";
 import { checkpointRequest, type CheckpointRequest } from "./checkpoint/request.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const request = checkpointRequest(call.words, call.flags, call.env);
-  const connection = await connect(call);
-  const context: FlowContext = { ...call, connection };
-  const { settings } = request;
-  const helpers = new Helpers(connection, call, settings);
+  const context: FlowContext = { ...call, connection: await connect(call) };
+  if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
   const targets = await findTargets(context, request);
-  const [first] = targets;
-  const copy =
-    request.pods.length === 0 && request.copy === undefined && first !== undefined
-      ? await offerCopy(context, first, helpers, settings, call.flags.on("yes"))
-      : request.copy;
-  const plan = copy === undefined ? undefined : { ...copy, helpers, checkpointDir: settings.checkpointDir };
-  const done: Taken[] = [];
-  for await (const taken of take(context, targets, request.timeoutMs, plan)) {
-    done.push(taken);
-    yield* pieces(taken);
-    if (call.terminal && plan === undefined && taken.archive !== undefined) {
-      call.emit({ kind: "hint", text: say`copy it here: kubectl checkpoint cp ${location(taken.archive)}` });
-    }
+  const [only] = targets;
+  if (request.series !== undefined) {
+    if (only === undefined || targets.length > 1)
+      throw usageError(`--every takes one container, not ${targets.length}`, "name one with POD -c NAME");
+    return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
   }
-  const items = done.map(({ item }) => item);
-  const errors = done.flatMap(({ error }) => error ?? []);
-  const document: CheckpointList = { apiVersion: API_VERSION, kind: "CheckpointList", clockOffsetSeconds: connection.clock.seconds, items };
-  return { document, exitCode: exitCodeFor(errors, done.length) };
+  if (only === undefined || targets.length > 1) return yield* (await import("./checkpoint/many.ts")).takeMany(context, request, targets);
+  return yield* takeOne(context, await withOffer(context, request, only), only, call.terminal);
 }
 
-async function findTargets(context: FlowContext, { pods, containers }: CheckpointRequest): Promise<ContainerTarget[]> {
+/** The main job. */
+async function* takeOne(
+  context: FlowContext,
+  request: CheckpointRequest,
+  target: ContainerTarget,
+  terminal: boolean,
+): AsyncGenerator<Piece, Outcome> {
+  const plan = await planOf(context, request, false);
+  await using lease = target.pod.node === "" ? undefined : plan?.helpers.on(target.pod.node, "read");
+  // It starts beside the checkpoint; why it does not is told by the copy that needs it.
+  lease?.helper().catch(() => undefined);
+  const captured = await captureOne(context, target, { timeoutMs: request.timeoutMs });
+  const taken = plan === undefined ? captured : await (await import("../flows/copy/plan.ts")).copyCaptured(context, target, captured, plan);
+  yield* pieces(taken);
+  if (terminal && plan === undefined && taken.archive !== undefined) {
+    context.emit({ kind: "hint", text: say`copy it here: kubectl checkpoint cp ${location(taken.archive)}` });
+  }
+  const errors = taken.error === undefined ? [] : [taken.error];
+  return { document: checkpointList(context.connection.clock.seconds, [taken.item]), exitCode: exitCodeFor(errors, 1) };
+}
+
+/** Whoever picked the container is asked what shall become of its archive. */
+async function withOffer(context: FlowContext, request: CheckpointRequest, target: ContainerTarget): Promise<CheckpointRequest> {
+  if (request.query !== undefined || request.copy !== undefined) return request;
+  const { offerCopy } = await import("./checkpoint/offer.ts");
+  return { ...request, copy: await offerCopy(context, target, request.settings, request.yes) };
+}
+
+async function findTargets(context: FlowContext, { query, pick }: CheckpointRequest): Promise<ContainerTarget[]> {
   const { connection } = context;
-  const { namespace } = connection;
+  const everywhere = query?.allNamespaces ?? pick.allNamespaces;
+  const listed = query === undefined || query.words.some(({ kind }) => kind === "workload") || query.words.length === 0;
+  const scope = everywhere ? {} : { namespace: connection.namespace };
   const rights = [
-    ...(pods.length === 0 ? [{ verb: "list", group: "", resource: "pods", namespace }] : []),
-    { verb: "get", group: "", resource: "pods", namespace },
+    ...(listed ? [{ verb: "list", group: "", resource: "pods", ...scope }] : []),
+    { verb: "get", group: "", resource: "pods", ...scope },
     { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
   ];
-  return await needing(connection, rights, async () => {
-    if (pods.length === 0) return [await pickContainer(context)];
-    const targets: ContainerTarget[] = [];
-    for (const name of pods) {
-      const pod = await findPod(context, name);
-      for (const wanted of containers.length === 0 ? [undefined] : containers) {
-        const container = containerOf(pod, wanted);
-        if (container !== undefined) targets.push({ pod, container });
-        else if (context.ask.possible) targets.push(await pickContainer(context, pod));
-        else throw choiceNeeded(pod);
-      }
-    }
-    return targets;
-  });
-}
-
-/** The archive's place, here or on the node, and what went wrong with it. */
-async function* pieces({ item, archive, error }: Taken): AsyncGenerator<Piece> {
-  if (archive !== undefined) {
-    const { copy } = item;
-    // Loaded by those who copy only, as all that copies.
-    const where = copy === undefined ? say`${location(archive)}` : (await import("./cp.ts")).copyText(archive, copy, item.removedFromNode);
-    yield { text: resultText(item, where), name: copy?.path ?? location(archive) };
-  }
-  if (error !== undefined) yield { error };
-}
-
-function resultText({ pod, container, node, seconds }: Taken["item"], where: Phrase): Phrase {
-  return say`pod/${pod} container ${container} checkpointed on ${node} in ${formatSeconds(seconds)}\n${where}`;
+  return await needing(connection, rights, async () =>
+    query === undefined ? [await pickContainer(context, pick)] : await resolveTargets(context, query),
+  );
 }

@@ -9,11 +9,12 @@ import { itemError, type CheckpointItem } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
 import { object, string } from "../model/json.ts";
 import type { NodeArchive } from "../model/location.ts";
-import { say } from "../model/phrase.ts";
+import { say, type Phrase } from "../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
 import type { FlowContext } from "./context.ts";
 import { needing } from "./rights.ts";
-import { ensureRunning, type ContainerTarget } from "./targets.ts";
+import { ensureRunning } from "./targets/running.ts";
+import type { ContainerTarget } from "./targets/target.ts";
 
 /** How a capture ended: always an item; `error` is what went wrong, in full. */
 export interface Captured {
@@ -28,21 +29,21 @@ const UNKNOWN_MEMORY = 256 * 1024 * 1024;
 /** How long a paused container is waited for where no --timeout says so. */
 const PAUSED_PATIENCE_MS = 120_000;
 
-/** Checkpoints the containers one after the other; a failure of one does not stop the others. */
-export async function* capture(
-  context: FlowContext,
-  targets: readonly ContainerTarget[],
-  timeoutMs: number | undefined,
-): AsyncGenerator<Captured> {
-  for (const target of targets) {
-    yield await captureOne(context, target, timeoutMs);
-    if (context.signal.aborted) return;
-  }
+export interface CaptureOptions {
+  /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
+  readonly timeoutMs: number | undefined;
+  /** Where the caller knows already what to expect. */
+  readonly expected?: Forecast;
+  /** Whose progress it is: of the container itself, or of its node where many are taken. */
+  readonly lane?: string;
+  /** How far the caller is with others, said before what is done. */
+  readonly prefix?: Phrase;
 }
 
-async function captureOne(context: FlowContext, { pod, container }: ContainerTarget, timeoutMs: number | undefined): Promise<Captured> {
+/** Checkpoints one container. Throws no UserError: it is in what comes back. */
+export async function captureOne(context: FlowContext, { pod, container }: ContainerTarget, options: CaptureOptions): Promise<Captured> {
+  const { timeoutMs, lane = `${pod.namespace}/${pod.name}/${container.name}`, prefix = say`` } = options;
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
-  const lane = `${pod.namespace}/${pod.name}/${container.name}`;
   let startedAt = context.now();
   // Asked for beside the checkpoint, not before it.
   let runtime: Promise<{ runtime?: string }> = Promise.resolve({});
@@ -56,9 +57,9 @@ async function captureOne(context: FlowContext, { pod, container }: ContainerTar
   });
   try {
     ensureRunning({ pod, container });
-    const expected = await forecast(context.connection, target, FORECAST_MS);
+    const expected = options.expected ?? (await forecast(context.connection, target, FORECAST_MS));
     warn(context, container, target, expected);
-    context.emit({ kind: "activity", lane, text: activity(target, expected) });
+    context.emit({ kind: "activity", lane, text: say`${prefix}${activity(target, expected)}` });
     runtime = nodeRuntime(context, pod.node);
     startedAt = context.now();
     const starting = (): void => void (startedAt = context.now());

@@ -1,86 +1,102 @@
-import { listPods, isRunning, type Pod } from "../cluster/pods.ts";
+import { listPods, NOT_ENDED, type Pod } from "../cluster/pods.ts";
 import { memoryOnNode } from "../kubelet/memory.ts";
 import type { PickerRow } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
 import { formatAge, formatBytes } from "../model/units.ts";
 import type { FlowContext } from "./context.ts";
-import { findPod, type ContainerTarget } from "./targets.ts";
+import { matchingContainers } from "./targets/containers.ts";
+import { findPod } from "./targets/find.ts";
+import type { ContainerTarget } from "./targets/target.ts";
 
-const PAGE = 500;
-/** Pending pods too: their init containers may run. */
-const NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed";
+/** What can be picked from: one pod, or the pods of the namespace or of all. */
+export type Choice = { readonly pod: Pod } | { readonly allNamespaces: boolean; readonly containers: readonly string[] };
+
+/** What a row stands for: of ten thousand pods no more is kept. */
+interface Candidate {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid: string;
+  readonly container: string;
+  readonly node: string;
+}
+
 /** Choices that an error lists where no question may be asked. */
 const LISTED = 50;
 
 /**
- * Lets the person at the terminal pick a running container: of the namespace, or of one pod. Where no question may be
- * asked, throws ChoiceNeeded with the choices (exit status 2).
+ * Lets the person at the terminal pick a running container. Where no question may be asked, throws ChoiceNeeded with the
+ * choices (exit status 2).
  */
-export async function pickContainer(context: FlowContext, pod?: Pod): Promise<ContainerTarget> {
+export async function pickContainer(context: FlowContext, choice: Choice): Promise<ContainerTarget> {
   const { ask, connection } = context;
-  if (!ask.possible) throw await choices(context);
-  const rows = pod === undefined ? pagesOfRows(context) : onePage(rowsOf(context, pod));
-  const question = pod === undefined ? `Container to checkpoint in namespace ${connection.namespace}` : `Container of pod/${pod.name}`;
-  const detail = { column: "MEMORY", of: memoryReader(context) };
-  const picked = await ask.pick<ContainerTarget>({ question, columns: ["POD", "CONTAINER", "NODE", "AGE"], rows, detail });
-  // The row may be old by now: the pod as it is, or an error that says that it has gone.
-  return await refreshed(context, picked);
+  const everywhere = "allNamespaces" in choice && choice.allNamespaces;
+  const rows = "pod" in choice ? onePage(rowsOf(context, choice.pod, false)) : pagesOfRows(context, everywhere, choice.containers);
+  if (!ask.possible) throw await choices(context, rows, everywhere);
+  const place = everywhere ? "any namespace" : `namespace ${connection.namespace}`;
+  const picked = await ask.pick<Candidate>({
+    question: "pod" in choice ? `Container of pod/${choice.pod.name}` : `Container to checkpoint in ${place}`,
+    columns: [...(everywhere ? ["NAMESPACE"] : []), "POD", "CONTAINER", "NODE", "AGE"],
+    rows,
+    detail: { column: "MEMORY", of: memoryReader(context) },
+  });
+  return await asItIsNow(context, picked);
 }
 
 /** Asks each node once, when the first of its containers comes into view. */
-function memoryReader({ connection }: FlowContext): (target: ContainerTarget) => Promise<string> {
+function memoryReader({ connection }: FlowContext): (candidate: Candidate) => Promise<string> {
   const nodes = new Map<string, Promise<Map<string, number>>>();
-  return async ({ pod, container }) => {
-    const asked = nodes.get(pod.node) ?? memoryOnNode(connection, pod.node);
-    nodes.set(pod.node, asked);
-    const bytes = (await asked).get(`${pod.namespace}/${pod.name}/${container.name}`);
+  return async ({ namespace, pod, container, node }) => {
+    const asked = nodes.get(node) ?? memoryOnNode(connection, node);
+    nodes.set(node, asked);
+    const bytes = (await asked).get(`${namespace}/${pod}/${container}`);
     return bytes === undefined ? "" : formatBytes(bytes);
   };
 }
 
-async function refreshed(context: FlowContext, { pod, container }: ContainerTarget): Promise<ContainerTarget> {
-  const now = await findPod(context, pod.name);
-  const same = now.containers.find(({ name }) => name === container.name);
-  if (now.uid === pod.uid && same !== undefined) return { pod: now, container: same };
-  throw new UserError({
-    reason: "PodGone",
-    message: `pod/${pod.name} was replaced while you were choosing`,
-    fix: "run the command again",
-  });
+/** The row may be old by now: the pod is read again. */
+async function asItIsNow(context: FlowContext, { namespace, pod: name, uid, container: wanted }: Candidate): Promise<ContainerTarget> {
+  const pod = await findPod(context, name, namespace);
+  const container = pod.containers.find((one) => one.name === wanted);
+  if (pod.uid === uid && container !== undefined) return { pod, container };
+  throw new UserError({ reason: "PodGone", message: `pod/${name} was replaced while you were choosing`, fix: "run the command again" });
 }
 
-async function* pagesOfRows(context: FlowContext): AsyncGenerator<PickerRow<ContainerTarget>[]> {
+async function* pagesOfRows(
+  context: FlowContext,
+  everywhere: boolean,
+  containers: readonly string[],
+): AsyncGenerator<PickerRow<Candidate>[]> {
   const { connection } = context;
-  const options = { limit: PAGE, fieldSelector: NOT_ENDED };
-  for await (const pods of listPods(connection, connection.namespace, options)) yield pods.flatMap((pod) => rowsOf(context, pod));
+  const query = { namespace: everywhere ? undefined : connection.namespace, fieldSelector: NOT_ENDED };
+  for await (const pods of listPods(connection, query)) yield pods.flatMap((pod) => rowsOf(context, pod, everywhere, containers));
 }
 
 async function* onePage<T>(rows: T[]): AsyncGenerator<T[]> {
   yield rows;
 }
 
-function rowsOf({ now }: FlowContext, pod: Pod): PickerRow<ContainerTarget>[] {
-  return pod.containers.filter(isRunning).map((container) => ({
-    value: { pod, container },
-    cells: [pod.name, container.name, pod.node, formatAge(now() - pod.createdAt)],
+function rowsOf({ now }: FlowContext, pod: Pod, everywhere: boolean, containers: readonly string[] = []): PickerRow<Candidate>[] {
+  const { namespace, name, uid, node } = pod;
+  return matchingContainers(pod, containers.length === 0 ? ["*"] : containers).map((container) => ({
+    value: { namespace, pod: name, uid, container: container.name, node },
+    cells: [...(everywhere ? [namespace] : []), name, container.name, node, formatAge(now() - pod.createdAt)],
   }));
 }
 
-async function choices(context: FlowContext): Promise<UserError> {
+async function choices({ connection }: FlowContext, pages: AsyncIterable<PickerRow<Candidate>[]>, everywhere: boolean): Promise<UserError> {
   const found: string[] = [];
-  for await (const rows of pagesOfRows(context)) {
-    found.push(...rows.map(({ cells: [pod, container] }) => `kubectl checkpoint ${pod} -c ${container}`));
+  for await (const rows of pages) {
+    found.push(
+      ...rows.map(({ value }) => `kubectl checkpoint ${value.pod} -c ${value.container}${everywhere ? ` -n ${value.namespace}` : ""}`),
+    );
     if (found.length > LISTED) break;
   }
-  const { namespace } = context.connection;
-  const more = found.length > LISTED ? "\n…" : "";
+  const where = everywhere ? "" : `, with -n ${connection.namespace}`;
+  const list = `one of${where}:\n${found.slice(0, LISTED).join("\n")}${found.length > LISTED ? "\n…" : ""}`;
   return new UserError({
     reason: "ChoiceNeeded",
     message: "which container? No pod was named, and no question can be asked here",
-    fix:
-      found.length === 0
-        ? `nothing runs in namespace ${namespace}: give -n NAME`
-        : `one of, with -n ${namespace}:\n${found.slice(0, LISTED).join("\n")}${more}`,
+    fix: found.length === 0 ? `nothing runs${everywhere ? "" : ` in namespace ${connection.namespace}: give -n NAME`}` : list,
     exitCode: 2,
   });
 }

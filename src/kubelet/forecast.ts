@@ -1,7 +1,7 @@
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import type { LivenessProbe } from "../cluster/pods.ts";
 import { number, object, string, type Json } from "../model/json.ts";
-import { metricsBytes, quantityBytes, residentBytes, workingSets } from "./memory.ts";
+import { metricsBytes, quantityBytes, residentSets, workingSets } from "./memory.ts";
 import type { CheckpointTarget } from "./target.ts";
 
 /** What a checkpoint will probably cost, as far as this user may read it. Sizes in bytes. */
@@ -44,7 +44,32 @@ export async function forecast(connection: Connection, target: CheckpointTarget,
   const [summary, configz] = await Promise.all([get(`${proxy}/stats/summary`).then(parsed), get(`${proxy}/configz`).then(parsed)]);
   const roomBytes = roomOnDisk(summary, configz);
   // The working set counts the page cache too, which is not in an archive.
-  return { memoryBytes: residentBytes(summary, target) ?? workingSet, ...(roomBytes === undefined ? {} : { roomBytes }) };
+  return {
+    memoryBytes: residentSets(summary).get(`${namespace}/${pod}/${container}`) ?? workingSet,
+    ...(roomBytes === undefined ? {} : { roomBytes }),
+  };
+}
+
+/** What a whole node tells: memory by "namespace/pod/container", and the room on its disk. Never throws. */
+export async function readNode(
+  connection: Connection,
+  node: string,
+  timeoutMs: number,
+): Promise<{ memory: Map<string, number>; roomBytes?: number }> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const proxy = apiPath`/api/v1/nodes/${node}/proxy`;
+  const get = async (path: string): Promise<string | undefined> => {
+    const answer = await connection.call({ path: `${proxy}/${path}`, signal }).catch(() => undefined);
+    return answer?.status === 200 ? answer.text : undefined;
+  };
+  const [summary, configz, resources] = await Promise.all([
+    get("stats/summary").then(parsed),
+    get("configz").then(parsed),
+    get("metrics/resource"),
+  ]);
+  const memory = new Map([...workingSets(resources ?? ""), ...residentSets(summary)]);
+  const roomBytes = roomOnDisk(summary, configz);
+  return { memory, ...(roomBytes === undefined ? {} : { roomBytes }) };
 }
 
 export function frozenSeconds(memoryBytes: number): number {

@@ -8,12 +8,17 @@ export async function memoryOnNode(connection: Connection, node: string): Promis
   return workingSets(answer?.status === 200 ? answer.text : "");
 }
 
-/** Of the kubelet's /stats/summary. */
-export function residentBytes(summary: Json, { namespace, pod, container }: CheckpointTarget): number | undefined {
-  const stats = list(summary["pods"])
-    .map(object)
-    .find((one) => string(object(one["podRef"])["name"]) === pod && string(object(one["podRef"])["namespace"]) === namespace);
-  return number(object(named(object(stats)["containers"], container)["memory"])["rssBytes"]);
+/** Resident memory, of the kubelet's /stats/summary, by "namespace/pod/container". */
+export function residentSets(summary: Json): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const pod of list(summary["pods"]).map(object)) {
+    const { name, namespace } = object(pod["podRef"]);
+    for (const container of list(pod["containers"]).map(object)) {
+      const bytes = number(object(container["memory"])["rssBytes"]);
+      if (bytes !== undefined) found.set(`${string(namespace)}/${string(name)}/${string(container["name"])}`, bytes);
+    }
+  }
+  return found;
 }
 
 /**

@@ -45,10 +45,7 @@ export async function existing(path: string): Promise<Existing> {
 
 /** Throws LocalDiskFull where `bytes` more would not fit beside `path`. A file system that does not tell is taken at its word. */
 export async function ensureRoom(path: string, bytes: number): Promise<void> {
-  const room = await statfs(dirname(path)).then(
-    ({ bavail, bsize }) => bavail * bsize,
-    () => Infinity,
-  );
+  const room = await freeBytes(dirname(path));
   if (bytes <= room) return;
   throw new UserError({
     reason: "LocalDiskFull",
@@ -56,6 +53,14 @@ export async function ensureRoom(path: string, bytes: number): Promise<void> {
     why: `${formatBytes(bytes)} are needed, ${formatBytes(room)} are free`,
     fix: "make room, or choose another destination",
   });
+}
+
+/** Free in a directory for this user; Infinity where the file system does not tell. */
+export async function freeBytes(directory: string): Promise<number> {
+  return await statfs(directory).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => Infinity,
+  );
 }
 
 /**

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test, type TestContext } from "node:test";
 import { readPod } from "../../src/cluster/pods.ts";
-import { capture, type Captured } from "../../src/flows/capture.ts";
+import { captureOne } from "../../src/flows/capture.ts";
 import type { Event } from "../../src/model/context.ts";
 import { plainText } from "../../src/cli/render.ts";
 import { connectTo, context, fakeApiserver } from "../fakes.ts";
@@ -48,9 +48,7 @@ async function captured(t: TestContext, { posts, after = podObject, memory = MEM
   const pod = readPod(before);
   const [container] = pod.containers;
   assert.ok(container);
-  const results: Captured[] = [];
-  for await (const one of capture(flow, [{ pod, container }], timeoutMs)) results.push(one);
-  return { ...(results[0] ?? assert.fail("nothing captured")), posted, events: surroundings.events };
+  return { ...(await captureOne(flow, { pod, container }, { timeoutMs })), posted, events: surroundings.events };
 }
 
 const done = (response: ServerResponse): void => void response.end(JSON.stringify({ items: [PATH] }));

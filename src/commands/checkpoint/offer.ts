@@ -1,6 +1,6 @@
 import type { FlowContext } from "../../flows/context.ts";
-import type { ContainerTarget } from "../../flows/targets.ts";
-import type { Helpers } from "../../helper/helpers.ts";
+import type { ContainerTarget } from "../../flows/targets/target.ts";
+import { Helpers } from "../../helper/helpers.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { forecast, frozenSeconds } from "../../kubelet/forecast.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
@@ -14,7 +14,6 @@ const HERE = { destination: undefined, force: false, codec: "auto" } as const;
 export async function offerCopy(
   context: FlowContext,
   { pod, container }: ContainerTarget,
-  helpers: Helpers,
   settings: HelperSettings,
   yes: boolean,
 ): Promise<CopyOptions | undefined> {
@@ -28,6 +27,7 @@ export async function offerCopy(
     { value: undefined, label: say`leave it on the node` },
   ]);
   if (choice === undefined || yes) return choice;
+  const helpers = new Helpers(connection, context, settings);
   const pods = say`a privileged pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image}) for as long as the copy takes`;
   return (await ask.confirm(say`The copy needs ${pods}: make it?`)) ? choice : undefined;
 }

@@ -1,18 +1,27 @@
+import { isWorkloadType } from "../../cluster/workloads.ts";
+import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/targets/resolve.ts";
 import type { Codec } from "../../helper/files.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
 import type { Flags } from "../../model/flags.ts";
-import { parseDuration } from "../../model/units.ts";
+import { parseCount, parseDuration } from "../../model/units.ts";
 import { helperSettings } from "../helper-settings.ts";
 
 /** One call of `kubectl checkpoint`, its flags read once. */
 export interface CheckpointRequest {
-  /** None: to be picked. */
-  readonly pods: readonly string[];
-  /** None: the pod's own choice. */
-  readonly containers: readonly string[];
+  /** Undefined: to be picked. */
+  readonly query: TargetQuery | undefined;
+  /** Of what is picked: the containers to choose from, and whether of all namespaces. */
+  readonly pick: { readonly containers: readonly string[]; readonly allNamespaces: boolean };
   readonly timeoutMs: number | undefined;
   readonly copy: CopyOptions | undefined;
+  readonly perNode: number;
+  readonly parallel: number;
+  /** Of --resume: the state of an earlier run. */
+  readonly resume: string | undefined;
+  readonly series: SeriesOptions | undefined;
+  readonly force: boolean;
+  readonly yes: boolean;
   readonly settings: HelperSettings;
 }
 
@@ -25,19 +34,75 @@ export interface CopyOptions {
   readonly codec: Codec | "auto";
 }
 
+/** --every and what goes with it. */
+export interface SeriesOptions {
+  readonly everyMs: number;
+  readonly count: number | undefined;
+  readonly keep: number | undefined;
+}
+
 /** Throws a usage error. */
 export function checkpointRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): CheckpointRequest {
   const timeout = flags.text("timeout");
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, "--timeout");
   if (timeoutMs === 0) throw usageError("--timeout must be more than 0");
-  const copy = copyOptions(flags);
-  return { pods: podNames(words), containers: flags.list("container"), timeoutMs, copy, settings: helperSettings(flags, env) };
+  const query = targetQuery(words, flags);
+  const resume = flags.text("resume");
+  if (resume !== undefined && query !== undefined) throw usageError("--resume takes its targets from the file: no POD and no selector");
+  return {
+    query,
+    pick: { containers: flags.list("container"), allNamespaces: flags.on("all-namespaces") },
+    timeoutMs,
+    copy: copyOptions(flags),
+    perNode: parseCount(flags.text("per-node") ?? "1", "--per-node"),
+    parallel: parseCount(flags.text("parallel") ?? "8", "--parallel"),
+    resume,
+    series: seriesOptions(flags),
+    force: flags.on("force"),
+    yes: flags.on("yes"),
+    settings: helperSettings(flags, env),
+  };
+}
+
+function targetQuery(words: readonly string[], flags: Flags): TargetQuery | undefined {
+  const query = {
+    words: targetWords(words),
+    labelSelector: flags.text("selector"),
+    fieldSelector: flags.text("field-selector"),
+    allNamespaces: flags.on("all-namespaces"),
+    containers: flags.list("container"),
+    allContainers: flags.on("all-containers"),
+  };
+  const selects = query.labelSelector !== undefined || query.fieldSelector !== undefined;
+  if (query.allContainers && query.containers.length > 0) throw usageError("--all-containers and -c exclude each other");
+  if (words.length > 0 && selects) throw usageError("names and selectors exclude each other");
+  if (words.length > 0 && query.allNamespaces) throw usageError("names are of one namespace: -A goes with selectors");
+  if (words.length === 0 && query.allContainers && !selects)
+    throw usageError("--all-containers of what? Give a POD, TYPE/NAME or a selector");
+  return words.length === 0 && !selects ? undefined : query;
+}
+
+/** `nginx`, `pod/nginx`, `deploy/web`, and as kubectl takes it: `pod nginx`. */
+function targetWords(words: readonly string[]): (PodWord | WorkloadWord)[] {
+  const named = words.length > 1 && isPodType(words[0] ?? "") ? words.slice(1) : words;
+  return named.map((word) => {
+    const slash = word.indexOf("/");
+    const [type, name] = slash < 0 ? ["pod", word] : [word.slice(0, slash), word.slice(slash + 1)];
+    if (name === "" || name.includes("/")) throw usageError(`"${word}" names nothing`, "give POD or TYPE/NAME");
+    if (isPodType(type)) return { kind: "pod", name };
+    if (isWorkloadType(type)) return { kind: "workload", type, name };
+    throw usageError(`"${word}": no pods stand behind ${type || "that"}`, "TYPE is one of pod, deploy, rs, sts, ds, rc, job, cronjob, svc");
+  });
+}
+
+function isPodType(type: string): boolean {
+  return /^(pods?|po)$/.test(type);
 }
 
 function copyOptions(flags: Flags): CopyOptions | undefined {
   const destination = flags.text("copy");
   if (destination === undefined) {
-    for (const flag of ["remove", "force"]) if (flags.on(flag)) throw usageError(`--${flag} goes with --copy`);
+    if (flags.on("remove")) throw usageError("--remove goes with --copy");
     if (flags.text("compress") !== undefined) throw usageError("--compress goes with --copy");
     return undefined;
   }
@@ -50,13 +115,15 @@ function copyOptions(flags: Flags): CopyOptions | undefined {
   };
 }
 
-/** `nginx`, `pod/nginx`, and as kubectl takes it: `pod nginx`. */
-function podNames(words: readonly string[]): string[] {
-  const named = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
-  return named.map((word) => {
-    const [, type, name] = /^([^/]*)\/(.*)$/s.exec(word) ?? [undefined, "pod", word];
-    if (name === undefined || name === "") throw usageError(`"${word}" names no pod`);
-    if (!/^(pods?|po)$/.test(type ?? "")) throw usageError(`"${word}": only pods can be checkpointed`, "give the name of a pod");
-    return name;
+function seriesOptions(flags: Flags): SeriesOptions | undefined {
+  const every = flags.text("every");
+  const [count, keep] = ["count", "keep"].map((flag) => {
+    const text = flags.text(flag);
+    if (text !== undefined && every === undefined) throw usageError(`--${flag} goes with --every`);
+    return text === undefined ? undefined : parseCount(text, `--${flag}`);
   });
+  if (every === undefined) return undefined;
+  const everyMs = parseDuration(every, "--every");
+  if (everyMs < 1000) throw usageError("--every must be at least 1s");
+  return { everyMs, count, keep };
 }

@@ -1,0 +1,123 @@
+import { join, resolve } from "node:path";
+import type { Captured } from "../../flows/capture.ts";
+import type { FlowContext } from "../../flows/context.ts";
+import type { CopyPlan } from "../../flows/copy/plan.ts";
+import { ensureFits, expectRun, type Expectations } from "../../flows/run/expect.ts";
+import { restOf } from "../../flows/run/resume.ts";
+import { runAll, type RunRequest } from "../../flows/run/run.ts";
+import { RunState, type RunOptions } from "../../flows/run/state.ts";
+import type { ContainerTarget } from "../../flows/targets/target.ts";
+import type { Codec } from "../../helper/files.ts";
+import type { CheckpointItem } from "../../model/documents.ts";
+import { exitCodeFor, UserError } from "../../model/error.ts";
+import { say } from "../../model/phrase.ts";
+import type { Outcome, Piece } from "../../model/report.ts";
+import { agree } from "./agree.ts";
+import { planOf } from "./plan.ts";
+import { checkpointList, pieces, summaryText } from "./report.ts";
+import type { CheckpointRequest } from "./request.ts";
+
+/** A run with several targets: shown, agreed to, held against the room there is, its state kept on disk. */
+export async function* takeMany(
+  context: FlowContext,
+  request: CheckpointRequest,
+  targets: readonly ContainerTarget[],
+): AsyncGenerator<Piece, Outcome> {
+  const { timeoutMs, perNode, parallel, copy, force, yes } = request;
+  const plan = await planOf(context, request, true);
+  const expectations = await expectRun(context, targets, await roomHere(plan));
+  await agree(context, targets, expectations, yes);
+  ensureFits(expectations, force, context.emit);
+  const destination = resolve(copy?.destination ?? ".");
+  const options: RunOptions = {
+    perNode,
+    parallel,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec } }),
+  };
+  const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
+  return yield* work(context, { targets, timeoutMs, plan, perNode, parallel, expectations }, state, []);
+}
+
+/** --resume: what the run of that file lacks, with the options that it had. */
+export async function* resumeMany(context: FlowContext, request: CheckpointRequest, path: string): AsyncGenerator<Piece, Outcome> {
+  const state = await RunState.read(path);
+  const { options, server } = state.document;
+  if (server !== context.connection.server) {
+    throw new UserError({
+      reason: "RunFileUnusable",
+      message: `the run of ${path} was on another cluster`,
+      why: `on ${server}, not on ${context.connection.server}`,
+      fix: "give its --context",
+      exitCode: 2,
+    });
+  }
+  const { done, targets, captured, lost } = await restOf(context, state.document);
+  context.emit({ kind: "hint", text: say`${done.length} of ${state.document.items.length} are done; ${targets.length} are missing` });
+  for (const one of lost) yield* pieces(one);
+  const copy = options.copy === undefined ? undefined : { ...options.copy, force: false, codec: options.copy.codec as Codec | "auto" };
+  const plan = await planOf(context, { ...request, copy }, true);
+  const expectations: Expectations = await expectRun(context, targets, undefined);
+  const run = { targets, captured, timeoutMs: options.timeoutMs, plan, perNode: options.perNode, parallel: options.parallel, expectations };
+  return yield* work(context, run, state, [...done.map((item) => ({ item })), ...lost]);
+}
+
+async function* work(
+  context: FlowContext,
+  run: RunRequest,
+  state: RunState | undefined,
+  before: readonly Captured[],
+): AsyncGenerator<Piece, Outcome> {
+  const results: Captured[] = [...before];
+  for await (const taken of runAll(context, run)) {
+    results.push(taken);
+    await state?.update(taken);
+    yield* pieces(taken);
+  }
+  const missing = run.targets.length + before.length - results.length;
+  const items = inOrder(
+    results.map(({ item }) => item),
+    state,
+  );
+  context.emit({ kind: "hint", text: summaryText(items) });
+  if (missing > 0 && state !== undefined)
+    context.emit({ kind: "hint", text: say`${missing} were not begun: kubectl checkpoint --resume ${state.path} takes them` });
+  const errors = results.flatMap(({ error }) => error ?? []);
+  return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeFor(errors, results.length) };
+}
+
+/** As the run lists them, whatever order they were ready in. */
+function inOrder(items: readonly CheckpointItem[], state: RunState | undefined): CheckpointItem[] {
+  if (state === undefined) return [...items];
+  const place = (item: CheckpointItem): number =>
+    state.document.items.findIndex(
+      ({ namespace, pod, container }) => namespace === item.namespace && pod === item.pod && container === item.container,
+    );
+  return items.toSorted((a, b) => place(a) - place(b));
+}
+
+/** The state's file beside the archives, or in the working directory; a run goes on without one. */
+async function keepState(
+  context: FlowContext,
+  directory: string,
+  options: RunOptions,
+  targets: readonly ContainerTarget[],
+): Promise<RunState | undefined> {
+  const startedAt = new Date(context.now()).toISOString();
+  const path = join(directory, `checkpoint-run-${startedAt.replaceAll(/[:.]/g, "-")}.json`);
+  try {
+    const state = await RunState.create(path, { startedAt, server: context.connection.server, options }, targets);
+    context.emit({ kind: "hint", text: say`the state of this run is in ${path}` });
+    return state;
+  } catch (error) {
+    context.emit({ kind: "warning", text: say`the state of this run cannot be kept in ${path}: ${(error as Error).message}` });
+    return undefined;
+  }
+}
+
+async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {
+  if (plan === undefined) return undefined;
+  const path = resolve(plan.destination ?? ".");
+  const { freeBytes } = await import("../../transfer/destination.ts");
+  return { path, roomBytes: await freeBytes(path) };
+}

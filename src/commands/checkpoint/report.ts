@@ -1,0 +1,36 @@
+import type { Captured } from "../../flows/capture.ts";
+import { API_VERSION, type CheckpointItem, type CheckpointList } from "../../model/documents.ts";
+import { location } from "../../model/location.ts";
+import { joined, say, type Phrase } from "../../model/phrase.ts";
+import type { Piece } from "../../model/report.ts";
+import { formatSeconds } from "../../model/units.ts";
+
+/** The archive's place, here or on the node, and what went wrong with it. */
+export async function* pieces({ item, archive, error }: Captured): AsyncGenerator<Piece> {
+  if (archive !== undefined) {
+    const { copy } = item;
+    // Loaded by those who copy only, as all that copies.
+    const where = copy === undefined ? say`${location(archive)}` : (await import("../cp.ts")).copyText(archive, copy, item.removedFromNode);
+    yield { text: resultText(item, where), name: copy?.path ?? location(archive) };
+  }
+  if (error !== undefined) yield { error };
+}
+
+export function checkpointList(clockOffsetSeconds: number, items: readonly CheckpointItem[]): CheckpointList {
+  return { apiVersion: API_VERSION, kind: "CheckpointList", clockOffsetSeconds, items };
+}
+
+/** What a run with several targets ends with: how many went well, and every one that did not with its reason. */
+export function summaryText(items: readonly CheckpointItem[]): Phrase {
+  const failed = items.filter(({ error }) => error !== undefined);
+  const head = say`${items.length - failed.length} of ${items.length} containers checkpointed`;
+  const lines = failed.map(
+    ({ namespace, pod, container, error }) =>
+      say`  ${namespace}/${pod} container ${container}: ${error?.reason ?? ""}: ${error?.message ?? ""}`,
+  );
+  return failed.length === 0 ? head : joined([say`${head}, ${failed.length} failed:`, ...lines], "\n");
+}
+
+function resultText({ pod, container, node, seconds }: CheckpointItem, where: Phrase): Phrase {
+  return say`pod/${pod} container ${container} checkpointed on ${node} in ${formatSeconds(seconds)}\n${where}`;
+}

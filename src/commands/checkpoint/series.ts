@@ -1,0 +1,54 @@
+import type { Captured } from "../../flows/capture.ts";
+import type { FlowContext } from "../../flows/context.ts";
+import { takeSeries } from "../../flows/series.ts";
+import type { ContainerTarget } from "../../flows/targets/target.ts";
+import type { Helpers } from "../../helper/helpers.ts";
+import { exitCodeFor, Interrupted, usageError } from "../../model/error.ts";
+import { say } from "../../model/phrase.ts";
+import type { Outcome, Piece } from "../../model/report.ts";
+import { planOf } from "./plan.ts";
+import { checkpointList, pieces } from "./report.ts";
+import type { CheckpointRequest, SeriesOptions } from "./request.ts";
+
+/** --every: one document a turn. */
+export async function* takeTurns(
+  context: FlowContext,
+  request: CheckpointRequest,
+  series: SeriesOptions,
+  target: ContainerTarget,
+): AsyncGenerator<Piece, Outcome> {
+  const { timeoutMs, settings } = request;
+  const plan = await planOf(context, request, true);
+  const helpers = plan?.helpers ?? (series.keep === undefined ? undefined : await helpersForRemoval(context, request, target));
+  const done: Captured[] = [];
+  for await (const captured of takeSeries(context, {
+    ...series,
+    target,
+    timeoutMs,
+    plan,
+    helpers,
+    checkpointDir: settings.checkpointDir,
+  })) {
+    done.push(captured);
+    for await (const piece of pieces(captured)) yield piece;
+    yield { document: checkpointList(context.connection.clock.seconds, [captured.item]) };
+  }
+  return {
+    exitCode: exitCodeFor(
+      done.flatMap(({ error }) => error ?? []),
+      done.length,
+    ),
+  };
+}
+
+/** --keep without --copy removes archives from the node, which takes a privileged pod: agreed to once. */
+async function helpersForRemoval(context: FlowContext, { settings, yes }: CheckpointRequest, { pod }: ContainerTarget): Promise<Helpers> {
+  const { Helpers: Class } = await import("../../helper/helpers.ts");
+  const helpers = new Class(context.connection, context, settings);
+  if (yes) return helpers;
+  if (!context.ask.possible)
+    throw usageError("--keep removes archives from the node, through a privileged pod", "give --yes if that is what is meant");
+  const what = say`--keep removes this series' oldest archives through privileged pods on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image}): make them?`;
+  if (!(await context.ask.confirm(what))) throw new Interrupted("SIGINT");
+  return helpers;
+}

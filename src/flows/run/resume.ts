@@ -1,0 +1,98 @@
+import { ApiFailure } from "../../cluster/answer.ts";
+import { getPod, type Pod } from "../../cluster/pods.ts";
+import { itemError, type CheckpointItem } from "../../model/documents.ts";
+import { UserError } from "../../model/error.ts";
+import { nodeArchive } from "../../model/location.ts";
+import { say } from "../../model/phrase.ts";
+import type { Captured } from "../capture.ts";
+import type { FlowContext } from "../context.ts";
+import type { ContainerTarget } from "../targets/target.ts";
+import type { RunDocument, RunItem } from "./state.ts";
+
+/** What of a run is still to be done. */
+export interface Rest {
+  /** Finished before. */
+  readonly done: readonly CheckpointItem[];
+  readonly targets: readonly ContainerTarget[];
+  /** Of these the archive is made; only what comes after it is missing. */
+  readonly captured: ReadonlyMap<ContainerTarget, Captured>;
+  /** What cannot be taken any more. */
+  readonly lost: readonly (Captured & { readonly error: UserError })[];
+}
+
+/** Looks up what a run lacks. Says where a container has been replaced since: its checkpoint will be of another process. */
+export async function restOf(context: FlowContext, { items, options }: RunDocument): Promise<Rest> {
+  const rest = {
+    done: [] as CheckpointItem[],
+    targets: [] as ContainerTarget[],
+    captured: new Map<ContainerTarget, Captured>(),
+    lost: [] as Rest["lost"][number][],
+  };
+  for (const item of items) {
+    const { result } = item;
+    if (result !== undefined && isDone(result, options.copy)) {
+      rest.done.push(result);
+      continue;
+    }
+    const target = await find(context, item);
+    if (target instanceof UserError) {
+      rest.lost.push(lost(item, target, context.now()));
+      continue;
+    }
+    rest.targets.push(target);
+    if (result?.nodePath !== undefined && options.copy !== undefined) {
+      const { error: _, ...without } = result;
+      rest.captured.set(target, { item: without, archive: nodeArchive(item.node, result.nodePath) });
+    } else if (target.pod.uid !== item.podUID || target.container.containerID !== item.containerID) {
+      context.emit({
+        kind: "warning",
+        text: say`container ${item.container} of pod/${item.pod} has been replaced since the run began: its checkpoint will be of the new one`,
+      });
+    }
+  }
+  return rest;
+}
+
+function isDone({ nodePath, copy, removedFromNode }: CheckpointItem, wanted: { readonly remove: boolean } | undefined): boolean {
+  if (nodePath === undefined) return false;
+  return wanted === undefined || (copy !== undefined && (!wanted.remove || removedFromNode === true));
+}
+
+async function find(
+  { connection }: FlowContext,
+  { namespace, pod: name, container: wanted }: RunItem,
+): Promise<ContainerTarget | UserError> {
+  let pod: Pod;
+  try {
+    pod = await getPod(connection, namespace, name);
+  } catch (error) {
+    if (!(error instanceof ApiFailure && error.status === 404)) throw error;
+    return new UserError({ reason: "PodGone", message: `pod/${name} is gone since the run began`, cause: error });
+  }
+  const container = pod.containers.find((one) => one.name === wanted);
+  return container === undefined
+    ? new UserError({ reason: "NoSuchContainer", message: `pod/${name} has no container ${wanted} any more` })
+    : { pod, container };
+}
+
+function lost(
+  { namespace, pod, podUID, container, containerID, node, result }: RunItem,
+  error: UserError,
+  now: number,
+): Captured & { readonly error: UserError } {
+  const at = new Date(now).toISOString();
+  const fresh = {
+    namespace,
+    pod,
+    podUID,
+    container,
+    containerID,
+    imageID: "",
+    node,
+    startedAt: at,
+    finishedAt: at,
+    seconds: 0,
+    restartCount: 0,
+  };
+  return { item: { ...(result ?? fresh), error: itemError("checkpoint", error) }, error };
+}

@@ -1,0 +1,44 @@
+import { isRunning, type Container, type Pod } from "../../cluster/pods.ts";
+import { UserError } from "../../model/error.ts";
+
+/**
+ * The container that is meant: the one named, else the pod's only one, else its default container.
+ * Undefined where that leaves a choice. Throws NoSuchContainer (exit status 2).
+ */
+export function containerOf(pod: Pod, name: string | undefined): Container | undefined {
+  if (name !== undefined) {
+    const found = pod.containers.find((container) => container.name === name);
+    if (found !== undefined) return found;
+    const message = `pod/${pod.name} has no container ${name}`;
+    throw new UserError({ reason: "NoSuchContainer", message, fix: `-c takes one of: ${containerNames(pod)}`, exitCode: 2 });
+  }
+  const regular = pod.containers.filter(({ kind }) => kind === "container");
+  if (regular.length === 1) return regular[0];
+  return regular.find((container) => container.name === pod.defaultContainer);
+}
+
+/** Exit status 2. */
+export function choiceNeeded(pod: Pod, or = ""): UserError {
+  const message = `pod/${pod.name} has several containers: which one?`;
+  const fix = `give -c with one of: ${containerNames(pod)}${or === "" ? "" : ` (${or})`}`;
+  return new UserError({ reason: "ChoiceNeeded", message, fix, exitCode: 2 });
+}
+
+/** Those of the pod's running containers that one of the patterns means: a name, or a glob with * and ?. */
+export function matchingContainers(pod: Pod, patterns: readonly string[]): Container[] {
+  const matches = patterns.map(globPattern);
+  return pod.containers.filter((container) => isRunning(container) && matches.some((pattern) => pattern.test(container.name)));
+}
+
+export function isGlob(pattern: string): boolean {
+  return /[*?]/.test(pattern);
+}
+
+function globPattern(glob: string): RegExp {
+  const escaped = glob.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
+  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
+}
+
+export function containerNames(pod: Pod): string {
+  return pod.containers.map(({ name, kind }) => (kind === "container" ? name : `${name} (${kind})`)).join(", ");
+}
