@@ -35,6 +35,8 @@ export interface Pod {
   /** Empty until it is scheduled. */
   readonly node: string;
   readonly createdAt: number;
+  /** Pending, Running, Succeeded, Failed, Unknown. */
+  readonly phase: string;
   /** Of kubectl.kubernetes.io/default-container. */
   readonly defaultContainer: string | undefined;
   /** Init containers, containers, ephemeral containers: in this order, whether they run or not. */
@@ -94,6 +96,7 @@ export function readPod(value: unknown): Pod {
     uid: string(metadata["uid"]),
     node: string(spec["nodeName"]),
     createdAt: Date.parse(string(metadata["creationTimestamp"])),
+    phase: string(status["phase"]),
     defaultContainer: string(object(metadata["annotations"])["kubectl.kubernetes.io/default-container"]) || undefined,
     containers: [
       ...containers("init", spec["initContainers"], status["initContainerStatuses"]),

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiFailure } from "../cluster/answer.ts";
-import { getPod, isRunning, type Pod } from "../cluster/pods.ts";
+import { getPod, type Pod } from "../cluster/pods.ts";
 import type { Helpers } from "../helper/helpers.ts";
 import { say } from "../model/phrase.ts";
 import { formatSeconds } from "../model/units.ts";
@@ -84,8 +84,8 @@ async function refreshed(
     return undefined;
   }
   const container = pod.containers.find(({ name }) => name === known.name);
-  const ended = pod.uid !== before.uid || container === undefined || !pod.containers.some(isRunning);
-  if (ended) {
+  const ended = pod.uid !== before.uid || /^(Succeeded|Failed)$/.test(pod.phase);
+  if (ended || container === undefined) {
     emit({ kind: "hint", text: say`pod/${before.name} has ended: the series ends` });
     return undefined;
   }

@@ -8,7 +8,7 @@ import { after, before, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const RUN = process.env["CLUSTER_RUN"] ?? "/run/kubectl-checkpoint";
+export const RUN = process.env["CLUSTER_RUN"] ?? "/run/kubectl-checkpoint";
 const EXECUTABLE = join(ROOT, "dist/kubectl-checkpoint");
 
 export const ADMIN = join(RUN, "admin.conf");

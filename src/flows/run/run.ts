@@ -42,6 +42,8 @@ export async function* runAll(context: FlowContext, request: RunRequest): AsyncG
       await using lease = plan === undefined || node === "" ? undefined : plan.helpers.on(node, "read");
       // It starts beside the first checkpoint; why it does not is told by the copy that needs it.
       lease?.helper().catch(() => undefined);
+      // One pod removes all of the node's archives.
+      await using _removal = plan?.remove === true && node !== "" ? plan.helpers.on(node, "write") : undefined;
       await takeNode(context, request, node, onNode, results);
     }
   };

@@ -1,0 +1,315 @@
+// Many containers at once, on both nodes of the real cluster.
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { before } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { V1PodList } from "@kubernetes/client-node";
+import type { RunDocument } from "../../src/flows/run/state.ts";
+import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";
+import {
+  APPS,
+  apply,
+  BUSYBOX,
+  clusterTest,
+  container,
+  COUNT,
+  eventually,
+  getJson,
+  kubectl,
+  NO_CLUSTER,
+  onNode,
+  ownNamespace,
+  plugin,
+  pod,
+  RUN,
+  running,
+  temporaryDirectory,
+} from "./harness.ts";
+import { Terminal } from "./terminal.ts";
+
+const namespace = ownNamespace("e2e-many");
+const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+const SIDE = container("side", COUNT);
+
+if (NO_CLUSTER === undefined) {
+  before(async () => {
+    const labels = { app: "web" };
+    const own = { ...labels, of: "deployment" };
+    const template = { metadata: { labels: own }, spec: { terminationGracePeriodSeconds: 0, containers: [container("app", COUNT), SIDE] } };
+    const spread = {
+      topologySpreadConstraints: [
+        { maxSkew: 1, topologyKey: "kubernetes.io/hostname", whenUnsatisfiable: "DoNotSchedule", labelSelector: { matchLabels: labels } },
+      ],
+    };
+    const deployment = (replicas: number) => ({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "web", namespace },
+      spec: { replicas, selector: { matchLabels: own }, template: { ...template, spec: { ...template.spec, ...spread } } },
+    });
+    // The sixth pod has a process that CRIU cannot dump.
+    const uring = { name: "app", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] };
+    const service = {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "web", namespace },
+      spec: { selector: labels, ports: [{ port: 80 }] },
+    };
+    await apply(deployment(5), service, pod(namespace, "web-uring", [uring, SIDE], { labels, node: "node2" }));
+    await kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s");
+    await running(namespace, "web-uring");
+  });
+}
+
+/** The most checkpoint calls that were under way at once on each node, from the API server's audit log. */
+async function mostAtOnce(since: string): Promise<Map<string, number>> {
+  const events = readFileSync(join(RUN, "log/audit.log"), "utf8")
+    .split("\n")
+    .filter((line) => line.includes("/proxy/checkpoint/"))
+    .map((line) => JSON.parse(line) as { stage: string; requestURI: string; stageTimestamp: string })
+    .filter(({ stage, stageTimestamp }) => stageTimestamp >= since && (stage === "RequestReceived" || stage === "ResponseComplete"));
+  const now = new Map<string, number>();
+  const most = new Map<string, number>();
+  for (const { stage, requestURI } of events) {
+    const node = /\/nodes\/([^/]+)\//.exec(requestURI)?.[1] ?? "";
+    now.set(node, (now.get(node) ?? 0) + (stage === "RequestReceived" ? 1 : -1));
+    most.set(node, Math.max(most.get(node) ?? 0, now.get(node) ?? 0));
+  }
+  return most;
+}
+
+clusterTest(
+  "twelve containers on two nodes, one of which cannot be dumped: eleven archives, one reason, never two calls on a node",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const since = new Date().toISOString();
+    const { code, stdout, stderr } = await plugin(["svc/web", "--all-containers", "-n", namespace, "-o", "json"], { cwd: directory });
+    assert.equal(code, 3, stderr);
+    const { items } = JSON.parse(stdout) as CheckpointList;
+    assert.equal(items.length, 12);
+    const failed = items.filter(({ error }) => error !== undefined);
+    assert.deepEqual(
+      failed.map(({ pod: name, container: one, error }) => [name, one, error?.reason]),
+      [["web-uring", "app", "CRIUFailed"]],
+    );
+    for (const item of items) if (item.error === undefined) assert.ok(item.nodePath !== undefined && item.stillRunning === true);
+    assert.match(stderr, /^12 containers in 6 pods on 2 nodes/m);
+    assert.match(
+      stderr,
+      /^11 of 12 containers checkpointed, 1 failed:\n {2}e2e-many\/web-uring container app: CRIUFailed: CRIU could not checkpoint/m,
+    );
+    assert.deepEqual([...(await mostAtOnce(since)).values()], [1, 1]);
+    assertBackToBack(items);
+  },
+);
+
+/** On each node, no other pod's checkpoint lies between those of one pod. */
+function assertBackToBack(items: readonly CheckpointItem[]): void {
+  for (const onNode of Map.groupBy(items, ({ node }) => node).values()) {
+    const order = onNode.toSorted((a, b) => a.startedAt.localeCompare(b.startedAt)).map(({ pod: name }) => name);
+    const changes = order.filter((name, index) => index > 0 && name !== order[index - 1]).length;
+    assert.equal(changes, new Set(order).size - 1, order.join(" "));
+  }
+}
+
+clusterTest("targets: selectors, globs, several pods, workloads; what matches nothing is said", async (t) => {
+  const cwd = await temporaryDirectory(t);
+  const named = async (...args: string[]) => {
+    const { code, stdout, stderr } = await plugin([...args, "-n", namespace, "-o", "json"], { cwd });
+    return { code, stderr, taken: code === 0 ? (JSON.parse(stdout) as CheckpointList).items.map(({ container: one }) => one) : [] };
+  };
+  assert.deepEqual(
+    (await named("-l", "app=web", "-c", "s*")).taken,
+    Array.from({ length: 6 }, () => "side"),
+  );
+  assert.deepEqual((await named("deploy/web", "-c", "side")).taken.length, 5);
+  assert.deepEqual((await named("-l", "app=web", "--field-selector", "metadata.name=web-uring", "-c", "side")).taken, ["side"]);
+  assert.deepEqual((await named("web-uring", "pod/web-uring", "-c", "side")).taken, ["side"], "none twice");
+  const cases: [string[], number, RegExp][] = [
+    [["-l", "app=none", "-c", "side"], 1, /no running pod with a container side matches these selectors in namespace e2e-many/],
+    [["deploy/none"], 1, /deployments\.apps "none" not found/],
+    [["deploy/web"], 2, /has several containers: which one\?\n {2}fix: give -c with one of: app, side \(or --all-containers\)/],
+    [["web-uring", "-c", "x*"], 2, /no running container x\*/],
+    [["ingress/web"], 2, /no pods stand behind ingress/],
+    [["web-uring", "-l", "app=web"], 2, /names and selectors exclude each other/],
+    [["web-uring", "-A"], 2, /-A goes with selectors/],
+    [["--all-containers"], 2, /--all-containers of what/],
+  ];
+  for (const [args, code, message] of cases) {
+    const result = await named(...args);
+    assert.equal(result.code, code, result.stderr);
+    assert.match(result.stderr, message);
+  }
+});
+
+clusterTest("more than one namespace asks first; without a terminal --yes has to be given", async (t) => {
+  const cwd = await temporaryDirectory(t);
+  await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "e2e-many-2" } });
+  t.after(async () => await kubectl("delete", "namespace", "e2e-many-2", "--wait=false"));
+  await apply(pod("e2e-many-2", "other", [SIDE], { labels: { app: "web" } }));
+  await running("e2e-many-2", "other");
+  const args = ["-A", "-l", "app=web", "-c", "side"];
+  const refused = await plugin(args, { cwd });
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /^error: 7 containers in 2 namespaces would be checkpointed\n {2}fix: give --yes/m);
+  const screen = new Terminal(args);
+  t.after(() => screen.kill());
+  await screen.see(/Checkpoint them all\?/);
+  screen.type("n\r");
+  assert.equal(await screen.ended, 130);
+  const { code, stdout } = await plugin([...args, "--yes", "-o", "name"], { cwd });
+  assert.equal(code, 0);
+  assert.equal(stdout.trim().split("\n").length, 7);
+});
+
+clusterTest("--copy --remove of many: one helper a node and access, archives and records here, a state that says so", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const since = new Date().toISOString();
+  const { code, stdout, stderr } = await plugin(
+    ["deploy/web", "--all-containers", "-n", namespace, `--copy=${directory}`, "--remove", "-o", "json"],
+    { env },
+  );
+  assert.equal(code, 0, stderr);
+  const { items } = JSON.parse(stdout) as CheckpointList;
+  assert.equal(items.length, 10);
+  for (const { copy, removedFromNode } of items)
+    assert.ok(existsSync(copy?.path ?? "") && existsSync(copy?.record ?? "") && removedFromNode === true);
+  const jobs = readFileSync(join(RUN, "log/audit.log"), "utf8")
+    .split("\n")
+    .filter(
+      (line) =>
+        line.includes("/jobs") &&
+        line.includes('"verb":"create"') &&
+        line.includes("ResponseComplete") &&
+        line.includes("kubectl-checkpoint"),
+    );
+  const made = jobs.map((line) => JSON.parse(line) as { stageTimestamp: string }).filter(({ stageTimestamp }) => stageTimestamp >= since);
+  assert.ok(made.length <= 4, `${made.length} helper pods`);
+  const state = readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "";
+  assert.equal(statSync(join(directory, state)).mode & 0o777, 0o600);
+  const run = JSON.parse(readFileSync(join(directory, state), "utf8")) as RunDocument;
+  assert.ok(run.items.every(({ result }) => result?.removedFromNode === true));
+});
+
+clusterTest(
+  "kill -9 in the middle of twelve: no helper remains, what was completed is whole, --resume takes only what is missing",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const killed = await plugin(["svc/web", "-c", "side", "-c", "app", "-n", namespace, `--copy=${directory}`], {
+      env,
+      started: (child) => {
+        const watch = setInterval(() => {
+          if (readdirSync(directory).filter((name) => name.endsWith(".tar")).length < 4) return;
+          clearInterval(watch);
+          child.kill("SIGKILL");
+        }, 20);
+        child.on("exit", () => clearInterval(watch));
+      },
+    });
+    assert.notEqual(killed.code, 0);
+    const path = join(directory, readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "");
+    const before = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
+    const done = before.items.filter(({ result }) => result?.copy !== undefined);
+    assert.ok(done.length >= 2 && done.length < 12, `${done.length} were done`);
+    for (const { result } of done) assert.equal((await plugin(["verify", result?.copy?.path ?? ""])).code, 0);
+    const since = new Date().toISOString();
+    const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"], { env });
+    assert.equal(code, 3, stderr);
+    const { items } = JSON.parse(stdout) as CheckpointList;
+    assert.equal(items.length, 12);
+    assert.equal(items.filter(({ copy }) => copy !== undefined).length, 11);
+    for (const { pod: name, container: one, result } of done) {
+      assert.deepEqual(
+        items.find((item) => item.pod === name && item.container === one)?.copy,
+        result?.copy,
+        "taken before, and not again",
+      );
+      assert.ok((result?.startedAt ?? "") < since);
+    }
+    await eventually(
+      async () => (await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length === 0,
+      "no helper",
+      100,
+    );
+  },
+  { timeout: 240_000 },
+);
+
+clusterTest("--resume: a container that was replaced is said to be, one that is gone is an error", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await apply(
+    ...["gone", "restarted", "same"].map((name) =>
+      pod(namespace, name, [container("c", COUNT)], { labels: { set: "resume" }, node: "node1" }),
+    ),
+  );
+  await running(namespace, "gone", "restarted", "same");
+  const first = await plugin(["-l", "set=resume", "-n", namespace, "-o", "json"], { cwd: directory });
+  assert.equal(first.code, 0, first.stderr);
+  const path = join(directory, readdirSync(directory)[0] ?? "");
+  const run = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
+  const { writeFileSync } = await import("node:fs");
+  writeFileSync(
+    path,
+    JSON.stringify({ ...run, items: run.items.map(({ result, ...item }) => (item.pod === "same" ? { ...item, result } : item)) }),
+  );
+  await kubectl("delete", "pod", "gone", "restarted", "-n", namespace, "--force", "--grace-period=0");
+  await apply(pod(namespace, "restarted", [container("c", COUNT)], { labels: { set: "resume" }, node: "node1" }));
+  await running(namespace, "restarted");
+  const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"]);
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /^1 of 3 are done; 1 are missing$/m);
+  assert.match(stderr, /^warning: container c of pod\/restarted has been replaced since the run began/m);
+  assert.match(stderr, /^error: pod\/gone is gone since the run began$/m);
+  const { items } = JSON.parse(stdout) as CheckpointList;
+  assert.deepEqual(
+    items.map((item) => [item.pod, item.error?.reason]),
+    [
+      ["gone", "PodGone"],
+      ["restarted", undefined],
+      ["same", undefined],
+    ],
+  );
+  for (const wrong of ["/dev/null", join(directory, "none"), "package.json"]) assert.equal((await plugin(["--resume", wrong])).code, 1);
+});
+
+clusterTest("--every, --count, --keep: a document a line, only this series' own archives are removed, a restart is noted", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await apply(pod(namespace, "series", [container("c", "sleep 4; exit 1")], { node: "node1", spec: { restartPolicy: "Always" } }));
+  await running(namespace, "series");
+  const foreign = (await plugin(["series", "-n", namespace, "-o", "name"])).stdout.trim();
+  const { code, stdout, stderr } = await plugin(
+    ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--yes", "-o", "json"],
+    { env, cwd: directory },
+  );
+  const lines = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as CheckpointList);
+  assert.equal(lines.length, 4);
+  assert.ok(code === 0 || code === 3, stderr);
+  assert.match(stderr, /container c in pod\/series was restarted \(restarts: \d+\): the series goes on with the new one/);
+  const made = lines.flatMap(({ items }) => items[0]?.nodePath ?? []);
+  const there = await onNode("node1", "ls", "/var/lib/kubelet/checkpoints");
+  const left = made.filter((path) => there.includes(path.slice(path.lastIndexOf("/") + 1)));
+  assert.deepEqual(left, made.slice(-2));
+  assert.ok(there.includes(foreign.slice(foreign.lastIndexOf("/") + 1)), "an archive of nobody's series stays");
+  const refused = await plugin(["series", "-n", namespace, "--every", "3s", "--keep", "2"]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /^error: --keep removes archives from the node, through a privileged pod\n {2}fix: give --yes/);
+});
+
+clusterTest("a series ends with its pod, and with Ctrl-C", async () => {
+  await apply(pod(namespace, "short", [container("c", COUNT)], { node: "node1" }));
+  await running(namespace, "short");
+  const ending = plugin(["short", "-n", namespace, "--every", "2s", "-o", "name"]);
+  await sleep(3000);
+  await kubectl("delete", "pod", "short", "-n", namespace, "--force", "--grace-period=0");
+  const ended = await ending;
+  assert.match(ended.stderr, /pod\/short (is gone|has ended): the series ends|does not run/);
+  const stopped = await plugin(["web-uring", "-c", "side", "-n", namespace, "--every", "1h"], {
+    started: (child) => setTimeout(() => child.kill("SIGINT"), 2500),
+  });
+  assert.equal(stopped.code, 130);
+  assert.match(stopped.stdout, /^pod\/web-uring container side checkpointed/);
+});
