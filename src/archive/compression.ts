@@ -1,4 +1,3 @@
-import { createGunzip, createZstdDecompress } from "node:zlib";
 import { UserError } from "../model/error.ts";
 
 export type Compression = "none" | "gzip" | "zstd";
@@ -27,10 +26,4 @@ export function compressionOf(head: Buffer, label: string): Compression {
     message: `${label} is compressed with ${found}, which no engine uses and this plugin does not read`,
     fix: `unpack it with ${found} first`,
   });
-}
-
-/** A decoder that hands out pieces of 256 KiB at most. */
-export function decoder(compression: "gzip" | "zstd") {
-  const options = { chunkSize: 256 << 10 };
-  return compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
 }

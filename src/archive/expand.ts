@@ -1,6 +1,7 @@
 import { pipeline } from "node:stream/promises";
+import { createGunzip, createZstdDecompress } from "node:zlib";
 import { UserError } from "../model/error.ts";
-import { decoder, type Compression } from "./compression.ts";
+import type { Compression } from "./compression.ts";
 
 /** More than this many bytes, from less than a RATIO-th of them, is no checkpoint: a decompression bomb. */
 const SUSPICIOUS = 4 * 2 ** 30;
@@ -63,4 +64,10 @@ function explained(error: unknown, compression: string, label: string): unknown 
     });
   }
   return error;
+}
+
+/** A decoder that hands out pieces of 256 KiB at most. */
+function decoder(compression: "gzip" | "zstd") {
+  const options = { chunkSize: 256 << 10 };
+  return compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
 }

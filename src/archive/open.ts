@@ -4,12 +4,9 @@ import { UserError } from "../model/error.ts";
 import type { Source } from "../model/source.ts";
 import type { Archive, IndexedArchive, Member } from "./archive.ts";
 import { compressionOf, type Compression } from "./compression.ts";
-import { expand } from "./expand.ts";
 import { fileSource } from "./file.ts";
-import { ForwardSource } from "./forward.ts";
 import { pieces, readAhead } from "./sources.ts";
 import { indexTar } from "./tar/index.ts";
-import { TemporaryBytes } from "./temporary.ts";
 import { trailingBytes } from "./trailing.ts";
 
 export interface OpenOptions {
@@ -36,7 +33,8 @@ export interface OpenArchive extends IndexedArchive, AsyncDisposable {
 /** Headers of small members lie close together: one read for several, in bytes. */
 const WINDOW = 16 << 10;
 
-type Close = () => Promise<void>;
+/** Lets go of what an archive is read from. */
+export type Close = () => Promise<void>;
 
 /**
  * Opens an archive on this machine: plain, gzip or zstd, told by content and not by name; "-" is standard input.
@@ -69,7 +67,10 @@ export async function openNested(archive: Archive, name: string, options: OpenOp
 async function openSource(source: Source, label: string, options: OpenOptions, close: Close): Promise<OpenArchive> {
   if (source.size === 0) throw new UserError({ reason: "NotAnArchive", message: `${label} is empty` });
   const compression = compressionOf(await source.read(0, Math.min(8, source.size)), label);
-  if (compression !== "none") return await openForward(pieces(source), compression, source.size, label, options, close);
+  if (compression !== "none") {
+    const { openForward } = await import("./open-forward.ts");
+    return await openForward({ input: pieces(source), compression, bytes: source.size, label, close }, options);
+  }
   const index = await indexTar(readAhead(source, WINDOW), { label });
   return {
     ...index,
@@ -90,40 +91,8 @@ async function openStream(stream: AsyncIterable<Buffer>, label: string, options:
     yield first.value;
     yield* { [Symbol.asyncIterator]: () => iterator };
   };
-  return await openForward(whole(), compressionOf(first.value, label), undefined, label, options, close);
-}
-
-async function openForward(
-  input: AsyncIterable<Buffer>,
-  compression: Compression,
-  bytes: number | undefined,
-  label: string,
-  { keep, signal }: OpenOptions,
-  close: Close,
-): Promise<OpenArchive> {
-  const store = keep === undefined ? new TemporaryBytes(label) : undefined;
-  const source = new ForwardSource(expand(input, compression, label, signal), store);
-  const closeAll: Close = async () => {
-    await source.close();
-    await store?.[Symbol.asyncDispose]();
-    await close();
-  };
-  try {
-    const index = await indexTar(source, { label, ...(keep === undefined ? {} : { keep }) });
-    return {
-      ...index,
-      compression,
-      bytes,
-      async trailingBytes() {
-        await source.drain();
-        return store === undefined ? 0 : await trailingBytes(source, index.end);
-      },
-      [Symbol.asyncDispose]: closeAll,
-    };
-  } catch (error) {
-    await closeAll();
-    throw error;
-  }
+  const { openForward } = await import("./open-forward.ts");
+  return await openForward({ input: whole(), compression: compressionOf(first.value, label), bytes: undefined, label, close }, options);
 }
 
 function cannotOpen(path: string, error: unknown): UserError {

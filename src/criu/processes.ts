@@ -1,4 +1,5 @@
 import type { Archive } from "../archive/archive.ts";
+import { UserError } from "../model/error.ts";
 import { allEntries, oneEntry } from "./entries.ts";
 import { FsEntrySchema, PstreeEntrySchema, type PstreeEntry } from "./gen/process_pb.ts";
 import { TaskKobjIdsEntrySchema, type TaskKobjIdsEntry } from "./gen/namespaces_pb.ts";
@@ -92,4 +93,13 @@ function noImages(archive: Archive): ReturnType<typeof notThere> {
     `the archive has no process tree: checkpoint/${PSTREE} is not in it`,
     elsewhere ? "it is incomplete" : "CRIU's images are not in it; an images-dir in /etc/criu/runc.conf on the node sends them elsewhere",
   );
+}
+
+export function noSuchProcess(pid: number, all: readonly Process[]): UserError {
+  const pids = all.map((process) => process.pid);
+  return new UserError({
+    reason: "NoSuchProcess",
+    message: `there is no process ${pid} in this checkpoint`,
+    why: `its processes are ${pids.slice(0, 20).join(", ")}${pids.length > 20 ? " and more" : ""}`,
+  });
 }

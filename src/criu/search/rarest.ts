@@ -1,7 +1,7 @@
 import type { Part } from "./windows.ts";
 
 /** So many bytes tell well enough what is rare. */
-const SAMPLE = 64 << 10;
+const SAMPLE = 16 << 10;
 
 /** The index of the needle's byte that is rarest in these parts; undefined where each comes more often than once in `rare` bytes. */
 export function rarestOf(needle: Buffer, parts: readonly Part[], rare: number): number | undefined {

@@ -1,6 +1,7 @@
 import type { Archive } from "../../archive/archive.ts";
+import { regionName } from "../../criu/region-name.ts";
 import { type FileTable } from "../../criu/files/table.ts";
-import { commonsOf, processMemory, type Commons } from "../../criu/memory.ts";
+import { processMemory, type Commons } from "../../criu/memory.ts";
 import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import { API_VERSION } from "../../model/documents.ts";
@@ -8,7 +9,7 @@ import type { Compared, Difference, MemoryDifference, ProcessDifference, Process
 import type { UserError } from "../../model/error.ts";
 import type { Inspection, MountItem, ProcessItem } from "../../model/inspection.ts";
 import { inspectArchive } from "../inspect/inspection.ts";
-import { regionName, type Section } from "../inspect/process.ts";
+import type { Section } from "../inspect/process.ts";
 import { changesOf, equal, isEmpty } from "./changes.ts";
 import { matchByPid, matchByTree } from "./match.ts";
 import { compareMemory } from "./memory.ts";
@@ -70,11 +71,9 @@ export async function compareArchives(
 }
 
 async function open({ path, archive }: Side, tell: Tell): Promise<Opened> {
-  const { inspection, problems } = await inspectArchive(archive, { sections: SECTIONS, pid: undefined });
+  const { problems, ...found } = await inspectArchive(archive, { sections: SECTIONS, pid: undefined });
   for (const problem of problems) tell(problem);
-  const commons = commonsOf(archive);
-  const table = (await attempt(tell, commons.files)) ?? { files: new Map(), remaps: new Map() };
-  return { path, archive, inspection, commons, table, pageSize: inspection.criu.pageSize };
+  return { path, archive, ...found, pageSize: found.inspection.criu.pageSize };
 }
 
 function compared({ path, inspection: { container, pod, namespace, checkpointedAt } }: Opened): Compared {

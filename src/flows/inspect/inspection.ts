@@ -2,19 +2,20 @@ import type { Archive } from "../../archive/archive.ts";
 import { engineOf } from "../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../archive/engines/info.ts";
 import { unknownImages } from "../../criu/check.ts";
+import type { FileTable } from "../../criu/files/table.ts";
 import { ghostFiles } from "../../criu/ghosts.ts";
 import { origin, type Origin } from "../../criu/inventory.ts";
 import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
-import { commonsOf } from "../../criu/memory.ts";
+import { commonsOf, type Commons } from "../../criu/memory.ts";
 import { mounts } from "../../criu/mounts.ts";
 import { pageSize } from "../../criu/pagesize.ts";
 import { attempt } from "../../criu/problems.ts";
-import { processes, type Process } from "../../criu/processes.ts";
+import { noSuchProcess, processes, type Process } from "../../criu/processes.ts";
 import { statistics } from "../../criu/statistics.ts";
 import { memorySize } from "../../criu/totals.ts";
 import { processTree, type TreeNode } from "../../criu/tree.ts";
 import { API_VERSION } from "../../model/documents.ts";
-import { UserError } from "../../model/error.ts";
+import type { UserError } from "../../model/error.ts";
 import type { DeletedFileItem, Inspection, ProcessItem } from "../../model/inspection.ts";
 import { connections } from "./connections.ts";
 import { octal, processItem, type Section, type Setting } from "./process.ts";
@@ -28,6 +29,9 @@ export interface InspectionRequest {
 /** An inspection, with what could not be read of the archive. */
 export interface Inspected {
   readonly inspection: Inspection;
+  /** What its processes share, for whoever looks further. */
+  readonly commons: Commons;
+  readonly table: FileTable;
   readonly problems: readonly UserError[];
 }
 
@@ -45,7 +49,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
   const chosen = pid === undefined ? all : all.filter((process) => process.pid === pid);
   if (pid !== undefined && chosen.length === 0) throw noSuchProcess(pid, all);
   const commons = commonsOf(archive);
-  const table = (await attempted(commons.files)) ?? { files: new Map(), remaps: new Map() };
+  const table: FileTable = (await attempted(commons.files)) ?? { files: new Map(), remaps: new Map() };
   const opened =
     wants("files") || wants("sockets") ? await attempted(async () => await connections(archive, all, table, spend)) : undefined;
   const setting: Setting = {
@@ -86,7 +90,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
     ...(unknown.length > 0 ? { unknownImages: unknown } : {}),
     problems: problems.map(({ message }) => message),
   };
-  return { inspection, problems };
+  return { inspection, commons, table, problems };
 
   async function deletedFiles(): Promise<DeletedFileItem[]> {
     const ghosts = await ghostFiles(archive, table);
@@ -114,13 +118,4 @@ function containerOf(info: CheckpointInfo | undefined, made: Origin | undefined)
   // As Kubernetes writes it; Podman's have no scheme.
   const qualified = containerID === undefined || engine === undefined || engine === "podman" ? containerID : `${engine}://${containerID}`;
   return { container, containerID: qualified, image, imageID, hostname: made?.hostname, ...times, pod, namespace, podUID, engine, runtime };
-}
-
-export function noSuchProcess(pid: number, all: readonly Process[]): UserError {
-  const pids = all.map((process) => process.pid);
-  return new UserError({
-    reason: "NoSuchProcess",
-    message: `there is no process ${pid} in this checkpoint`,
-    why: `its processes are ${pids.slice(0, 20).join(", ")}${pids.length > 20 ? " and more" : ""}`,
-  });
 }

@@ -6,7 +6,7 @@ import { processMemory, type Commons, type ProcessMemory } from "../../criu/memo
 import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import type { Process } from "../../criu/processes.ts";
-import type { Region } from "../../criu/regions.ts";
+import { regionName } from "../../criu/region-name.ts";
 import { memoryTotals, regionUses, type RegionUse } from "../../criu/totals.ts";
 import { UserError } from "../../model/error.ts";
 import type { MemoryItem, ProcessItem, RegionItem } from "../../model/inspection.ts";
@@ -133,11 +133,4 @@ function regionItem({ region, archived }: RegionUse, table: FileTable): RegionIt
     mappedBytes: Number(region.end - region.start),
     archivedBytes: archived,
   };
-}
-
-/** What /proc/PID/maps would write: a path, or what the region is. */
-export function regionName({ kind, note, fileId }: Region, table: FileTable): string {
-  if (fileId !== undefined) return filePath(table, fileId) ?? `file ${fileId}`;
-  if (note !== "") return `[${note}]`;
-  return kind === "heap" || kind === "stack" ? `[${kind}]` : "";
 }

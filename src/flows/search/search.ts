@@ -6,13 +6,12 @@ import { commonsOf, processMemory, type Commons, type Pages, type ProcessMemory 
 import type { PageRun } from "../../criu/pagemap.ts";
 import { pageSize } from "../../criu/pagesize.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
-import { processes, type Process } from "../../criu/processes.ts";
+import { noSuchProcess, processes, type Process } from "../../criu/processes.ts";
+import { regionName } from "../../criu/region-name.ts";
 import { regionAt, type Region } from "../../criu/regions.ts";
 import type { Matcher } from "../../criu/search/matcher.ts";
 import { searchPages, type Match } from "../../criu/search/search.ts";
 import { UserError } from "../../model/error.ts";
-import { noSuchProcess } from "../inspect/inspection.ts";
-import { regionName } from "../inspect/process.ts";
 
 export interface SearchSettings {
   readonly matcher: Matcher;
