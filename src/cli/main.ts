@@ -28,7 +28,7 @@ export async function main(words: Words, shell: Shell): Promise<number> {
   let printer: Printer | undefined;
   try {
     const flags = parseFlags(words);
-    printer = printerFor(flags, shell);
+    printer = await printerFor(flags, shell);
     const outcome = await gracefully(run(words, flags, printer, shell), shell.signal);
     await printer.outcome(outcome);
     return signalStatus(shell.signal.reason) ?? outcome.exitCode;
@@ -63,7 +63,7 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
   }
 }
 
-function printerFor(flags: Flags, { stdout, stderr, env }: Shell): Printer {
+async function printerFor(flags: Flags, { stdout, stderr, env }: Shell): Promise<Printer> {
   const level = flags.text("v") ?? "0";
   if (!/^\d{1,2}$/.test(level)) throw usageError(`-v: "${level}" is not a log level (0 to 10)`);
   return new Printer({
@@ -74,6 +74,7 @@ function printerFor(flags: Flags, { stdout, stderr, env }: Shell): Printer {
     color: flags.text("color"),
     quiet: flags.on("quiet"),
     level: Number(level),
+    exchangeLog: Number(level) >= 6 ? (await import("./requestlog.ts")).exchangeLog : undefined,
   });
 }
 

@@ -8,7 +8,7 @@ import { errorText, stackText } from "./errors.ts";
 import { escapeJson } from "./escape.ts";
 import { Progress } from "./progress.ts";
 import { Renderer } from "./render.ts";
-import { exchangeLog } from "./requestlog.ts";
+import type { exchangeLog } from "./requestlog.ts";
 
 export interface PrinterOptions {
   readonly stdout: NodeJS.WriteStream;
@@ -20,6 +20,8 @@ export interface PrinterOptions {
   readonly quiet: boolean;
   /** Of -v. */
   readonly level: number;
+  /** How requests are logged; undefined where they are not. */
+  readonly exchangeLog: typeof exchangeLog | undefined;
 }
 
 /** The one thing that prints: results on stdout, everything else on stderr. */
@@ -68,7 +70,7 @@ export class Printer {
   }
 
   event(event: Event): void {
-    const { quiet, level } = this.#options;
+    const { quiet, level, exchangeLog: log } = this.#options;
     switch (event.kind) {
       case "activity":
         if (!quiet) this.#progress.activity(event.lane, event.text);
@@ -83,7 +85,7 @@ export class Printer {
         if (!quiet) this.#aside(this.#err.phrase(event.text));
         break;
       case "request":
-        if (level >= 6) this.#aside(exchangeLog(event.exchange, level, new Date()));
+        if (log !== undefined) this.#aside(log(event.exchange, level, new Date()));
     }
   }
 

@@ -7,7 +7,7 @@ import { usageError } from "../../src/model/error.ts";
 function printerTo(stdout: PassThrough, format?: string): Printer {
   const stream = stdout as unknown as NodeJS.WriteStream;
   const stderr = new PassThrough() as unknown as NodeJS.WriteStream;
-  return new Printer({ stdout: stream, stderr, env: {}, format, color: "never", quiet: true, level: 0 });
+  return new Printer({ stdout: stream, stderr, env: {}, format, color: "never", quiet: true, level: 0, exchangeLog: undefined });
 }
 
 const BYTES = Buffer.from([0, 27, 91, 255, 10, 13]);
