@@ -37,6 +37,13 @@ export interface LayerRequest<Facts> {
   readonly signal: AbortSignal;
 }
 
+export interface WrittenLayer<Facts> {
+  readonly layer: Layer;
+  /** Of the archive as it was read; undefined where it was compressed and the layer is not. */
+  readonly archiveDigest: string | undefined;
+  readonly facts: Facts;
+}
+
 /** zstd's own default (3) halves what level 1 gains on memory that is mostly zeros, for twice the time. */
 const ZSTD_LEVEL = 1;
 const GZIP_LEVEL = 1;
@@ -46,7 +53,7 @@ const CHUNK = 256 << 10;
  * Reads an archive once: its bytes go to the sink as the layer, both digests are computed, and the index over them finds the
  * facts as they pass by. Throws a UserError where it is no whole archive, and whatever the sink throws.
  */
-export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<{ layer: Layer; facts: Facts }> {
+export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<WrittenLayer<Facts>> {
   const { archive, signal, keep } = request;
   const { head, bytes } = await peek(archive);
   const found = compressionOf(head, archive.label);
@@ -70,7 +77,8 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<{
     await compressor?.end();
     const { digest, size } = blob.end();
     const diffId = asItIs && found === "none" ? digest : `sha256:${plain.digest("hex")}`;
-    return { layer: { compression, digest, bytes: size, diffId }, facts: await request.facts(index) };
+    const archiveDigest = asItIs ? digest : found === "none" ? diffId : undefined;
+    return { layer: { compression, digest, bytes: size, diffId }, archiveDigest, facts: await request.facts(index) };
   } finally {
     compressor?.stop();
     await source.close();

@@ -4,6 +4,7 @@ import { cpVerb } from "./cp.ts";
 import { completionVerb } from "./completion.ts";
 import { diffVerb } from "./diff.ts";
 import { extractVerb } from "./extract.ts";
+import { imageVerb } from "./image.ts";
 import { inspectVerb } from "./inspect.ts";
 import { searchVerb } from "./search.ts";
 import { showVerb } from "./show.ts";
@@ -20,6 +21,7 @@ export const VERBS: readonly [Verb, ...Verb[]] = [
   diffVerb,
   extractVerb,
   verifyVerb,
+  imageVerb,
   completionVerb,
   versionVerb,
   helpVerb,
