@@ -46,6 +46,7 @@ export async function pickContainer(context: FlowContext, choice: Choice): Promi
 function memoryReader({ connection }: FlowContext): (candidate: Candidate) => Promise<string> {
   const nodes = new Map<string, Promise<Map<string, number>>>();
   return async ({ namespace, pod, container, node }) => {
+    if (node === "") return "";
     const asked = nodes.get(node) ?? memoryOnNode(connection, node);
     nodes.set(node, asked);
     const bytes = (await asked).get(`${namespace}/${pod}/${container}`);

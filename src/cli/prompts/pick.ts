@@ -31,11 +31,22 @@ export const pick = createPrompt<unknown, PickConfig>((config, done) => {
   const [active, setActive] = useState(0);
   const draws = useRef(0);
   const drawAgain = (): void => redraw((draws.current += 1));
+  // Many details arrive at once: one drawing shows them all.
+  const waiting = useRef<NodeJS.Timeout | undefined>(undefined);
+  const drawSoon = (): void => {
+    waiting.current ??= setTimeout(() => {
+      waiting.current = undefined;
+      drawAgain();
+    }, REDRAW_MS);
+  };
 
   useEffect(() => collect(config.rows, rows.current, drawAgain, setArrival), []);
   useEffect(() => {
     config.screen.on("resize", drawAgain);
-    return () => config.screen.off("resize", drawAgain);
+    return () => {
+      config.screen.off("resize", drawAgain);
+      clearTimeout(waiting.current);
+    };
   }, []);
 
   if (arrival.state === "failed") throw arrival.error;
@@ -49,7 +60,7 @@ export const pick = createPrompt<unknown, PickConfig>((config, done) => {
     for (const row of config.detail === undefined ? [] : visible) {
       if (details.current.has(row.value)) continue;
       details.current.set(row.value, "");
-      void fetchDetail(config, row, details.current).then(drawAgain);
+      void fetchDetail(config, row, details.current).then(drawSoon);
     }
   }, [visible.map((row) => row.haystack).join("\n")]);
 
