@@ -18,9 +18,6 @@ export interface Batch {
 /** What it is told: a case begins, has gone well, or has not. */
 export type Report = { readonly begins: number } | { readonly ended: number; readonly peakBytes: number; readonly failure?: string };
 
-/** Bytes of garbage. */
-const COLLECT_FROM = 40e6;
-
 const archives = corpus();
 const scratch = process.env["SCRATCH"] ?? mkdtempSync(join(tmpdir(), "fuzz-"));
 
@@ -46,17 +43,9 @@ if (seed !== undefined && index !== undefined) {
   process.on("message", (batch: Batch) => void runBatch(batch));
 }
 
-function inUse(): number {
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
-
 async function runBatch({ seed, first, count }: Batch): Promise<void> {
-  const atFirst = inUse();
   const report = (message: Report): void => void process.send?.(message);
   for (let at = first; at < first + count; at += 1) {
-    // What earlier cases have left to the garbage collector is not this one's; but collecting takes longer than most cases.
-    if (inUse() > atFirst + COLLECT_FROM) globalThis.gc?.();
     report({ begins: at });
     let failure: string | undefined;
     try {

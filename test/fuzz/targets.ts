@@ -16,6 +16,7 @@ import * as verify from "../../src/commands/verify.ts";
 import { UserError } from "../../src/model/error.ts";
 import type { Piece } from "../../src/model/report.ts";
 import { runCommand } from "../commands/running.ts";
+import { collectGarbage } from "./memory.ts";
 import { TRAP, type Mutant } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
@@ -62,7 +63,10 @@ export async function tryMutant({ bytes }: Mutant, random: Random, directory: st
     },
     { command: extract, words: [file], flags: { to: out, pid } },
   ];
-  for (const { command, words, flags } of targets) await runTarget(command, words, flags);
+  for (const { command, words, flags } of targets) {
+    collectGarbage();
+    await runTarget(command, words, flags);
+  }
   onlyInside(directory, inside);
   rmSync(directory, { recursive: true });
 }
