@@ -6,15 +6,15 @@ import { helperPod, type HelperRequest } from "./manifest.ts";
 /**
  * Asks the API server whether it would take the helper pod, without making it: PodSecurity, quotas and webhooks refuse a
  * Job's pod only afterwards, out of sight. Throws a UserError that says who refuses, and what to do.
- * A user who may make Jobs but no pods cannot ask: then nothing is known beforehand.
+ * A user who may make Jobs but no pods cannot ask: then nothing is known beforehand, and the answer is false.
  */
-export async function ensureAdmitted(connection: Connection, request: HelperRequest): Promise<void> {
+export async function ensureAdmitted(connection: Connection, request: HelperRequest): Promise<boolean> {
   const { namespace } = request;
   const path = apiPath`/api/v1/namespaces/${namespace}/pods`;
   const answer = await connection.call({ method: "POST", path, query: { dryRun: "All" }, body: helperPod(request) });
-  if (answer.status < 300) return;
+  if (answer.status < 300) return true;
   const said = statusMessage(answer) ?? answer.text.slice(0, 500);
-  if (/cannot create resource "pods"/.test(said)) return;
+  if (/cannot create resource "pods"/.test(said)) return false;
   throw refusal(said, request);
 }
 
@@ -25,6 +25,9 @@ interface Refusal {
   readonly fix: (request: HelperRequest) => string;
 }
 
+/** Where helper pods go once it is there. */
+export const OWN_NAMESPACE = "kubectl-checkpoint";
+const PRIVILEGED = `kubectl label namespace ${OWN_NAMESPACE} pod-security.kubernetes.io/enforce=privileged`;
 const OTHER_NAMESPACE = "or give another namespace: --helper-namespace NAME";
 
 const REFUSALS: readonly Refusal[] = [
@@ -33,10 +36,11 @@ const REFUSALS: readonly Refusal[] = [
     reason: "HelperPodSecurity",
     why: "the namespace's PodSecurity level does not allow privileged pods",
     fix: ({ namespace }) =>
-      `a namespace for it, made by a cluster admin, is found by itself:\n` +
-      `kubectl create namespace kubectl-checkpoint\n` +
-      `kubectl label namespace kubectl-checkpoint pod-security.kubernetes.io/enforce=privileged\n` +
-      `${OTHER_NAMESPACE} (refused in ${namespace})`,
+      namespace === OWN_NAMESPACE
+        ? `a cluster admin does once:\n${PRIVILEGED} --overwrite\n${OTHER_NAMESPACE}`
+        : `a namespace for it, made by a cluster admin, is found by itself:\n` +
+          `kubectl create namespace ${OWN_NAMESPACE}\n${PRIVILEGED}\n` +
+          `${OTHER_NAMESPACE} (refused in ${namespace})`,
   },
   {
     said: /exceeded quota|failed quota/,

@@ -3,14 +3,13 @@ import { callJson } from "../cluster/api.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import type { Context } from "../model/context.ts";
 import { say } from "../model/phrase.ts";
-import { ensureAdmitted } from "./admission.ts";
+import { ensureAdmitted, OWN_NAMESPACE } from "./admission.ts";
 import { NodeFiles } from "./files.ts";
 import { createJob, extendDeadline, podReady, removeJob, type RunningPod } from "./job.ts";
 import { DEADLINE_SECONDS, type Access, type HelperRequest, type HelperSettings } from "./manifest.ts";
 import { openTransport } from "./transport.ts";
 import { helperLost } from "./tunnel.ts";
 
-const OWN_NAMESPACE = "kubectl-checkpoint";
 const FALLBACK_NAMESPACE = "kube-system";
 /** A quarter of what the pod's watchdog waits for. */
 const SIGN_OF_LIFE_MS = 15_000;
@@ -47,14 +46,15 @@ export class Helpers {
     this.#settings = settings;
   }
 
-  on(node: string, access: Access): Lease {
-    const key = `${access} ${node}`;
+  /** `directory` is what is mounted: the checkpoint directory, where nothing else is said. */
+  on(node: string, access: Access, directory = this.#settings.checkpointDir): Lease {
+    const key = `${access} ${node} ${directory}`;
     const shared = this.#shared.get(key) ?? { holders: 0, started: undefined };
     this.#shared.set(key, shared);
     shared.holders += 1;
     let held = true;
     return {
-      helper: async () => (await (shared.started ??= this.#start(node, access))).helper,
+      helper: async () => (await (shared.started ??= this.#start(node, access, directory))).helper,
       [Symbol.asyncDispose]: async () => {
         if (!held) return;
         held = false;
@@ -75,11 +75,11 @@ export class Helpers {
   }
 
   /** What would be made, for --dry-run too. */
-  async request(node: string, access: Access): Promise<HelperRequest> {
+  async request(node: string, access: Access, directory = this.#settings.checkpointDir): Promise<HelperRequest> {
     const until = new Date(this.#context.now() + DEADLINE_SECONDS * 1000).toISOString();
     const name = `kubectl-checkpoint-${randomBytes(5).toString("hex")}`;
     const user = this.#connection.selection.userName;
-    return { name, namespace: await this.namespace(), node, access, settings: this.#settings, user, until };
+    return { name, namespace: await this.namespace(), node, access, directory, settings: this.#settings, user, until };
   }
 
   #notRemoved(node: string, error: unknown): void {
@@ -90,10 +90,10 @@ export class Helpers {
     });
   }
 
-  async #start(node: string, access: Access): Promise<Started> {
+  async #start(node: string, access: Access, directory: string): Promise<Started> {
     const { emit, signal } = this.#context;
     const lane = `helper ${access} ${node}`;
-    const request = await this.request(node, access);
+    const request = await this.request(node, access, directory);
     emit({ kind: "activity", lane, text: say`starting a helper pod on ${node}` });
     try {
       await ensureAdmitted(this.#connection, request);

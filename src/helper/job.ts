@@ -118,7 +118,8 @@ function runningPod(pod: Json, request: HelperRequest): RunningPod | undefined {
 
 /** What it waits for, by its events and its node. Throws where they say that it waits in vain. */
 async function whyNot(connection: Connection, request: HelperRequest, pod: Json | undefined): Promise<string> {
-  const { namespace, name, node } = request;
+  const { namespace, name, node, directory } = request;
+  const isArchives = directory === request.settings.checkpointDir;
   const about = pod === undefined ? name : string(object(pod["metadata"])["name"]);
   const query = { fieldSelector: `involvedObject.name=${about}` };
   const events = object(
@@ -130,9 +131,9 @@ async function whyNot(connection: Connection, request: HelperRequest, pod: Json 
   if (reason === "FailedMount") {
     throw new UserError({
       reason: "HelperMount",
-      message: `${node} has no checkpoint directory ${request.settings.checkpointDir}`,
+      message: isArchives ? `${node} has no checkpoint directory ${directory}` : `${node} has no directory ${directory}`,
       why: message,
-      fix: "no checkpoint was taken there yet, or the kubelet has another root directory: --checkpoint-dir DIR",
+      fix: isArchives ? "no checkpoint was taken there yet, or the kubelet has another root directory: --checkpoint-dir DIR" : undefined,
     });
   }
   await ensureNodeReady(connection, request);

@@ -1,7 +1,11 @@
-import { ARCHIVES, SCRIPT, WORK } from "./script.ts";
+import { ARCHIVES, HOST, WORK } from "./operations.ts";
+import { SCRIPT } from "./script.ts";
 
-/** What of the node the pod may touch: nothing else of it is mounted. */
-export type Access = "read" | "write";
+/**
+ * What of the node the pod may touch: nothing else of it is mounted. Only "write" may change anything: the checkpoint directory.
+ * "criu-log" is the one directory that holds CRIU's log, "host" the node's root.
+ */
+export type Access = "read" | "write" | "criu-log" | "host";
 
 /** How users configure helper pods: flags over environment over defaults. */
 export interface HelperSettings {
@@ -26,6 +30,8 @@ export interface HelperRequest {
   readonly namespace: string;
   readonly node: string;
   readonly access: Access;
+  /** On the node, absolute: what is mounted. */
+  readonly directory: string;
   readonly settings: HelperSettings;
   /** Who asked for it, as the kubeconfig calls them. */
   readonly user: string;
@@ -70,9 +76,9 @@ function labels({ name }: HelperRequest): Record<string, string> {
   };
 }
 
-function annotations({ user, until, access, node }: HelperRequest): Record<string, string> {
+function annotations({ user, until, access, directory, node }: HelperRequest): Record<string, string> {
   return {
-    "kubectl-checkpoint/purpose": `kubectl checkpoint: ${access} access to the checkpoint directory of ${node}`,
+    "kubectl-checkpoint/purpose": `kubectl checkpoint: ${access} access to ${directory} of ${node}`,
     "kubectl-checkpoint/user": user,
     "kubectl-checkpoint/until": until,
     "sidecar.istio.io/inject": "false",
@@ -82,7 +88,7 @@ function annotations({ user, until, access, node }: HelperRequest): Record<strin
   };
 }
 
-function podSpec({ node, access, settings }: HelperRequest): object {
+function podSpec({ node, access, directory, settings }: HelperRequest): object {
   return {
     nodeName: node,
     tolerations: [{ operator: "Exists" }],
@@ -101,13 +107,13 @@ function podSpec({ node, access, settings }: HelperRequest): object {
         securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0, readOnlyRootFilesystem: true },
         resources: { requests: { cpu: "10m", memory: "32Mi" }, limits: { cpu: "2", memory: "256Mi" } },
         volumeMounts: [
-          { name: "archives", mountPath: ARCHIVES, readOnly: access === "read" },
+          { name: "node", mountPath: access === "host" ? HOST : ARCHIVES, readOnly: access !== "write" },
           { name: "work", mountPath: WORK },
         ],
       },
     ],
     volumes: [
-      { name: "archives", hostPath: { path: settings.checkpointDir, type: "Directory" } },
+      { name: "node", hostPath: { path: directory, type: "Directory" } },
       { name: "work", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
     ],
   };

@@ -5,7 +5,8 @@ import type { Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";
 import { exec } from "./exec.ts";
 import { CONTAINER } from "./manifest.ts";
-import { PORT, WORK } from "./script.ts";
+import { WORK } from "./operations.ts";
+import { PORT } from "./script.ts";
 import { openTunnel, type PodName } from "./tunnel.ts";
 
 /** Takes bytes as they arrive; where it answers with a promise, no more come until that has settled. */
@@ -196,12 +197,12 @@ async function gathered(work: (sink: Sink, enough: AbortSignal) => Promise<void>
   const enough = new AbortController();
   await work((piece) => {
     text += piece.toString("latin1");
-    if (text.endsWith("end\n")) enough.abort();
+    if (text === "end\n" || text.endsWith("\nend\n")) enough.abort();
     return text.length > MAX_TEXT ? Promise.reject(cut("the answer is too long")) : undefined;
   }, enough.signal);
   if (!text.endsWith("end\n")) throw cut("the answer was cut off");
   const answer = text.slice(0, -"end\n".length);
-  const refused = /^no (\w+)\n$/m.exec(answer)?.[1];
+  const refused = /(?:^|\n)no (\w+)\n$/.exec(answer)?.[1];
   if (refused !== undefined)
     throw new UserError({ reason: REFUSED[refused] ?? "HelperFailed", message: `the helper pod could not do it: no ${refused}` });
   return answer;
@@ -209,7 +210,7 @@ async function gathered(work: (sink: Sink, enough: AbortSignal) => Promise<void>
 
 const MAX_TEXT = 16 * 1024 * 1024;
 /** The operations' refusals as reasons. */
-const REFUSED: Readonly<Record<string, string>> = { file: "ArchiveNotFound", name: "ArchiveNameInvalid", removal: "RemovalFailed" };
+const REFUSED: Readonly<Record<string, string>> = { file: "ArchiveNotFound", name: "ArchiveNameInvalid", directory: "HelperFailed" };
 
 function unexpected(status: number, wanted: string | undefined, got: string): UserError {
   if (status === 404) return new UserError({ reason: "ArchiveNotFound", message: "the archive is not on the node any more" });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Codec, PieceRequest } from "../helper/files.ts";
-import { BLOCK } from "../helper/script.ts";
+import { BLOCK } from "../helper/operations.ts";
 import { isPassing, PATIENCE_MS, type Sink } from "../helper/transport.ts";
 import { UserError } from "../model/error.ts";
 import { CodecChooser } from "./choose.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Codec } from "../helper/files.ts";
-import { BLOCK } from "../helper/script.ts";
+import { BLOCK } from "../helper/operations.ts";
 import { isPassing } from "../helper/transport.ts";
 import { CodecChooser } from "./choose.ts";
 import { decoder } from "./decode.ts";

@@ -60,9 +60,11 @@ export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   return { HOME, TERM, NODE_V8_COVERAGE, PATH: path, KUBECONFIG: ADMIN, ...more };
 }
 
-/** The command line of the plugin: the executable that users get where it has been built, else its source. */
+/** The command line of the plugin: the executable that users get where it has been built (and FROM_SOURCE is not set), else its source. */
 export function pluginCommand(): [string, ...string[]] {
-  return existsSync(EXECUTABLE) ? [EXECUTABLE] : [process.execPath, join(ROOT, "cmd/kubectl-checkpoint.ts")];
+  return existsSync(EXECUTABLE) && process.env["FROM_SOURCE"] === undefined
+    ? [EXECUTABLE]
+    : [process.execPath, join(ROOT, "cmd/kubectl-checkpoint.ts")];
 }
 
 export async function plugin(args: readonly string[], options: RunOptions = {}): Promise<Ended> {

@@ -1,0 +1,144 @@
+/** Where the pod has what it works with. Mounted there by manifest.ts. */
+export const ARCHIVES = "/archives";
+export const WORK = "/work";
+/** The node's own root, for the access "host" only. */
+export const HOST = "/host";
+/** Blocks of dd: ranges that are asked for begin and end at their multiples, or at the end of the file. */
+export const BLOCK = 65_536;
+
+/**
+ * One operation on the served directory, asked for by httpd as a CGI or by exec. Only sh, dd, cat, wc and sha256sum have to be
+ * there; what needs more says so by leaving it out. File names come as words (see nameWord), so that no name can mean anything
+ * to the shell. Text answers end with a line "end": without it they were cut off.
+ */
+export const OPERATIONS = `#!/bin/sh
+if [ -n "$QUERY_STRING" ]; then
+  printf 'Content-Type: application/octet-stream\\r\\n\\r\\n'
+  set -f; IFS='&'; set -- $QUERY_STRING; unset IFS
+fi
+LC_ALL=C; export LC_ALL
+no() { echo "no $1"; echo end; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+path() { # path WORD: in $f, of a plain file in the directory itself
+  case $1 in
+    =*) n=\${1#=} ;;
+    *)
+      n= s=$1
+      while [ -n "$s" ]; do r=\${s#???}; n="$n\\\\0\${s%"$r"}"; s=$r; done
+      n=$(printf '%b.' "$n"); n=\${n%.} ;;
+  esac
+  case $n in ''|.|..|*/*) return 2 ;; esac
+  f=${ARCHIVES}/$n
+  [ ! -h "$f" ] && [ -f "$f" ]
+}
+file() { path "$1" && return; [ $? = 2 ] && no name; no file; }
+now() { if has date; then date +%s; else echo; fi; }
+octal() { # the names, each after "./" and before "/", in octal
+  if has od; then printf '%s/' "$@" | od -An -v -to1
+  else for s; do s=$s/; while [ -n "$s" ]; do printf '%03o' "'$s"; s=\${s#?}; done; done; echo; fi
+}
+sizes() { if has stat; then stat -c '%s %Y %i' -- "$@" 2>/dev/null; else for f; do wc -c <"$f"; done 2>/dev/null; fi; }
+ends() { # the hash of the last two blocks of each, as sizes says
+  i=0
+  while read -r size _; do
+    i=$((i + 1)); eval "f=\\\${$i}"; blocks=$((size / 512)); : >${WORK}/end.$$.$i
+    [ $blocks -lt 2 ] || dd if="$f" bs=512 skip=$((blocks - 2)) count=2 of=${WORK}/end.$$.$i 2>/dev/null
+  done
+  [ $i = 0 ] || sha256sum ${WORK}/end.$$.*
+}
+group() { # what list says of up to 100 files
+  octal "$@"; echo sizes
+  s=$(sizes "$@"); echo "$s"; echo ends
+  echo "$s" | ends "$@"; echo group
+  rm -f ${WORK}/end.$$.*
+}
+case $1 in
+  alive) echo "$2" >${WORK}/alive; echo end ;;
+  tools) for t in zstd lzop gzip stat tar; do has $t && echo $t; done; echo end ;;
+  stat) # size, and with stat the time of the last change and the inode; the time now; whether it ends as a tar does
+    file "$2"
+    if has stat; then set -- $(stat -c '%s %Y %i' "$f"); else set -- $(wc -c <"$f"); fi
+    echo "$@"; now
+    blocks=$(($1 / 512))
+    if [ $blocks -lt 2 ]; then echo open
+    else
+      case $(dd if="$f" bs=512 skip=$((blocks - 2)) 2>/dev/null | sha256sum) in
+        5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef*) echo closed ;;
+        *) echo open ;;
+      esac
+    fi
+    echo end ;;
+  list) # the time now, then all plain files in the directory itself, in groups
+    cd ${ARCHIVES} || no directory
+    now; set +f; set --
+    for f in * .[!.]* ..?*; do
+      [ ! -h "./$f" ] && [ -f "./$f" ] || continue
+      set -- "$@" "./$f"
+      if [ $# = 100 ]; then group "$@"; set --; fi
+    done
+    [ $# = 0 ] || group "$@"
+    echo end ;;
+  specs) # specs MARK NAME...: after the mark, the OCI specification in each, where the image has tar
+    mark=$2; shift 2
+    for word; do echo "$mark"; path "$word" && has tar && tar -xOf "$f" spec.dump 2>/dev/null; done
+    echo; echo "$mark"; echo end ;;
+  sum) file "$2"; sha256sum <"$f" && echo end ;;
+  chunk) # chunk CODEC SKIP COUNT NAME, in blocks
+    file "$5"
+    case $2 in
+      none) dd if="$f" bs=${BLOCK} skip="$3" count="$4" 2>/dev/null ;;
+      zstd) dd if="$f" bs=${BLOCK} skip="$3" count="$4" 2>/dev/null | zstd -1 -q -c ;;
+      lzop) dd if="$f" bs=${BLOCK} skip="$3" count="$4" 2>/dev/null | lzop -1 -c ;;
+      gzip) dd if="$f" bs=${BLOCK} skip="$3" count="$4" 2>/dev/null | gzip -1 -c ;;
+    esac ;;
+  remove) # remove NAME IDENTITY...: what became of each; "-" is whatever is there
+    shift
+    while [ $# -gt 1 ]; do
+      if ! path "$1"; then echo none
+      elif [ "$2" != - ] && has stat && [ "$2" != "$(stat -c %s.%Y.%i "$f")" ]; then echo changed
+      else rm -f -- "$f"; if [ -e "$f" ]; then echo kept; else echo gone; fi; fi
+      shift 2
+    done
+    echo end ;;
+  room) # of the file system: free blocks, their size, blocks, free inodes, inodes
+    has stat && stat -f -c '%a %S %b %d %c' ${ARCHIVES}
+    echo end ;;
+  node) # what checkpoints depend on, a word and a value a line; only with the access "host"
+    say() { k=$1; while read -r v; do echo "$k $v"; done; }
+    if has chroot; then
+      export PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+      for t in criu runc crun; do echo "looked $t"; chroot ${HOST} $t --version 2>&1 </dev/null | say $t; done
+    fi
+    for t in runc crun; do [ ! -f ${HOST}/etc/criu/$t.conf ] || say conf-$t <${HOST}/etc/criu/$t.conf; done
+    if [ -d ${HOST}/sys/fs/selinux ] && [ -r ${HOST}/sys/fs/selinux/enforce ]; then
+      read -r v <${HOST}/sys/fs/selinux/enforce; echo "selinux $v"
+    else echo "selinux none"; fi
+    has stat && stat -f -c '%a %S %b %d %c' ${HOST}/tmp | say tmp
+    echo end ;;
+  processes) # processes ID: of the processes in the container's cgroup, their open files and mounts; only with the access "host"
+    case $2 in *[!0-9a-f]*|'') no name ;; esac
+    has readlink && echo "looked files"
+    set +f
+    for p in ${HOST}/proc/[0-9]*; do
+      found=
+      while read -r v; do case $v in *"$2"*) found=1 ;; esac; done 2>/dev/null <$p/cgroup
+      [ -n "$found" ] || continue
+      echo "process \${p##*/}"
+      if has readlink; then for d in $p/fd/*; do v=$(readlink "$d") && printf '%s\\n' "$v"; done 2>/dev/null | while read -r v; do echo "file $v"; done; fi
+      while read -r _ l r s _ _ _ _ _ i _; do echo "tcp $s $i"; done 2>/dev/null <$p/net/tcp
+      while read -r _ l r s _ _ _ _ _ i _; do echo "tcp $s $i"; done 2>/dev/null <$p/net/tcp6
+      while read -r _ _ _ _ m v; do echo "mount $m \${v#*- }"; done 2>/dev/null <$p/mountinfo
+    done
+    echo end ;;
+  *) no operation ;;
+esac
+`;
+
+/** Characters that neither a shell, a query nor a URL gives a meaning to. */
+const PLAIN = /^[\w.:+@-]+$/;
+
+/** A file name, any bytes, as the operations take it: as it is after "=", or its bytes as octal digits, three a byte. */
+export function nameWord(name: Buffer): string {
+  const text = name.toString("latin1");
+  return PLAIN.test(text) ? `=${text}` : [...name].map((byte) => byte.toString(8).padStart(3, "0")).join("");
+}
