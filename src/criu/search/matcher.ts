@@ -21,8 +21,8 @@ export interface Matcher {
 const CHUNK = 256 << 10;
 /** After so many windows it is looked anew which byte is rare. */
 const SAMPLE_EVERY = 64;
-/** A byte that comes more often than once in so many is no help. */
-const RARE = 256;
+/** A byte that comes more often than once in so many is no help: stopping at it takes as long as searching that far for all. */
+const RARE = 2048;
 
 /**
  * Finds bytes as they are: by the one of them that is rarest in this memory, which the C library finds several times
