@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { missingRights } from "../cluster/access.ts";
 import { callJson } from "../cluster/api.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import type { Context } from "../model/context.ts";
@@ -114,7 +115,11 @@ interface Started {
 async function helperNamespace(connection: Connection, { namespace }: HelperSettings): Promise<string> {
   if (namespace !== undefined) return namespace;
   const { status } = await connection.call({ path: apiPath`/api/v1/namespaces/${OWN_NAMESPACE}` });
-  return status === 200 ? OWN_NAMESPACE : FALLBACK_NAMESPACE;
+  if (status === 404) return FALLBACK_NAMESPACE;
+  if (status === 200) return OWN_NAMESPACE;
+  // Who may not read namespaces, but may make Jobs in this one, was given it for this.
+  const missing = await missingRights(connection, [{ verb: "create", group: "batch", resource: "jobs", namespace: OWN_NAMESPACE }]);
+  return missing.length === 0 ? OWN_NAMESPACE : FALLBACK_NAMESPACE;
 }
 
 async function startHelper(
