@@ -15,7 +15,7 @@ export const MAX_ENTRY_ITEMS = 300_000;
 export const MAX_TEXT_BYTES = 64 * 1024;
 
 /** Entries of an image whose messages are kept together: open files, pages of shared memory. */
-export const MAX_TABLE_ITEMS = 300_000;
+export const MAX_TABLE_ITEMS = 200_000;
 
 /** Files, threads, mappings, … that one answer may hold together. */
 export const MAX_ANSWER_ITEMS = 100_000;

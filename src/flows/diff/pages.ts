@@ -73,12 +73,13 @@ const CHUNK = 1 << 20;
 
 /** Counts the pages that are equal. */
 function pageComparer(from: Pages, to: Pages, pageSize: number): (a: number, b: number, pages: number) => Promise<number> {
-  const room = [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)] as const;
+  let room: readonly [Buffer, Buffer] | undefined;
   const read = async (pages: Pages, firstPage: number, count: number, into: Buffer): Promise<Buffer> => {
     const run: PageRun = { address: 0n, pages: count, content: "present", firstPage };
     return await pagesSource(pages, run, pageSize).read(firstPage * pageSize, count * pageSize, into);
   };
   return async (a, b, pages) => {
+    room ??= [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)];
     let equal = 0;
     const step = Math.max(1, Math.floor(CHUNK / pageSize));
     for (let done = 0; done < pages; done += step) {
