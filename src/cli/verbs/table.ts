@@ -6,6 +6,10 @@ import { diffVerb } from "./diff.ts";
 import { extractVerb } from "./extract.ts";
 import { imageVerb } from "./image.ts";
 import { inspectVerb } from "./inspect.ts";
+import { restoreVerb } from "./restore.ts";
+import { lsVerb } from "./ls.ts";
+import { pruneVerb } from "./prune.ts";
+import { rmVerb } from "./rm.ts";
 import { searchVerb } from "./search.ts";
 import { showVerb } from "./show.ts";
 import type { FlagSpec, Verb } from "./verb.ts";
@@ -15,6 +19,9 @@ import { verifyVerb } from "./verify.ts";
 export const VERBS: readonly [Verb, ...Verb[]] = [
   checkpointVerb,
   cpVerb,
+  lsVerb,
+  rmVerb,
+  pruneVerb,
   showVerb,
   inspectVerb,
   searchVerb,
@@ -22,6 +29,7 @@ export const VERBS: readonly [Verb, ...Verb[]] = [
   extractVerb,
   verifyVerb,
   imageVerb,
+  restoreVerb,
   completionVerb,
   versionVerb,
   helpVerb,

@@ -1,0 +1,80 @@
+import { openArchive, openNested } from "../../archive/open.ts";
+import { POD_ANNOTATION } from "../../image/manifest.ts";
+import { formatReference, type Reference } from "../../image/reference.ts";
+import { blobSource, findManifest, type FoundManifest } from "../../image/registry/repository.ts";
+import type { Context } from "../../model/context.ts";
+import { UserError } from "../../model/error.ts";
+import { object, string } from "../../model/json.ts";
+import type { Phrase } from "../../model/phrase.ts";
+import { archiveFacts, keepForFacts, type ArchiveFacts, type Origin } from "../image/facts.ts";
+import { isCheckpoint } from "../image/push.ts";
+import { recorded } from "../image/record.ts";
+import { registryFor, type RegistrySettings } from "../image/registries.ts";
+
+/** What a restore is made from: what the archive tells, and what else is known of where it came from. */
+export interface Checkpoint {
+  readonly facts: ArchiveFacts;
+  readonly origin: Origin;
+  /** Of the archive's file, "sha256:…", as a record says. */
+  readonly expected?: string;
+  /** Why a record is not used. */
+  readonly problem?: Phrase;
+}
+
+/** Of an archive on this machine, and the record beside it. */
+export async function checkpointInFile(path: string, signal: AbortSignal): Promise<Checkpoint> {
+  const { origin, sha256, problem } = await recorded(path);
+  await using archive = await openArchive(path, { keep: keepForFacts, signal });
+  return {
+    facts: await archiveFacts(archive),
+    origin,
+    ...(sha256 === undefined ? {} : { expected: `sha256:${sha256}` }),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+/** Of an image in a registry: of its layer only the parts that tell are fetched, where it is not compressed. */
+export async function checkpointInRegistry(
+  context: Context,
+  reference: Reference,
+  settings: RegistrySettings,
+): Promise<Checkpoint & { readonly digest: string }> {
+  await using registry = await registryFor(context, settings, reference, "pull");
+  const found = await findManifest(registry);
+  const [layer] = found?.layers ?? [];
+  if (found === undefined || layer === undefined || !isCheckpoint(found)) throw notThere(formatReference(reference), found);
+  const nested = { members: new Map(), open: () => blobSource(registry, layer) };
+  await using archive = await openNested(nested, `the layer of ${formatReference(reference)}`, {
+    keep: keepForFacts,
+    signal: context.signal,
+  });
+  return { facts: await archiveFacts(archive), origin: originIn(found), digest: found.digest };
+}
+
+function originIn({ annotations }: FoundManifest): Origin {
+  const kernel = string(annotations["org.criu.checkpoint.host.kernel"]);
+  let pod: Origin["pod"];
+  try {
+    const text = string(annotations[POD_ANNOTATION]);
+    pod = text === "" ? undefined : object(JSON.parse(text));
+  } catch {
+    pod = undefined;
+  }
+  return { ...(pod === undefined ? {} : { pod }), ...(kernel === "" ? {} : { kernel }) };
+}
+
+function notThere(reference: string, found: FoundManifest | undefined): UserError {
+  if (found === undefined) {
+    return new UserError({
+      reason: "ImageNotFound",
+      message: `there is no image ${reference}`,
+      fix: `push it first: kubectl checkpoint image FILE ${reference} --push`,
+    });
+  }
+  return new UserError({
+    reason: "NotACheckpoint",
+    message: `${reference} is not the image of a checkpoint`,
+    why: "it has none of the annotations that runtimes look for",
+    fix: `kubectl checkpoint image FILE ${reference} --push`,
+  });
+}

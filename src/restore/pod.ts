@@ -1,0 +1,189 @@
+import { createHash } from "node:crypto";
+import { UserError } from "../model/error.ts";
+import { list, number, object, string, type Json } from "../model/json.ts";
+import { say, type Phrase } from "../model/phrase.ts";
+import { placement, type Placement } from "./placement.ts";
+import { restoredVolumes } from "./volumes.ts";
+
+export interface RestoredPodRequest {
+  /** The original pod's API object. */
+  readonly original: Json;
+  /** The container that is restored, and its checkpoint image. */
+  readonly container: string;
+  readonly image: string;
+  /** Of the container's process: runtimes want one, and the image has none. */
+  readonly command: readonly string[];
+  readonly name: string;
+  readonly namespace: string;
+  readonly placement: Placement;
+  readonly keep: Keep;
+  /** Images of other containers, by their names. */
+  readonly setImages: ReadonlyMap<string, string>;
+  /** No token, no network. */
+  readonly isolated: boolean;
+  /** Host ports stay: nothing else has them where the pod goes. */
+  readonly keepHostPorts: boolean;
+}
+
+/** What kubectl debug --copy-to drops as well: labels lead traffic and ReplicaSets to a pod, probes kill it. */
+export interface Keep {
+  readonly labels: boolean;
+  readonly annotations: boolean;
+  readonly liveness: boolean;
+  readonly readiness: boolean;
+  readonly startup: boolean;
+}
+
+export interface RestoredPod {
+  readonly pod: Json;
+  /** What is different from the original, or may surprise: a sentence each. */
+  readonly notes: readonly Phrase[];
+}
+
+/** On every pod that is restored; its value is the pod's own. */
+export const RESTORED_LABEL = "checkpoint.kubectl/restored";
+/** NAMESPACE/POD that the checkpoint was taken of. */
+export const ORIGIN_ANNOTATION = "checkpoint.kubectl/origin";
+
+/** Of the pod's spec: set by the API server or the scheduler, or for another moment. */
+const DROPPED = new Set([
+  "nodeName",
+  "priority",
+  "preemptionPolicy",
+  "schedulingGates",
+  "ephemeralContainers",
+  "overhead",
+  "serviceAccount",
+  "nodeSelector",
+  "affinity",
+  "hostnameOverride",
+]);
+/** kubectl's copy of the manifest, which is another one now. */
+const LAST_APPLIED = new Set(["kubectl.kubernetes.io/last-applied-configuration"]);
+const HOST_PORT = new Set(["hostPort"]);
+const ARGUMENTS = new Set(["args"]);
+
+/** A pod that a runtime restores one container of. Throws a UserError where it cannot be. */
+export function restoredPod(request: RestoredPodRequest): RestoredPod {
+  const { original, name, namespace, keep, isolated } = request;
+  const metadata = object(original["metadata"]);
+  const spec = object(original["spec"]);
+  if (isolated) ensureIsolable(spec);
+  const volumes = restoredVolumes(spec, request.container, isolated);
+  const placed = placement(spec, request.placement);
+  const containers = restoredContainers(request, list(spec["containers"]).map(object), volumes.mounts);
+  const initContainers = list(spec["initContainers"]).map(object);
+  const kept = without(spec, DROPPED);
+  const labels = { ...(keep.labels ? object(metadata["labels"]) : {}), [RESTORED_LABEL]: restoredId(namespace, name) };
+  const annotations = keep.annotations ? without(object(metadata["annotations"]), LAST_APPLIED) : {};
+  return {
+    pod: {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace, labels, annotations: { ...annotations, [ORIGIN_ANNOTATION]: originOf(original) } },
+      spec: {
+        ...kept,
+        ...placed.spec,
+        ...(isolated ? { automountServiceAccountToken: false, enableServiceLinks: false } : {}),
+        ...(initContainers.length === 0 ? {} : { initContainers: initContainers.map(volumes.mounts) }),
+        containers: containers.specs,
+        volumes: volumes.volumes,
+      },
+    },
+    notes: [...placed.notes, ...volumes.notes, ...containers.notes, ...specNotes(spec, initContainers)],
+  };
+}
+
+function without(value: Json, keys: ReadonlySet<string>): Json {
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.has(key)));
+}
+
+/** Tells the pods that are restored from each other, and is the same for the same name. */
+export function restoredId(namespace: string, name: string): string {
+  return createHash("sha256").update(`${namespace}/${name}`).digest("hex").slice(0, 16);
+}
+
+/** NAMESPACE/POD; of a pod that was itself restored, that of the first one. */
+export function originOf(pod: Json): string {
+  const { name, namespace, annotations } = object(pod["metadata"]);
+  return string(object(annotations)[ORIGIN_ANNOTATION]) || `${string(namespace)}/${string(name)}`;
+}
+
+function restoredContainers(
+  request: RestoredPodRequest,
+  containers: readonly Json[],
+  mounts: (container: Json) => Json,
+): { specs: Json[]; notes: Phrase[] } {
+  const { container, image, command, setImages, keepHostPorts } = request;
+  const notes: Phrase[] = [];
+  const names = containers.map((one) => string(one["name"]));
+  if (!names.includes(container)) {
+    throw new UserError({
+      reason: "NoSuchContainer",
+      message: `the pod's manifest has no container ${container}`,
+      why: `it has ${names.join(", ")}: init and ephemeral containers are not restored`,
+    });
+  }
+  for (const name of setImages.keys()) {
+    if (names.includes(name) && name !== container) continue;
+    const why = name === container ? "it is the one that is restored, from --image" : `the pod has ${names.join(", ")}`;
+    throw new UserError({ reason: "NoSuchContainer", message: `--set-image: ${name} is none of the other containers`, why, exitCode: 2 });
+  }
+  const specs = containers.map((one) => {
+    const name = string(one["name"]);
+    const ports = list(one["ports"]).map(object);
+    const hostPorts = ports.flatMap((port) => number(port["hostPort"]) ?? []);
+    const dropsPorts = hostPorts.length > 0 && !keepHostPorts && object(request.original["spec"])["hostNetwork"] !== true;
+    if (dropsPorts) notes.push(say`container ${name} does not get its host ports (${hostPorts.join(", ")}): the original may have them`);
+    const common = {
+      ...withoutProbes(mounts(one), request.keep),
+      ...(dropsPorts ? { ports: ports.map((port) => without(port, HOST_PORT)) } : {}),
+    };
+    if (name !== container) return setImages.has(name) ? { ...common, image: setImages.get(name) } : common;
+    if (object(one["lifecycle"])["postStart"] !== undefined) notes.push(say`the postStart hook of container ${name} runs again`);
+    return {
+      // With the whole command, arguments of their own would come twice.
+      ...(command.length === 0 ? common : without(common, ARGUMENTS)),
+      image,
+      imagePullPolicy: image.includes("@") ? "IfNotPresent" : "Always",
+      ...(command.length === 0 ? {} : { command: [...command] }),
+    };
+  });
+  const others = names.filter((name) => name !== container && !setImages.has(name));
+  if (others.length > 0) notes.push(say`only container ${container} is restored: ${others.join(", ")} starts anew`);
+  return { specs, notes };
+}
+
+function withoutProbes(container: Json, { liveness, readiness, startup }: Keep): Json {
+  const { livenessProbe, readinessProbe, startupProbe, ...rest } = container;
+  return {
+    ...rest,
+    ...(liveness && livenessProbe !== undefined ? { livenessProbe } : {}),
+    ...(readiness && readinessProbe !== undefined ? { readinessProbe } : {}),
+    ...(startup && startupProbe !== undefined ? { startupProbe } : {}),
+  };
+}
+
+function specNotes(spec: Json, initContainers: readonly Json[]): Phrase[] {
+  const ephemeral = list(spec["ephemeralContainers"]).map((one) => string(object(one)["name"]));
+  return [
+    ...(spec["hostNetwork"] === true ? [say`the pod is on the node's network: its ports must be free there`] : []),
+    ...(initContainers.length > 0
+      ? [say`its init containers run again: ${initContainers.map(({ name }) => string(name)).join(", ")}`]
+      : []),
+    ...(ephemeral.length > 0 ? [say`its ephemeral containers are left out: ${ephemeral.join(", ")}`] : []),
+    ...(list(spec["resourceClaims"]).length > 0
+      ? [say`its resource claims are for devices: what is free on the other node may be others`]
+      : []),
+  ];
+}
+
+function ensureIsolable(spec: Json): void {
+  if (spec["hostNetwork"] !== true) return;
+  throw new UserError({
+    reason: "NotIsolable",
+    message: "a pod on the node's network cannot be isolated",
+    why: "network policies do not apply to it",
+    fix: "edit its manifest first: --dry-run=client -o yaml",
+  });
+}

@@ -1,0 +1,69 @@
+/** Whether a node's runtime restores containers from images. */
+export interface Verdict {
+  /** "maybe": it depends on how the node is configured. */
+  readonly restores: "yes" | "maybe" | "no";
+  /** A sentence without a full stop, where it does not simply do so. */
+  readonly why?: string;
+}
+
+export interface Runtime {
+  /** "containerd", "cri-o", "docker"… */
+  readonly name: string;
+  /** Major, minor, patch. */
+  readonly version: readonly [number, number, number];
+}
+
+/** Of a node's containerRuntimeVersion: "containerd://2.1.9+unknown", "cri-o://1.34.1". Undefined where it is something else. */
+export function parseRuntime(text: string): Runtime | undefined {
+  const [, name, major, minor, patch] = /^([a-z][a-z-]*):\/\/v?(\d+)\.(\d+)(?:\.(\d+))?/.exec(text) ?? [];
+  if (name === undefined) return undefined;
+  return { name, version: [Number(major), Number(minor), Number(patch ?? 0)] };
+}
+
+interface Row {
+  readonly name: string;
+  readonly from: readonly [number, number, number];
+  readonly verdict: Verdict;
+}
+
+const CONTAINERD_SWITCH =
+  "this containerd restores only with enable_experimental_restore_via_create = true in its CRI plugin's configuration";
+
+/** From which version on which verdict holds, the latest first. Seen with containerd 2.1.9 and CRI-O 1.34.11; the others by their sources. */
+const ROWS: readonly Row[] = [
+  { name: "containerd", from: [2, 4, 0], verdict: { restores: "no", why: "containerd 2.4 has no restore from images any more" } },
+  { name: "containerd", from: [2, 3, 4], verdict: { restores: "maybe", why: CONTAINERD_SWITCH } },
+  { name: "containerd", from: [2, 3, 0], verdict: { restores: "yes" } },
+  { name: "containerd", from: [2, 2, 7], verdict: { restores: "maybe", why: CONTAINERD_SWITCH } },
+  { name: "containerd", from: [2, 1, 0], verdict: { restores: "yes" } },
+  { name: "containerd", from: [0, 0, 0], verdict: { restores: "no", why: "containerd restores from images since 2.1" } },
+  {
+    name: "cri-o",
+    from: [1, 37, 0],
+    verdict: { restores: "maybe", why: "CRI-O after 1.36 restores containers only where container_level_enabled is configured" },
+  },
+  {
+    name: "cri-o",
+    from: [1, 25, 0],
+    verdict: {
+      restores: "maybe",
+      why: "CRI-O restores with enable_criu_support = true; its releases since September 2026 checkpoint only, unless container-level restore is enabled",
+    },
+  },
+  { name: "cri-o", from: [0, 0, 0], verdict: { restores: "no", why: "CRI-O restores since 1.25" } },
+];
+
+export function restoreVerdict(runtime: Runtime | undefined): Verdict {
+  if (runtime === undefined) return { restores: "maybe", why: "the node does not tell its runtime" };
+  const row = ROWS.find(({ name, from }) => name === runtime.name && compare(runtime.version, from) >= 0);
+  return row?.verdict ?? { restores: "no", why: `${runtime.name} is not known to restore from images` };
+}
+
+/** Whether containerd pulls the checkpoint's base image although the node has it: it does before 2.2. */
+export function alwaysPullsBase({ name, version }: Runtime): boolean {
+  return name === "containerd" && compare(version, [2, 2, 0]) < 0;
+}
+
+function compare(a: Runtime["version"], b: Runtime["version"]): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+}
