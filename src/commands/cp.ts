@@ -2,13 +2,13 @@ import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/copy/c
 import type { FlowContext } from "../flows/context.ts";
 import { helperRights, needingInOutcome } from "../flows/rights.ts";
 import { streamArchive } from "../flows/copy/stream.ts";
-import { archiveName, type Codec } from "../helper/files.ts";
+import type { Codec } from "../helper/files.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { API_VERSION, itemError, type Copy, type CopyItem, type CopyList } from "../model/documents.ts";
 import { exitCodeFor, usageError, type UserError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
-import { location, nodeArchive, type NodeArchive } from "../model/location.ts";
+import { location, type NodeArchive } from "../model/location.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
@@ -16,6 +16,7 @@ import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
 import { dryRunOf, dryRunHelper, type DryRun } from "./dry-run.ts";
 import { helperSettings } from "./helper-settings.ts";
+import { isNodeArchive, parseNodeArchive } from "./node-archive.ts";
 
 export interface CpRequest {
   readonly archives: readonly NodeArchive[];
@@ -32,7 +33,7 @@ export interface CpRequest {
 export function cpRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): CpRequest {
   const settings = helperSettings(flags, env);
   const last = words.at(-1);
-  const hasDestination = words.length > 1 && last !== undefined && !NODE_ARCHIVE.test(last);
+  const hasDestination = words.length > 1 && last !== undefined && !isNodeArchive(last);
   const given = hasDestination ? words.slice(0, -1) : words;
   if (given.length === 0) throw usageError("which archive?", "kubectl checkpoint cp NODE:ARCHIVE [DEST]");
   const archives = given.map((word) => parseNodeArchive(word, settings.checkpointDir));
@@ -47,16 +48,6 @@ export function cpRequest(words: readonly string[], flags: Flags, env: NodeJS.Pr
     dryRun: dryRunOf(flags),
     settings,
   };
-}
-
-/** NODE is a node's name: a path with a drive letter or a slash before its colon is none. */
-const NODE_ARCHIVE = /^([a-z0-9][-a-z0-9.]*):(.+)$/s;
-
-function parseNodeArchive(word: string, checkpointDir: string): NodeArchive {
-  const [, node, path] = NODE_ARCHIVE.exec(word) ?? [];
-  if (node === undefined || path === undefined)
-    throw usageError(`"${word}" is no archive on a node`, "write it NODE:ARCHIVE, as kubectl checkpoint prints it");
-  return nodeArchive(node, `${checkpointDir}/${archiveName(path, checkpointDir)}`);
 }
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {

@@ -198,7 +198,7 @@ async function gathered(work: (sink: Sink, enough: AbortSignal) => Promise<void>
   await work((piece) => {
     text += piece.toString("latin1");
     if (text === "end\n" || text.endsWith("\nend\n")) enough.abort();
-    return text.length > MAX_TEXT ? Promise.reject(cut("the answer is too long")) : undefined;
+    return text.length > MAX_TEXT ? Promise.reject(tooLong()) : undefined;
   }, enough.signal);
   if (!text.endsWith("end\n")) throw cut("the answer was cut off");
   const answer = text.slice(0, -"end\n".length);
@@ -209,6 +209,12 @@ async function gathered(work: (sink: Sink, enough: AbortSignal) => Promise<void>
 }
 
 const MAX_TEXT = 16 * 1024 * 1024;
+
+/** Asked again it would be as long. */
+function tooLong(): UserError {
+  return new UserError({ reason: "AnswerTooLong", message: `the helper pod's answer is longer than ${MAX_TEXT} bytes` });
+}
+
 /** The operations' refusals as reasons. */
 const REFUSED: Readonly<Record<string, string>> = { file: "ArchiveNotFound", name: "ArchiveNameInvalid", directory: "HelperFailed" };
 

@@ -9,7 +9,8 @@ test("flags of one name take the same in every verb", () => {
   const takes = new Map<string, string>();
   for (const verb of VERBS) {
     for (const flag of flagsOf(verb)) {
-      const key = `${flag.takes} ${flag.short ?? ""}`;
+      // What may be repeated takes a value like any other.
+      const key = `${flag.takes === "values" ? "value" : flag.takes} ${flag.short ?? ""}`;
       assert.equal(takes.get(flag.name) ?? key, key, `--${flag.name} of ${verb.name}`);
       takes.set(flag.name, key);
     }
@@ -32,9 +33,9 @@ test("every verb's help shows its usage, its flags and examples that parse", () 
     for (const { command } of verb.examples) {
       assert.ok(help.includes(command));
       // Of a pipeline, what is ours.
-      const stages = command.split(" | ").filter((stage) => stage.startsWith("kubectl checkpoint"));
+      const stages = command.split(" | ").filter((stage) => stage.includes("kubectl checkpoint"));
       const verbs = stages.map((stage) => {
-        const [, ...argv] = shellWords(stage.replace(/^kubectl /, ""));
+        const [, ...argv] = shellWords(stage.replace(/^.*kubectl (?=checkpoint)/, ""));
         const words = readWords(argv, VERBS);
         parseFlags(words);
         return words.verb;

@@ -1,10 +1,10 @@
 import { UserError } from "../../model/error.ts";
-import { string } from "../../model/json.ts";
+import { object, string } from "../../model/json.ts";
 import type { Archive } from "../archive.ts";
 import { common } from "./common.ts";
 import { containerd } from "./containerd.ts";
 import { crio } from "./crio.ts";
-import { engineFiles, type EngineFiles } from "./files.ts";
+import { engineFiles, texts, type EngineFiles } from "./files.ts";
 import type { CheckpointInfo, Engine } from "./info.ts";
 import { podman } from "./podman.ts";
 
@@ -22,6 +22,20 @@ export async function engineOf(archive: Archive): Promise<CheckpointInfo> {
     });
   }
   const files = await engineFiles(archive);
+  const engine = detect(files);
+  return (engine === undefined ? common : READERS[engine])(files);
+}
+
+/** What the OCI specification alone tells, where the rest of the archive is not at hand. */
+export function infoOfSpec(spec: unknown): CheckpointInfo {
+  const archive: Archive = {
+    members: new Map(),
+    open: (name) => {
+      throw new Error(`${name} was not read`);
+    },
+  };
+  const parsed = object(spec);
+  const files = { config: {}, spec: parsed, annotations: texts(parsed["annotations"]), status: {}, networks: {}, archive };
   const engine = detect(files);
   return (engine === undefined ? common : READERS[engine])(files);
 }

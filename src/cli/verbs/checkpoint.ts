@@ -1,5 +1,5 @@
 import { COMPRESS_CHOICES, HELPER_FLAGS } from "./helper-flags.ts";
-import { CLUSTER_FLAGS, COMMON_FLAGS, outputFlag } from "./shared.ts";
+import { ALL_NAMESPACES_FLAG, CLUSTER_FLAGS, COMMON_FLAGS, outputFlag } from "./shared.ts";
 import type { Verb } from "./verb.ts";
 
 export const checkpointVerb: Verb = {
@@ -46,7 +46,7 @@ what is missing.`,
     { name: "all-containers", takes: "nothing", help: "every running container of the pods" },
     { name: "selector", short: "l", takes: "value", value: "SELECTOR", help: "pods by label, as kubectl's" },
     { name: "field-selector", takes: "value", value: "S", help: "pods by field, as kubectl's: spec.nodeName=node1" },
-    { name: "all-namespaces", short: "A", takes: "nothing", help: "in all namespaces" },
+    ALL_NAMESPACES_FLAG,
     { name: "timeout", takes: "value", value: "D", help: "hang up after this time, so that the kubelet cancels (default: no limit)" },
     {
       name: "copy",

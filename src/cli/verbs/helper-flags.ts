@@ -40,4 +40,15 @@ export const DRY_RUN_FLAG: FlagSpec = {
   help: "only show what would be created, with -o yaml the whole of it; server asks the API server too",
 };
 
+/** For verbs that look after nodes. */
+export const NODE_FLAG: FlagSpec = {
+  name: "node",
+  takes: "values",
+  value: "NODE",
+  help: "only this node, may be repeated (default: all)",
+};
+
+/** For verbs that remove. */
+export const REMOVAL_DRY_RUN_FLAG: FlagSpec = { ...DRY_RUN_FLAG, help: "only show what would be removed" };
+
 export const COMPRESS_CHOICES = ["auto", "zstd", "lzop", "gzip", "none"] as const;

@@ -44,6 +44,8 @@ export const COMMON_FLAGS: FlagGroup = {
   ],
 };
 
+export const ALL_NAMESPACES_FLAG: FlagSpec = { name: "all-namespaces", short: "A", takes: "nothing", help: "in all namespaces" };
+
 /** -o for a verb that reports. */
 export function outputFlag(...formats: readonly string[]): FlagSpec {
   return { name: "output", short: "o", takes: "value", value: formats.join("|"), choices: formats, help: "output format" };

@@ -1,0 +1,125 @@
+import { ageOf, archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/nodes/archive.ts";
+import { agreeToPods } from "../flows/nodes/consent.ts";
+import { nodesMeant, onNodes, unreachableNode } from "../flows/nodes/each.ts";
+import { listArchives } from "../flows/nodes/list.ts";
+import { Helpers } from "../helper/helpers.ts";
+import type { HelperSettings } from "../helper/manifest.ts";
+import type { ArchiveList } from "../model/archives.ts";
+import { API_VERSION } from "../model/documents.ts";
+import { exitCodeFor, usageError } from "../model/error.ts";
+import type { Flags } from "../model/flags.ts";
+import { say, styled, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
+import type { Outcome, Piece } from "../model/report.ts";
+import { formatAge, formatBytes } from "../model/units.ts";
+import type { Call } from "./command.ts";
+import { connect } from "./connect.ts";
+import { helperSettings } from "./helper-settings.ts";
+
+export interface LsRequest {
+  /** Undefined: all. */
+  readonly pod: string | undefined;
+  /** None: all. */
+  readonly nodes: readonly string[];
+  readonly allNamespaces: boolean;
+  readonly wide: boolean;
+  readonly yes: boolean;
+  readonly settings: HelperSettings;
+}
+
+/** Throws a usage error. */
+export function lsRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): LsRequest {
+  const named = words.length === 2 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
+  if (named.length > 1) throw usageError(`ls takes one pod, not ${named.length}`);
+  return {
+    pod: named[0]?.replace(/^(pods?|po)\//, ""),
+    nodes: flags.list("node"),
+    allNamespaces: flags.on("all-namespaces"),
+    wide: flags.text("output") === "wide",
+    yes: flags.on("yes"),
+    settings: helperSettings(flags, env),
+  };
+}
+
+export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
+  const request = lsRequest(call.words, call.flags, call.env);
+  const { settings, pod, allNamespaces, yes } = request;
+  const context = { ...call, connection: await connect(call) };
+  const helpers = new Helpers(context.connection, call, settings);
+  const nodes = await nodesMeant(context, request.nodes);
+  await agreeToPods(context, helpers, settings, nodes, yes);
+
+  const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pod };
+  const all: ListedArchive[] = [];
+  const unreachable = await onNodes(context, helpers, nodes, "read", async (helper) => {
+    all.push(...(await listArchives(context, helper, settings.checkpointDir, scope)));
+  });
+  const shown = all.filter((one) => isMeant(one, scope)).sort(inOrder);
+  for (const { error } of unreachable) yield { error };
+  if (shown.length > 0) yield { text: table(shown, request, call.now()) };
+  for (const archive of shown) yield { name: placeOf(archive) };
+  yield { text: summary(shown, nodes.length - unreachable.length) };
+  const untold =
+    all.filter(({ container }) => container === undefined).length - shown.filter(({ container }) => container === undefined).length;
+  if (untold > 0 && pod === undefined)
+    call.emit({ kind: "hint", text: say`${counted(untold, "file")} more whose container cannot be told: -A shows them` });
+  const document: ArchiveList = {
+    apiVersion: API_VERSION,
+    kind: "ArchiveList",
+    items: shown.map(archiveItem),
+    unreachable: unreachable.map(unreachableNode),
+  };
+  const errors = unreachable.map(({ error }) => error);
+  return { document, exitCode: exitCodeFor(errors, nodes.length) };
+}
+
+/** One whose container is not certain is of no namespace. */
+function isMeant(archive: ListedArchive, { namespace, pod }: { namespace: string | undefined; pod: string | undefined }): boolean {
+  return (namespace === undefined || archive.namespace === namespace) && (pod === undefined || archive.pod === pod);
+}
+
+/** By container, the newest last; those that cannot be told at the end. */
+function inOrder(a: ListedArchive, b: ListedArchive): number {
+  const key = ({ namespace = "\uffff", pod = "\uffff", container = "", file, node }: ListedArchive): string =>
+    [namespace, pod, container, String(file.modifiedAt ?? 0).padStart(12, "0"), file.name, node].join("\0");
+  return key(a) < key(b) ? -1 : 1;
+}
+
+function table(archives: readonly ListedArchive[], { allNamespaces, wide }: LsRequest, now: number): Table {
+  return {
+    columns: [
+      ...(allNamespaces ? ["NAMESPACE"] : []),
+      "POD",
+      "CONTAINER",
+      "NODE",
+      "SIZE",
+      "AGE",
+      "COMPLETE",
+      ...(wide ? ["MODIFIED", "PATH"] : ["ARCHIVE"]),
+    ],
+    rows: archives.map((archive) => row(archive, allNamespaces, wide, now)),
+  };
+}
+
+function row(archive: ListedArchive, allNamespaces: boolean, wide: boolean, now: number): PhraseValue[] {
+  const { node, path, file, complete, namespace = "", pod = "", container = "" } = archive;
+  const age = ageOf(archive, now);
+  return [
+    ...(allNamespaces ? [namespace] : []),
+    pod,
+    container,
+    node,
+    formatBytes(file.bytes),
+    age === undefined ? "" : formatAge(age),
+    complete ? "yes" : styled("warn", "no"),
+    ...(wide ? [archiveItem(archive).modifiedAt ?? "", path] : [file.name]),
+  ];
+}
+
+function summary(archives: readonly ListedArchive[], nodes: number): Phrase {
+  if (archives.length === 0) return say`no archives on ${counted(nodes, "node")}`;
+  return say`${counted(archives.length, "archive")}, ${formatBytes(totalBytes(archives))} on ${counted(new Set(archives.map(({ node }) => node)).size, "node")}`;
+}
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
