@@ -6,6 +6,7 @@ import { diffVerb } from "./diff.ts";
 import { extractVerb } from "./extract.ts";
 import { imageVerb } from "./image.ts";
 import { inspectVerb } from "./inspect.ts";
+import { moveVerb } from "./move.ts";
 import { restoreVerb } from "./restore.ts";
 import { lsVerb } from "./ls.ts";
 import { pruneVerb } from "./prune.ts";
@@ -30,6 +31,7 @@ export const VERBS: readonly [Verb, ...Verb[]] = [
   verifyVerb,
   imageVerb,
   restoreVerb,
+  moveVerb,
   completionVerb,
   versionVerb,
   helpVerb,

@@ -34,7 +34,7 @@ export async function* streamArchive(
   if (sha256 !== (await there)) {
     throw new UserError({
       reason: "HashMismatch",
-      message: `what went to standard output is not ${location(archive)} as it is on the node`,
+      message: `what was sent is not ${location(archive)} as it is on the node`,
       why: `SHA-256 on the node ${await there}, of what was sent ${sha256}`,
       fix: "throw it away, and run the command again",
     });

@@ -16,11 +16,16 @@ export interface Origin {
   readonly runtime?: string;
 }
 
-/** What an archive tells of itself, for its image and for restores. */
-export interface ArchiveFacts {
-  readonly info: CheckpointInfo;
+/** What a node must be and have to restore a checkpoint. */
+export interface Needs {
+  readonly info: Pick<CheckpointInfo, "engine" | "image" | "imageID">;
   /** As Go and Kubernetes call it: "amd64". */
   readonly architecture: string;
+}
+
+/** What an archive tells of itself, for its image and for restores. */
+export interface ArchiveFacts extends Needs {
+  readonly info: CheckpointInfo;
 }
 
 const GOARCH: Readonly<Record<string, string>> = {

@@ -4,7 +4,7 @@ import { say, type Phrase } from "../../model/phrase.ts";
 import { parseReference, type Reference } from "../../image/reference.ts";
 import { findManifest } from "../../image/registry/repository.ts";
 import { alwaysPullsBase } from "../../restore/runtimes.ts";
-import type { ArchiveFacts } from "../image/facts.ts";
+import type { Needs } from "../image/facts.ts";
 import { registryFor, type RegistrySettings } from "../image/registries.ts";
 import type { TargetNode } from "./nodes.ts";
 
@@ -14,7 +14,7 @@ import type { TargetNode } from "./nodes.ts";
  */
 export async function checkBaseImage(
   context: Context,
-  { info }: ArchiveFacts,
+  { info }: Needs,
   nodes: readonly TargetNode[],
   settings: RegistrySettings,
 ): Promise<Phrase[]> {

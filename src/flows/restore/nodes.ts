@@ -5,7 +5,7 @@ import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
 import { parseRuntime, restoreVerdict, type Runtime } from "../../restore/runtimes.ts";
-import type { ArchiveFacts, Origin } from "../image/facts.ts";
+import type { Needs, Origin } from "../image/facts.ts";
 import type { FlowContext } from "../context.ts";
 
 /** What is looked at of a node. */
@@ -36,7 +36,7 @@ export interface Target {
  * Whether the node, or any node, can restore the checkpoint: architecture, engine, the runtime's version. Throws a UserError where
  * none can; what cannot be told is a warning.
  */
-export async function findTarget(context: FlowContext, wanted: string | undefined, facts: ArchiveFacts, origin: Origin): Promise<Target> {
+export async function findTarget(context: FlowContext, wanted: string | undefined, facts: Needs, origin: Origin): Promise<Target> {
   const nodes = await readNodes(context, wanted);
   if (nodes === undefined) {
     const what = wanted === undefined ? say`which nodes can restore it` : say`whether ${wanted} can restore it`;
@@ -44,7 +44,7 @@ export async function findTarget(context: FlowContext, wanted: string | undefine
   }
   const able = nodes.filter((node) => unfitness(node, facts) === undefined);
   if (able.length === 0) throw noneFits(nodes, facts);
-  const warnings = [...new Set(able.flatMap((node) => doubts(node, facts, origin)))];
+  const warnings = [...new Set(able.flatMap((node) => doubts(node, origin)))];
   const candidates = wanted !== undefined || able.length === nodes.length ? undefined : able.map(({ name }) => name);
   return { node: wanted, candidates, nodes: able, warnings: warnings.map((warning) => say`${warning}`) };
 }
@@ -85,7 +85,7 @@ interface Unfit {
   readonly why: string;
 }
 
-function unfitness(node: TargetNode, { info, architecture }: ArchiveFacts): Unfit | undefined {
+function unfitness(node: TargetNode, { info, architecture }: Needs): Unfit | undefined {
   const { name, runtime } = node;
   if (!node.ready) return { reason: "NodeNotReady", why: `${name} is not ready` };
   if (node.architecture !== "" && node.architecture !== architecture) {
@@ -103,7 +103,7 @@ function unfitness(node: TargetNode, { info, architecture }: ArchiveFacts): Unfi
   return verdict.restores === "no" ? { reason: "RuntimeCannotRestore", why: `${name}: ${verdict.why ?? ""}` } : undefined;
 }
 
-function noneFits(nodes: readonly TargetNode[], facts: ArchiveFacts): UserError {
+function noneFits(nodes: readonly TargetNode[], facts: Needs): UserError {
   const unfit = nodes.flatMap((node) => unfitness(node, facts) ?? []);
   const [only] = nodes;
   const what =
@@ -115,7 +115,7 @@ function noneFits(nodes: readonly TargetNode[], facts: ArchiveFacts): UserError 
   });
 }
 
-function doubts({ name, kernel, runtime, unschedulable }: TargetNode, _facts: ArchiveFacts, origin: Origin): string[] {
+function doubts({ name, kernel, runtime, unschedulable }: TargetNode, origin: Origin): string[] {
   const verdict = restoreVerdict(runtime);
   return [
     ...(verdict.why === undefined ? [] : [`${name}: ${verdict.why}`]),

@@ -1,0 +1,143 @@
+import type { FlowContext } from "../flows/context.ts";
+import type { RegistrySettings } from "../flows/image/registries.ts";
+import { movePod } from "../flows/move/move.ts";
+import { obstacles, refuse } from "../flows/move/obstacles.ts";
+import { agreeTo } from "../flows/nodes/consent.ts";
+import { isCheckpoint } from "../flows/image/push.ts";
+import { choiceNeeded, containerOf } from "../flows/targets/containers.ts";
+import { findPod } from "../flows/targets/find.ts";
+import { ensureRunning } from "../flows/targets/running.ts";
+import type { ContainerTarget } from "../flows/targets/target.ts";
+import { Helpers } from "../helper/helpers.ts";
+import type { HelperSettings } from "../helper/manifest.ts";
+import { formatReference, parseReference, type Reference } from "../image/reference.ts";
+import type { FoundManifest } from "../image/registry/repository.ts";
+import { API_VERSION } from "../model/documents.ts";
+import { UserError, usageError } from "../model/error.ts";
+import type { Flags } from "../model/flags.ts";
+import { say } from "../model/phrase.ts";
+import type { Outcome, Piece } from "../model/report.ts";
+import type { Restoration } from "../model/restoration.ts";
+import { formatSeconds } from "../model/units.ts";
+import type { Call } from "./command.ts";
+import { connect } from "./connect.ts";
+import { helperSettings } from "./helper-settings.ts";
+import { registrySettings } from "./registry-settings.ts";
+import { proof } from "./restore.ts";
+
+export interface MoveCall {
+  readonly pod: string;
+  readonly container: string | undefined;
+  readonly to: string;
+  readonly name: string | undefined;
+  readonly reference: Reference;
+  readonly force: boolean;
+  readonly settings: RegistrySettings;
+  readonly helper: HelperSettings;
+}
+
+/** Throws a usage error. */
+export function moveRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): MoveCall {
+  const [word, more] = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
+  const pod = word?.replace(/^(pods?|po)\//, "") ?? "";
+  if (pod === "" || pod.includes("/")) throw usageError("which pod?", "kubectl checkpoint move POD --to NODE --image REFERENCE");
+  if (more !== undefined) throw usageError(`one pod at a time: "${more}" is one word too many`);
+  const to = flags.text("to");
+  if (to === undefined || to === "") throw usageError("to which node?", "--to NODE; kubectl get nodes lists them");
+  const image = flags.text("image");
+  if (image === undefined)
+    throw usageError("by way of which image?", "--image REGISTRY/REPOSITORY:TAG, in a registry that the node can pull from");
+  const [container, other] = flags.list("container");
+  if (other !== undefined) throw usageError("-c: one container is moved with its memory");
+  return {
+    pod,
+    container,
+    to,
+    name: flags.text("name"),
+    reference: parseReference(image),
+    force: flags.on("force"),
+    settings: registrySettings(flags),
+    helper: helperSettings(flags, env),
+  };
+}
+
+export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
+  const request = moveRequest(call.words, call.flags, call.env);
+  const connection = await connect(call);
+  const context: FlowContext = { ...call, connection };
+  const target = await findTargetPod(context, request);
+  const { pod } = target;
+  const found = await obstacles(context, pod, target.container);
+  if (!request.force) refuse(pod, found);
+  for (const what of found) call.emit({ kind: "warning", text: say`${what}` });
+  const helpers = new Helpers(connection, call, request.helper);
+  const moved = await movePod(context, {
+    ...request,
+    target,
+    helpers,
+    checkpointDir: request.helper.checkpointDir,
+    consent: async (there) => {
+      if (!call.flags.on("yes")) await consent(context, request, target, helpers, there);
+    },
+    consentToDelete: async (frozenAt, created) => {
+      if (call.flags.on("yes")) return;
+      const ago = formatSeconds((call.now() - frozenAt.getTime()) / 1000);
+      await agreeTo(
+        context,
+        say`pod/${created.name} runs on ${created.node} as pod/${pod.name} was at ${frozenAt.toISOString()}. What pod/${pod.name} did since then (${ago}) is lost: delete it?`,
+        { message: `pod/${pod.name} is not deleted without a yes` },
+      );
+    },
+  });
+  const { plan, restored, frozenAt, deletedAt, seconds } = moved;
+  const lost = formatSeconds((Date.parse(deletedAt) - Date.parse(frozenAt)) / 1000);
+  yield {
+    text: say`pod/${pod.name} moved from ${pod.node} to ${restored.node} as pod/${plan.name}: frozen at ${frozenAt}, the original deleted ${lost} later`,
+    name: `pod/${plan.name}`,
+  };
+  call.emit({ kind: "hint", text: proof(restored.evidence) });
+  const document: Restoration = {
+    apiVersion: API_VERSION,
+    kind: "Restoration",
+    namespace: plan.namespace,
+    pod: plan.name,
+    container: plan.container,
+    node: restored.node,
+    image: plan.image,
+    restored: true,
+    evidence: restored.evidence,
+    seconds,
+    original: { pod: pod.name, node: pod.node, frozenAt, deletedAt },
+  };
+  return { document, exitCode: 0 };
+}
+
+async function findTargetPod(context: FlowContext, { pod: name, container: wanted, to }: MoveCall): Promise<ContainerTarget> {
+  const pod = await findPod(context, name);
+  const container = containerOf(pod, wanted);
+  if (container === undefined) throw choiceNeeded(pod);
+  if (container.kind !== "container") throw usageError(`${container.name} is an ${container.kind} container: only regular ones move`);
+  ensureRunning({ pod, container });
+  if (pod.node === to) throw new UserError({ reason: "AlreadyThere", message: `pod/${pod.name} is on ${to} already`, exitCode: 2 });
+  return { pod, container };
+}
+
+async function consent(
+  context: FlowContext,
+  { to, reference, helper }: MoveCall,
+  { pod }: ContainerTarget,
+  helpers: Helpers,
+  there: FoundManifest | undefined,
+): Promise<void> {
+  const image = formatReference(reference);
+  const replaced =
+    there !== undefined && !isCheckpoint(there) ? say` The image that is there, which is no checkpoint, is replaced.` : say``;
+  const helperPod = say`a privileged pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${helper.image}) reads it`;
+  await agreeTo(
+    context,
+    say`pod/${pod.name} moves from ${pod.node} to ${to}: all its memory, with passwords and keys, goes to ${image}, where everybody who may pull can read it; ${helperPod}; what it does after its freeze is lost.${replaced} Move it?`,
+    {
+      message: `moving pod/${pod.name} pushes all its memory to ${image}, where everybody who may pull can read it, and deletes the pod: that wants a yes`,
+    },
+  );
+}

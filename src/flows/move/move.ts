@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Engine } from "../../archive/engines/info.ts";
+import { ApiFailure } from "../../cluster/answer.ts";
+import { callJson } from "../../cluster/api.ts";
+import { apiPath } from "../../cluster/connection.ts";
+import { getPod, type Pod } from "../../cluster/pods.ts";
+import type { Right } from "../../cluster/access.ts";
+import { archiveName } from "../../helper/files.ts";
+import type { Helpers } from "../../helper/helpers.ts";
+import type { Reference } from "../../image/reference.ts";
+import { findManifest, startUpload, type FoundManifest } from "../../image/registry/repository.ts";
+import { UserError } from "../../model/error.ts";
+import { object, string } from "../../model/json.ts";
+import { location, type NodeArchive } from "../../model/location.ts";
+import { say } from "../../model/phrase.ts";
+import { originOf } from "../../restore/pod.ts";
+import { parseRuntime } from "../../restore/runtimes.ts";
+import { captureOne } from "../capture.ts";
+import type { FlowContext } from "../context.ts";
+import { streamArchive } from "../copy/stream.ts";
+import type { Needs, Origin } from "../image/facts.ts";
+import { pushImage, type Pushed } from "../image/push.ts";
+import { refusePublic, registryFor, type RegistrySettings } from "../image/registries.ts";
+import { checkBaseImage } from "../restore/base.ts";
+import { createRestored, deletePod, restoreRights } from "../restore/create.ts";
+import { findTarget } from "../restore/nodes.ts";
+import { planRestore, type RestorePlan } from "../restore/plan.ts";
+import { watchRestore, type Restored } from "../restore/watch.ts";
+import { helperRights, needing } from "../rights.ts";
+import type { ContainerTarget } from "../targets/target.ts";
+
+export interface MoveRequest {
+  readonly target: ContainerTarget;
+  readonly to: string;
+  /** Of the new pod; undefined: the original's with the node's. */
+  readonly name: string | undefined;
+  readonly reference: Reference;
+  readonly settings: RegistrySettings;
+  readonly helpers: Helpers;
+  readonly checkpointDir: string;
+  /** Before anything is done. Throws where it is refused. */
+  readonly consent: (found: FoundManifest | undefined) => Promise<void>;
+  /** Once the new pod runs, before the original is deleted. Throws where it is refused. */
+  readonly consentToDelete: (frozenAt: Date, created: { readonly name: string; readonly node: string }) => Promise<void>;
+}
+
+export interface Moved {
+  readonly plan: RestorePlan;
+  readonly restored: Restored;
+  /** RFC 3339. */
+  readonly frozenAt: string;
+  readonly deletedAt: string;
+  /** From the request to the kubelet until the new pod ran. */
+  readonly seconds: number;
+}
+
+const LONGEST_NAME = 63;
+/** What the original does by now is lost: it need not take its time. */
+const GRACE_SECONDS = 1;
+const GONE_MS = 60_000;
+
+/**
+ * Checkpoint, push, restore on the other node; only when it runs there, the original is deleted. Throws a UserError: then the
+ * original runs on, and what was made for it is removed.
+ */
+export async function movePod(context: FlowContext, request: MoveRequest): Promise<Moved> {
+  const { target, helpers, checkpointDir, to } = request;
+  const { pod } = target;
+  const { connection } = context;
+  const origin = await originOfPod(context, target);
+  await lookBefore(context, request, origin);
+  return await needing(connection, moveRights(pod.namespace, await helpers.namespace()), async () => {
+    // The helper pod starts while the container is checkpointed.
+    await using lease = helpers.on(pod.node, "read");
+    lease.helper().catch(() => undefined);
+    const started = performance.now();
+    const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined });
+    if (archive === undefined) throw error ?? new Error("a checkpoint without an archive or an error");
+    const frozenAt = new Date(item.startedAt);
+    try {
+      context.emit({
+        kind: "hint",
+        text: say`frozen at ${item.startedAt}: what pod/${pod.name} does from then on is lost when it is deleted`,
+      });
+      const { reference, facts } = await push(context, request, archive, origin);
+      const options = {
+        name: request.name ?? nameOn(pod, to),
+        namespace: pod.namespace,
+        node: to,
+        setImages: new Map<string, string>(),
+        isolated: false,
+        keep: { labels: true, annotations: true, liveness: true, readiness: true, startup: true },
+        keepHostPorts: true,
+      };
+      const plan = planRestore({ facts, origin }, options, reference, undefined, pod.namespace);
+      for (const note of plan.notes) context.emit({ kind: "hint", text: say`note: ${note}` });
+      const restored = await restoreOrRemove(
+        context,
+        plan,
+        async () => await request.consentToDelete(frozenAt, { name: plan.name, node: to }),
+      );
+      const seconds = Math.round(performance.now() - started) / 1000;
+      await deleteOriginal(context, pod, plan);
+      const deletedAt = new Date(context.now()).toISOString();
+      await gone(context, pod);
+      return { plan, restored, frozenAt: frozenAt.toISOString(), deletedAt, seconds };
+    } finally {
+      await removeArchive(context, helpers, archive, checkpointDir);
+    }
+  });
+}
+
+/** Everything that can be seen to go wrong is seen before the container is frozen. */
+async function lookBefore(context: FlowContext, request: MoveRequest, origin: OriginOfPod): Promise<void> {
+  const { reference, settings, to, consent } = request;
+  refusePublic(reference, settings);
+  const target = await findTarget(context, to, origin.needs, origin);
+  const doubts = [...target.warnings, ...(await checkBaseImage(context, origin.needs, target.nodes, settings))];
+  for (const text of doubts) context.emit({ kind: "warning", text });
+  await using registry = await registryFor(context, settings, reference, "pull,push");
+  const found = await findManifest(registry);
+  const upload = await startUpload(registry);
+  if (upload !== undefined)
+    await registry.request({ method: "DELETE", url: upload, doing: "cancel an upload", expected: [404, 405], evenAfterAbort: true });
+  await consent(found);
+}
+
+async function push(context: FlowContext, request: MoveRequest, archive: NodeArchive, origin: Origin): Promise<Pushed> {
+  const { reference, settings, helpers, checkpointDir } = request;
+  const stream = { archive, codec: "auto", remove: false, checkpointDir } as const;
+  return await pushImage(context, {
+    reference,
+    settings,
+    origin,
+    compression: undefined,
+    expected: undefined,
+    archive: { label: location(archive), size: undefined, repeatable: true, open: () => streamArchive(context, helpers, stream) },
+    consent: async () => {},
+  });
+}
+
+/** On any failure, and where the original is not to be deleted, nothing of the new pod is left. */
+async function restoreOrRemove(context: FlowContext, plan: RestorePlan, agreed: () => Promise<void>): Promise<Restored> {
+  const { namespace, name, container, image } = plan;
+  await createRestored(context, plan);
+  try {
+    const restored = await watchRestore(context, { namespace, pod: name, container, image, suspicions: [] });
+    await agreed();
+    return restored;
+  } catch (error) {
+    await deletePod(context, namespace, name, 0).catch((failure: unknown) => {
+      const why = failure instanceof Error ? failure.message : String(failure);
+      context.emit({ kind: "warning", text: say`pod/${name} could not be removed (${why}): kubectl delete pod ${name} -n ${namespace}` });
+    });
+    throw error;
+  }
+}
+
+async function deleteOriginal(context: FlowContext, { namespace, name, uid }: Pod, plan: RestorePlan): Promise<void> {
+  try {
+    await deletePod(context, namespace, name, GRACE_SECONDS, uid);
+  } catch (error) {
+    context.emit({ kind: "warning", text: say`both run: pod/${plan.name}, and the original pod/${name}, which could not be deleted` });
+    throw error;
+  }
+}
+
+type OriginOfPod = Origin & { readonly needs: Needs };
+
+/** Of the node that it runs on; who may not read nodes goes without. */
+async function originOfPod({ connection }: FlowContext, { pod, container }: ContainerTarget): Promise<OriginOfPod> {
+  const node = object(await callJson(connection, { path: apiPath`/api/v1/nodes/${pod.node}` }).catch(() => undefined));
+  const info = object(object(node["status"])["nodeInfo"]);
+  const [kernel, runtime] = [string(info["kernelVersion"]), string(info["containerRuntimeVersion"])];
+  const engine = (["containerd", "cri-o"] as const).find((name: Engine) => name === parseRuntime(runtime)?.name);
+  return {
+    pod: pod.object,
+    ...(kernel === "" ? {} : { kernel }),
+    ...(runtime === "" ? {} : { runtime }),
+    needs: { info: { engine, image: undefined, imageID: container.imageID || undefined }, architecture: string(info["architecture"]) },
+  };
+}
+
+/** NAME-NODE, whatever it was moved from before. */
+function nameOn({ object: pod }: Pod, node: string): string {
+  const base = originOf(pod).replace(/^.*\//, "");
+  const suffix = `-${node.replaceAll(".", "-")}`;
+  return `${base.slice(0, Math.max(1, LONGEST_NAME - suffix.length))}${suffix}`.slice(0, LONGEST_NAME).replace(/[-.]+$/, "");
+}
+
+async function gone({ connection, signal }: FlowContext, { namespace, name, uid }: Pod): Promise<void> {
+  const deadline = performance.now() + GONE_MS;
+  while (performance.now() < deadline) {
+    const still = await getPod(connection, namespace, name).then(
+      (pod) => pod.uid === uid,
+      (error) => !(error instanceof ApiFailure && error.status === 404),
+    );
+    if (!still) return;
+    await sleep(200, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+async function removeArchive(context: FlowContext, helpers: Helpers, archive: NodeArchive, checkpointDir: string): Promise<void> {
+  try {
+    await using lease = helpers.on(archive.node, "write");
+    const { files, signal } = await lease.helper();
+    await files.remove(archiveName(archive.path, checkpointDir), signal);
+  } catch (error) {
+    if (!(error instanceof UserError) && !context.signal.aborted) throw error;
+    const [why, where] = [(error as Error).message, location(archive)];
+    context.emit({ kind: "warning", text: say`the archive stays at ${where} (${why}): kubectl checkpoint rm ${where}` });
+  }
+}
+
+function moveRights(namespace: string, helperNamespace: string): Right[] {
+  return [
+    { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
+    ...restoreRights(namespace, false),
+    { verb: "delete", group: "", resource: "pods", namespace },
+    ...helperRights(helperNamespace),
+  ];
+}
