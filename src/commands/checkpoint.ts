@@ -8,6 +8,7 @@ import { exitCodeFor, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
 import { say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
+import { explained } from "./checkpoint/explain.ts";
 import { planOf } from "./checkpoint/plan.ts";
 import { checkpointList, pieces } from "./checkpoint/report.ts";
 import { checkpointRequest, type CheckpointRequest } from "./checkpoint/request.ts";
@@ -40,7 +41,7 @@ async function* takeOne(
   await using lease = target.pod.node === "" ? undefined : plan?.helpers.on(target.pod.node, "read");
   // It starts beside the checkpoint; why it does not is told by the copy that needs it.
   lease?.helper().catch(() => undefined);
-  const captured = await captureOne(context, target, { timeoutMs: request.timeoutMs });
+  const captured = await explained(context, request, await captureOne(context, target, { timeoutMs: request.timeoutMs }), true);
   const taken = plan === undefined ? captured : await (await import("../flows/copy/plan.ts")).copyCaptured(context, target, captured, plan);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {

@@ -1,6 +1,7 @@
 import { apiFailure, excerpt, statusMessage } from "../cluster/answer.ts";
 import type { ApiAnswer } from "../cluster/answer.ts";
 import { UserError, type Explanation } from "../model/error.ts";
+import { logPathIn } from "./criu-log.ts";
 import { outcomeUnknown, type CheckpointTarget } from "./target.ts";
 
 /** One answer that a checkpoint call is known to get, and what it means. */
@@ -10,6 +11,16 @@ interface Known {
   readonly from: "apiserver" | "kubelet";
   readonly body: RegExp;
   readonly explain: (target: CheckpointTarget, match: RegExpExecArray, said: string) => Explanation | UserError;
+}
+
+/** CRIU gave up. Why stands only in its log on the node: `log` is its path, if the error has told it. */
+export class CriuFailure extends UserError {
+  readonly log: string | undefined;
+
+  constructor(log: string | undefined, what: Explanation) {
+    super(what);
+    this.log = log;
+  }
 }
 
 /**
@@ -205,15 +216,20 @@ const KNOWN: readonly Known[] = [
   {
     status: 500,
     from: "kubelet",
-    body: /criu failed: type (?<type>\w+) errno (?<errno>\d+)/i,
+    // runc, crun, and how CRI-O says that it called either.
+    body: /criu failed: type (?<type>\w+) errno (?<errno>\d+)|CRIU checkpointing failed|checkpoint"? .*--work-path/is,
     explain: (target, match, said) => {
-      const log = /(\/\S*?(?:criu-dump|dump)\.log)/.exec(said)?.[1];
-      return {
+      const log = logPathIn(said);
+      const { type, errno } = match.groups ?? {};
+      return new CriuFailure(log, {
         reason: "CRIUFailed",
         message: `CRIU could not checkpoint ${what(target)}`,
-        why: `CRIU itself gave up (type ${match.groups?.["type"]}, errno ${match.groups?.["errno"]}): the cause stands only in its log on the node. The container runs on`,
-        fix: log === undefined ? `read CRIU's dump.log on ${target.node}` : `read the log on the node: ${target.node}:${log}`,
-      };
+        why: `CRIU itself gave up${type === undefined ? "" : ` (type ${type}, errno ${errno})`}: the cause stands only in its log on the node. The container runs on`,
+        fix:
+          log === undefined
+            ? `read CRIU's dump.log on ${target.node}`
+            : `run it again with --explain, or read the log on the node: ${target.node}:${log}`,
+      });
     },
   },
   {

@@ -13,6 +13,7 @@ import { exitCodeFor, UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./agree.ts";
+import { explained } from "./explain.ts";
 import { planOf } from "./plan.ts";
 import { checkpointList, pieces, summaryText } from "./report.ts";
 import type { CheckpointRequest } from "./request.ts";
@@ -36,7 +37,7 @@ export async function* takeMany(
     ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec } }),
   };
   const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
-  return yield* work(context, { targets, timeoutMs, plan, perNode, parallel, expectations }, state, []);
+  return yield* work(context, request, { targets, timeoutMs, plan, perNode, parallel, expectations }, state, []);
 }
 
 /** --resume: what the run of that file lacks, with the options that it had. */
@@ -59,17 +60,19 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const plan = await planOf(context, { ...request, copy }, true);
   const expectations: Expectations = await expectRun(context, targets, undefined);
   const run = { targets, captured, timeoutMs: options.timeoutMs, plan, perNode: options.perNode, parallel: options.parallel, expectations };
-  return yield* work(context, run, state, [...done.map((item) => ({ item })), ...lost]);
+  return yield* work(context, request, run, state, [...done.map((item) => ({ item })), ...lost]);
 }
 
 async function* work(
   context: FlowContext,
+  request: CheckpointRequest,
   run: RunRequest,
   state: RunState | undefined,
   before: readonly Captured[],
 ): AsyncGenerator<Piece, Outcome> {
   const results: Captured[] = [...before];
-  for await (const taken of runAll(context, run)) {
+  for await (const one of runAll(context, run)) {
+    const taken = { ...one, ...(await explained(context, request, one, false)) };
     results.push(taken);
     await state?.update(taken);
     yield* pieces(taken);

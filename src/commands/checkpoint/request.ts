@@ -21,6 +21,8 @@ export interface CheckpointRequest {
   readonly resume: string | undefined;
   readonly series: SeriesOptions | undefined;
   readonly force: boolean;
+  /** CRIU's log is read where it fails. */
+  readonly explain: boolean;
   readonly yes: boolean;
   readonly settings: HelperSettings;
 }
@@ -59,6 +61,7 @@ export function checkpointRequest(words: readonly string[], flags: Flags, env: N
     resume,
     series: seriesOptions(flags),
     force: flags.on("force"),
+    explain: flags.on("explain"),
     yes: flags.on("yes"),
     settings: helperSettings(flags, env),
   };

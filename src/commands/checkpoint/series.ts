@@ -6,6 +6,7 @@ import type { Helpers } from "../../helper/helpers.ts";
 import { exitCodeFor, Interrupted, usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
+import { explained } from "./explain.ts";
 import { planOf } from "./plan.ts";
 import { checkpointList, pieces } from "./report.ts";
 import type { CheckpointRequest, SeriesOptions } from "./request.ts";
@@ -21,7 +22,7 @@ export async function* takeTurns(
   const plan = await planOf(context, request, true);
   const helpers = plan?.helpers ?? (series.keep === undefined ? undefined : await helpersForRemoval(context, request, target));
   const done: Captured[] = [];
-  for await (const captured of takeSeries(context, {
+  for await (const turn of takeSeries(context, {
     ...series,
     target,
     timeoutMs,
@@ -29,6 +30,7 @@ export async function* takeTurns(
     helpers,
     checkpointDir: settings.checkpointDir,
   })) {
+    const captured = await explained(context, request, turn, false);
     done.push(captured);
     for await (const piece of pieces(captured)) yield piece;
     yield { document: checkpointList(context.connection.clock.seconds, [captured.item]) };

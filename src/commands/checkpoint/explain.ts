@@ -1,0 +1,32 @@
+import type { Captured } from "../../flows/capture.ts";
+import type { FlowContext } from "../../flows/context.ts";
+import { CriuFailure } from "../../kubelet/answers.ts";
+import { say } from "../../model/phrase.ts";
+import type { CheckpointRequest } from "./request.ts";
+
+/**
+ * A failure of CRIU with its cause, where --explain asks for it or, with `mayAsk`, somebody at the terminal says yes. Anything else as
+ * it came.
+ */
+export async function explained(context: FlowContext, request: CheckpointRequest, captured: Captured, mayAsk: boolean): Promise<Captured> {
+  const { error, item } = captured;
+  const { explain, settings, copy } = request;
+  if (!(error instanceof CriuFailure) || !(explain || (mayAsk && context.ask.possible)) || context.signal.aborted) return captured;
+  const { explainFailure, readableLog } = await import("../../flows/explain.ts");
+  const log = readableLog(error, item);
+  if (log === undefined) {
+    if (explain) context.emit({ kind: "warning", text: say`CRIU's log is not read: ${notRead(error)}` });
+    return captured;
+  }
+  const { Helpers } = await import("../../helper/helpers.ts");
+  const helpers = new Helpers(context.connection, context, settings);
+  if (!explain && !request.yes) {
+    const pod = say`a privileged pod on ${item.node} (namespace ${await helpers.namespace()}, image ${settings.image})`;
+    if (!(await context.ask.confirm(say`CRIU failed, and why stands in its log on the node. Read it, through ${pod}?`))) return captured;
+  }
+  return await explainFailure(context, helpers, captured, error, log, copy?.destination);
+}
+
+function notRead({ log }: CriuFailure): string {
+  return log === undefined ? "the error does not say where it is" : `${log} is not where a runtime keeps that of this container`;
+}

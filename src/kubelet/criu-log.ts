@@ -1,0 +1,47 @@
+/** Where a runtime keeps CRIU's log of one container. */
+export interface CriuLog {
+  /** On the node, absolute. */
+  readonly directory: string;
+  /** Of the log in it. */
+  readonly name: string;
+}
+
+/** The path of CRIU's log in the words of a failed checkpoint; undefined where they have none. */
+export function logPathIn(said: string): string | undefined {
+  const log = /(\/[^\s"'\\]*?(?:criu-dump|dump)\.log)/.exec(said)?.[1];
+  if (log !== undefined) return log;
+  // CRI-O tells how it called the OCI runtime.
+  const work = /--work-path"?[ =]"?(\/[^\s"'\]]+)/.exec(said)?.[1];
+  return work === undefined ? undefined : `${work}/dump.log`;
+}
+
+/** State and root directories of containerd, as it and the distributions that embed it have them. */
+const CONTAINERD = [
+  "/run/containerd",
+  "/var/lib/containerd",
+  "/run/k3s/containerd",
+  "/var/lib/rancher/k3s/agent/containerd",
+  "/var/lib/rancher/rke2/agent/containerd",
+  "/run/k0s/containerd",
+  "/var/lib/k0s/containerd",
+  "/var/snap/microk8s/common/run/containerd",
+  "/var/snap/microk8s/common/var/lib/containerd",
+];
+/** Of containers/storage, which CRI-O uses. */
+const STORAGE = ["/var/lib/containers/storage", "/run/containers/storage"];
+
+/**
+ * Where the log is, if its path is one that a runtime would use for this very container. The path comes from an error text, and must
+ * not be able to name anything else: undefined where it is any other. `containerID` is the pod's: "containerd://…".
+ */
+export function criuLogOf(path: string, containerID: string): CriuLog | undefined {
+  const id = /^[a-z-]+:\/\/([0-9a-f]{12,64})$/.exec(containerID)?.[1];
+  const [, directory, name] = /^(\/.*)\/((?:criu-dump|dump)\.log)$/.exec(path) ?? [];
+  if (id === undefined || directory === undefined || name === undefined) return undefined;
+  const place = directory.replace(/^\/var\/run\//, "/run/");
+  const isContainerd = CONTAINERD.some((root) => place === `${root}/io.containerd.runtime.v2.task/k8s.io/${id}`);
+  const isStorage = STORAGE.some((root) =>
+    ["overlay", "vfs", "btrfs", "zfs"].some((driver) => place === `${root}/${driver}-containers/${id}/userdata`),
+  );
+  return isContainerd || isStorage ? { directory: place, name } : undefined;
+}
