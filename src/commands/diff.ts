@@ -1,8 +1,9 @@
 import { openArchive } from "../archive/open.ts";
 import { compareArchives } from "../flows/diff/diff.ts";
-import { UserError, usageError } from "../model/error.ts";
+import { usageError } from "../model/error.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import type { Call } from "./command.ts";
+import { damages } from "./damages.ts";
 import { differenceViews } from "./diff/views.ts";
 import { trouble } from "./trouble.ts";
 
@@ -35,10 +36,10 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
 async function* diff({ from, to }: DiffRequest, { signal }: Call): AsyncGenerator<Piece, Outcome> {
   await using before = await openArchive(from, { signal });
   await using after = await openArchive(to, { signal });
-  const structure = [...before.problems.map((problem) => `${from}: ${problem}`), ...after.problems.map((problem) => `${to}: ${problem}`)];
+  const damage = [...damages(from, before), ...damages(to, after)];
+  for (const error of damage) yield { error };
   const { difference, problems } = await compareArchives({ path: from, archive: before }, { path: to, archive: after }, signal);
   for (const text of differenceViews(difference)) yield { text };
-  const all = [...structure.map((message) => new UserError({ reason: "ArchiveDamaged", message })), ...problems];
-  for (const error of all) yield { error };
-  return { document: difference, exitCode: all.length > 0 ? 2 : difference.same ? 0 : 1 };
+  for (const error of problems) yield { error };
+  return { document: difference, exitCode: damage.length + problems.length > 0 ? 2 : difference.same ? 0 : 1 };
 }

@@ -6,6 +6,7 @@ import type { Flags } from "../model/flags.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { parseCount } from "../model/units.ts";
 import type { Call } from "./command.ts";
+import { damages } from "./damages.ts";
 import { inspectionViews } from "./inspect/views.ts";
 
 export interface InspectRequest extends InspectionRequest {
@@ -36,8 +37,11 @@ function sections(flags: Flags): ReadonlySet<Section> {
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const { file, ...request } = inspectRequest(call.words, call.flags);
   await using archive = await openArchive(file, { signal: call.signal });
+  const damage = damages(file, archive);
+  for (const error of damage) yield { error };
   const { inspection, problems } = await inspectArchive(archive, request);
   for (const text of inspectionViews(inspection, request)) yield { text };
   for (const error of problems) yield { error };
-  return { document: inspection, exitCode: problems.length === 0 ? 0 : 3 };
+  const all = [...damage, ...problems];
+  return { document: { ...inspection, problems: all.map(({ message }) => message) }, exitCode: all.length === 0 ? 0 : 3 };
 }

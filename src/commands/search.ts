@@ -3,12 +3,13 @@ import { hex } from "../criu/numbers.ts";
 import { bytesMatcher, type Matcher } from "../criu/search/matcher.ts";
 import { searchArchive, type Found } from "../flows/search/search.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { UserError, usageError } from "../model/error.ts";
+import { usageError, type UserError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
 import { say, styled, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseCount } from "../model/units.ts";
 import type { Call } from "./command.ts";
+import { damages } from "./damages.ts";
 import { escapeBytes } from "./search/bytes.ts";
 import { trouble } from "./trouble.ts";
 
@@ -78,9 +79,9 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
 async function* search({ file, pattern, pid, around, max }: SearchRequest, call: Call): AsyncGenerator<Piece, Outcome> {
   const { signal } = call;
   await using archive = await openArchive(file, { signal });
-  const problems: UserError[] = archive.problems.map(
-    (message) => new UserError({ reason: "ArchiveDamaged", message: `${file}: ${message}` }),
-  );
+  const damage = damages(file, archive);
+  for (const error of damage) yield { error };
+  const problems: UserError[] = [];
   const progress = activity(call);
   const settings = {
     matcher: await matcherFor(pattern),
@@ -105,8 +106,8 @@ async function* search({ file, pattern, pid, around, max }: SearchRequest, call:
   }
   for (const error of problems) yield { error };
   if (more) call.emit({ kind: "hint", text: say`Only the first ${max} matches are shown: --max has more, --max 0 all` });
-  const document = { apiVersion: API_VERSION, kind: "MatchList", items, complete: !more && problems.length === 0 };
-  return { document, exitCode: problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
+  const document = { apiVersion: API_VERSION, kind: "MatchList", items, complete: !more && damage.length + problems.length === 0 };
+  return { document, exitCode: damage.length + problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
 }
 
 async function matcherFor(pattern: SearchRequest["pattern"]): Promise<Matcher> {

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import * as inspect from "../../src/commands/inspect.ts";
 import { Flags } from "../../src/model/flags.ts";
 import type { FileItem, Inspection, ProcessItem } from "../../src/model/inspection.ts";
+import { tar } from "../archive/tars.ts";
+import { checkpoint } from "../criu/synthetic.ts";
 import { runCommand } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
@@ -242,4 +247,43 @@ test("sections for people: the environment when asked for, each process under it
   assert.ok(lines.includes("SECRET_TOKEN=s3cr3t-value-123"));
   const plain = await runCommand(inspect, [ENGINES.podman]);
   assert.ok(!plain.lines.join("\n").includes("s3cr3t"));
+});
+
+test("an archive that is cut short: what is there is shown, and that it is not all", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "inspect-"));
+  try {
+    const cut = (bytes: number): string => {
+      const path = join(folder, `${bytes}.tar`);
+      writeFileSync(path, readFileSync(`${ARCHIVES}/containerd-a.tar`).subarray(0, bytes));
+      return path;
+    };
+    const some = await runCommand(inspect, [cut(300_000)]);
+    assert.equal(some.exitCode, 3);
+    assert.match(some.errors[0]?.message ?? "", /cut off in the middle/);
+    assert.ok(some.lines.includes("17|1|60.0 KiB|├─ sleep 100000"));
+    await assert.rejects(runCommand(inspect, [cut(100_000)]), { reason: "NotInArchive", message: /no process tree/ });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("processes whose images are missing or damaged do not hide the others", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "inspect-"));
+  try {
+    const { "checkpoint/core-2.img": _, ...files } = checkpoint({
+      processes: [1, 2, 3].map((pid) => ({ pid, ppid: pid === 1 ? 0 : 1, comm: `p${pid}` })),
+    });
+    const path = join(folder, "a.tar");
+    const damaged = { ...files, "checkpoint/mm-3.img": Buffer.from("not an image"), "config.dump": Buffer.from("{}") };
+    writeFileSync(path, tar(...Object.entries(damaged).map(([name, data]) => ({ name, data }))));
+    const { lines, errors, exitCode } = await runCommand(inspect, [path]);
+    assert.equal(exitCode, 3);
+    assert.deepEqual(lines.slice(-3), ["1|1|0 B|[p1]", "2|-|0 B|├─ [?]", "3|1|-|└─ [p3]"]);
+    assert.deepEqual(
+      errors.map(({ message }) => message),
+      ["checkpoint/core-2.img is not in the archive", "checkpoint/mm-3.img: it does not begin as an image of CRIU does"],
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

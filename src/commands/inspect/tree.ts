@@ -24,7 +24,7 @@ const LONGEST = 1000;
 export function command({ args, comm, state, exitCode, exitSignal }: ProcessItem): Phrase {
   if (state === "zombie")
     return say`[${comm}] zombie, ended with ${exitSignal === undefined ? `status ${exitCode}` : `signal ${exitSignal}`}`;
-  if (args === undefined || args.length === 0) return say`[${comm}]${state === "stopped" ? " stopped" : ""}`;
+  if (args === undefined || args.length === 0) return say`[${comm || "?"}]${state === "stopped" ? " stopped" : ""}`;
   const line = args.join(" ");
   const shown = line.length > LONGEST ? say`${line.slice(0, LONGEST)}… (${line.length - LONGEST} more characters)` : say`${line}`;
   return say`${shown}${goesBy(args[0] ?? "", comm) ? "" : say` (${comm})`}${state === "stopped" ? " stopped" : ""}`;
