@@ -1,8 +1,9 @@
-import { unicodeEscape, UNSAFE, visible } from "../model/visible.ts";
-
-/** The one place where untrusted text is made safe for a terminal. */
+/**
+ * The one place where untrusted text is made safe for a terminal: C0 and C1 controls, DEL, line and paragraph
+ * separators and bidirectional overrides become visible escapes. Everything printable stays.
+ */
 export function escapeText(text: string): string {
-  return visible(text);
+  return text.replaceAll(UNSAFE, visible);
 }
 
 /** The same for text of several lines, which stay lines. */
@@ -12,5 +13,18 @@ export function escapeLines(text: string): string {
 
 /** JSON text whose strings hold no character that a terminal obeys; it parses to the same value. */
 export function escapeJson(text: string): string {
-  return text.replaceAll(UNSAFE, (character) => (character === "\n" ? character : unicodeEscape(character)));
+  return text.replaceAll(UNSAFE, (character) => (character === "\n" ? character : unicode(character)));
+}
+
+// oxlint-disable-next-line no-control-regex -- they are what is looked for
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+function visible(character: string): string {
+  const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\u001b": "\\e" }[character];
+  return short ?? unicode(character);
+}
+
+function unicode(character: string): string {
+  const code = character.charCodeAt(0);
+  return `\\u${code.toString(16).padStart(4, "0")}`;
 }

@@ -5,7 +5,7 @@ import { nameInUrl } from "./names.ts";
 import { BLOCK, nameWord } from "./operations.ts";
 import { cut, persistently, type Sink, type Transport } from "./transport.ts";
 
-export { archiveName } from "./names.ts";
+export { archiveName, unprinted } from "./names.ts";
 
 /** A hash is silent until it is there: 1 TiB at 100 MB/s. */
 const SUM_IDLE_MS = 3 * 3600 * 1000;

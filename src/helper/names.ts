@@ -17,6 +17,14 @@ function isOneCharacter(bytes: Buffer): boolean {
   return isUtf8(bytes) && /^.$/su.test(bytes.toString("utf8"));
 }
 
+/** A name that was printed, where control characters and their like are escaped, as the name itself. */
+export function unprinted(text: string): string {
+  const short: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", e: "\u001b" };
+  return text.replaceAll(/\\(?:([nrte])|u([0-9a-f]{4}))/g, (_, letter: string | undefined, code: string) =>
+    letter === undefined ? String.fromCharCode(Number.parseInt(code, 16)) : (short[letter] ?? ""),
+  );
+}
+
 /** As the path of a URL. */
 export function nameInUrl(raw: Buffer): string {
   return raw.toString("latin1").replaceAll(/[^\w.~-]/gs, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);

@@ -1,11 +1,10 @@
 import { batches } from "../../helper/batches.ts";
-import { archiveName, type NodeFiles, type Removal } from "../../helper/files.ts";
+import { archiveName, unprinted, type NodeFiles, type Removal } from "../../helper/files.ts";
 import type { Helper, Helpers } from "../../helper/helpers.ts";
 import { UserError } from "../../model/error.ts";
 import { location, type NodeArchive } from "../../model/location.ts";
 import { say } from "../../model/phrase.ts";
 import { formatAge } from "../../model/units.ts";
-import { visible } from "../../model/visible.ts";
 import type { FlowContext } from "../context.ts";
 import { ageOf, placeOf, type ListedArchive } from "./archive.ts";
 import { onNodes, type Unreachable } from "./each.ts";
@@ -57,11 +56,11 @@ async function lookUp(
   return written ? { archive, error: unfinished(archive, now()) } : { archive };
 }
 
-/** Those of that name, else those that are printed so. */
+/** Those of that name, else those that are printed so. Several only where names that are not UTF-8 look like others. */
 function matches(archives: readonly ListedArchive[], { path }: NodeArchive, checkpointDir: string): ListedArchive[] {
   const name = archiveName(path, checkpointDir);
   const exact = archives.filter(({ file }) => file.name === name);
-  return exact.length > 0 ? exact : archives.filter(({ file }) => visible(file.name) === name);
+  return exact.length > 0 ? exact : archives.filter(({ file }) => file.name === unprinted(name));
 }
 
 /** Whether somebody may still be writing it. */
