@@ -15,7 +15,7 @@ export async function* expand(
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   if (compression === "none") {
-    yield* input;
+    yield* untilAborted(input, signal);
     return;
   }
   let consumed = 0;
@@ -40,6 +40,15 @@ export async function* expand(
     throw explained(error, compression, label);
   } finally {
     await flow;
+  }
+}
+
+/** A stream that ends because of the signal throws the signal's reason. */
+async function* untilAborted(input: AsyncIterable<Buffer>, signal: AbortSignal | undefined): AsyncGenerator<Buffer, void> {
+  try {
+    yield* input;
+  } finally {
+    signal?.throwIfAborted();
   }
 }
 

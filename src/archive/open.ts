@@ -1,5 +1,6 @@
-import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, createReadStream, fstatSync, openSync, statSync } from "node:fs";
+import process from "node:process";
+import type { Readable } from "node:stream";
 import { UserError } from "../model/error.ts";
 import type { Source } from "../model/source.ts";
 import type { Archive, IndexedArchive, Member } from "./archive.ts";
@@ -42,20 +43,39 @@ export type Close = () => Promise<void>;
  */
 export async function openArchive(path: string, options: OpenOptions = {}): Promise<OpenArchive> {
   const label = path === "-" ? "standard input" : path;
-  // A pipe has no size: it is read as it comes, as is what stands behind file descriptor 0.
-  if (path === "-") return await openStream(createReadStream("", { fd: 0, autoClose: false }), label, options, async () => {});
-  const file = await open(path, "r").catch((error: unknown) => {
-    throw cannotOpen(path, error);
-  });
-  const close: Close = async () => await file.close();
+  // Node.js's own stream: it may have made the descriptor one that does not block, which no other reader expects.
+  if (path === "-") return await openStream(process.stdin, label, options);
+  const stats = orCannotOpen(path, () => statSync(path));
+  if (stats.isDirectory()) throw new UserError({ reason: "NotAnArchive", message: `${path} is a directory, not an archive` });
+  if (stats.isFIFO()) return await openStream(await namedPipe(path), label, options);
+  if (!stats.isFile()) return await openStream(createReadStream(path), label, options);
+  // At once: a trip through the thread pool would cost more than the opening.
+  let fd: number | undefined = orCannotOpen(path, () => openSync(path, "r"));
+  const source = fileSource(fd, fstatSync(fd).size);
+  const close: Close = async () => {
+    if (fd !== undefined) closeSync(fd);
+    fd = undefined;
+  };
   try {
-    const stats = await file.stat();
-    if (stats.isDirectory()) throw new UserError({ reason: "NotAnArchive", message: `${path} is a directory, not an archive` });
-    if (stats.isFile()) return await openSource(fileSource(file, stats.size), label, options, close);
-    return await openStream(file.createReadStream({ autoClose: false }), label, options, close);
+    return await openSource(source, label, options, close);
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Whoever opens a pipe waits for its other end, and no signal ends that: so it is opened without waiting, and read as a socket. */
+async function namedPipe(path: string): Promise<Readable> {
+  const { Socket } = await import("node:net");
+  const fd = orCannotOpen(path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  return new Socket({ fd, readable: true, writable: false });
+}
+
+function orCannotOpen<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw cannotOpen(path, error);
   }
 }
 
@@ -81,11 +101,20 @@ async function openSource(source: Source, label: string, options: OpenOptions, c
   };
 }
 
-async function openStream(stream: AsyncIterable<Buffer>, label: string, options: OpenOptions, close: Close): Promise<OpenArchive> {
-  const iterator = stream[Symbol.asyncIterator]();
+async function openStream(stream: Readable, label: string, options: OpenOptions): Promise<OpenArchive> {
+  const { signal } = options;
+  const end = (): void => void stream.destroy();
+  signal?.addEventListener("abort", end);
+  const close: Close = async () => {
+    signal?.removeEventListener("abort", end);
+    end();
+  };
+  const iterator: AsyncIterator<Buffer, undefined> = stream[Symbol.asyncIterator]();
   const first = await iterator.next().catch((error: unknown) => {
+    signal?.throwIfAborted();
     throw cannotOpen(label, error);
   });
+  signal?.throwIfAborted();
   if (first.done === true) throw new UserError({ reason: "NotAnArchive", message: `${label} is empty` });
   const whole = async function* (): AsyncGenerator<Buffer> {
     yield first.value;

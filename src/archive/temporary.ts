@@ -40,7 +40,7 @@ export class TemporaryBytes implements AsyncDisposable {
       if (this.#memory.length > 1) this.#memory = [Buffer.concat(this.#memory)];
       return this.#memory[0]?.subarray(offset, offset + length) ?? Buffer.alloc(0);
     }
-    return await readFully(this.#file, offset, length, into);
+    return await readFully(this.#file.fd, offset, length, into);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

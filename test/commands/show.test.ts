@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { constants, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -129,4 +130,24 @@ test("files that are none: told one by one, the others shown; exit 3 where some,
   assert.equal(some.exitCode, 3);
   const all = await runCommand(show, ["/nonexistent.tar"]);
   assert.deepEqual([all.lines, all.exitCode], [[], 1]);
+});
+
+test("a producer that takes its time, on standard input and through a named pipe; a signal ends the waiting", () => {
+  const pipe = join(mkdtempSync(join(tmpdir(), "show-")), "pipe");
+  const show = `"${process.execPath}" cmd/kubectl-checkpoint.ts show -q`;
+  const slowly = `(sleep 0.3; cat ${CRIO})`;
+  for (const script of [`${slowly} | ${show} -`, `mkfifo ${pipe}; ${slowly} > ${pipe} & ${show} ${pipe}`]) {
+    const { stdout, stderr } = spawnSync("sh", ["-c", script], { encoding: "utf8" });
+    assert.match(stdout, /^pod-k {3}/m, stderr);
+  }
+  for (const file of ["-", pipe]) {
+    const started = performance.now();
+    // Its standard input is a pipe that nothing comes through.
+    const child = spawnSync("timeout", ["-s", "INT", "-k", "9", "1", process.execPath, "cmd/kubectl-checkpoint.ts", "show", file], {
+      stdio: [openSync(pipe, constants.O_RDWR), "pipe", "pipe"],
+      encoding: "utf8",
+    });
+    assert.deepEqual([child.stdout, child.stderr], ["", ""]);
+    assert.ok(performance.now() - started < 4000, `${file}: ended by the signal, not left behind`);
+  }
 });
