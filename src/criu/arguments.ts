@@ -1,5 +1,6 @@
 import { MAX_ARGUMENT_BYTES } from "./limits.ts";
-import { readMemory, type Absence, type ProcessMemory } from "./memory.ts";
+import type { ProcessMemory } from "./memory.ts";
+import { readMemory, type Absence } from "./read.ts";
 import { excessive } from "./problems.ts";
 import type { AddressRange } from "./regions.ts";
 

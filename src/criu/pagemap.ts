@@ -1,7 +1,6 @@
 import { isFieldSet } from "@bufbuild/protobuf";
 import type { Archive } from "../archive/archive.ts";
 import { UserError } from "../model/error.ts";
-import type { Source } from "../model/source.ts";
 import { decode } from "./decode.ts";
 import { PagemapEntrySchema, PagemapHeadSchema } from "./gen/memory_pb.ts";
 import { entryBatches, hasImage, imageName, openImage, type Entry, type Image } from "./image.ts";
@@ -57,11 +56,6 @@ export async function pagemap(archive: Archive, file: string): Promise<Pagemap |
     return { name: image.name, pagesName: imageName(`pages-${pagesId}.img`), runs: () => runs(rest) };
   }
   throw damaged(image.name, "it is empty");
-}
-
-/** The pages themselves; undefined where there are none. */
-export function openPages(archive: Archive, { pagesName }: Pagemap): Source | undefined {
-  return archive.members.has(pagesName) ? archive.open(pagesName) : undefined;
 }
 
 async function* runs(image: Image): AsyncGenerator<PageRun[]> {

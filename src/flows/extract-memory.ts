@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Archive } from "../archive/archive.ts";
-import { processMemory, readMemory, type Absence, type ProcessMemory } from "../criu/memory.ts";
+import { processMemory, type ProcessMemory } from "../criu/memory.ts";
+import { readMemory, type Absence } from "../criu/read.ts";
 import { pageSize } from "../criu/pagesize.ts";
 import type { AddressRange, Region } from "../criu/regions.ts";
 import { UserError } from "../model/error.ts";

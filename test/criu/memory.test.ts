@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { commandLine, environment } from "../../src/criu/arguments.ts";
-import { placedRuns, processMemory, readMemory, type ProcessMemory } from "../../src/criu/memory.ts";
+import { placedRuns, processMemory, type ProcessMemory } from "../../src/criu/memory.ts";
+import { readMemory } from "../../src/criu/read.ts";
 import { memoryTotals, regionUses } from "../../src/criu/totals.ts";
 import { checkpoint, memoryArchive, pagemapImage, STATUS, type ProcessSpec } from "./synthetic.ts";
 

@@ -1,4 +1,4 @@
-import type { Pages } from "../memory.ts";
+import type { Pages } from "../pages.ts";
 import type { PageRun } from "../pagemap.ts";
 import type { Matcher } from "./matcher.ts";
 import { windows, type Part } from "./windows.ts";

@@ -1,5 +1,5 @@
 import type { Source } from "../../model/source.ts";
-import { pagesSource, type Pages } from "../memory.ts";
+import { pagesSource, type Pages } from "../pages.ts";
 import type { PageRun } from "../pagemap.ts";
 
 /** A stretch of memory without a gap, or a piece of it. Its bytes are overwritten by those of the next but one window. */

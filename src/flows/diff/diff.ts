@@ -1,7 +1,8 @@
 import type { Archive } from "../../archive/archive.ts";
 import { regionName } from "../../criu/region-name.ts";
 import { type FileTable } from "../../criu/files/table.ts";
-import { processMemory, type Commons } from "../../criu/memory.ts";
+import type { Commons } from "../../criu/commons.ts";
+import { processMemory } from "../../criu/memory.ts";
 import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import { API_VERSION } from "../../model/documents.ts";

@@ -1,4 +1,5 @@
-import { placedRuns, type ProcessMemory, type SharedPages } from "../../criu/memory.ts";
+import type { SharedPages } from "../../criu/commons.ts";
+import { placedRuns, type ProcessMemory } from "../../criu/memory.ts";
 import type { Tell } from "../../criu/problems.ts";
 import type { Region } from "../../criu/regions.ts";
 import { UserError } from "../../model/error.ts";

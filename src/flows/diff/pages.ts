@@ -1,4 +1,4 @@
-import { pagesSource, type Pages } from "../../criu/memory.ts";
+import { pagesSource, type Pages } from "../../criu/pages.ts";
 import type { PageRun } from "../../criu/pagemap.ts";
 
 /** Present pages that have a place in a pair of regions. */

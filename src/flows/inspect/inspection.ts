@@ -6,7 +6,7 @@ import type { FileTable } from "../../criu/files/table.ts";
 import { ghostFiles } from "../../criu/ghosts.ts";
 import { origin, type Origin } from "../../criu/inventory.ts";
 import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
-import { commonsOf, type Commons } from "../../criu/memory.ts";
+import { commonsOf, type Commons } from "../../criu/commons.ts";
 import { mounts } from "../../criu/mounts.ts";
 import { pageSize } from "../../criu/pagesize.ts";
 import { attempt } from "../../criu/problems.ts";

@@ -1,8 +1,10 @@
 import type { Archive } from "../../archive/archive.ts";
+import { commonsOf, type Commons } from "../../criu/commons.ts";
 import { descriptors } from "../../criu/files/descriptors.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
-import { commonsOf, processMemory, type Commons, type Pages, type ProcessMemory } from "../../criu/memory.ts";
+import { processMemory, type ProcessMemory } from "../../criu/memory.ts";
+import type { Pages } from "../../criu/pages.ts";
 import type { PageRun } from "../../criu/pagemap.ts";
 import { pageSize } from "../../criu/pagesize.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";

@@ -1,0 +1,122 @@
+import { placedRuns, type ProcessMemory } from "./memory.ts";
+import type { PageRun } from "./pagemap.ts";
+import { pagesSource, type Pages } from "./pages.ts";
+import { regionAfter, type AddressRange, type Region } from "./regions.ts";
+
+/** Why bytes of a range are not in the archive. */
+export type Absence =
+  /** No mapping of the process. */
+  | "unmapped"
+  /** Never written to: the process reads zeros there. */
+  | "untouched"
+  /** As in the mapped file, which CRIU does not put into its images. */
+  | "file"
+  /** The kernel's own, made anew by a restore (vvar). */
+  | "kernel"
+  /** In an earlier checkpoint that this one builds on. */
+  | "parent"
+  /** Left on the node, to be sent when a restored process touches it. */
+  | "lazy";
+
+/** A part of a range: its bytes, or why they are not there. */
+export type MemoryPiece = AddressRange & ({ readonly bytes: Buffer } | { readonly absent: Absence });
+
+/** Bytes read at once. */
+const CHUNK = 1024 * 1024;
+
+/**
+ * The bytes of a range of a process's memory, in order and without a gap: what is not in the archive comes as a piece
+ * without bytes that says why. Throws a UserError where the images are damaged.
+ */
+export async function* readMemory(memory: ProcessMemory, range: AddressRange): AsyncGenerator<MemoryPiece> {
+  let at = range.start;
+  for await (const { start, end, run, pages, region } of mappedRuns(memory, range)) {
+    if (start > at) yield* absent(memory, { start: at, end: start });
+    if (run.content === "present") yield* presentPieces(pages, run, { start, end }, memory.pageSize);
+    else if (run.content === "none") yield* absent(memory, { start, end });
+    else yield { start, end, absent: region === undefined ? "unmapped" : run.content };
+    at = end;
+  }
+  if (at < range.end) yield* absent(memory, { start: at, end: range.end });
+}
+
+interface MappedRun extends AddressRange {
+  readonly run: PageRun;
+  readonly pages: Pages;
+  readonly region: Region | undefined;
+}
+
+/** Runs within a range, of the process's own pages and of shared memory as it is mapped, ascending. */
+async function* mappedRuns(memory: ProcessMemory, range: AddressRange): AsyncGenerator<MappedRun> {
+  const { own, pageSize, space } = memory;
+  const shared = space.regions.filter(({ shmid, start, end }) => shmid !== undefined && end > range.start && start < range.end);
+  const sharedBefore = async function* (limit: bigint): AsyncGenerator<MappedRun> {
+    for (let region = shared[0]; region !== undefined && region.start < limit; region = shared[0]) {
+      shared.shift();
+      yield* sharedRuns(memory, region, range);
+    }
+  };
+  if (own !== undefined) {
+    for await (const batch of placedRuns(memory)) {
+      for (const run of batch) {
+        const mapped = clipped(run.address, run, pageSize, range);
+        if (run.address >= range.end) break;
+        if (mapped === undefined || run.region?.shmid !== undefined) continue;
+        yield* sharedBefore(run.address);
+        yield { ...mapped, run, pages: own, region: run.region };
+      }
+      if ((batch.at(-1)?.address ?? 0n) >= range.end) break;
+    }
+  }
+  yield* sharedBefore(range.end);
+}
+
+async function* sharedRuns(memory: ProcessMemory, region: Region, range: AddressRange): AsyncGenerator<MappedRun> {
+  const pages = region.shmid === undefined ? undefined : await memory.shared(region.shmid);
+  if (pages === undefined) return;
+  const window = { start: max(region.start, range.start), end: min(region.end, range.end) };
+  const shift = region.start - region.offset;
+  for (const run of pages.after(window.start - shift, memory.pageSize)) {
+    if (run.address + shift >= window.end) break;
+    const mapped = clipped(run.address + shift, run, memory.pageSize, window);
+    if (mapped !== undefined) yield { ...mapped, run: { ...run, address: run.address + shift }, pages, region };
+  }
+}
+
+function clipped(address: bigint, { pages }: PageRun, pageSize: number, range: AddressRange): AddressRange | undefined {
+  const start = max(address, range.start);
+  const end = min(address + BigInt(pages) * BigInt(pageSize), range.end);
+  return start < end ? { start, end } : undefined;
+}
+
+async function* presentPieces(pages: Pages, run: PageRun, { start, end }: AddressRange, pageSize: number): AsyncGenerator<MemoryPiece> {
+  const source = pagesSource(pages, run, pageSize);
+  const base = run.firstPage * pageSize;
+  for (let at = start; at < end;) {
+    const length = Math.min(CHUNK, Number(end - at));
+    const bytes = await source.read(base + Number(at - run.address), length);
+    yield { start: at, end: at + BigInt(length), bytes };
+    at += BigInt(length);
+  }
+}
+
+function* absent({ space }: ProcessMemory, range: AddressRange): Generator<MemoryPiece> {
+  let at = range.start;
+  for (let index = regionAfter(space.regions, at); at < range.end; index += 1) {
+    const region = space.regions[index];
+    if (region === undefined || region.start >= range.end) break;
+    if (region.start > at) yield { start: at, end: region.start, absent: "unmapped" };
+    const start = max(at, region.start);
+    at = min(range.end, region.end);
+    yield { start, end: at, absent: region.kind === "file" ? "file" : region.kind === "vdso" ? "kernel" : "untouched" };
+  }
+  if (at < range.end) yield { start: at, end: range.end, absent: "unmapped" };
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
