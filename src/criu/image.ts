@@ -10,7 +10,7 @@ import { damaged, notThere } from "./problems.ts";
 export interface Image {
   /** Its name in the archive. */
   readonly name: string;
-  /** The word that tells its type: see magics.ts. */
+  /** The word that tells its type: see kinds.ts. */
   readonly magic: number;
   readonly source: Source;
   /** Where the first entry begins. */

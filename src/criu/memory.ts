@@ -2,6 +2,7 @@ import type { Archive } from "../archive/archive.ts";
 import { commonsOf, type Commons, type SharedPages } from "./commons.ts";
 import { processPagemap, type PageRun } from "./pagemap.ts";
 import { pagesOf, type Pages } from "./pages.ts";
+import { notThere } from "./problems.ts";
 import { addressSpace, type AddressSpace, type Region } from "./regions.ts";
 
 /** The memory of one process: its regions, and those of their pages that are in the archive. */
@@ -10,12 +11,12 @@ export interface ProcessMemory {
   /** In bytes, of the machine that the checkpoint was made on. */
   readonly pageSize: number;
   /** Its own pages: of everything but shared memory. */
-  readonly own: Pages | undefined;
+  readonly own: Pages;
   /** The pages of a piece of shared memory; addresses count from its beginning. */
   readonly shared: (shmid: bigint) => Promise<SharedPages | undefined>;
 }
 
-/** Undefined where the process has no memory of its own (zombies). Throws a UserError where its images are damaged. */
+/** Undefined where the process has no memory of its own (zombies). Throws a UserError where its images are missing or damaged. */
 export async function processMemory(
   archive: Archive,
   pid: number,
@@ -24,9 +25,22 @@ export async function processMemory(
 ): Promise<ProcessMemory | undefined> {
   const found = await addressSpace(archive, pid);
   if (found === undefined) return undefined;
-  const space = await withMemfds(found, commons);
   const map = await processPagemap(archive, pid);
-  return { space, pageSize, own: map && pagesOf(archive, map), shared: commons.shared };
+  if (map === undefined) throw notThere(`checkpoint/pagemap-${pid}.img is not in the archive`, "it tells which memory of the process is");
+  return { space: await withMemfds(found, commons), pageSize, own: pagesOf(archive, map), shared: commons.shared };
+}
+
+/** The memory of a process as the process tree has it: zombies have none. Throws a UserError where a living one's is missing or damaged. */
+export async function memoryOf(
+  archive: Archive,
+  { pid, state }: { readonly pid: number; readonly state: string },
+  pageSize: number,
+  commons: Commons,
+): Promise<ProcessMemory | undefined> {
+  if (state === "zombie") return undefined;
+  const memory = await processMemory(archive, pid, pageSize, commons);
+  if (memory === undefined) throw notThere(`checkpoint/mm-${pid}.img is not in the archive`, `process ${pid} was alive`);
+  return memory;
 }
 
 async function withMemfds(space: AddressSpace, { files }: Commons): Promise<AddressSpace> {
@@ -49,7 +63,6 @@ export interface PlacedRun extends PageRun {
 
 /** Runs of a process's own pages, cut where regions begin and end; in batches, ascending. */
 export async function* placedRuns({ own, space, pageSize }: ProcessMemory): AsyncGenerator<PlacedRun[]> {
-  if (own === undefined) return;
   const { regions } = space;
   const size = BigInt(pageSize);
   let at = 0;

@@ -50,23 +50,22 @@ interface MappedRun extends AddressRange {
 async function* mappedRuns(memory: ProcessMemory, range: AddressRange): AsyncGenerator<MappedRun> {
   const { own, pageSize, space } = memory;
   const shared = space.regions.filter(({ shmid, start, end }) => shmid !== undefined && end > range.start && start < range.end);
+  let passed = 0;
   const sharedBefore = async function* (limit: bigint): AsyncGenerator<MappedRun> {
-    for (let region = shared[0]; region !== undefined && region.start < limit; region = shared[0]) {
-      shared.shift();
+    for (let region = shared[passed]; region !== undefined && region.start < limit; region = shared[passed]) {
+      passed += 1;
       yield* sharedRuns(memory, region, range);
     }
   };
-  if (own !== undefined) {
-    for await (const batch of placedRuns(memory)) {
-      for (const run of batch) {
-        const mapped = clipped(run.address, run, pageSize, range);
-        if (run.address >= range.end) break;
-        if (mapped === undefined || run.region?.shmid !== undefined) continue;
-        yield* sharedBefore(run.address);
-        yield { ...mapped, run, pages: own, region: run.region };
-      }
-      if ((batch.at(-1)?.address ?? 0n) >= range.end) break;
+  for await (const batch of placedRuns(memory)) {
+    for (const run of batch) {
+      const mapped = clipped(run.address, run, pageSize, range);
+      if (run.address >= range.end) break;
+      if (mapped === undefined || run.region?.shmid !== undefined) continue;
+      yield* sharedBefore(run.address);
+      yield { ...mapped, run, pages: own, region: run.region };
     }
+    if ((batch.at(-1)?.address ?? 0n) >= range.end) break;
   }
   yield* sharedBefore(range.end);
 }

@@ -29,7 +29,7 @@ export interface Inspection {
   /** What CRIU counted; absent where the engine does not keep it. */
   readonly stats?: StatsItem | undefined;
   /** Of memory in the archive: that which processes share counts once. */
-  readonly memoryBytes?: number;
+  readonly memoryBytes: number;
   /** Roots of the process tree, or the one process that was asked for. */
   readonly processes: readonly ProcessItem[];
   readonly mounts?: readonly MountItem[];
@@ -145,7 +145,7 @@ export interface SocketItem {
   /** Who has the other end of its connection, of many the first 16; empty where it is outside the container. */
   readonly peers?: readonly Holder[] | undefined;
   /** Bytes received and not yet read; sent and not yet acknowledged. */
-  readonly receiveQueue: number;
+  readonly receiveQueue?: number | undefined;
   readonly sendQueue: number;
   readonly inode: string;
   readonly [detail: string]: unknown;

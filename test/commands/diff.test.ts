@@ -216,5 +216,9 @@ test("exit status as diff's: what could not be compared is trouble", async () =>
   const { exitCode, problems } = await difference(from, to);
   assert.equal(exitCode, 2);
   assert.deepEqual(problems, ["1 pages of process 1 were not compared: they are not in the archive"]);
+  const large = made("p3.tar", { pageSize: 16_384, processes: [{ pid: 1, mappings: [mapping] }] });
+  const sizes = await difference(from, large);
+  assert.equal(sizes.exitCode, 2);
+  assert.match(sizes.problems[0] ?? "", /the first archive has pages of 4096 bytes, the second pages of 16384 bytes/);
   await assert.rejects(runCommand(diff, [from, join(folder, "absent.tar")]), { exitCode: 2 });
 });

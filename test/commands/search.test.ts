@@ -164,6 +164,20 @@ test("one process that cannot be read does not hide the others", async () => {
   assert.match(errors[0] ?? "", /checkpoint\/pages-1\.img: it has 100 bytes, fewer than the pages/);
 });
 
+test("a living process without its memory images is told", async () => {
+  for (const missing of ["mm-1.img", "pagemap-1.img"]) {
+    const files: Record<string, Buffer> = {
+      ...checkpoint({ processes: [{ pid: 1 }, { pid: 2, ppid: 1 }] }),
+      "config.dump": Buffer.from("{}"),
+    };
+    const path = join(folder, `without-${missing}.tar`);
+    const members = Object.entries(files).filter(([name]) => name !== `checkpoint/${missing}`);
+    writeFileSync(path, tar(...members.map(([name, data]) => ({ name, data }))));
+    const { exitCode, errors } = await matches([path, "x"]);
+    assert.deepEqual([exitCode, errors], [2, [`checkpoint/${missing} is not in the archive`]]);
+  }
+});
+
 test("16 KiB pages and the other byte order", async () => {
   for (const [name, options] of [
     ["arm", { pageSize: 16_384, machine: 3 }],

@@ -135,6 +135,7 @@ export function checkpoint({ processes, pageSize = 4096, oldPagemap = false, mac
     for (const tid of threads)
       add(`core-${tid}.img`, MAGIC.core, [message(CoreEntrySchema, { mtype: machine, tc: { taskState: 1, comm } })]);
     add(`ids-${pid}.img`, MAGIC.ids, [message(TaskKobjIdsEntrySchema, { filesId: pid })]);
+    add(`fdinfo-${pid}.img`, MAGIC.fdinfo, []);
     add(`mm-${pid}.img`, MAGIC.mm, [
       message(MmEntrySchema, {
         mmArgStart: args?.start ?? 0n,

@@ -100,7 +100,7 @@ function fileText(file: FileItem): Phrase {
 
 function socketText(socket: SocketItem): Phrase {
   const { fd, protocol, state, local, remote, receiveQueue, sendQueue } = socket;
-  const queues = receiveQueue + sendQueue === 0 ? "" : `${receiveQueue} bytes unread, ${sendQueue} unsent`;
+  const queues = (receiveQueue ?? 0) + sendQueue === 0 ? "" : `${receiveQueue ?? "?"} bytes unread, ${sendQueue} unsent`;
   return words(["fd", fd, protocol, state ?? "", local, remote === "" ? "" : `to ${remote}`, queues, socketDetails(socket)]);
 }
 

@@ -1,15 +1,16 @@
 import type { DeletedFileItem, FileItem, Holder, WatchItem } from "../../model/inspection.ts";
-import { say, type Table } from "../../model/phrase.ts";
+import { say } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
 import { heading, type View } from "./view.ts";
 
 /** The descriptors of a process. */
-export function* filesView(files: readonly FileItem[] | undefined): Generator<Table> {
-  if (files === undefined || files.length === 0) return;
-  yield {
-    columns: ["FD", "MODE", "TYPE", "NAME", "DETAILS"],
-    rows: files.map((file) => [file.fd, accessOf(file), file.type, fileName(file), fileDetails(file)]),
-  };
+export function* filesView(files: readonly FileItem[]): Generator<View> {
+  if (files.length === 0) yield say`none`;
+  else
+    yield {
+      columns: ["FD", "MODE", "TYPE", "NAME", "DETAILS"],
+      rows: files.map((file) => [file.fd, accessOf(file), file.type, fileName(file), fileDetails(file)]),
+    };
 }
 
 /** Of these it says nothing how they were opened. */

@@ -21,7 +21,7 @@ export function* headView(inspection: Inspection, whole: boolean): Generator<Phr
   yield joined(
     [
       ...(whole ? [plural(all.length, "process", "es"), plural(threads, "thread", "s")] : []),
-      `${formatBytes(memoryBytes ?? 0)} of memory in the archive`,
+      `${formatBytes(memoryBytes)} of memory in the archive`,
       ...(frozen === undefined ? [] : [`frozen for ${frozen < 1 ? `${Math.round(frozen * 1000)}ms` : formatSeconds(frozen)}`]),
       [criu.architecture, criu.pageSize === undefined ? undefined : `${criu.pageSize / 1024} KiB pages`].filter(Boolean).join(", "),
     ],

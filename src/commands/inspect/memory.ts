@@ -1,11 +1,10 @@
 import type { MemoryItem } from "../../model/inspection.ts";
-import type { Table } from "../../model/phrase.ts";
+import { say } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
-import { say, type Phrase } from "../../model/phrase.ts";
+import type { View } from "./view.ts";
 
 /** The memory of a process: what each kind of region comes to, then the regions. */
-export function* memoryView(memory: MemoryItem | undefined): Generator<Table | Phrase> {
-  if (memory === undefined) return;
+export function* memoryView(memory: MemoryItem): Generator<View> {
   const { kinds, regions, mappedBytes, archivedBytes, elsewhereBytes } = memory;
   const count = kinds.reduce((sum, kind) => sum + kind.regions, 0);
   yield {

@@ -1,23 +1,25 @@
 import type { SocketItem } from "../../model/inspection.ts";
-import type { Table } from "../../model/phrase.ts";
+import { say } from "../../model/phrase.ts";
 import { holders, otherDetails } from "./files.ts";
+import type { View } from "./view.ts";
 
 /** The sockets of a process, as ss prints them. */
-export function* socketsView(sockets: readonly SocketItem[] | undefined): Generator<Table> {
-  if (sockets === undefined || sockets.length === 0) return;
-  yield {
-    columns: ["FD", "PROTOCOL", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER", "DETAILS"],
-    rows: sockets.map((socket) => [
-      socket.fd,
-      socket.protocol === "unix" || socket.protocol === "packet" ? `${socket.protocol} ${socket.kind}` : socket.protocol,
-      socket.state ?? "-",
-      socket.receiveQueue,
-      socket.sendQueue,
-      socket.local || "*",
-      socket.remote || "*",
-      socketDetails(socket),
-    ]),
-  };
+export function* socketsView(sockets: readonly SocketItem[]): Generator<View> {
+  if (sockets.length === 0) yield say`none`;
+  else
+    yield {
+      columns: ["FD", "PROTOCOL", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER", "DETAILS"],
+      rows: sockets.map((socket) => [
+        socket.fd,
+        socket.protocol === "unix" || socket.protocol === "packet" ? `${socket.protocol} ${socket.kind}` : socket.protocol,
+        socket.state ?? "-",
+        socket.receiveQueue ?? "?",
+        socket.sendQueue,
+        socket.local || "*",
+        socket.remote || "*",
+        socketDetails(socket),
+      ]),
+    };
 }
 
 /** What a document has of a socket besides, in words. */

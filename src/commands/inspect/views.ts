@@ -24,32 +24,34 @@ export function* inspectionViews(inspection: Inspection, { sections, pid }: Insp
 }
 
 function* processViews(process: ProcessItem, sections: ReadonlySet<Section>): Generator<View> {
-  const views: [Section, string, () => Iterable<View>][] = [
-    ["ps", "", () => processView(process)],
-    ["env", "Environment", () => environmentView(process.env)],
-    ["files", "Open files", () => filesView(process.files)],
-    ["sockets", "Sockets", () => socketsView(process.sockets)],
-    ["memory", "Memory", () => memoryView(process.memory)],
-  ];
-  const asked = views.filter(([section]) => sections.has(section));
-  if (asked.length === 0) return;
-  yield heading(say`Process ${process.pid}: ${command(process)}`);
-  for (const [, title, view] of asked) {
-    if (title !== "") yield say`\n${title} of process ${process.pid}:`;
-    let empty = true;
-    for (const part of view()) {
-      empty = false;
-      yield part;
-    }
-    if (empty) yield say`none`;
+  const { env, files, sockets, memory } = process;
+  const asked = [...SECTIONS].filter(([section]) => sections.has(section));
+  if (asked.length > 0 || sections.has("ps")) yield heading(say`Process ${process.pid}: ${command(process)}`);
+  if (sections.has("ps")) yield* processView(process);
+  const views = {
+    env: env && environmentView(env),
+    files: files && filesView(files),
+    sockets: sockets && socketsView(sockets),
+    memory: memory && memoryView(memory),
+  };
+  for (const [section, title] of asked) {
+    yield say`\n${title} of process ${process.pid}:`;
+    // What is not in the document was told as an error, but for zombies, which have nothing.
+    yield* views[section] ?? [process.state === "zombie" ? say`none` : say`not in the archive, or not readable`];
   }
 }
 
-function* environmentView(env: ProcessItem["env"]): Generator<Phrase> {
-  const variables = Object.entries(env ?? {});
+const SECTIONS = [
+  ["env", "Environment"],
+  ["files", "Open files"],
+  ["sockets", "Sockets"],
+  ["memory", "Memory"],
+] as const;
+
+function* environmentView(env: Readonly<Record<string, string>>): Generator<Phrase> {
+  const variables = Object.entries(env);
   for (const [name, value] of variables) yield say`${name}=${value}`;
-  if (env !== undefined && variables.length === 0)
-    yield say`empty: programs that set their own title write over it; copies can be in memory (search)`;
+  if (variables.length === 0) yield say`empty: programs that set their own title write over it; copies can be in memory (search)`;
 }
 
 /** All processes of a forest, parents first. */

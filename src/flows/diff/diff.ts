@@ -1,13 +1,13 @@
 import type { Archive } from "../../archive/archive.ts";
 import { regionName } from "../../criu/region-name.ts";
-import { type FileTable } from "../../criu/files/table.ts";
+import type { FileTable } from "../../criu/files/table.ts";
 import type { Commons } from "../../criu/commons.ts";
-import { processMemory } from "../../criu/memory.ts";
+import { memoryOf } from "../../criu/memory.ts";
 import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import { API_VERSION } from "../../model/documents.ts";
 import type { Compared, Difference, MemoryDifference, ProcessDifference, ProcessReference } from "../../model/difference.ts";
-import type { UserError } from "../../model/error.ts";
+import { UserError } from "../../model/error.ts";
 import type { Inspection, MountItem, ProcessItem } from "../../model/inspection.ts";
 import { inspectArchive } from "../inspect/inspection.ts";
 import type { Section } from "../inspect/process.ts";
@@ -43,6 +43,7 @@ export async function compareArchives(
   const problems: UserError[] = [];
   const tell: Tell = (problem) => problems.push(problem);
   const [before, after] = [await open(from, tell), await open(to, tell)];
+  if (before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
   const id = before.inspection.containerID;
   const sameContainer = id !== undefined && id === after.inspection.containerID;
   const match = sameContainer ? matchByPid : matchByTree;
@@ -119,9 +120,9 @@ async function memoryDifference(
   tell: Tell,
 ): Promise<MemoryDifference | undefined> {
   const size = from.pageSize;
-  if (size === undefined || size !== to.pageSize || a.state === "zombie" || b.state === "zombie") return undefined;
-  const before = await processMemory(from.archive, a.pid, size, from.commons);
-  const after = await processMemory(to.archive, b.pid, size, to.commons);
+  if (size === undefined || size !== to.pageSize) return undefined;
+  const before = await memoryOf(from.archive, a, size, from.commons);
+  const after = await memoryOf(to.archive, b, size, to.commons);
   if (before === undefined || after === undefined) return undefined;
   const [left, right] = [before.space.regions, after.space.regions];
   const pairs = sameContainer
@@ -148,6 +149,15 @@ async function memoryDifference(
         percent: percent(changed, compared),
       })),
   };
+}
+
+function pagesDiffer(from: number | undefined, to: number | undefined): UserError {
+  const told = (size: number | undefined): string => (size === undefined ? "no pages" : `pages of ${size} bytes`);
+  return new UserError({
+    reason: "PagesDiffer",
+    message: `memory was not compared: the first archive has ${told(from)}, the second ${told(to)}`,
+    why: "memory is compared page by page",
+  });
 }
 
 /** With one decimal place. */

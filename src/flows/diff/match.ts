@@ -27,20 +27,17 @@ export function matchByTree(from: readonly ProcessItem[], to: readonly ProcessIt
   const added = new Set(everyProcess(to));
   const removed = new Set(everyProcess(from));
   const level = (before: readonly ProcessItem[], after: readonly ProcessItem[]): void => {
-    const left = new Set(after);
-    const pairWith = (alike: (a: ProcessItem, b: ProcessItem) => boolean): void => {
+    for (const key of [(process: ProcessItem) => JSON.stringify([process.comm, process.args]), ({ comm }: ProcessItem) => comm]) {
+      const left = Map.groupBy(after.filter((process) => added.has(process)).toReversed(), key);
       for (const process of before) {
-        const counterpart = removed.has(process) ? [...left].find((other) => alike(process, other)) : undefined;
+        const counterpart = removed.has(process) ? left.get(key(process))?.pop() : undefined;
         if (counterpart === undefined) continue;
         pairs.push([process, counterpart]);
-        left.delete(counterpart);
         removed.delete(process);
         added.delete(counterpart);
         level(process.children, counterpart.children);
       }
-    };
-    pairWith((a, b) => a.comm === b.comm && a.args?.join("\0") === b.args?.join("\0"));
-    pairWith((a, b) => a.comm === b.comm);
+    }
   };
   level(from, to);
   return { pairs, removed: [...removed], added: [...added] };

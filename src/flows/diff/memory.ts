@@ -3,7 +3,7 @@ import { placedRuns, type ProcessMemory } from "../../criu/memory.ts";
 import type { Tell } from "../../criu/problems.ts";
 import type { Region } from "../../criu/regions.ts";
 import { UserError } from "../../model/error.ts";
-import { comparePages, type PlacedPages } from "./pages.ts";
+import { comparePages, type Count, type PlacedPages, type Side } from "./pages.ts";
 import type { RegionPair } from "./regions.ts";
 
 /** How much of a region either archive holds, and how much of that differs; in bytes. */
@@ -23,32 +23,40 @@ export async function compareMemory(
   tell: Tell,
 ): Promise<RegionChange[]> {
   const { pageSize } = from;
-  const counts = pairs.map(() => ({ compared: 0, changed: 0 }));
-  const count = (pair: number, compared: number, changed: number): void => {
+  const counts = pairs.map(([region]) => ({ region, compared: 0, changed: 0 }));
+  const count: Count = (pair, compared, changed) => {
     const counted = counts[pair];
     if (counted === undefined) return;
     counted.compared += compared * pageSize;
     counted.changed += changed * pageSize;
   };
-  const lone: RegionChange[] = [];
-  const side = (memory: ProcessMemory, which: 0 | 1) => {
-    const indices = new Map(pairs.map((pair, index) => [pair[which], index]));
-    const alone = new Map<Region, number>();
-    return { alone, placed: placedOf(memory, indices, alone, tell) };
+  const left = sideOf(from, new Map(pairs.map(([region], index) => [region, index])), tell);
+  const right = sideOf(to, new Map(pairs.map(([, region], index) => [region, index])), tell);
+  await comparePages(left, right, pageSize, count);
+  for (const [index, pair] of pairs.entries()) await compareShared(from, to, pair, index, count);
+  return [...counts, ...(await left.alone("from")), ...(await right.alone("to"))];
+}
+
+interface OwnSide extends Side {
+  /** After the comparison: the regions without a counterpart, with what the archive holds of them. */
+  alone(only: "from" | "to"): Promise<RegionChange[]>;
+}
+
+function sideOf(memory: ProcessMemory, pairs: ReadonlyMap<Region, number>, tell: Tell): OwnSide {
+  const alone = new Map<Region, number>();
+  return {
+    pages: memory.own,
+    placed: placedOf(memory, pairs, alone, tell),
+    alone: async (only) => {
+      for (const region of memory.space.regions) {
+        const pages = pairs.has(region) || region.shmid === undefined ? undefined : await memory.shared(region.shmid);
+        for await (const { pages: count } of pages === undefined ? [] : sharedPlaces(pages, region, 0, memory.pageSize)) {
+          alone.set(region, (alone.get(region) ?? 0) + count * memory.pageSize);
+        }
+      }
+      return [...alone].map(([region, bytes]) => ({ region, only, compared: bytes, changed: bytes }));
+    },
   };
-  const [left, right] = [side(from, 0), side(to, 1)];
-  if (from.own !== undefined && to.own !== undefined) {
-    await comparePages({ pages: from.own, placed: left.placed }, { pages: to.own, placed: right.placed }, pageSize, count);
-  }
-  for (const [index, [a, b]] of pairs.entries()) {
-    if (a.shmid !== undefined && b.shmid !== undefined) await compareShared(from, to, [a, b], index, pageSize, count);
-  }
-  for (const [region, bytes] of left.alone) lone.push({ region, only: "from", compared: bytes, changed: bytes });
-  for (const [region, bytes] of right.alone) lone.push({ region, only: "to", compared: bytes, changed: bytes });
-  return [
-    ...pairs.map(([region], index) => ({ region, compared: counts[index]?.compared ?? 0, changed: counts[index]?.changed ?? 0 })),
-    ...lone,
-  ];
 }
 
 /** A process's own pages by their place in a pair; what is in no pair is added up in `alone`. */
@@ -72,18 +80,23 @@ async function* placedOf(
   if (elsewhere > 0) tell(notCompared(space.pid, elsewhere));
 }
 
-async function compareShared(
-  from: ProcessMemory,
-  to: ProcessMemory,
-  [a, b]: RegionPair,
-  pair: number,
-  pageSize: number,
-  count: Parameters<typeof comparePages>[3],
-): Promise<void> {
-  const [before, after] = [await from.shared(a.shmid ?? 0n), await to.shared(b.shmid ?? 0n)];
-  if (before === undefined || after === undefined) return;
-  const placed = (pages: SharedPages, region: Region) => ({ pages, placed: sharedPlaces(pages, region, pair, pageSize) });
-  await comparePages(placed(before, a), placed(after, b), pageSize, count);
+/** Compares what a pair of regions maps of shared memory, where they are such. */
+async function compareShared(from: ProcessMemory, to: ProcessMemory, [a, b]: RegionPair, pair: number, count: Count): Promise<void> {
+  const before = a.shmid === undefined ? undefined : await from.shared(a.shmid);
+  const after = b.shmid === undefined ? undefined : await to.shared(b.shmid);
+  const { pageSize } = from;
+  if (before !== undefined && after !== undefined) {
+    const [left, right] = [sharedPlaces(before, a, pair, pageSize), sharedPlaces(after, b, pair, pageSize)];
+    await comparePages({ pages: before, placed: left }, { pages: after, placed: right }, pageSize, count);
+    return;
+  }
+  for (const [pages, region] of [
+    [before, a],
+    [after, b],
+  ] as const) {
+    if (pages === undefined) continue;
+    for await (const { pages: alone } of sharedPlaces(pages, region, pair, pageSize)) count(pair, alone, alone);
+  }
 }
 
 async function* sharedPlaces(

@@ -4,14 +4,16 @@ import type { OpenFile } from "../../criu/files/file.ts";
 import { queues, type Queues } from "../../criu/files/queues.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import type { Spend } from "../../criu/limits.ts";
+import { attempt, type Tell } from "../../criu/problems.ts";
 import type { Process } from "../../criu/processes.ts";
 import type { Holder } from "../../model/inspection.ts";
 
 /** Who has which file open, and what hangs together: pipes by their ends, sockets by their connections. */
 export interface Connections {
   readonly table: FileTable;
-  readonly queues: Queues;
-  /** By pid. */
+  /** Undefined where they cannot be read. */
+  readonly queues: Queues | undefined;
+  /** By pid; nothing for a process whose descriptors cannot be read. */
   readonly descriptors: ReadonlyMap<number, readonly Descriptor[]>;
   /** By file id. */
   readonly holders: ReadonlyMap<number, readonly Holder[]>;
@@ -24,19 +26,26 @@ const WRITE_ONLY = 1;
 /** Processes that forked share their descriptors: all of each other's would be too much. */
 const MOST_OTHERS = 16;
 
-/** Throws a UserError where an image is damaged, or there is too much of it. */
-export async function connections(archive: Archive, processes: readonly Process[], table: FileTable, spend: Spend): Promise<Connections> {
+/** Throws a UserError where there is too much of it; what cannot be read is told, and left out. */
+export async function connections(
+  archive: Archive,
+  processes: readonly Process[],
+  table: FileTable,
+  spend: Spend,
+  tell: Tell,
+): Promise<Connections> {
   const byPid = new Map<number, readonly Descriptor[]>();
   const holders = new Map<number, Holder[]>();
   for (const { pid, ids } of processes) {
-    const all = ids === undefined ? [] : await descriptors(archive, ids.filesId);
+    const all = ids && (await attempt(tell, async () => await descriptors(archive, ids.filesId)));
+    if (all === undefined) continue;
     spend(`checkpoint/fdinfo-${ids?.filesId}.img`, all.length, 0);
     byPid.set(pid, all);
     for (const { fd, fileId } of all) add(holders, fileId, { pid, fd });
   }
   const partners = partnersOf(table);
   const others = (file: OpenFile): Holder[] => (partners(file) ?? []).flatMap((id) => holders.get(id) ?? []).slice(0, MOST_OTHERS);
-  return { table, queues: await queues(archive), descriptors: byPid, holders, others };
+  return { table, queues: await attempt(tell, async () => await queues(archive)), descriptors: byPid, holders, others };
 }
 
 /** For a file, the ids of those at its other end. */

@@ -5,9 +5,10 @@ import type { Descriptor } from "../../criu/files/descriptors.ts";
 import type { FileItem, SocketItem } from "../../model/inspection.ts";
 import type { Connections } from "./connections.ts";
 
-/** The descriptors of a process as documents have them. */
-export function fileItems(pid: number, connections: Connections): FileItem[] {
-  const all = connections.descriptors.get(pid) ?? [];
+/** The descriptors of a process as documents have them; undefined where they cannot be read. */
+export function fileItems(pid: number, connections: Connections): FileItem[] | undefined {
+  const all = connections.descriptors.get(pid);
+  if (all === undefined) return undefined;
   const types = new Map(all.map(({ fd, fileId }) => [fd, connections.table.files.get(fileId)?.type ?? "unknown"]));
   return all.map((descriptor) => fileItem(descriptor, connections, types));
 }
@@ -25,16 +26,18 @@ function fileItem({ fd, fileId, closeOnExec }: Descriptor, connections: Connecti
     closeOnExec,
     deleted: table.remaps.has(fileId),
     ...details,
-    ...(pipeId === undefined ? {} : { otherEnds: connections.others(file), queuedBytes: queues.pipes.get(pipeId) ?? 0 }),
+    ...(pipeId === undefined ? {} : { otherEnds: connections.others(file), queuedBytes: queues && (queues.pipes.get(pipeId) ?? 0) }),
     ...(watches === undefined ? {} : { watches: watches.map((watch) => ({ ...watch, type: types.get(watch.fd) ?? "closed" })) }),
     ...(socket === undefined ? {} : { protocol: socket.protocol, local: socket.local, remote: socket.remote }),
   };
 }
 
-/** The sockets among them. */
-export async function socketItems(archive: Archive, pid: number, connections: Connections): Promise<SocketItem[]> {
+/** The sockets among them; undefined where they cannot be read. */
+export async function socketItems(archive: Archive, pid: number, connections: Connections): Promise<SocketItem[] | undefined> {
+  const all = connections.descriptors.get(pid);
+  if (all === undefined) return undefined;
   const items: SocketItem[] = [];
-  for (const { fd, fileId } of connections.descriptors.get(pid) ?? []) {
+  for (const { fd, fileId } of all) {
     const file = connections.table.files.get(fileId);
     if (file?.socket !== undefined) items.push(await socketItem(archive, fd, file, file.socket, connections));
   }
@@ -44,7 +47,8 @@ export async function socketItems(archive: Archive, pid: number, connections: Co
 async function socketItem(archive: Archive, fd: number, file: OpenFile, socket: Socket, connections: Connections): Promise<SocketItem> {
   const { protocol, family, kind, state, local, remote, inode, details } = socket;
   const tcp = protocol === "tcp" ? await tcpQueues(archive, inode) : undefined;
-  const waiting = connections.queues.sockets.get(file.id);
+  const { queues } = connections;
+  const waiting = queues?.sockets.get(file.id);
   return {
     fd,
     protocol,
@@ -54,7 +58,7 @@ async function socketItem(archive: Archive, fd: number, file: OpenFile, socket: 
     local,
     remote,
     peers: socket.peer === undefined && remote === "" ? undefined : connections.others(file),
-    receiveQueue: tcp?.received ?? waiting?.bytes ?? 0,
+    receiveQueue: tcp?.received ?? (queues && (waiting?.bytes ?? 0)),
     sendQueue: tcp?.toSend ?? 0,
     inode: String(inode),
     ...details,

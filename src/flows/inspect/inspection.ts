@@ -51,7 +51,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
   const commons = commonsOf(archive);
   const table: FileTable = (await attempted(commons.files)) ?? { files: new Map(), remaps: new Map() };
   const opened =
-    wants("files") || wants("sockets") ? await attempted(async () => await connections(archive, all, table, spend)) : undefined;
+    wants("files") || wants("sockets") ? await attempted(async () => await connections(archive, all, table, spend, tell)) : undefined;
   const setting: Setting = {
     archive,
     commons,

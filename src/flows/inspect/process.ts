@@ -3,7 +3,7 @@ import { commandLine, environment, type Words } from "../../criu/arguments.ts";
 import { filePath, type FileTable } from "../../criu/files/table.ts";
 import type { Spend } from "../../criu/limits.ts";
 import type { Commons } from "../../criu/commons.ts";
-import { processMemory, type ProcessMemory } from "../../criu/memory.ts";
+import { memoryOf, type ProcessMemory } from "../../criu/memory.ts";
 import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import type { Process } from "../../criu/processes.ts";
@@ -33,8 +33,8 @@ export type Section = "ps" | "env" | "files" | "sockets" | "mounts" | "totals" |
 
 /** A process as documents have it, its children apart. What cannot be read of it is told and left out. */
 export async function processItem(process: Process, setting: Setting): Promise<Omit<ProcessItem, "children">> {
-  const { archive, table, wants, connections, tell } = setting;
-  const memory = await attempt(tell, async () => await memoryOf(process, setting));
+  const { archive, commons, pageSize, table, wants, connections, tell } = setting;
+  const memory = pageSize === undefined ? undefined : await attempt(tell, async () => await memoryOf(archive, process, pageSize, commons));
   const { pid, ppid, pgid, sid, comm, state, exit, threads, oomScoreAdjust, signals, timers, limits, cwdId, rootId, umask } = process;
   const path = (id: number | undefined): string | undefined => (id === undefined ? undefined : filePath(table, id));
   return {
@@ -65,17 +65,6 @@ export async function processItem(process: Process, setting: Setting): Promise<O
 /** Permissions as chmod takes them. */
 export function octal(mode: number): string {
   return `0${(mode & 0o7777).toString(8).padStart(3, "0")}`;
-}
-
-async function memoryOf({ pid, state }: Process, { archive, pageSize, commons }: Setting): Promise<ProcessMemory | undefined> {
-  if (state === "zombie" || pageSize === undefined) return undefined;
-  const memory = await processMemory(archive, pid, pageSize, commons);
-  if (memory !== undefined) return memory;
-  throw new UserError({
-    reason: "NotInArchive",
-    message: `checkpoint/mm-${pid}.img is not in the archive`,
-    why: `process ${pid} was alive`,
-  });
 }
 
 function words(found: Words, what: string, { spend }: Setting): readonly string[] {

@@ -3,7 +3,7 @@ import { commonsOf, type Commons } from "../../criu/commons.ts";
 import { descriptors } from "../../criu/files/descriptors.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
-import { processMemory, type ProcessMemory } from "../../criu/memory.ts";
+import { memoryOf, type ProcessMemory } from "../../criu/memory.ts";
 import type { Pages } from "../../criu/pages.ts";
 import type { PageRun } from "../../criu/pagemap.ts";
 import { pageSize } from "../../criu/pagesize.ts";
@@ -52,12 +52,11 @@ export async function* searchArchive(archive: Archive, settings: SearchSettings)
   const table = (await attempt(tell, commons.files)) ?? { files: new Map(), remaps: new Map() };
   const mapped = new Set<bigint>();
   for (const process of chosen) {
-    if (process.state === "zombie") continue;
-    const memory = await attempt(tell, async () => await processMemory(archive, process.pid, size, commons));
-    if (memory === undefined) continue;
-    yield* told(tell, searchProcess(memory, process, table, mapped, settings));
+    const memory = await attempt(tell, async () => await memoryOf(archive, process, size, commons));
+    if (memory !== undefined) yield* told(tell, searchProcess(memory, process, table, mapped, settings));
   }
-  for (const process of firstOfEachTable(chosen))
+  const isUnmapped = [...table.files.values()].some(({ shmid }) => shmid !== undefined && !mapped.has(shmid));
+  for (const process of isUnmapped ? firstOfEachTable(chosen) : [])
     yield* told(tell, searchUnmapped(archive, process, table, commons, mapped, size, settings));
 }
 
@@ -90,12 +89,9 @@ async function* searchProcess(
 ): AsyncGenerator<Found> {
   const { regions, pid } = memory.space;
   const elsewhere = { pages: 0 };
-  if (memory.own !== undefined) {
-    const runs = counted(memory.own.map.runs(), elsewhere);
-    for await (const match of found(memory.own, runs, process, memory.pageSize, settings)) {
-      const region = regionAt(regions, match.address);
-      yield { ...match, process, region: place(region, table), offset: match.address - (region?.start ?? 0n), mapped: true };
-    }
+  for await (const match of found(memory.own, counted(memory.own.map.runs(), elsewhere), process, memory.pageSize, settings)) {
+    const region = regionAt(regions, match.address);
+    yield { ...match, process, region: place(region, table), offset: match.address - (region?.start ?? 0n), mapped: true };
   }
   const shared = Map.groupBy(
     regions.filter(({ shmid }) => shmid !== undefined),
