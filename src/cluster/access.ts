@@ -1,6 +1,7 @@
 import { object, string } from "../model/json.ts";
 import { callJson } from "./api.ts";
 import type { Connection } from "./connection.ts";
+import { kindOf } from "./grants.ts";
 
 /** One right that a verb needs. Without a namespace it is needed in the whole cluster. */
 export interface Right {
@@ -21,13 +22,20 @@ export async function missingRights(connection: Connection, rights: readonly Rig
   return rights.filter((_, index) => allowed[index] === false);
 }
 
-async function isAllowed(connection: Connection, { verb, group, resource, subresource, namespace }: Right): Promise<boolean> {
+/**
+ * Whether the user has a right, or another user: that is asked with SubjectAccessReview, which few may create.
+ * Throws an ApiFailure.
+ */
+export async function isAllowed(connection: Connection, right: Right, user?: string): Promise<boolean> {
+  const { verb, group, resource, subresource, namespace } = right;
+  const attributes = { verb, group, resource, ...(subresource ? { subresource } : {}), ...(namespace ? { namespace } : {}) };
+  const kind = user === undefined ? "SelfSubjectAccessReview" : "SubjectAccessReview";
   const body = {
     apiVersion: "authorization.k8s.io/v1",
-    kind: "SelfSubjectAccessReview",
-    spec: { resourceAttributes: { verb, group, resource, ...(subresource ? { subresource } : {}), ...(namespace ? { namespace } : {}) } },
+    kind,
+    spec: { resourceAttributes: attributes, ...(user === undefined ? {} : { user }) },
   };
-  const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+  const path = `/apis/authorization.k8s.io/v1/${kind.toLowerCase()}s`;
   const review = object(await callJson(connection, { method: "POST", path, body }));
   return object(review["status"])["allowed"] === true;
 }
@@ -35,41 +43,6 @@ async function isAllowed(connection: Connection, { verb, group, resource, subres
 /** `create nodes/proxy`, `get pods in namespace web`. */
 export function describeRight(right: Right): string {
   return `${right.verb} ${kindOf(right)}${right.namespace === undefined ? "" : ` in namespace ${right.namespace}`}`;
-}
-
-/** `pods`, `nodes/proxy`, `jobs.batch`: as kubectl create role takes it. */
-function kindOf({ group, resource, subresource }: Right): string {
-  return `${resource}${group === "" ? "" : `.${group}`}${subresource === undefined ? "" : `/${subresource}`}`;
-}
-
-/** Commands that grant the rights, for somebody who may: a role a resource, so that nothing else is granted with it. */
-export function grantCommands(rights: readonly Right[], user: string): string {
-  const groups = Map.groupBy(rights, (right) => `${right.namespace ?? ""} ${kindOf(right)}`);
-  return [...groups.values()]
-    .flatMap((group) => {
-      const [{ namespace }] = group as [Right, ...Right[]];
-      const kind = kindOf((group as [Right])[0]);
-      const role = namespace === undefined ? "clusterrole" : "role";
-      const suffix = namespace === undefined ? "" : ` -n ${namespace}`;
-      const name = `kubectl-checkpoint-${kind.replaceAll(/[./]/g, "-")}`;
-      const binding = `${name}-${user.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase()}`;
-      const verbs = group.map((right) => right.verb).join(",");
-      return [
-        `kubectl create ${role} ${name} --verb=${verbs} --resource=${kind}${suffix}`,
-        `kubectl create ${role}binding ${binding} --${role}=${name} ${subjectFlag(user)}${suffix}`,
-      ];
-    })
-    .join("\n");
-}
-
-function subjectFlag(user: string): string {
-  const account = /^system:serviceaccount:([^:]+):(.+)$/.exec(user);
-  return account === null ? `--user=${quoted(user)}` : `--serviceaccount=${account[1]}:${account[2]}`;
-}
-
-/** For a POSIX shell. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** The user's name to the cluster, by SelfSubjectReview; undefined where it cannot be told. */

@@ -1,7 +1,10 @@
 import { ApiFailure } from "../cluster/answer.ts";
-import { describeRight, grantCommands, missingRights, whoAmI, type Right } from "../cluster/access.ts";
+import { describeRight, missingRights, whoAmI, type Right } from "../cluster/access.ts";
 import type { Connection } from "../cluster/connection.ts";
+import { grantCommands } from "../cluster/grants.ts";
 import { UserError } from "../model/error.ts";
+
+export { helperRights } from "../helper/rights.ts";
 
 /**
  * Runs what needs the rights; where the API server forbids it, the error names every one of them that the user lacks,
@@ -13,18 +16,6 @@ export async function needing<T>(connection: Connection, rights: readonly Right[
   } catch (error) {
     throw error instanceof ApiFailure && error.status === 403 ? await explainForbidden(connection, rights, error) : error;
   }
-}
-
-/** What copying needs in the helper pod's namespace. exec does in place of port-forward. */
-export function helperRights(namespace: string): Right[] {
-  const right = (verb: string, resource: string, group = "", subresource?: string): Right => {
-    return { verb, group, resource, namespace, ...(subresource === undefined ? {} : { subresource }) };
-  };
-  return [
-    ...["create", "patch", "delete"].map((verb) => right(verb, "jobs", "batch")),
-    right("list", "pods"),
-    ...["get", "create"].map((verb) => right(verb, "pods", "", "portforward")),
-  ];
 }
 
 /** As needing, for a flow whose failure is in its outcome. */

@@ -115,7 +115,7 @@ case $1 in
     else echo "selinux none"; fi
     has stat && stat -f -c '%a %S %b %d %c' ${HOST}/tmp | say tmp
     echo end ;;
-  processes) # processes ID: of the processes in the container's cgroup, their open files and mounts; only with the access "host"
+  processes) # processes ID: of the processes in the container's cgroup: sockets, devices, mounts; only with the access "host"
     case $2 in *[!0-9a-f]*|'') no name ;; esac
     has readlink && echo "looked files"
     set +f
@@ -124,7 +124,9 @@ case $1 in
       while read -r v; do case $v in *"$2"*) found=1 ;; esac; done 2>/dev/null <$p/cgroup
       [ -n "$found" ] || continue
       echo "process \${p##*/}"
-      if has readlink; then for d in $p/fd/*; do v=$(readlink "$d") && printf '%s\\n' "$v"; done 2>/dev/null | while read -r v; do echo "file $v"; done; fi
+      for d in $p/fd/*; do
+        has readlink && v=$(readlink "$d") && case $v in socket:*|anon_inode:*|/dev/*) printf '%s\\n' "$v" ;; esac
+      done 2>/dev/null | while read -r v; do echo "file $v"; done
       while read -r _ l r s _ _ _ _ _ i _; do echo "tcp $s $i"; done 2>/dev/null <$p/net/tcp
       while read -r _ l r s _ _ _ _ _ i _; do echo "tcp $s $i"; done 2>/dev/null <$p/net/tcp6
       while read -r _ _ _ _ m v; do echo "mount $m \${v#*- }"; done 2>/dev/null <$p/mountinfo

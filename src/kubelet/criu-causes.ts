@@ -12,16 +12,14 @@ function option(name: string): string {
   return `on the node, as a line of ${CONFIG}: ${name}`;
 }
 
+/** Tried with Debian's Node.js 24, for which UV_USE_IO_URING=0 is not enough. */
+export const IO_URING_FIX =
+  "keep it from the container: securityContext: {seccompProfile: {type: RuntimeDefault}} in its pod; the profile of containerd 2 has no io_uring, and programs go on without it";
 const NEWER_CRIU = "install CRIU 4.2 or later on the node";
 
 /** The first that fits counts: what is particular comes before what is general. */
 const CAUSES: readonly Cause[] = [
-  {
-    line: /anon_inode:\[io_uring\]/,
-    why: "a process uses io_uring, which CRIU cannot dump",
-    // Tried with Debian's Node.js 24, for which UV_USE_IO_URING=0 is not enough.
-    fix: "keep it from the container: securityContext: {seccompProfile: {type: RuntimeDefault}} in its pod; the profile of containerd 2 has no io_uring, and programs go on without it",
-  },
+  { line: /anon_inode:\[io_uring\]/, why: "a process uses io_uring, which CRIU cannot dump", fix: IO_URING_FIX },
   {
     line: /vdso: Unexpected rt vDSO area bounds/,
     why: "the CRIU on the node is too old for its kernel: since 6.13 the vDSO is laid out in another way (criu#2532)",

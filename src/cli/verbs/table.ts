@@ -3,6 +3,7 @@ import { checkpointVerb } from "./checkpoint.ts";
 import { cpVerb } from "./cp.ts";
 import { completionVerb } from "./completion.ts";
 import { diffVerb } from "./diff.ts";
+import { doctorVerb } from "./doctor.ts";
 import { extractVerb } from "./extract.ts";
 import { imageVerb } from "./image.ts";
 import { inspectVerb } from "./inspect.ts";
@@ -23,6 +24,7 @@ export const VERBS: readonly [Verb, ...Verb[]] = [
   lsVerb,
   rmVerb,
   pruneVerb,
+  doctorVerb,
   showVerb,
   inspectVerb,
   searchVerb,

@@ -1,0 +1,94 @@
+import type { Right } from "./access.ts";
+
+/** A role with one kind of resource, and who gets it. */
+interface Grant {
+  readonly role: string;
+  readonly binding: string;
+  readonly rights: readonly [Right, ...Right[]];
+}
+
+/** A role a resource, so that nothing else is granted with it. */
+function grants(rights: readonly Right[], user: string): Grant[] {
+  return [...Map.groupBy(rights, (right) => `${right.namespace ?? ""} ${kindOf(right)}`).values()].map((group) => {
+    const own = group as [Right, ...Right[]];
+    const role = `kubectl-checkpoint-${kindOf(own[0]).replaceAll(/[./]/g, "-")}`;
+    return { role, binding: `${role}-${user.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase()}`, rights: own };
+  });
+}
+
+/** Commands that grant the rights, for somebody who may. */
+export function grantCommands(rights: readonly Right[], user: string): string {
+  return grants(rights, user)
+    .flatMap(({ role, binding, rights: [right, ...others] }) => {
+      const { namespace } = right;
+      const kind = namespace === undefined ? "clusterrole" : "role";
+      const suffix = namespace === undefined ? "" : ` -n ${namespace}`;
+      const verbs = [right, ...others].map(({ verb }) => verb).join(",");
+      return [
+        `kubectl create ${kind} ${role} --verb=${verbs} --resource=${kindOf(right)}${suffix}`,
+        `kubectl create ${kind}binding ${binding} --${kind}=${role} ${subjectFlag(user)}${suffix}`,
+      ];
+    })
+    .join("\n");
+}
+
+/** The same as objects of the API. */
+export function grantManifests(rights: readonly Right[], user: string): object[] {
+  return grants(rights, user).flatMap(({ role, binding, rights: [right, ...others] }) => {
+    const { namespace, group, resource, subresource } = right;
+    const rule = {
+      apiGroups: [group],
+      resources: [subresource === undefined ? resource : `${resource}/${subresource}`],
+      verbs: [right, ...others].map(({ verb }) => verb),
+    };
+    return roleAndBinding({ role, binding, rules: [rule], user, namespace });
+  });
+}
+
+/** A role and its binding to a user: in a namespace, or in the whole cluster. */
+export function roleAndBinding(what: {
+  readonly role: string;
+  readonly binding: string;
+  readonly rules: readonly object[];
+  readonly user: string;
+  readonly namespace: string | undefined;
+}): [object, object] {
+  const { role, binding, rules, user, namespace } = what;
+  const apiVersion = "rbac.authorization.k8s.io/v1";
+  const kind = namespace === undefined ? "ClusterRole" : "Role";
+  const place = namespace === undefined ? {} : { namespace };
+  return [
+    { apiVersion, kind, metadata: { name: role, ...place }, rules },
+    {
+      apiVersion,
+      kind: `${kind}Binding`,
+      metadata: { name: binding, ...place },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind, name: role },
+      subjects: [subject(user)],
+    },
+  ];
+}
+
+/** `pods`, `nodes/proxy`, `jobs.batch`: as kubectl create role takes it. */
+export function kindOf({ group, resource, subresource }: Right): string {
+  return `${resource}${group === "" ? "" : `.${group}`}${subresource === undefined ? "" : `/${subresource}`}`;
+}
+
+const ACCOUNT = /^system:serviceaccount:([^:]+):(.+)$/;
+
+function subject(user: string): object {
+  const [, namespace, name] = ACCOUNT.exec(user) ?? [];
+  return name === undefined
+    ? { apiGroup: "rbac.authorization.k8s.io", kind: "User", name: user }
+    : { kind: "ServiceAccount", namespace, name };
+}
+
+function subjectFlag(user: string): string {
+  const [, namespace, name] = ACCOUNT.exec(user) ?? [];
+  return name === undefined ? `--user=${quoted(user)}` : `--serviceaccount=${namespace}:${name}`;
+}
+
+/** For a POSIX shell. */
+function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,73 @@
+import type { Right } from "../../cluster/access.ts";
+import { grantCommands, kindOf } from "../../cluster/grants.ts";
+import { UserError } from "../../model/error.ts";
+import type { ClusterFacts } from "../facts/cluster.ts";
+import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
+import { atLeast, versionIn } from "../versions.ts";
+
+/** The first with the kubelet's checkpoint API. */
+const FIRST_VERSION = [1, 25];
+
+export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
+  {
+    name: "api-server",
+    decides: ["checkpoint", "copy", "restore"],
+    judge: ({ server, version }) => {
+      if (version instanceof UserError) return fail([version.message, version.why].filter(Boolean).join(": "), version.fix);
+      const parsed = versionIn(version);
+      if (parsed !== undefined && !atLeast(parsed, FIRST_VERSION))
+        return fail(`Kubernetes ${version} has no checkpoint API`, "it came with 1.25: upgrade the cluster");
+      return ok(`Kubernetes ${version} at ${server}`);
+    },
+  },
+  rightsCheck("rights-checkpoint", ["checkpoint"], ({ needed }) => needed.checkpoint, fail),
+  rightsCheck("rights-copy", ["copy"], ({ needed }) => needed.copy, fail),
+  rightsCheck("rights-restore", ["restore"], ({ needed }) => needed.restore, warn),
+  rightsCheck("rights-forecast", [], ({ needed }) => needed.forecast, warn, "without it, sizes and versions are left out"),
+  {
+    name: "helper-pod",
+    decides: ["copy"],
+    judge: ({ version, admission, helperNamespace }) => {
+      if (version instanceof UserError) return skip("the API server does not answer");
+      if (admission === "admitted") return ok(`would be admitted in namespace ${helperNamespace}`);
+      if (admission === "unasked") return skip(`whether namespace ${helperNamespace} admits it may not be asked (create pods)`);
+      return fail([admission.message, admission.why].filter(Boolean).join(": "), admission.fix);
+    },
+  },
+];
+
+/** Each of the rights was asked about by itself. */
+function rightsCheck(
+  name: string,
+  decides: Check<ClusterFacts>["decides"],
+  of: (facts: ClusterFacts) => readonly Right[],
+  bad: (message: string, fix?: string) => Verdict,
+  note?: string,
+): Check<ClusterFacts> {
+  return {
+    name,
+    decides,
+    judge: (facts) => {
+      const { version, user, missing } = facts;
+      if (version instanceof UserError || user === undefined) return skip("the API server does not answer");
+      const lacking = of(facts).filter((right) => missing.has(right));
+      if (lacking.length === 0) return ok(`${user} may ${described(of(facts))}`);
+      const message = `${user} may not ${described(lacking)}`;
+      return bad(note === undefined ? message : `${message}: ${note}`, `a cluster admin does once:\n${grantCommands(lacking, user)}`);
+    },
+  };
+}
+
+/** `get/list pods in namespace web; create nodes/proxy`. */
+function described(rights: readonly Right[]): string {
+  const kinds = Map.groupBy(rights, (right) => [right.namespace, kindOf(right)].join(" "));
+  const places = Map.groupBy(kinds.values(), ([right]) => right?.namespace);
+  return [...places]
+    .map(([namespace, groups]) => {
+      const what = groups
+        .map((group) => `${group.map(({ verb }) => verb).join("/")} ${group[0] === undefined ? "" : kindOf(group[0])}`)
+        .join(", ");
+      return namespace === undefined ? what : `${what} in namespace ${namespace}`;
+    })
+    .join("; ");
+}

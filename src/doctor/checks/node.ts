@@ -1,0 +1,182 @@
+import { condition } from "../../cluster/nodes.ts";
+import { UserError } from "../../model/error.ts";
+import { list, object, string } from "../../model/json.ts";
+import { formatBytes, parseDuration } from "../../model/units.ts";
+import type { NodeFacts } from "../facts/node.ts";
+import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
+import { atLeast, versionIn } from "../versions.ts";
+
+/** A runtime's word for itself, and what it takes to restore; the flow knows the second. */
+export interface JudgedNode extends NodeFacts {
+  readonly runtime: string;
+  readonly restores: { readonly restores: "yes" | "maybe" | "no"; readonly why?: string };
+}
+
+/** Less than this above the eviction threshold is soon used up. */
+const LITTLE_ROOM = 1024 ** 3;
+/** What the kubelet raises any shorter timeout to. */
+const CRI_DEFAULT_MS = 120_000;
+/** How many minor versions a kubelet may be behind its API server. */
+const SKEW = 3;
+
+const UNREACHABLE = /^(KubeletUnreachable|NodeNameUnresolvable|OutcomeUnknown|RequestTimedOut)$/;
+
+export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
+  {
+    name: "node",
+    decides: ["checkpoint", "copy", "restore"],
+    judge: ({ name, node }) => {
+      if (node instanceof UserError)
+        return node.reason === "NotFound" ? fail("there is no such node", "kubectl get nodes") : skip("it may not be read (get nodes)");
+      if (!node.ready)
+        return fail(
+          `not ready: ${node.notReadyBecause}`,
+          `kubectl describe node ${name}\non the node: systemctl status kubelet; journalctl -u kubelet -n 50`,
+        );
+      if (condition(node.object, "DiskPressure")["status"] === "True")
+        return warn(
+          "ready, but short of disk space: an archive may get pods evicted",
+          `kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`,
+        );
+      const taints = list(object(node.object["spec"])["taints"]).map(
+        (taint) => `${string(object(taint)["key"])}:${string(object(taint)["effect"])}`,
+      );
+      return ok(taints.length === 0 ? "ready" : `ready; the helper pod tolerates its taints (${taints.join(", ")})`);
+    },
+  },
+  {
+    name: "kubelet-version",
+    decides: ["checkpoint"],
+    judge: ({ node, serverVersion }) => {
+      if (node instanceof UserError) return undefined;
+      const told = infoOf(node, "kubeletVersion");
+      const [kubelet, server] = [versionIn(told), versionIn(serverVersion)];
+      if (kubelet === undefined) return skip("it has not told its version");
+      if (!atLeast(kubelet, [1, 25])) return fail(`${told} has no checkpoint API`, "it came with 1.25: upgrade the node");
+      const behind = (server?.[1] ?? 0) - (kubelet[1] ?? 0);
+      if (server !== undefined && (behind < 0 || behind > SKEW))
+        return warn(
+          `${told} beside an API server ${serverVersion}: Kubernetes supports none that is newer, or more than ${SKEW} minor versions older`,
+        );
+      return ok(told);
+    },
+  },
+  {
+    name: "kubelet",
+    decides: ["checkpoint", "copy", "restore"],
+    judge: ({ name, probe: { error } }) => {
+      if (error === undefined || !UNREACHABLE.test(error.reason)) return mayNotProbe(error) ?? ok("answers");
+      const fix =
+        error.reason === "KubeletUnreachable" || error.reason === "OutcomeUnknown"
+          ? `kubectl describe node ${name}\non the node: systemctl restart kubelet; journalctl -u kubelet -n 50`
+          : error.fix;
+      return fail(`the API server cannot reach it: ${error.why ?? error.message}`, fix);
+    },
+  },
+  {
+    name: "api-server-right",
+    decides: ["checkpoint"],
+    judge: ({ probe: { error, identity }, granted }) => {
+      if (error?.reason !== "KubeletForbidden") return notReached(error) ?? ok("the kubelet lets the API server's own user checkpoint");
+      const message = `the kubelet does not let the API server's own user ${identity ?? ""} create nodes/checkpoint (kubernetes#126232); your own rights do not matter here`;
+      if (granted === true)
+        return fail(
+          `${message}: it has the right by now, but the kubelet remembers its refusal`,
+          "try again after 30 seconds: that long it does",
+        );
+      return fail(message, error.fix);
+    },
+  },
+  {
+    name: "checkpoint-gate",
+    decides: ["checkpoint"],
+    judge: ({ probe: { error } }) => {
+      if (error === undefined) return ok("the kubelet's feature gate ContainerCheckpoint is on");
+      if (error.reason === "GateOff")
+        return fail(
+          "the kubelet's feature gate ContainerCheckpoint is off (by default it is before Kubernetes 1.30)",
+          "in the kubelet's configuration on the node set featureGates: {ContainerCheckpoint: true}, then there: systemctl restart kubelet",
+        );
+      if (error.reason === "KubeletForbidden") return skip("the kubelet tells only those who may checkpoint");
+      return (
+        notReached(error) ??
+        warn(`the kubelet answers what nobody foresaw: ${error.message}${error.why === undefined ? "" : `: ${error.why}`}`)
+      );
+    },
+  },
+  {
+    name: "runtime",
+    decides: ["checkpoint"],
+    judge: ({ node, runtime }) => {
+      if (node instanceof UserError) return undefined;
+      const version = versionIn(runtime);
+      const [name] = runtime.split("://");
+      if (version === undefined) return skip("the node does not tell its runtime");
+      const needs = "containerd 2.0 or later, or CRI-O 1.25 or later with enable_criu_support = true";
+      if (name === "containerd")
+        return atLeast(version, [2, 0]) ? ok(`${runtime} checkpoints`) : fail(`${runtime} does not checkpoint`, `upgrade it: ${needs}`);
+      if (name === "cri-o")
+        return atLeast(version, [1, 25])
+          ? ok(`${runtime} checkpoints with enable_criu_support = true`)
+          : fail(`${runtime} does not checkpoint`, `upgrade it: ${needs}`);
+      return fail(`${runtime} is not known to checkpoint`, `use ${needs}`);
+    },
+  },
+  {
+    name: "restore-runtime",
+    decides: ["restore"],
+    judge: ({ node, runtime, restores }) => {
+      if (node instanceof UserError) return undefined;
+      if (restores.restores === "yes") return ok(`${runtime} restores from images`);
+      const why = restores.why ?? runtime;
+      return warn(restores.restores === "no" ? `no restore here: ${why}` : `a restore depends on the configuration: ${why}`);
+    },
+  },
+  {
+    name: "runtime-request-timeout",
+    decides: ["checkpoint"],
+    judge: ({ runtimeRequestTimeout }) => {
+      if (runtimeRequestTimeout === undefined) return skip("the kubelet's configuration cannot be read (it takes get nodes/proxy)");
+      const ms = milliseconds(runtimeRequestTimeout);
+      const bound = `${runtimeRequestTimeout} bounds every checkpoint`;
+      return ms !== undefined && ms < CRI_DEFAULT_MS
+        ? warn(bound, "in the kubelet's configuration on the node: runtimeRequestTimeout: 10m")
+        : ok(bound);
+    },
+  },
+  {
+    name: "disk",
+    decides: ["checkpoint"],
+    judge: ({ name, roomBytes }) => {
+      if (roomBytes === undefined) return skip("how much is free cannot be read (it takes get nodes/proxy)");
+      const message = `${formatBytes(roomBytes)} free above the eviction threshold`;
+      return roomBytes < LITTLE_ROOM
+        ? warn(message, `kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`)
+        : ok(message);
+    },
+  },
+];
+
+/** Of the node's own description of itself. */
+export function infoOf(node: { readonly object: NodeObject }, field: string): string {
+  return string(object(object(node.object["status"])["nodeInfo"])[field]);
+}
+type NodeObject = Readonly<Record<string, unknown>>;
+
+function notReached(error: UserError | undefined): Verdict | undefined {
+  if (error !== undefined && UNREACHABLE.test(error.reason)) return skip("the kubelet cannot be reached");
+  return mayNotProbe(error);
+}
+
+function mayNotProbe(error: UserError | undefined): Verdict | undefined {
+  return error?.reason === "Forbidden" || error?.reason === "Unauthorized" ? skip("only who may create nodes/proxy can ask it") : undefined;
+}
+
+/** Of a duration in Go's syntax. */
+export function milliseconds(text: string): number | undefined {
+  try {
+    return parseDuration(text, "");
+  } catch {
+    return undefined;
+  }
+}

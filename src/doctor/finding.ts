@@ -1,0 +1,54 @@
+export type Status = "ok" | "warn" | "fail" | "skip";
+
+/** What a user wants to know: will it work? */
+export type Purpose = "checkpoint" | "copy" | "restore";
+
+/** How one thing was judged. */
+export interface Verdict {
+  readonly status: Status;
+  /** Without a full stop, and without the place: that is told apart. */
+  readonly message: string;
+  /** What to do, ready to paste; lines. */
+  readonly fix?: string | undefined;
+}
+
+/** A check, as data: it judges what was asked before, and asks nothing. */
+export interface Check<Facts> {
+  /** Stable: scripts look for it. */
+  readonly name: string;
+  /** What does not work where this fails. */
+  readonly decides: readonly Purpose[];
+  /** Undefined where there is nothing to say. */
+  readonly judge: (facts: Facts) => Verdict | undefined;
+}
+
+/** A verdict, and what it is of. */
+export interface Finding extends Verdict {
+  readonly check: string;
+  readonly decides: readonly Purpose[];
+  /** A node or a container; undefined for what is of the cluster. */
+  readonly of?: string;
+}
+
+export function runChecks<Facts>(checks: readonly Check<Facts>[], facts: Facts, of?: string): Finding[] {
+  return checks.flatMap(({ name, decides, judge }) => {
+    const verdict = judge(facts);
+    return verdict === undefined ? [] : [{ check: name, decides, ...verdict, ...(of === undefined ? {} : { of }) }];
+  });
+}
+
+export function ok(message: string): Verdict {
+  return { status: "ok", message };
+}
+
+export function warn(message: string, fix?: string): Verdict {
+  return { status: "warn", message, fix };
+}
+
+export function fail(message: string, fix?: string): Verdict {
+  return { status: "fail", message, fix };
+}
+
+export function skip(message: string): Verdict {
+  return { status: "skip", message };
+}

@@ -1,0 +1,40 @@
+import type { DiagnosisItem } from "../model/diagnosis.ts";
+import type { Finding, Purpose } from "./finding.ts";
+
+const PURPOSES: readonly Purpose[] = ["checkpoint", "copy", "restore"];
+/** Places that a message names. */
+const NAMED = 5;
+
+/** Findings as one screen: what is the same of several nodes or containers is one line, and the last lines answer what was asked. */
+export function summarize(findings: readonly Finding[]): DiagnosisItem[] {
+  return [...merged(findings), ...PURPOSES.map((purpose) => answer(purpose, findings))];
+}
+
+function merged(findings: readonly Finding[]): DiagnosisItem[] {
+  const groups = Map.groupBy(findings, ({ check, status, message, of }) => [check, status, message, of === undefined].join("\0"));
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const { check, status, message, fix } = first;
+    const places = placesOf(group);
+    return [{ check, status, message: places === "" ? message : `${places}: ${message}`, ...(fix === undefined ? {} : { fix }) }];
+  });
+}
+
+function placesOf(findings: readonly Finding[]): string {
+  const places = [...new Set(findings.flatMap(({ of }) => of ?? []))];
+  return places.length <= NAMED ? places.join(", ") : `${places.slice(0, NAMED).join(", ")} and ${places.length - NAMED} more`;
+}
+
+function answer(purpose: Purpose, findings: readonly Finding[]): DiagnosisItem {
+  const deciding = findings.filter(({ decides }) => decides.includes(purpose));
+  const of = (status: Finding["status"]): Finding[] => deciding.filter((finding) => finding.status === status);
+  const names = (some: readonly Finding[]): string => [...new Set(some.map(({ check }) => check))].join(", ");
+  const where = placesOf(of("fail"));
+  if (of("fail").length > 0)
+    return { check: purpose, status: "fail", message: `will not work${where === "" ? "" : ` (${where})`}: ${names(of("fail"))}` };
+  if (of("warn").length > 0) return { check: purpose, status: "warn", message: `may not work: ${names(of("warn"))}` };
+  if (of("skip").length > 0)
+    return { check: purpose, status: "ok", message: `nothing speaks against it; what could not be seen: ${names(of("skip"))}` };
+  return { check: purpose, status: "ok", message: "will work" };
+}
