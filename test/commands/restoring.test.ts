@@ -1,0 +1,94 @@
+// Words and flags of image, restore and move as requests.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { imageRequest } from "../../src/commands/image.ts";
+import { moveRequest } from "../../src/commands/move.ts";
+import { restoreRequest } from "../../src/commands/restore.ts";
+import { UserError } from "../../src/model/error.ts";
+import { Flags } from "../../src/model/flags.ts";
+
+const REFERENCE = { registry: "reg.local", repository: "a", tag: "1", digest: undefined };
+const SETTINGS = { caFile: undefined, plainHttp: false, registryConfig: undefined, allowPublic: false };
+
+function flags(values: Record<string, string | boolean | string[]> = {}): Flags {
+  return new Flags(new Map(Object.entries(values)));
+}
+
+function isUsage(error: unknown): boolean {
+  return error instanceof UserError && error.exitCode === 2;
+}
+
+test("image: FILE, REFERENCE and one place", () => {
+  assert.deepEqual(
+    imageRequest(["a.tar", "reg.local/a:1"], flags({ push: true, compress: "zstd", "ca-file": "ca.crt", "allow-public": true })),
+    {
+      file: "a.tar",
+      reference: REFERENCE,
+      to: undefined,
+      compression: "zstd",
+      settings: { ...SETTINGS, caFile: "ca.crt", allowPublic: true },
+    },
+  );
+  assert.deepEqual(imageRequest(["-", "reg.local/a:1"], flags({ to: "oci-archive:/tmp/a:b.tar" })).to, {
+    kind: "oci-archive",
+    path: "/tmp/a:b.tar",
+  });
+  const wrong: [string[], Record<string, string | boolean>][] = [
+    [[], { push: true }],
+    [["a.tar"], { push: true }],
+    [["a.tar", "reg.local/a:1", "b"], { push: true }],
+    [["a.tar", "reg.local/a:1"], {}],
+    [["a.tar", "reg.local/a:1"], { push: true, to: "oci:x" }],
+    [["a.tar", "reg.local/a:1"], { to: "docker:x" }],
+    [["a.tar", "reg.local/a:1"], { to: "oci:" }],
+    [["a.tar", "Nonsense!"], { push: true }],
+  ];
+  for (const [words, given] of wrong) assert.throws(() => imageRequest(words, flags(given)), isUsage, JSON.stringify([words, given]));
+});
+
+test("restore: with and without FILE", () => {
+  const given = {
+    image: "reg.local/a:1",
+    node: "node2",
+    namespace: "shop",
+    "set-image": ["proxy=p:2", "x=y=z"],
+    isolated: true,
+    "keep-labels": true,
+  };
+  assert.deepEqual(restoreRequest(["a.tar"], flags(given)), {
+    file: "a.tar",
+    reference: REFERENCE,
+    options: {
+      name: undefined,
+      namespace: "shop",
+      node: "node2",
+      setImages: new Map([
+        ["proxy", "p:2"],
+        ["x", "y=z"],
+      ]),
+      isolated: true,
+      keep: { labels: true, annotations: false, liveness: false, readiness: false, startup: false },
+      keepHostPorts: false,
+    },
+    settings: SETTINGS,
+    dryRun: undefined,
+  });
+  assert.equal(restoreRequest([], flags({ image: "reg.local/a:1" })).file, undefined);
+  for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => restoreRequest(words, flags({ image: "reg.local/a:1" })), isUsage);
+  assert.throws(() => restoreRequest(["a.tar"], flags()), isUsage);
+  assert.throws(() => restoreRequest([], flags({ image: "reg.local/a:1", "set-image": ["proxy"] })), isUsage);
+});
+
+test("move: a pod, a node, an image", () => {
+  const given = { to: "node2", image: "reg.local/a:1" };
+  for (const words of [["web"], ["pod/web"], ["pod", "web"], ["po", "web"]]) {
+    const { pod, to, reference, force, container } = moveRequest(words, flags(given), {});
+    assert.deepEqual([pod, to, reference, force, container], ["web", "node2", REFERENCE, false, undefined]);
+  }
+  assert.equal(moveRequest(["web"], flags({ ...given, container: ["c"], force: true }), {}).container, "c");
+  for (const words of [[], ["a", "b"], ["deploy/web"], ["pod/"]])
+    assert.throws(() => moveRequest(words, flags(given), {}), isUsage, words.join(" "));
+  for (const without of ["to", "image"])
+    assert.throws(() => moveRequest(["web"], flags({ ...given, [without]: "" }), {}), isUsage, without);
+  assert.throws(() => moveRequest(["web"], flags({ ...given, container: ["a", "b"] }), {}), isUsage);
+});
