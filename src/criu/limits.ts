@@ -5,11 +5,14 @@ import { excessive } from "./problems.ts";
  * All counts are of one entry, or of one answer where said so.
  */
 
-/** Bytes of an entry. The longest real ones describe the mappings of a process: 40 bytes each, 262,144 of them for some databases. */
+/** Bytes of an entry. The longest real ones describe the mappings of a process: 40 bytes each. */
 export const MAX_ENTRY_BYTES = 32 * 1024 * 1024;
 
 /** Messages inside an entry, and numbers in its lists. */
 export const MAX_ENTRY_ITEMS = 300_000;
+
+/** Mappings of a process: Linux allows 65,530 where nobody has raised it. */
+export const MAX_MAPPINGS = 150_000;
 
 /** Bytes of a name. Linux's paths end at 4096. */
 export const MAX_TEXT_BYTES = 64 * 1024;

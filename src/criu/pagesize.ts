@@ -1,7 +1,7 @@
 import type { Archive } from "../archive/archive.ts";
 import type { UserError } from "../model/error.ts";
 import { decode } from "./decode.ts";
-import { MmEntrySchema } from "./gen/memory_pb.ts";
+import { MmHeadSchema } from "./gen/memory_pb.ts";
 import { imageName, onlyEntry, openImage } from "./image.ts";
 import { pagemap, type PageRun } from "./pagemap.ts";
 import { damaged } from "./problems.ts";
@@ -44,7 +44,7 @@ async function presentPages(runs: AsyncIterable<readonly PageRun[]>): Promise<nu
 async function toldPageSize(archive: Archive): Promise<number | undefined> {
   for (const { name } of archive.members.values()) {
     if (!/^checkpoint\/mm-\d+\.img$/.test(name)) continue;
-    const { mmSavedAuxv } = decode(MmEntrySchema, await onlyEntry(await openImage(archive, name)), name);
+    const { mmSavedAuxv } = decode(MmHeadSchema, await onlyEntry(await openImage(archive, name)), name);
     for (let at = 0; at < mmSavedAuxv.length; at += 2) {
       const told = Number(mmSavedAuxv[at + 1] ?? 0n);
       if (mmSavedAuxv[at] === AT_PAGESZ && isPageSize(told)) return told;

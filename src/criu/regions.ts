@@ -1,8 +1,10 @@
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import type { Archive } from "../archive/archive.ts";
 import { decode } from "./decode.ts";
-import { MmEntrySchema, type MmEntry, type VmaEntry } from "./gen/memory_pb.ts";
+import { MmEntrySchema, MmHeadSchema, VmaEntrySchema, type MmHead, type VmaEntry } from "./gen/memory_pb.ts";
 import { hasImage, imageName, onlyEntry, openImage } from "./image.ts";
-import { damaged } from "./problems.ts";
+import { MAX_MAPPINGS } from "./limits.ts";
+import { damaged, excessive } from "./problems.ts";
 
 /** What a region of memory is. "vdso" stands for all that the kernel maps by itself, "other" for rings and shadow stacks. */
 export type RegionKind = "heap" | "stack" | "file" | "anonymous" | "shared" | "vdso" | "other";
@@ -67,17 +69,20 @@ export async function addressSpace(archive: Archive, pid: number): Promise<Addre
   const file = `mm-${pid}.img`;
   if (!hasImage(archive, file)) return undefined;
   const name = imageName(file);
-  const mm = decode(MmEntrySchema, await onlyEntry(await openImage(archive, name)), name);
-  // Guard pages come last: they lie within mappings, and nothing is in them.
-  const vmas = mm.vmas.filter(({ status }) => (status & GUARD) === 0);
+  const bytes = await onlyEntry(await openImage(archive, name));
+  const mm = decode(MmHeadSchema, bytes, name);
+  const regions: Region[] = [];
   let last = -1n;
-  for (const { start, end } of vmas) {
-    if (start < last || end <= start) throw damaged(name, `the mapping at 0x${start.toString(16)} is out of order`);
-    last = end;
+  for (const vma of mappings(bytes, name)) {
+    // Guard pages come last: they lie within mappings, and nothing is in them.
+    if (vma.status & GUARD) continue;
+    if (vma.start < last || vma.end <= vma.start) throw damaged(name, `the mapping at 0x${vma.start.toString(16)} is out of order`);
+    last = vma.end;
+    regions.push(region(vma, mm));
   }
   return {
     pid,
-    regions: vmas.map((vma) => region(vma, mm)),
+    regions,
     args: { start: mm.mmArgStart, end: mm.mmArgEnd },
     env: { start: mm.mmEnvStart, end: mm.mmEnvEnd },
     exeId: mm.exeFileId,
@@ -102,7 +107,23 @@ export function regionAt(regions: readonly Region[], address: bigint): Region | 
   return region !== undefined && region.start <= address ? region : undefined;
 }
 
-function region(vma: VmaEntry, mm: MmEntry): Region {
+/** The mappings in an mm image's message, decoded one at a time: none is kept. */
+function* mappings(bytes: Buffer, image: string): Generator<VmaEntry> {
+  const reader = new BinaryReader(bytes);
+  let count = 0;
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field !== MmEntrySchema.field.vmas.number || wireType !== WireType.LengthDelimited) {
+      reader.skip(wireType, field);
+      continue;
+    }
+    count += 1;
+    if (count > MAX_MAPPINGS) throw excessive(image, `more than ${MAX_MAPPINGS} mappings`);
+    yield decode(VmaEntrySchema, reader.bytes(), image);
+  }
+}
+
+function region(vma: VmaEntry, mm: MmHead): Region {
   const { start, end, status } = vma;
   const kind = regionKind(vma, mm);
   const memfd = (status & MEMFD) !== 0;
@@ -130,7 +151,7 @@ const NOTES: readonly (readonly [number, string])[] = [
   [SHADOW_STACK, "shadow stack"],
 ];
 
-function regionKind({ start, end, status, flags }: VmaEntry, mm: MmEntry): RegionKind {
+function regionKind({ start, end, status, flags }: VmaEntry, mm: MmHead): RegionKind {
   if (status & (VSYSCALL | VDSO | VVAR | UPROBES)) return "vdso";
   if (status & (ANON_SHARED | SYSVIPC) || (status & MEMFD && flags & MAP_SHARED)) return "shared";
   if (status & (SOCKET | AIO_RING | SHADOW_STACK)) return "other";

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file memory.proto.
  */
 export const file_memory: GenFile = /*@__PURE__*/
-  fileDesc("CgxtZW1vcnkucHJvdG8SBGNyaXUiPAoMQWlvUmluZ0VudHJ5EgoKAmlkGAEgASgEEg4KBm5yX3JlcRgCIAEoDRIQCghyaW5nX2xlbhgDIAEoDSKHAwoHTW1FbnRyeRIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhwKBHZtYXMYDiADKAsyDi5jcml1LlZtYUVudHJ5EhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgiHwoLUGFnZW1hcEhlYWQSEAoIcGFnZXNfaWQYASABKA0ieAoMUGFnZW1hcEVudHJ5Eg0KBXZhZGRyGAEgASgEEhcKD2NvbXBhdF9ucl9wYWdlcxgCIAEoDRIRCglpbl9wYXJlbnQYAyABKAgSFAoFZmxhZ3MYBCABKA1CBaoBAggBEhcKCG5yX3BhZ2VzGAUgASgEQgWqAQIIASKcAQoIVm1hRW50cnkSDQoFc3RhcnQYASABKAQSCwoDZW5kGAIgASgEEg0KBXBnb2ZmGAMgASgEEg0KBXNobWlkGAQgASgEEgwKBHByb3QYBSABKA0SDQoFZmxhZ3MYBiABKA0SDgoGc3RhdHVzGAcgASgNEgoKAmZkGAggASgSEgwKBG1hZHYYCSABKAQSDwoHZmRmbGFncxgKIAEoDUIHkgMECAIgA2IIZWRpdGlvbnNw6Ac");
+  fileDesc("CgxtZW1vcnkucHJvdG8SBGNyaXUiPAoMQWlvUmluZ0VudHJ5EgoKAmlkGAEgASgEEg4KBm5yX3JlcRgCIAEoDRIQCghyaW5nX2xlbhgDIAEoDSKHAwoHTW1FbnRyeRIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhwKBHZtYXMYDiADKAsyDi5jcml1LlZtYUVudHJ5EhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgi6AIKBk1tSGVhZBIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgiHwoLUGFnZW1hcEhlYWQSEAoIcGFnZXNfaWQYASABKA0ieAoMUGFnZW1hcEVudHJ5Eg0KBXZhZGRyGAEgASgEEhcKD2NvbXBhdF9ucl9wYWdlcxgCIAEoDRIRCglpbl9wYXJlbnQYAyABKAgSFAoFZmxhZ3MYBCABKA1CBaoBAggBEhcKCG5yX3BhZ2VzGAUgASgEQgWqAQIIASKcAQoIVm1hRW50cnkSDQoFc3RhcnQYASABKAQSCwoDZW5kGAIgASgEEg0KBXBnb2ZmGAMgASgEEg0KBXNobWlkGAQgASgEEgwKBHByb3QYBSABKA0SDQoFZmxhZ3MYBiABKA0SDgoGc3RhdHVzGAcgASgNEgoKAmZkGAggASgSEgwKBG1hZHYYCSABKAQSDwoHZmRmbGFncxgKIAEoDUIHkgMECAIgA2IIZWRpdGlvbnNw6Ac");
 
 /**
  * @generated from message criu.AioRingEntry
@@ -141,6 +141,100 @@ export const MmEntrySchema: GenMessage<MmEntry> = /*@__PURE__*/
   messageDesc(file_memory, 1);
 
 /**
+ * MmEntry without its mappings: there can be so many that they are decoded one by one.
+ *
+ * @generated from message criu.MmHead
+ */
+export type MmHead = Message<"criu.MmHead"> & {
+  /**
+   * @generated from field: uint64 mm_start_code = 1;
+   */
+  mmStartCode: bigint;
+
+  /**
+   * @generated from field: uint64 mm_end_code = 2;
+   */
+  mmEndCode: bigint;
+
+  /**
+   * @generated from field: uint64 mm_start_data = 3;
+   */
+  mmStartData: bigint;
+
+  /**
+   * @generated from field: uint64 mm_end_data = 4;
+   */
+  mmEndData: bigint;
+
+  /**
+   * @generated from field: uint64 mm_start_stack = 5;
+   */
+  mmStartStack: bigint;
+
+  /**
+   * @generated from field: uint64 mm_start_brk = 6;
+   */
+  mmStartBrk: bigint;
+
+  /**
+   * @generated from field: uint64 mm_brk = 7;
+   */
+  mmBrk: bigint;
+
+  /**
+   * @generated from field: uint64 mm_arg_start = 8;
+   */
+  mmArgStart: bigint;
+
+  /**
+   * @generated from field: uint64 mm_arg_end = 9;
+   */
+  mmArgEnd: bigint;
+
+  /**
+   * @generated from field: uint64 mm_env_start = 10;
+   */
+  mmEnvStart: bigint;
+
+  /**
+   * @generated from field: uint64 mm_env_end = 11;
+   */
+  mmEnvEnd: bigint;
+
+  /**
+   * @generated from field: uint32 exe_file_id = 12;
+   */
+  exeFileId: number;
+
+  /**
+   * @generated from field: repeated uint64 mm_saved_auxv = 13;
+   */
+  mmSavedAuxv: bigint[];
+
+  /**
+   * @generated from field: int32 dumpable = 15;
+   */
+  dumpable: number;
+
+  /**
+   * @generated from field: repeated criu.AioRingEntry aios = 16;
+   */
+  aios: AioRingEntry[];
+
+  /**
+   * @generated from field: bool thp_disabled = 17;
+   */
+  thpDisabled: boolean;
+};
+
+/**
+ * Describes the message criu.MmHead.
+ * Use `create(MmHeadSchema)` to create a new message.
+ */
+export const MmHeadSchema: GenMessage<MmHead> = /*@__PURE__*/
+  messageDesc(file_memory, 2);
+
+/**
  * @generated from message criu.PagemapHead
  */
 export type PagemapHead = Message<"criu.PagemapHead"> & {
@@ -155,7 +249,7 @@ export type PagemapHead = Message<"criu.PagemapHead"> & {
  * Use `create(PagemapHeadSchema)` to create a new message.
  */
 export const PagemapHeadSchema: GenMessage<PagemapHead> = /*@__PURE__*/
-  messageDesc(file_memory, 2);
+  messageDesc(file_memory, 3);
 
 /**
  * @generated from message criu.PagemapEntry
@@ -192,7 +286,7 @@ export type PagemapEntry = Message<"criu.PagemapEntry"> & {
  * Use `create(PagemapEntrySchema)` to create a new message.
  */
 export const PagemapEntrySchema: GenMessage<PagemapEntry> = /*@__PURE__*/
-  messageDesc(file_memory, 3);
+  messageDesc(file_memory, 4);
 
 /**
  * @generated from message criu.VmaEntry
@@ -254,5 +348,5 @@ export type VmaEntry = Message<"criu.VmaEntry"> & {
  * Use `create(VmaEntrySchema)` to create a new message.
  */
 export const VmaEntrySchema: GenMessage<VmaEntry> = /*@__PURE__*/
-  messageDesc(file_memory, 4);
+  messageDesc(file_memory, 5);
 

@@ -11,8 +11,9 @@ const MOST_POSSIBLE = 4_000_000;
  * gave another process others.
  */
 export function pairByName(from: readonly Region[], to: readonly Region[], name: (region: Region, side: 0 | 1) => string): RegionPair[] {
-  const before = from.map((region) => `${region.kind} ${region.access} ${name(region, 0)}`);
-  const after = to.map((region) => `${region.kind} ${region.access} ${name(region, 1)}`);
+  const ids = new Map<string, number>();
+  const before = idsOf(from, (region) => name(region, 0), ids);
+  const after = idsOf(to, (region) => name(region, 1), ids);
   if (from.length * to.length > MOST_POSSIBLE) return pairInOrder(from, to, before, after);
   // The longest common subsequence: lengths[i][j] is that of what is left from i and j on.
   const width = to.length + 1;
@@ -36,7 +37,17 @@ export function pairByName(from: readonly Region[], to: readonly Region[], name:
   return pairs;
 }
 
-function pairInOrder(from: readonly Region[], to: readonly Region[], before: readonly string[], after: readonly string[]): RegionPair[] {
+/** A number for what each region is called: the same for the same. */
+function idsOf(regions: readonly Region[], name: (region: Region) => string, ids: Map<string, number>): Uint32Array {
+  return Uint32Array.from(regions, (region) => {
+    const called = `${region.kind} ${region.access} ${name(region)}`;
+    const id = ids.get(called) ?? ids.size;
+    ids.set(called, id);
+    return id;
+  });
+}
+
+function pairInOrder(from: readonly Region[], to: readonly Region[], before: Uint32Array, after: Uint32Array): RegionPair[] {
   const pairs: RegionPair[] = [];
   for (let i = 0, j = 0; i < from.length && j < to.length; i += 1) {
     const [a, b] = [from[i], to[j]];
