@@ -39,7 +39,14 @@ async function completeWords(words: readonly string[]): Promise<void> {
 async function runVerb(words: Words): Promise<void> {
   const { main } = await import("../src/cli/main.ts");
   const { env, stdin, stdout, stderr } = process;
-  process.exit(await main(words, { env, stdin, stdout, stderr, signal: firstSignal(), version: about.version }));
+  const status = await main(words, { env, stdin, stdout, stderr, signal: firstSignal(), version: about.version });
+  // Of what was written to a pipe, only its first 64 KiB are there yet.
+  await Promise.all([written(stdout), written(stderr)]);
+  process.exit(status);
+}
+
+async function written(stream: NodeJS.WriteStream): Promise<void> {
+  if (!stream.destroyed) await new Promise<void>((done) => stream.write("", () => done()));
 }
 
 /** The first signal asks the command to clean up; the second ends it at once. A reader that went away counts as one. */
