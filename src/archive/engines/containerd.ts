@@ -16,7 +16,8 @@ export function containerd(files: EngineFiles): CheckpointInfo {
     namespace: annotations["io.kubernetes.cri.sandbox-namespace"] ?? labels["io.kubernetes.pod.namespace"] ?? base.namespace,
     pod: annotations["io.kubernetes.cri.sandbox-name"] ?? labels["io.kubernetes.pod.name"] ?? base.pod,
     podUID: annotations["io.kubernetes.cri.sandbox-uid"] ?? labels["io.kubernetes.pod.uid"] ?? base.podUID,
-    container: annotations["io.kubernetes.cri.container-name"] ?? text(object(status["metadata"])["name"]) ?? base.container,
+    // Of a container that was itself restored, containerd's specification says that it is called "containerd".
+    container: text(object(status["metadata"])["name"]) ?? base.container ?? annotations["io.kubernetes.cri.container-name"],
     restartCount: /^\d{1,9}$/.test(restarts ?? "") ? Number(restarts) : base.restartCount,
     image: text(object(status["image"])["image"]) ?? base.image ?? annotations["io.kubernetes.cri.image-name"],
     imageID: text(status["image_ref"]) ?? base.imageID,
