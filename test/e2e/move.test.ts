@@ -1,12 +1,13 @@
 // Pods that move from node1 to node2 and go on where they were: a counter, redis with data, a Python process that grows.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import type { V1Pod, V1PodList } from "@kubernetes/client-node";
 import type { Restoration } from "../../src/model/restoration.ts";
 import {
+  ADMIN,
   apply,
   APPS,
   BUSYBOX,
@@ -21,7 +22,9 @@ import {
   plugin,
   pod,
   REGISTRY,
+  run,
   running,
+  temporaryDirectory,
 } from "./harness.ts";
 import { CA } from "./skopeo.ts";
 
@@ -312,4 +315,21 @@ clusterTest("where it does not run over there, the original stays, and nothing e
   await eventually(async () => (await logOf("stays")).length > lines, "the original runs on");
   assert.equal((await getJson<V1Pod>("pod", "stays", "-n", namespace)).status?.containerStatuses?.[0]?.restartCount, 0);
   assert.equal(await archivesOf("stays"), "");
+});
+
+clusterTest("every command of docs/move-a-container.md, as it stands there", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const kubeconfig = join(directory, "kubeconfig");
+  const setup = `cp '${ADMIN}' '${kubeconfig}' && KUBECONFIG='${kubeconfig}' kubectl config set-context --current --namespace=${namespace}`;
+  assert.equal((await run("sh", ["-c", setup])).code, 0);
+  const page = readFileSync(join(import.meta.dirname, "../../docs/move-a-container.md"), "utf8");
+  const blocks = [...page.matchAll(/^```console\n([^]*?)^```$/gm)].map(([, text = ""]) => text);
+  const commands = blocks.flatMap((text) => text.split("\n").flatMap((line) => (line.startsWith("$ ") ? [line.slice(2)] : [])));
+  const script = commands.map((line) =>
+    line.replaceAll("registry.example/busybox:1", BUSYBOX).replaceAll("registry.example/", `${REGISTRY}/docs-${RUN}/`),
+  );
+  const options = { env: { ...env, KUBECONFIG: kubeconfig, NODE_EXTRA_CA_CERTS: CA, HOME: directory }, cwd: directory };
+  const { code, stdout, stderr } = await run("sh", ["-exc", script.join("\n")], options);
+  assert.equal(code, 0, `${stdout}${stderr}`);
+  assert.ok(commands.length >= 10);
 });
