@@ -212,7 +212,8 @@ clusterTest("a node that cannot be asked is reported, and does not keep the othe
   assert.deepEqual([items.length, unreachable.map(({ node, reason }) => `${node} ${reason}`)], [20, ["nowhere NodeNotFound"]]);
   assert.match(stderr, /^error: there is no node nowhere\n/);
   const none = await plugin(["ls", "--yes", "--node", "node1", "--checkpoint-dir", "/no/such/dir"], { env });
-  assert.deepEqual([none.code, /^error: node1 has no checkpoint directory \/no\/such\/dir\n/.test(none.stderr)], [1, true], none.stderr);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /^error: node1 has no checkpoint directory \/no\/such\/dir\n/);
 });
 
 clusterTest("privileged pods are made only where that was agreed to", async (t) => {
@@ -266,9 +267,8 @@ clusterTest("rm: exact names only, whatever is in them; says what was freed", as
 });
 
 clusterTest("rm takes what ls prints, and some of several may fail", async () => {
-  const [printed = ""] = (await checkpoint("ls", "-A", "-o", "name", "--node", "node2")).stdout
-    .split("\n")
-    .filter((line) => line.includes("\\e[31m"));
+  const { stdout: listed } = await checkpoint("ls", "-A", "-o", "name", "--node", "node2");
+  const printed = listed.split("\n").find((line) => line.includes("\\e[31m")) ?? assert.fail("it is listed");
   const { code, stdout, stderr } = await checkpoint("rm", printed, "node2:nothing.tar", "nowhere:x.tar");
   assert.equal(code, 3);
   assert.equal(stdout, `${printed} (1 B) removed\n1 archive removed, 1 B freed on 1 node\n`);
@@ -303,7 +303,8 @@ clusterTest("rm asks on a terminal, after it has shown what", async (t) => {
 
 clusterTest("prune: the plan first; the newest of each container stay; what is not certain stays", async () => {
   const neither = await checkpoint("prune");
-  assert.deepEqual([neither.code, /^error: what shall stay\?\n/.test(neither.stderr)], [2, true]);
+  assert.equal(neither.code, 2);
+  assert.match(neither.stderr, /^error: what shall stay\?\n/);
   const plan = await checkpoint("prune", "--keep", "3", "--dry-run=client", "-o", "json");
   assert.equal(plan.code, 0, plan.stderr);
   const planned = (JSON.parse(plan.stdout) as RemovalList).items;

@@ -1,0 +1,280 @@
+// The doctor names what is wrong on the real cluster in each of its states, and what it says to do helps.
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import type { Diagnosis } from "../../src/model/diagnosis.ts";
+import {
+  apply,
+  APPS,
+  BUSYBOX,
+  cluster,
+  clusterTest,
+  container,
+  COUNT,
+  eventually,
+  kubectl,
+  NO_CLUSTER,
+  onNode,
+  ownNamespace,
+  plugin,
+  pod,
+  run,
+  running,
+} from "./harness.ts";
+import { Terminal } from "./terminal.ts";
+
+const namespace = ownNamespace("e2e-doctor");
+const baseline = ownNamespace("e2e-doctor-baseline");
+const NODE = "node2";
+const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+
+/** A process with both ends of a connection. */
+const TALK =
+  "import socket,time\ns=socket.create_server(('127.0.0.1',9000))\nc=socket.create_connection(('127.0.0.1',9000))\na=s.accept()\ntime.sleep(1e6)";
+
+if (NO_CLUSTER === undefined) {
+  before(async () => {
+    await apply(
+      pod(namespace, "counter", [container("counter", COUNT)], { node: NODE }),
+      pod(namespace, "talks", [{ name: "c", image: APPS, command: ["python3", "-c", TALK] }], { node: NODE }),
+      pod(namespace, "uring", [{ name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] }], { node: NODE }),
+      pod(
+        namespace,
+        "shares",
+        [container("c", COUNT, { volumeMounts: [{ name: "h", mountPath: "/h" }] }), container("other", "sleep 100000")],
+        {
+          node: NODE,
+          spec: { shareProcessNamespace: true, volumes: [{ name: "h", hostPath: { path: "/etc" } }] },
+        },
+      ),
+    );
+    await running(namespace, "counter", "talks", "uring", "shares");
+  });
+  after(async () => {
+    await cluster("grant", "yes");
+    await cluster("criu", NODE, "on");
+  });
+}
+
+interface Told {
+  readonly code: number | null;
+  readonly stderr: string;
+  readonly items: Diagnosis["items"];
+  /** "fail api-server-right", of what is not ok. */
+  readonly bad: readonly string[];
+  readonly fix: (check: string) => string;
+}
+
+async function doctor(...args: string[]): Promise<Told> {
+  const { code, stdout, stderr } = await plugin(["doctor", "-n", namespace, "-o", "json", ...args], { env });
+  const { items } = JSON.parse(stdout) as Diagnosis;
+  return {
+    code,
+    stderr,
+    items,
+    bad: items.filter(({ status }) => status === "fail").map(({ check }) => check),
+    fix: (check) => items.find((item) => item.check === check && item.fix !== undefined)?.fix ?? assert.fail(`${check} has no fix`),
+  };
+}
+
+async function follow(fix: string): Promise<void> {
+  const commands = fix.split("\n").filter((line) => line.startsWith("kubectl "));
+  assert.ok(commands.length > 0, fix);
+  for (const command of commands) {
+    const { code, stderr } = await run("sh", ["-c", command]);
+    assert.equal(code, 0, `${command}: ${stderr}`);
+  }
+}
+
+async function works(): Promise<boolean> {
+  return (await plugin(["counter", "-n", namespace])).code === 0;
+}
+
+clusterTest("healthy: everything will work, in one screen", async () => {
+  const { code, items, bad } = await doctor("--deep");
+  assert.deepEqual([code, bad], [0, []], JSON.stringify(items.filter(({ status }) => status !== "ok")));
+  assert.deepEqual(
+    items.slice(-3).map(({ check, status, message }) => `${check} ${status} ${message}`),
+    ["checkpoint ok will work", "copy ok will work", "restore ok will work"],
+  );
+  for (const check of [
+    "api-server",
+    "rights-checkpoint",
+    "rights-copy",
+    "helper-pod",
+    "node",
+    "kubelet-version",
+    "kubelet",
+    "api-server-right",
+    "checkpoint-gate",
+    "runtime",
+    "restore-runtime",
+    "runtime-request-timeout",
+    "disk",
+    "criu",
+    "criu-config",
+    "oci-runtime",
+    "checkpoint-directory",
+    "tmp",
+    "selinux",
+  ])
+    assert.ok(
+      items.some((item) => item.check === check && item.status === "ok"),
+      check,
+    );
+  assert.match(items.find(({ check }) => check === "criu")?.message ?? "", /^node1, node2: 4\.2\.1, on kernel \d+\./);
+  const text = await plugin(["doctor", "-n", namespace], { env });
+  assert.match(text.stdout, /^STATUS +CHECK +MESSAGE\nok +api-server +Kubernetes v1\.\S+ at https:/);
+  assert.ok(text.stdout.split("\n").length <= 24, text.stdout);
+});
+
+clusterTest("no grant: named, and the printed fix makes the checkpoint work", async (t) => {
+  t.after(async () => await cluster("grant", "yes"));
+  await cluster("grant", "no");
+  const { code, bad, items, fix } = await doctor();
+  assert.deepEqual([code, bad], [1, ["api-server-right", "checkpoint"]]);
+  assert.match(items.at(-3)?.message ?? "", /^will not work \(node1, node2\): api-server-right$/);
+  assert.ok(items.some(({ check, message }) => check === "api-server-right" && message.includes("kube-apiserver-kubelet-client")));
+  await follow(fix("api-server-right"));
+  await eventually(works, "the checkpoint", 40);
+  assert.deepEqual((await doctor()).bad, []);
+});
+
+clusterTest("no grant: --fix prints what is missing, for kubectl; --fix=apply asks, applies, waits", async (t) => {
+  t.after(async () => await cluster("grant", "yes"));
+  await cluster("grant", "no");
+  const printed = await plugin(["doctor", "node/node1", "--fix"], { env });
+  assert.equal(printed.code, 1);
+  const applied = await run("kubectl", ["apply", "--dry-run=server", "-f", "-", "-o", "name"], {
+    started: (child) => child.stdin?.write(printed.stdout),
+  });
+  assert.equal(
+    applied.stdout,
+    "clusterrole.rbac.authorization.k8s.io/kubelet-checkpoint\nclusterrolebinding.rbac.authorization.k8s.io/kubelet-checkpoint\n",
+    applied.stderr,
+  );
+  const unasked = await plugin(["doctor", "node/node1", "--fix=apply"], { env });
+  assert.equal(unasked.code, 2);
+  assert.match(
+    unasked.stderr,
+    /^error: ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint would be applied to the cluster, and no question can be asked here\n/m,
+  );
+  const screen = new Terminal(["doctor", "node/node1", "--fix=apply"], { columns: 200, rows: 50 }, env);
+  t.after(() => screen.kill());
+  await screen.see(/Apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\?/, 30);
+  screen.type("y\r");
+  await screen.see(/^ok +checkpoint +will work/, 60);
+  assert.equal(await screen.ended, 0);
+  await eventually(works, "the checkpoint", 10);
+  const again = await plugin(["doctor", "node/node1", "--fix=apply", "--yes"], { env });
+  assert.deepEqual([again.code, /no right is missing: nothing is applied/.test(again.stderr)], [0, true]);
+});
+
+clusterTest("a user without rights: each is named; the manifests give them; who may not give them is told", async (t) => {
+  const as = ["--as", "doctors-patient"];
+  const { code, bad, items } = await doctor(`node/${NODE}`, ...as);
+  assert.deepEqual([code, bad], [1, ["rights-checkpoint", "rights-copy", "checkpoint", "copy"]]);
+  assert.match(
+    items.find(({ check }) => check === "rights-checkpoint")?.message ?? "",
+    /^doctors-patient may not get\/list pods in namespace e2e-doctor; create nodes\/proxy$/,
+  );
+  const refused = await plugin(["doctor", `node/${NODE}`, "-n", namespace, "--fix=apply", "--yes", ...as], { env });
+  assert.equal(refused.code, 1);
+  assert.match(
+    refused.stderr,
+    /^error: ClusterRole\/kubectl-checkpoint-nodes-proxy could not be applied|^error: \S+ \S+ could not be applied\n {2}why: .*forbidden/m,
+  );
+  const { stdout: manifests } = await plugin(["doctor", `node/${NODE}`, "-n", namespace, "--fix", ...as], { env });
+  t.after(async () => await run("kubectl", ["delete", "-f", "-"], { started: (child) => child.stdin?.write(manifests) }));
+  const applied = await run("kubectl", ["apply", "-f", "-"], { started: (child) => child.stdin?.write(manifests) });
+  assert.equal(applied.code, 0, applied.stderr);
+  await eventually(async () => (await plugin(["counter", "-n", namespace, ...as])).code === 0, "the checkpoint", 20);
+  assert.deepEqual((await doctor(`node/${NODE}`, ...as)).bad, []);
+});
+
+clusterTest("the gate is off", async (t) => {
+  t.after(async () => {
+    await cluster("kubelet", NODE, "stop");
+    await cluster("kubelet", NODE, "start");
+  });
+  await cluster("kubelet", NODE, "stop");
+  await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
+  const { code, bad, items, fix } = await doctor();
+  assert.deepEqual([code, bad], [1, ["checkpoint-gate", "checkpoint"]]);
+  assert.match(items.at(-3)?.message ?? "", /^will not work \(node2\): checkpoint-gate$/, "node1 is well");
+  assert.match(fix("checkpoint-gate"), /featureGates: \{ContainerCheckpoint: true\}/);
+});
+
+clusterTest("no CRIU on the node", async (t) => {
+  t.after(async () => await cluster("criu", NODE, "on"));
+  await cluster("criu", NODE, "off");
+  const { code, bad, items, fix } = await doctor(`node/${NODE}`, "--deep");
+  assert.deepEqual([code, bad], [1, ["criu", "checkpoint", "restore"]]);
+  assert.match(items.find(({ check }) => check === "criu")?.message ?? "", /^node2: there is no CRIU on the node/);
+  assert.match(fix("criu"), /^on the node, install CRIU/);
+});
+
+clusterTest("PodSecurity: named, and the printed fix makes the copy possible", async (t) => {
+  t.after(async () => await kubectl("delete", "namespace", "kubectl-checkpoint", "--ignore-not-found", "--wait=true"));
+  await kubectl("label", "namespace", baseline, "pod-security.kubernetes.io/enforce=baseline");
+  const { code, bad, items, fix } = await doctor("--helper-namespace", baseline);
+  assert.deepEqual([code, bad], [1, ["helper-pod", "copy"]]);
+  assert.match(items.find(({ check }) => check === "helper-pod")?.message ?? "", /violates PodSecurity "baseline:latest"/);
+  await follow(fix("helper-pod"));
+  await eventually(async () => (await doctor()).bad.length === 0, "a healthy doctor");
+  assert.match((await doctor()).items.find(({ check }) => check === "helper-pod")?.message ?? "", /namespace kubectl-checkpoint$/);
+});
+
+clusterTest("the kubelet is down", async (t) => {
+  t.after(async () => await cluster("kubelet", NODE, "start"));
+  await cluster("kubelet", NODE, "stop");
+  const started = Date.now();
+  const { code, bad, items, fix } = await doctor(`node/${NODE}`, "--deep");
+  assert.equal(code, 1);
+  assert.deepEqual(
+    bad.filter((check) => check !== "node"),
+    ["kubelet", "checkpoint", "copy", "restore"],
+  );
+  assert.match(
+    items.find(({ check }) => check === "kubelet")?.message ?? "",
+    /^node2: the API server cannot reach it: .*connection refused/,
+  );
+  assert.match(fix("kubelet"), /systemctl restart kubelet/);
+  assert.ok(Date.now() - started < 20_000, "no helper pod is waited for");
+});
+
+clusterTest("what may keep a pod's containers from being dumped", async (t) => {
+  const talks = await doctor("talks", "--deep");
+  assert.deepEqual(talks.bad, ["connections", "checkpoint"]);
+  assert.match(talks.items.find(({ check }) => check === "connections")?.message ?? "", /^container c: 2 established TCP connections/);
+  assert.match(talks.fix("connections"), /echo tcp-established >>\/etc\/criu\/runc\.conf/);
+  const refused = await plugin(["talks", "-n", namespace]);
+  assert.match(refused.stderr, /CRIU could not checkpoint/, "and it is right");
+  const [, command = ""] = /on the node: (.*?) \(crun/.exec(talks.fix("connections")) ?? [];
+  t.after(async () => await onNode(NODE, "rm", "-rf", "/etc/criu"));
+  await onNode(NODE, "sh", "-c", command);
+  const told = await doctor("talks", "--deep");
+  assert.deepEqual(told.bad, []);
+  assert.match(told.items.find(({ check }) => check === "criu-config")?.message ?? "", /\/etc\/criu\/runc\.conf: tcp-established$/);
+  assert.equal((await plugin(["talks", "-n", namespace])).code, 0, "with what it says to do");
+
+  const uring = await doctor("pod/uring", "-c", "node", "--deep");
+  assert.deepEqual(uring.bad, ["open-files", "checkpoint"]);
+  const shares = await doctor("shares");
+  assert.equal(shares.code, 0);
+  const warned = shares.items.filter(({ status }) => status === "warn").map(({ check, message }) => `${check} ${message}`);
+  assert.match(warned.join("\n"), /^namespaces container c, container other: shareProcessNamespace: /m);
+  assert.match(warned.join("\n"), /^mounts container c: the node's own \/etc: not in the archive/m);
+  assert.ok(shares.items.some(({ check, status }) => check === "connections" && status === "skip"));
+});
+
+clusterTest("what is not there, and what cannot be reached", async () => {
+  const none = await plugin(["doctor", "nobody", "-n", namespace], { env });
+  assert.deepEqual([none.code, none.stderr.split("\n")[0]], [1, 'error: there is no pod "nobody" in namespace e2e-doctor']);
+  const container = await plugin(["doctor", "counter", "-c", "nope", "-n", namespace], { env });
+  assert.equal(container.code, 2);
+  const node = await doctor("node/nowhere");
+  assert.deepEqual([node.code, node.bad], [1, ["node", "checkpoint", "copy", "restore"]]);
+  const away = await doctor("--server", "https://127.0.0.1:1");
+  assert.deepEqual([away.code, away.bad], [1, ["api-server", "checkpoint", "copy", "restore"]]);
+  assert.match(away.items[0]?.message ?? "", /cannot be reached/);
+});
