@@ -10,9 +10,9 @@ const CLOSED = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef
  * when a file was removed meanwhile.
  */
 export function parseListing(answer: string): NodeFile[] {
-  const [, now = "", groups = ""] = /^(\d{0,12})\n([^]*)$/.exec(answer) ?? [];
+  const [, now, groups = ""] = /^(\d{0,12})\n([^]*)$/.exec(answer) ?? [];
   const parts = groups.split("\ngroup\n");
-  if (parts.pop() !== "") throw cut("the list of files is not whole");
+  if (now === undefined || parts.pop() !== "") throw cut("the list of files is not whole");
   return parts.flatMap((group) => parseGroup(group, now === "" ? undefined : Number(now)));
 }
 

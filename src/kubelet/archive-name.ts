@@ -8,13 +8,15 @@ export interface ArchiveName {
 
 /** The time is RFC 3339 in the node's own zone. */
 const NAME = /^checkpoint-([^_]+)_(.+)-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)\.tar$/s;
+/** NAME_MAX, in bytes. */
+const LONGEST = 255;
 /** RFC 1123, as Kubernetes wants names. */
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const SUBDOMAIN = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** Undefined where the kubelet does not give such names. */
 export function readArchiveName(name: string): ArchiveName | undefined {
-  const [, pod, rest = ""] = NAME.exec(name) ?? [];
+  const [, pod, rest = ""] = name.length > LONGEST ? [] : (NAME.exec(name) ?? []);
   if (pod === undefined || !SUBDOMAIN.test(pod)) return undefined;
   const parts = rest.split("-");
   const readings = parts
