@@ -32,6 +32,7 @@ export interface MoveCall {
   readonly name: string | undefined;
   readonly reference: Reference;
   readonly force: boolean;
+  readonly explain: boolean;
   readonly settings: RegistrySettings;
   readonly helper: HelperSettings;
 }
@@ -56,6 +57,7 @@ export function moveRequest(words: readonly string[], flags: Flags, env: NodeJS.
     name: flags.text("name"),
     reference: parseReference(image),
     force: flags.on("force"),
+    explain: flags.on("explain"),
     settings: registrySettings(flags),
     helper: helperSettings(flags, env),
   };

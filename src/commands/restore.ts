@@ -9,11 +9,13 @@ import { createRestored, restoreRights } from "../flows/restore/create.ts";
 import { findTarget, type Target } from "../flows/restore/nodes.ts";
 import { checkpointInFile, checkpointInRegistry, type Checkpoint } from "../flows/restore/origin.ts";
 import { planRestore, type RestoreOptions, type RestorePlan } from "../flows/restore/plan.ts";
-import { suspicions } from "../flows/restore/suspicions.ts";
-import { watchRestore, type Restored } from "../flows/restore/watch.ts";
+import { watchExplained, type Explaining } from "../flows/restore/explained.ts";
+import type { Restored } from "../flows/restore/watch.ts";
+import { Helpers } from "../helper/helpers.ts";
+import type { HelperSettings } from "../helper/manifest.ts";
 import { formatReference, parseReference, pinned, type Reference } from "../image/reference.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { UserError, usageError } from "../model/error.ts";
+import { usageError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
@@ -22,6 +24,7 @@ import { formatSeconds } from "../model/units.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
 import { dryRunOf, type DryRun } from "./dry-run.ts";
+import { helperSettings } from "./helper-settings.ts";
 import { registrySettings } from "./registry-settings.ts";
 
 export interface RestoreRequest {
@@ -31,10 +34,12 @@ export interface RestoreRequest {
   readonly options: RestoreOptions;
   readonly settings: RegistrySettings;
   readonly dryRun: DryRun | undefined;
+  /** Undefined: without --explain, no helper pod is made. */
+  readonly explain: HelperSettings | undefined;
 }
 
 /** Throws a usage error. */
-export function restoreRequest(words: readonly string[], flags: Flags): RestoreRequest {
+export function restoreRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): RestoreRequest {
   const [file, more] = words;
   const image = flags.text("image");
   if (image === undefined) throw usageError("from which image?", "kubectl checkpoint restore [FILE] --image REGISTRY/REPOSITORY:TAG");
@@ -60,6 +65,7 @@ export function restoreRequest(words: readonly string[], flags: Flags): RestoreR
     },
     settings: registrySettings(flags),
     dryRun: dryRunOf(flags),
+    explain: flags.on("explain") ? helperSettings(flags, env) : undefined,
   };
 }
 
@@ -70,8 +76,8 @@ function nameAndImage(text: string): [string, string] {
 }
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = restoreRequest(call.words, call.flags);
-  const { file, reference, options, settings, dryRun } = request;
+  const request = restoreRequest(call.words, call.flags, call.env);
+  const { file, reference, options, settings, dryRun, explain } = request;
   const connection = await connect(call);
   const context: FlowContext = { ...call, connection };
   const found = file === undefined ? await checkpointInRegistry(call, reference, settings) : undefined;
@@ -99,10 +105,11 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   }
   const restored = plan(found === undefined ? await push(call, file ?? "", request, checkpoint) : image, target);
   tell(call, restored);
+  const helpers = explain === undefined ? undefined : new Helpers(connection, call, explain);
   const started = performance.now();
   const { node, evidence } = await needing(connection, rights, async () => {
     await createRestored(context, restored);
-    return await watched(context, restored, file);
+    return await watched(context, restored, { helpers, file });
   });
   const seconds = Math.round(performance.now() - started) / 1000;
   const { name, namespace, container } = restored;
@@ -147,20 +154,13 @@ async function push(call: Call, file: string, { reference, settings }: RestoreRe
 }
 
 /** The pod that failed stays, to be looked at. */
-async function watched(
-  context: FlowContext,
-  { name, namespace, container, image }: RestorePlan,
-  file: string | undefined,
-): Promise<Restored> {
+async function watched(context: FlowContext, plan: RestorePlan, explaining: Explaining): Promise<Restored> {
   try {
-    return await watchRestore(context, { namespace, pod: name, container, image, suspicions: [] });
+    return await watchExplained(context, plan, explaining);
   } catch (error) {
+    const { name, namespace } = plan;
     context.emit({ kind: "hint", text: say`pod/${name} stays as it is; to remove it: kubectl delete pod ${name} -n ${namespace}` });
-    if (!(error instanceof UserError && error.reason === "CRIUFailed") || file === undefined) throw error;
-    const causes = await suspicions(file, context.signal);
-    if (causes.length === 0) throw error;
-    const { reason, message, fix } = error;
-    throw new UserError({ reason, message, why: causes.join("\n"), fix, cause: error });
+    throw error;
   }
 }
 

@@ -10,8 +10,6 @@ export interface Told {
   readonly node: string;
   /** The checkpoint image. */
   readonly image: string;
-  /** What in this checkpoint CRIU is known to stumble over, a sentence each. */
-  readonly suspicions: readonly string[];
 }
 
 interface Known {
@@ -52,10 +50,10 @@ const KNOWN: readonly Known[] = [
   },
   {
     said: /criu failed: type \S+ errno (\d+)|OCI runtime restore failed|criu.*restor/i,
-    explain: ({ node, suspicions }, _match) => ({
+    explain: ({ node }) => ({
       reason: "CRIUFailed",
       message: `CRIU could not restore the processes on ${node || "the node"}`,
-      why: suspicions.length > 0 ? suspicions.join("\n") : "the runtime keeps CRIU's own log of a failed restore only for a moment",
+      why: "the runtime keeps CRIU's own log of a failed restore only for a moment",
       fix: "usual causes: a mount or file that was open is missing, an established TCP connection, a process ID or port that is taken, another kernel or CPU",
     }),
   },

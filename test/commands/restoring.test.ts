@@ -55,7 +55,7 @@ test("restore: with and without FILE", () => {
     isolated: true,
     "keep-labels": true,
   };
-  assert.deepEqual(restoreRequest(["a.tar"], flags(given)), {
+  assert.deepEqual(restoreRequest(["a.tar"], flags(given), {}), {
     file: "a.tar",
     reference: REFERENCE,
     options: {
@@ -72,11 +72,12 @@ test("restore: with and without FILE", () => {
     },
     settings: SETTINGS,
     dryRun: undefined,
+    explain: undefined,
   });
-  assert.equal(restoreRequest([], flags({ image: "reg.local/a:1" })).file, undefined);
-  for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => restoreRequest(words, flags({ image: "reg.local/a:1" })), isUsage);
-  assert.throws(() => restoreRequest(["a.tar"], flags()), isUsage);
-  assert.throws(() => restoreRequest([], flags({ image: "reg.local/a:1", "set-image": ["proxy"] })), isUsage);
+  assert.equal(restoreRequest([], flags({ image: "reg.local/a:1" }), {}).file, undefined);
+  for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => restoreRequest(words, flags({ image: "reg.local/a:1" }), {}), isUsage);
+  assert.throws(() => restoreRequest(["a.tar"], flags(), {}), isUsage);
+  assert.throws(() => restoreRequest([], flags({ image: "reg.local/a:1", "set-image": ["proxy"] }), {}), isUsage);
 });
 
 test("move: a pod, a node, an image", () => {

@@ -270,3 +270,25 @@ clusterTest("on a 403, all that is missing is listed", async () => {
   assert.match(stderr, /you may not read nodes: which nodes can restore it cannot be told/);
   assert.match(stderr, /create pods in namespace e2e-restore, get pods in namespace e2e-restore, create networkpolicies/);
 });
+
+clusterTest("CRIU fails: said so, and with --explain its log of the next try tells why", async () => {
+  const hold = container("holder", "echo data >/scratch/file; exec 3</scratch/file; while true; do sleep 1; done", {
+    volumeMounts: [{ name: "scratch", mountPath: "/scratch" }],
+  });
+  await apply(pod(namespace, "holder", [hold], { node: "node1", spec: { volumes: [{ name: "scratch", emptyDir: {} }] } }));
+  await running(namespace, "holder");
+  const archive = join(directory, "holder.tar");
+  assert.equal((await plugin(["holder", "-n", namespace, `--copy=${archive}`], { env })).code, 0);
+  const reference = `${REGISTRY}/e2e/holder-${RUN}:1`;
+  const plainly = await restore(archive, "--image", reference, "--node", "node2", "--yes");
+  assert.equal(plainly.code, 1);
+  assert.match(plainly.stderr, /error: CRIU could not restore the processes on node2\n[^]*give --explain to have CRIU's log read/);
+  await gone("holder-restored");
+  const { code, stderr } = await restore("--image", reference, "--node", "node2", "--name", "explained", "--explain");
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /error: CRIU could not restore the processes on node2\n {2}why: [^]*Can't open file scratch\/file on restore: No such file or directory/,
+  );
+  await gone("explained", "holder");
+});

@@ -4,7 +4,7 @@ import { evidenceOf, outcomeOf } from "../../src/restore/outcome.ts";
 import { alwaysPullsBase, parseRuntime, restoreVerdict } from "../../src/restore/runtimes.ts";
 
 const IMAGE = "10.92.0.1:5000/counter@sha256:b3b5";
-const TOLD = { namespace: "default", pod: "r", container: "counter", node: "node2", image: IMAGE, suspicions: [] };
+const TOLD = { namespace: "default", pod: "r", container: "counter", node: "node2", image: IMAGE };
 
 function judged(status: object) {
   return outcomeOf({ metadata: { name: "r" }, status: { containerStatuses: [{ name: "counter", restartCount: 0, ...status }] } }, TOLD);

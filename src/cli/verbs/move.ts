@@ -1,6 +1,6 @@
 import { HELPER_FLAGS } from "./helper-flags.ts";
 import { REGISTRY_FLAGS } from "./registry-flags.ts";
-import { IMAGE_FLAG } from "./restore.ts";
+import { EXPLAIN_FLAG, IMAGE_FLAG } from "./restore.ts";
 import { CLUSTER_FLAGS, COMMON_FLAGS, outputFlag } from "./shared.ts";
 import type { Verb } from "./verb.ts";
 
@@ -36,6 +36,7 @@ emptyDir volumes with files in them (they stay behind), and several containers (
     },
     { name: "name", takes: "value", value: "NAME", help: "name of the new pod (default: the old one's with the node's)" },
     { name: "force", takes: "nothing", help: "move it although something is lost" },
+    EXPLAIN_FLAG,
     outputFlag("name", "json", "yaml"),
   ],
   sharedFlags: [REGISTRY_FLAGS, HELPER_FLAGS, CLUSTER_FLAGS, COMMON_FLAGS],

@@ -1,9 +1,15 @@
-import { DRY_RUN_FLAG } from "./helper-flags.ts";
+import { DRY_RUN_FLAG, HELPER_FLAGS } from "./helper-flags.ts";
 import { REGISTRY_FLAGS } from "./registry-flags.ts";
 import { CLUSTER_FLAGS, COMMON_FLAGS, outputFlag } from "./shared.ts";
 import type { FlagSpec, Verb } from "./verb.ts";
 
 export const IMAGE_FLAG: FlagSpec = { name: "image", takes: "value", value: "REFERENCE", help: "where the checkpoint image is, or goes" };
+
+export const EXPLAIN_FLAG: FlagSpec = {
+  name: "explain",
+  takes: "nothing",
+  help: "where CRIU fails to restore, wait for the next try and read its log, by a privileged pod on the node",
+};
 
 const keep = (what: string, help: string): FlagSpec => ({ name: `keep-${what}`, takes: "nothing", help });
 
@@ -55,9 +61,10 @@ restarts, the checkpoint is restored again.`,
     keep("liveness", "keep liveness probes"),
     keep("readiness", "keep readiness probes"),
     keep("startup", "keep startup probes"),
+    EXPLAIN_FLAG,
     DRY_RUN_FLAG,
     outputFlag("name", "json", "yaml"),
   ],
-  sharedFlags: [REGISTRY_FLAGS, CLUSTER_FLAGS, COMMON_FLAGS],
+  sharedFlags: [REGISTRY_FLAGS, HELPER_FLAGS, CLUSTER_FLAGS, COMMON_FLAGS],
   load: async () => await import("../../commands/restore.ts"),
 };

@@ -25,7 +25,8 @@ import { checkBaseImage } from "../restore/base.ts";
 import { createRestored, deletePod, restoreRights } from "../restore/create.ts";
 import { findTarget } from "../restore/nodes.ts";
 import { planRestore, type RestorePlan } from "../restore/plan.ts";
-import { watchRestore, type Restored } from "../restore/watch.ts";
+import { watchExplained } from "../restore/explained.ts";
+import type { Restored } from "../restore/watch.ts";
 import { helperRights, needing } from "../rights.ts";
 import type { ContainerTarget } from "../targets/target.ts";
 
@@ -38,6 +39,8 @@ export interface MoveRequest {
   readonly settings: RegistrySettings;
   readonly helpers: Helpers;
   readonly checkpointDir: string;
+  /** Where CRIU fails over there, its log is read before the new pod is removed. */
+  readonly explain: boolean;
   /** Before anything is done. Throws where it is refused. */
   readonly consent: (found: FoundManifest | undefined) => Promise<void>;
   /** Once the new pod runs, before the original is deleted. Throws where it is refused. */
@@ -97,6 +100,7 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
       const restored = await restoreOrRemove(
         context,
         plan,
+        request.explain ? helpers : undefined,
         async () => await request.consentToDelete(frozenAt, { name: plan.name, node: to }),
       );
       const seconds = Math.round(performance.now() - started) / 1000;
@@ -140,11 +144,16 @@ async function push(context: FlowContext, request: MoveRequest, archive: NodeArc
 }
 
 /** On any failure, and where the original is not to be deleted, nothing of the new pod is left. */
-async function restoreOrRemove(context: FlowContext, plan: RestorePlan, agreed: () => Promise<void>): Promise<Restored> {
-  const { namespace, name, container, image } = plan;
+async function restoreOrRemove(
+  context: FlowContext,
+  plan: RestorePlan,
+  explain: Helpers | undefined,
+  agreed: () => Promise<void>,
+): Promise<Restored> {
+  const { namespace, name } = plan;
   await createRestored(context, plan);
   try {
-    const restored = await watchRestore(context, { namespace, pod: name, container, image, suspicions: [] });
+    const restored = await watchExplained(context, plan, { helpers: explain, file: undefined });
     await agreed();
     return restored;
   } catch (error) {

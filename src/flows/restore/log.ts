@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { getPod } from "../../cluster/pods.ts";
+import { exec } from "../../helper/exec.ts";
+import type { Helper, Helpers } from "../../helper/helpers.ts";
+import { CONTAINER } from "../../helper/manifest.ts";
+import { ARCHIVES } from "../../helper/operations.ts";
+import { CriuLogReader } from "../../kubelet/criu-causes.ts";
+import { UserError } from "../../model/error.ts";
+import { list, object, string } from "../../model/json.ts";
+import { say } from "../../model/phrase.ts";
+import type { Told } from "../../restore/failures.ts";
+import type { FlowContext } from "../context.ts";
+import { helperRights, needing } from "../rights.ts";
+
+/** Where containerd, and the distributions that embed it, keep what belongs to a running container. */
+const DIRECTORIES = ["/var/lib/containerd", "/var/lib/rancher/k3s/agent/containerd", "/var/lib/rancher/rke2/agent/containerd"].map(
+  (root) => `${root}/io.containerd.runtime.v2.task/k8s.io`,
+);
+/** The kubelet tries again 10 s after the first failure, 20 s after the second. */
+const PATIENCE_SECONDS = 45;
+/** In bytes; CRIU's log of a restore has some hundred KiB. */
+const LONGEST_LOG = 32 << 20;
+const LOOKS = 12;
+
+/**
+ * CRIU's log of a failed restore is gone with its container, a moment after it was written. So the next try is waited for: a new
+ * container's log is opened as soon as it is there, and read when it has been deleted.
+ */
+const CATCH = `cd ${ARCHIVES} || exit 1
+known=" $(echo *) "
+end=$(($(date +%s) + ${PATIENCE_SECONDS}))
+nap() { sleep 0.05 2>/dev/null || sleep 1; }
+while [ $(date +%s) -lt $end ]; do
+  for d in *; do
+    case $known in *" $d "*) continue ;; esac
+    [ -f "$d/restore.log" ] || continue
+    {
+      n=0
+      while [ -e "$d/restore.log" ] && [ $n -lt 200 ]; do nap; n=$((n + 1)); done
+      if [ ! -e "$d/restore.log" ]; then echo "$d"; cat <&3; exit 0; fi
+    } 3<"$d/restore.log" 2>/dev/null
+    known="$known$d "
+  done
+  nap
+done
+exit 3`;
+
+/** The failure with its cause out of CRIU's log; as it was where the log cannot be had, which is said. */
+export async function explainByLog(
+  context: FlowContext,
+  helpers: Helpers,
+  told: Omit<Told, "node">,
+  node: string,
+  failure: UserError,
+): Promise<UserError> {
+  const lane = `log ${node}`;
+  try {
+    const rights = helperRights(await helpers.namespace());
+    return await needing(context.connection, rights, async () => {
+      await using stack = new AsyncDisposableStack();
+      const helper = await helperWhereContainersAre(helpers, node, stack);
+      context.emit({ kind: "activity", lane, text: say`waiting for the next try on ${node}, to read CRIU's log` });
+      const { id, log } = await caught(context, helper);
+      if (!(await isOf(context, told, id))) throw missed("it was another container's");
+      const reader = new CriuLogReader();
+      reader.read(log);
+      const { why, fix } = reader.failure();
+      const { reason, message } = failure;
+      return new UserError({ reason, message, why, fix: fix ?? failure.fix, cause: failure });
+    });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${error.message}` });
+    return failure;
+  } finally {
+    context.emit({ kind: "idle", lane });
+  }
+}
+
+async function helperWhereContainersAre(helpers: Helpers, node: string, stack: AsyncDisposableStack): Promise<Helper> {
+  for (const directory of DIRECTORIES) {
+    try {
+      return await stack.use(helpers.on(node, "criu-log", directory)).helper();
+    } catch (error) {
+      if (!(error instanceof UserError && error.reason === "HelperMount")) throw error;
+    }
+  }
+  throw missed("this containerd keeps its containers elsewhere");
+}
+
+async function caught({ connection, signal }: FlowContext, { pod }: Helper): Promise<{ id: string; log: Buffer }> {
+  const { stdout, ended } = await exec(connection, pod, CONTAINER, ["sh", "-c", CATCH]);
+  const stop = (): void => void stdout.destroy();
+  signal.addEventListener("abort", stop);
+  try {
+    const parts: Buffer[] = [];
+    let size = 0;
+    for await (const part of stdout as AsyncIterable<Buffer>) {
+      size += part.length;
+      if (size <= LONGEST_LOG) parts.push(part);
+    }
+    if ((await ended).exitCode !== 0) throw missed("no other try was made");
+    const bytes = Buffer.concat(parts);
+    const line = bytes.indexOf("\n");
+    return { id: bytes.toString("latin1", 0, line), log: bytes.subarray(line + 1) };
+  } finally {
+    signal.removeEventListener("abort", stop);
+    signal.throwIfAborted();
+  }
+}
+
+/** Whether it is the container's latest try; the kubelet tells of it a moment later. */
+async function isOf(context: FlowContext, told: Omit<Told, "node">, id: string): Promise<boolean> {
+  for (let look = 0; look < LOOKS; look += 1) {
+    if ((await latest(context, told)).some((one) => one.endsWith(`//${id}`))) return true;
+    await sleep(500, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+  }
+  return false;
+}
+
+async function latest({ connection }: FlowContext, { namespace, pod, container }: Omit<Told, "node">): Promise<string[]> {
+  const { object: found } = await getPod(connection, namespace, pod);
+  const status = list(object(found["status"])["containerStatuses"])
+    .map(object)
+    .find(({ name }) => name === container);
+  const states = [status?.["state"], status?.["lastState"]].map((state) => object(object(state)["terminated"])["containerID"]);
+  return [status?.["containerID"], ...states].map(string);
+}
+
+function missed(why: string): UserError {
+  return new UserError({ reason: "LogMissed", message: why });
+}
