@@ -1,0 +1,293 @@
+// How the doctor judges what it was told.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Right } from "../../src/cluster/access.ts";
+import { readNodeObject } from "../../src/cluster/nodes.ts";
+import { readPod } from "../../src/cluster/pods.ts";
+import { CLUSTER_CHECKS } from "../../src/doctor/checks/cluster.ts";
+import { CONTAINER_CHECKS, type JudgedContainer } from "../../src/doctor/checks/container.ts";
+import { DEEP_CHECKS, keepsConnections } from "../../src/doctor/checks/deep.ts";
+import { NODE_CHECKS, type JudgedNode } from "../../src/doctor/checks/node.ts";
+import type { ClusterFacts } from "../../src/doctor/facts/cluster.ts";
+import { parseHost, type DeepFacts } from "../../src/doctor/facts/deep.ts";
+import { parseProcesses, specOf } from "../../src/doctor/facts/pod.ts";
+import { runChecks, type Check } from "../../src/doctor/finding.ts";
+import { neededRights } from "../../src/doctor/rights.ts";
+import { summarize } from "../../src/doctor/summary.ts";
+import { criuTooOld } from "../../src/doctor/versions.ts";
+import { restoreVerdict, parseRuntime } from "../../src/restore/runtimes.ts";
+import { UserError } from "../../src/model/error.ts";
+
+function statuses<Facts>(checks: readonly Check<Facts>[], facts: Facts): Record<string, string> {
+  return Object.fromEntries(runChecks(checks, facts).map(({ check, status }) => [check, status]));
+}
+
+function messageOf<Facts>(checks: readonly Check<Facts>[], facts: Facts, name: string): string {
+  return runChecks(checks, facts).find(({ check }) => check === name)?.message ?? "";
+}
+
+const needed = neededRights("web", "helpers");
+const CLUSTER: ClusterFacts = {
+  server: "https://a:6443",
+  version: "v1.36.3",
+  user: "ann",
+  needed,
+  missing: new Set<Right>(),
+  helperNamespace: "helpers",
+  admission: "admitted",
+};
+
+test("rights are named one by one, with the commands that grant them", () => {
+  const missing = new Set([needed.checkpoint[2], needed.copy[0], needed.copy[1]].filter((right) => right !== undefined));
+  const found = runChecks(CLUSTER_CHECKS, { ...CLUSTER, missing });
+  assert.deepEqual(
+    found.map(({ check, status }) => `${check} ${status}`),
+    ["api-server ok", "rights-checkpoint fail", "rights-copy fail", "rights-restore ok", "rights-forecast ok", "helper-pod ok"],
+  );
+  assert.equal(found[1]?.message, "ann may not create nodes/proxy");
+  assert.equal(found[2]?.message, "ann may not create/patch jobs.batch in namespace helpers");
+  assert.match(
+    found[1]?.fix ?? "",
+    /^a cluster admin does once:\nkubectl create clusterrole \S+ --verb=create --resource=nodes\/proxy\nkubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann$/,
+  );
+  assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(needed.restore) })["rights-restore"], "warn");
+});
+
+test("an API server that is away, old, or does not admit the helper pod", () => {
+  const away = new UserError({ reason: "ApiserverUnreachable", message: "cannot be reached", fix: "look" });
+  assert.deepEqual(Object.values(statuses(CLUSTER_CHECKS, { ...CLUSTER, version: away, user: undefined })), [
+    "fail",
+    "skip",
+    "skip",
+    "skip",
+    "skip",
+    "skip",
+  ]);
+  assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, version: "v1.24.9" })["api-server"], "fail");
+  const refused = new UserError({ reason: "HelperPodSecurity", message: "not admitted", why: "PodSecurity", fix: "kubectl label x" });
+  assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, admission: refused })["helper-pod"], "fail");
+  assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, admission: "unasked" })["helper-pod"], "skip");
+});
+
+function node(
+  more: { ready?: string; pressure?: string; runtime?: string; kubelet?: string; probe?: string; facts?: Partial<JudgedNode> } = {},
+): JudgedNode {
+  const { ready = "True", pressure = "False", runtime = "containerd://2.1.9", kubelet = "v1.36.3", probe } = more;
+  const object = {
+    metadata: { name: "n" },
+    spec: { taints: [{ key: "k", effect: "NoExecute" }] },
+    status: {
+      conditions: [
+        { type: "Ready", status: ready, message: "gone" },
+        { type: "DiskPressure", status: pressure },
+      ],
+      nodeInfo: { kubeletVersion: kubelet },
+    },
+  };
+  const error = probe === undefined ? undefined : new UserError({ reason: probe, message: `${probe}!`, why: "because", fix: "do" });
+  return {
+    name: "n",
+    node: readNodeObject(object),
+    serverVersion: "v1.36.3",
+    probe: { error, identity: probe === "KubeletForbidden" ? "apiserver" : undefined },
+    granted: undefined,
+    runtimeRequestTimeout: "10m0s",
+    roomBytes: 2 ** 34,
+    runtime,
+    restores: restoreVerdict(parseRuntime(runtime)),
+    ...more.facts,
+  };
+}
+
+test("a node as it should be", () => {
+  assert.deepEqual(new Set(Object.values(statuses(NODE_CHECKS, node()))), new Set(["ok"]));
+  assert.match(messageOf(NODE_CHECKS, node(), "node"), /^ready; the helper pod tolerates its taints \(k:NoExecute\)$/);
+});
+
+test("what the kubelet's answer to the probe means", () => {
+  const of = (probe: string, facts: Partial<JudgedNode> = {}): string[] => {
+    const found = statuses(NODE_CHECKS, node({ probe, facts }));
+    return [found["kubelet"], found["api-server-right"], found["checkpoint-gate"]].map(String);
+  };
+  assert.deepEqual(of("GateOff"), ["ok", "ok", "fail"]);
+  assert.deepEqual(of("KubeletForbidden"), ["ok", "fail", "skip"]);
+  assert.deepEqual(of("KubeletUnreachable"), ["fail", "skip", "skip"]);
+  assert.deepEqual(of("Forbidden"), ["skip", "skip", "skip"]);
+  assert.deepEqual(of("SomethingNew"), ["ok", "ok", "warn"]);
+  const granted = runChecks(NODE_CHECKS, node({ probe: "KubeletForbidden", facts: { granted: true } })).find(
+    ({ check }) => check === "api-server-right",
+  );
+  assert.match(granted?.message ?? "", /has the right by now/);
+  assert.match(granted?.fix ?? "", /30 seconds/);
+});
+
+test("versions, runtimes, timeouts, room", () => {
+  const cases: [Parameters<typeof node>[0], string, string][] = [
+    [{ ready: "False" }, "node", "fail"],
+    [{ ready: "Unknown" }, "node", "fail"],
+    [{ pressure: "True" }, "node", "warn"],
+    [{ kubelet: "v1.24.1" }, "kubelet-version", "fail"],
+    [{ kubelet: "v1.37.0" }, "kubelet-version", "warn"],
+    [{ kubelet: "v1.32.0" }, "kubelet-version", "warn"],
+    [{ kubelet: "v1.33.0" }, "kubelet-version", "ok"],
+    [{ runtime: "containerd://1.7.27" }, "runtime", "fail"],
+    [{ runtime: "docker://27.1" }, "runtime", "fail"],
+    [{ runtime: "cri-o://1.24.0" }, "runtime", "fail"],
+    [{ runtime: "cri-o://1.34.1" }, "runtime", "ok"],
+    [{ runtime: "" }, "runtime", "skip"],
+    [{ runtime: "containerd://2.0.4" }, "restore-runtime", "warn"],
+    [{ runtime: "containerd://2.2.7" }, "restore-runtime", "warn"],
+    [{ runtime: "containerd://2.4.0-beta.0" }, "restore-runtime", "warn"],
+    [{ facts: { runtimeRequestTimeout: "30s" } }, "runtime-request-timeout", "warn"],
+    [{ facts: { runtimeRequestTimeout: undefined } }, "runtime-request-timeout", "skip"],
+    [{ facts: { roomBytes: 1000 } }, "disk", "warn"],
+    [{ facts: { roomBytes: undefined } }, "disk", "skip"],
+  ];
+  for (const [more, check, status] of cases) assert.equal(statuses(NODE_CHECKS, node(more))[check], status, JSON.stringify([more, check]));
+});
+
+test("CRIU against the kernel", () => {
+  assert.equal(criuTooOld("4.2.1", "6.18.44"), undefined);
+  assert.equal(criuTooOld("4.1", "6.12.0-debian"), undefined);
+  assert.match(criuTooOld("4.1", "6.17.0")?.why ?? "", /criu#2705/);
+  assert.match(criuTooOld("3.17.1", "6.13.1")?.why ?? "", /criu#2532/);
+  assert.equal(criuTooOld("3.17.1", "6.18.0")?.least, "4.2", "what all of it needs");
+  assert.equal(criuTooOld("3.15", "5.10.0")?.least, "3.16");
+  assert.equal(criuTooOld("4.0", ""), undefined);
+});
+
+const HOST = [
+  "looked criu",
+  "criu Version: 4.2.1",
+  "criu GitID: v4.2.1",
+  "looked runc",
+  "runc runc version 1.3.6+ds1",
+  "runc spec: 1.2.1",
+  "looked crun",
+  "crun chroot: can't execute 'crun': No such file",
+  "conf-runc # ours",
+  "conf-runc tcp-established",
+  "selinux 1",
+  "tmp 1000000 4096 2000000 500000 600000",
+];
+
+function deep(lines: readonly string[] = HOST, more: Partial<DeepFacts> = {}): DeepFacts {
+  const directory = { room: { freeBytes: 2 ** 34, bytes: 2 ** 35, freeInodes: 10 ** 6, inodes: 10 ** 7 }, archives: 3, bytes: 3000 };
+  return { kernel: "6.18.44", directory, ...parseHost(lines), ...more };
+}
+
+test("what the node itself tells", () => {
+  const facts = deep();
+  assert.deepEqual(facts.programs, { criu: "4.2.1", runc: "1.3.6+ds1", crun: "missing" });
+  assert.deepEqual([facts.selinux, facts.tmp?.freeBytes, keepsConnections(facts)], ["enforcing", 4_096_000_000, true]);
+  assert.deepEqual(new Set(Object.values(statuses(DEEP_CHECKS, facts))), new Set(["ok"]));
+  assert.equal(messageOf(DEEP_CHECKS, facts, "criu-config"), "/etc/criu/runc.conf: tcp-established");
+});
+
+test("what the node lacks", () => {
+  const without = (...words: string[]): string[] => HOST.filter((line) => !words.some((word) => line.startsWith(word)));
+  assert.equal(
+    statuses(DEEP_CHECKS, deep([...without("criu"), "criu chroot: can't execute 'criu': No such file or directory"]))["criu"],
+    "fail",
+  );
+  assert.equal(statuses(DEEP_CHECKS, deep([...without("criu"), "criu Version: 3.17.1"]))["criu"], "fail");
+  assert.equal(statuses(DEEP_CHECKS, deep(without("looked", "criu", "runc")))["criu"], "skip", "an image without chroot");
+  assert.equal(statuses(DEEP_CHECKS, deep([...HOST, "conf-runc images-dir /x"]))["criu-config"], "fail");
+  assert.equal(statuses(DEEP_CHECKS, deep(without("tmp")))["tmp"], "skip");
+  const full = { room: { freeBytes: 1000, bytes: 2 ** 35, freeInodes: 10 ** 6, inodes: 10 ** 7 }, archives: 3, bytes: 3000 };
+  assert.equal(statuses(DEEP_CHECKS, deep(HOST, { directory: full }))["checkpoint-directory"], "warn");
+  const noInodes = { ...full, room: { ...full.room, freeBytes: 2 ** 34, freeInodes: 5 } };
+  assert.equal(statuses(DEEP_CHECKS, deep(HOST, { directory: noInodes }))["checkpoint-directory"], "warn");
+  assert.equal(
+    statuses(DEEP_CHECKS, deep(HOST, { directory: { ...noInodes, room: { ...noInodes.room, inodes: 0, freeInodes: 0 } } }))[
+      "checkpoint-directory"
+    ],
+    "ok",
+    "a file system that counts none",
+  );
+});
+
+function containerFacts(spec: object = {}, podSpec: object = {}, more: Partial<JudgedContainer> = {}): JudgedContainer {
+  const pod = readPod({
+    metadata: { name: "p", namespace: "web", uid: "u" },
+    spec: { nodeName: "n", containers: [{ name: "c", ...spec }], ...podSpec },
+    status: { containerStatuses: [{ name: "c", state: { running: {} }, containerID: "containerd://1", imageID: "i", restartCount: 0 }] },
+  });
+  const [container] = pod.containers;
+  assert.ok(container);
+  return {
+    pod,
+    container,
+    spec: specOf(pod, container),
+    forecast: { memoryBytes: 2 ** 20, roomBytes: 2 ** 40 },
+    runtimeTimeoutMs: 600_000,
+    processes: undefined,
+    keepsConnections: undefined,
+    ...more,
+  };
+}
+
+test("what may keep a container from being dumped", () => {
+  const big = { forecast: { memoryBytes: 400 * 2 ** 20, roomBytes: 2 ** 40 } };
+  const probe = { livenessProbe: { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 1 } };
+  const processes = parseProcesses(["looked files", "process 7", "file socket:[12]", "tcp 01 12", "tcp 01 99", "tcp 0A 3"]);
+  const cases: [JudgedContainer, string, string][] = [
+    [containerFacts(), "running", "ok"],
+    [containerFacts(), "connections", "skip"],
+    [containerFacts(probe, {}, big), "liveness-probe", "warn"],
+    [containerFacts(probe), "liveness-probe", "warn"],
+    [containerFacts({ livenessProbe: {} }, {}, big), "liveness-probe", "ok"],
+    [containerFacts(probe, {}, { forecast: {} }), "liveness-probe", "skip"],
+    [containerFacts({}, {}, { forecast: { memoryBytes: 2 ** 30, roomBytes: 2 ** 30 } }), "size", "warn"],
+    [containerFacts({}, {}, { ...big, runtimeTimeoutMs: 1000 }), "size", "warn"],
+    [containerFacts({ resources: { limits: { "nvidia.com/gpu": "1", cpu: "1" } } }), "gpu", "warn"],
+    [containerFacts({ resources: { limits: { "nvidia.com/mig-1g.5gb": "1" } } }), "gpu", "warn"],
+    [containerFacts({}, { hostIPC: true }), "namespaces", "warn"],
+    [containerFacts({}, { shareProcessNamespace: true }), "namespaces", "warn"],
+    [containerFacts({ volumeMounts: [{ name: "h" }] }, { volumes: [{ name: "h", hostPath: { path: "/x" } }] }), "mounts", "warn"],
+    [containerFacts({}, {}, { processes, keepsConnections: false }), "connections", "fail"],
+    [containerFacts({}, {}, { processes, keepsConnections: true }), "connections", "ok"],
+    [
+      containerFacts({}, {}, { processes: parseProcesses(["looked files", "process 7", "file anon_inode:[io_uring]"]) }),
+      "open-files",
+      "fail",
+    ],
+    [
+      containerFacts(
+        {},
+        {},
+        { processes: parseProcesses(["looked files", "process 7", "file /dev/net/tun", "file /dev/pts/0", "file /dev/null"]) },
+      ),
+      "open-files",
+      "warn",
+    ],
+    [containerFacts({}, {}, { processes: parseProcesses(["looked files", "process 7", "file /dev/nvidia0"]) }), "gpu", "warn"],
+    [
+      containerFacts({}, {}, { processes: parseProcesses(["looked files", "process 7", "mount /data fuse.sshfs host:/"]) }),
+      "mounts",
+      "warn",
+    ],
+  ];
+  for (const [facts, check, status] of cases) assert.equal(statuses(CONTAINER_CHECKS, facts)[check], status, check);
+  for (const none of ["gpu", "namespaces", "mounts"])
+    assert.equal(
+      statuses(CONTAINER_CHECKS, containerFacts({ volumeMounts: [] }, { volumes: [{ name: "h", hostPath: { path: "/x" } }] }))[none],
+      undefined,
+    );
+  assert.deepEqual([processes?.established, processes?.own], [1, true], "of its own sockets only");
+  assert.equal(parseProcesses(["process 7", "tcp 01 12", "tcp 01 12", "tcp 01 0"])?.established, 1, "of the pod's, each once");
+  assert.equal(parseProcesses(["looked files"]), undefined);
+});
+
+test("one screen: what is the same of several is a line; the last lines answer", () => {
+  const findings = ["a", "b", "c", "d", "e", "f", "g"].flatMap((name) =>
+    runChecks(NODE_CHECKS, { ...node(name === "c" ? { probe: "GateOff" } : {}), name }, name),
+  );
+  const items = summarize(findings);
+  assert.ok(items.length < 16, String(items.length));
+  assert.equal(items[0]?.message, "a, b, c, d, e and 2 more: ready; the helper pod tolerates its taints (k:NoExecute)");
+  assert.deepEqual(
+    items.slice(-3).map(({ check, status, message }) => `${check} ${status}: ${message}`),
+    ["checkpoint fail: will not work (c): checkpoint-gate", "copy ok: will work", "restore ok: will work"],
+  );
+});
