@@ -23,7 +23,13 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const namespace = ownNamespace("e2e-docs");
 
 /** Pages whose commands are run, in this order; what they make in the cluster is removed afterwards. */
-const PAGES = ["docs/capture-for-forensics.md", "docs/permissions.md", "docs/air-gapped.md"];
+const PAGES = [
+  "docs/capture-for-forensics.md",
+  "docs/explain-a-failure.md",
+  "docs/clean-nodes.md",
+  "docs/permissions.md",
+  "docs/air-gapped.md",
+];
 
 /** Objects that pages make for the whole cluster. */
 const MADE = [
