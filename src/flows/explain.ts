@@ -17,6 +17,8 @@ import { helperRights, needing } from "./rights.ts";
 /** Of a longer log the end is read: its errors stand there. In bytes. */
 const LONGEST_LOG = 64 << 20;
 const PIECE = 1 << 20;
+/** A runtime removes a container's directory when it has ended. */
+const GONE = /^(ArchiveNotFound|HelperMount)$/;
 
 /** Whether the log of a failure can be read at all: it must lie where a runtime would keep this very container's. */
 export function readableLog({ log }: CriuFailure, { containerID }: CheckpointItem): CriuLog | undefined {
@@ -44,10 +46,10 @@ export async function explainFailure(
     return { item: { ...item, error: itemError("checkpoint", error) }, error };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    context.emit({
-      kind: "warning",
-      text: say`CRIU's log could not be read: ${error.message}${error.why === undefined ? "" : `: ${error.why}`}`,
-    });
+    const why = GONE.test(error.reason)
+      ? "it is gone: the container has ended, and its directory with it"
+      : [error.message, error.why].filter(Boolean).join(": ");
+    context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${why}` });
     return { item, error: failure };
   }
 }

@@ -1,7 +1,9 @@
 import type { Duplex } from "node:stream";
+import { readRaw } from "../cluster/raw-reads.ts";
 import { channelFrame, frame, FrameReader } from "./frames.ts";
 
 export interface ChannelEvents {
+  /** The piece is only there until this returns. */
   data(channel: number, piece: Buffer): void;
   /** Once, at the end. `code` is the close frame's; 1006 where the connection ended without one. */
   closed(code: number): void;
@@ -12,6 +14,7 @@ export class Channels {
   readonly #socket: Duplex;
   readonly #events: ChannelEvents;
   #closed = false;
+  #paused = false;
 
   constructor(socket: Duplex, events: ChannelEvents) {
     this.#socket = socket;
@@ -24,13 +27,14 @@ export class Channels {
         this.#socket.end(frame("close", Buffer.from([0x03, 0xe8])));
       },
     });
-    socket.on("data", (bytes: Buffer) => {
+    readRaw(socket, (bytes) => {
       try {
         if (!this.#closed) reader.feed(bytes);
       } catch {
         // Not WebSocket: whoever reads sees a connection that ended without a close frame.
         this.destroy();
       }
+      return !this.#paused;
     });
     socket.on("error", () => this.#end(1006));
     socket.on("close", () => this.#end(1006));
@@ -41,11 +45,14 @@ export class Channels {
     this.#socket.write(channelFrame(channel, bytes), () => done?.());
   }
 
+  /** What has been read already still comes. */
   pause(): void {
-    this.#socket.pause();
+    this.#paused = true;
   }
 
   resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
     this.#socket.resume();
   }
 

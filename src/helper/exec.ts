@@ -3,6 +3,7 @@ import { UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
+import { Gather } from "./gather.ts";
 import { upgradeToPod, type PodName } from "./tunnel.ts";
 
 const STDOUT = 1;
@@ -47,13 +48,15 @@ export async function exec(connection: Connection, pod: PodName, container: stri
       done(error);
     },
   });
+  const gather = new Gather((bytes) => stdout.push(bytes));
   const channels = new Channels(socket, {
     data: (channel, piece) => {
-      if (channel === STDOUT && !stdout.push(piece)) channels.pause();
+      if (channel === STDOUT && !gather.add(piece)) channels.pause();
       if (channel === STDERR && stderr.length < MAX_STDERR) stderr += piece.toString("utf8");
       if (channel === STATUS && status.length < MAX_STDERR) status += piece.toString("utf8");
     },
     closed: (code) => {
+      gather.flush();
       const exitCode = exitCodeOf(status);
       if (exitCode !== undefined) {
         stdout.push(null);

@@ -130,10 +130,12 @@ async function startHelper(
 ): Promise<Started> {
   const lost = new AbortController();
   const both = AbortSignal.any([signal, lost.signal]);
+  let made = false;
   try {
-    await createJob(connection, request);
+    await createJob(connection, request, signal);
     const startedAt = performance.now();
     const pod = await podReady(connection, request, progress, signal);
+    made = true;
     const transport = await openTransport(connection, pod, both);
     const files = await NodeFiles.over(transport, both);
     const life = keepAlive(connection, request, files, startedAt, lost);
@@ -144,7 +146,7 @@ async function startHelper(
     };
     return { helper: { node: request.node, files, pod, signal: both }, stop };
   } catch (error) {
-    await removeJob(connection, request).catch(() => undefined);
+    await removeJob(connection, request, made).catch(() => undefined);
     throw error;
   }
 }

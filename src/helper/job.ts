@@ -14,15 +14,28 @@ const ASK_WHY_MS = 1500;
 /** Pulling an image over a slow link takes its time; it is shown meanwhile. */
 const READY_MS = 300_000;
 const GONE_MS = 4000;
+const LATE_MS = 500;
 
 export interface RunningPod extends PodName {
   /** As the runtime resolved it: name@sha256:…; empty where it did not tell. */
   readonly imageID: string;
 }
 
-/** Throws an ApiFailure. */
-export async function createJob(connection: Connection, request: HelperRequest): Promise<void> {
-  await callJson(connection, { method: "POST", path: jobsPath(request.namespace), body: helperJob(request) });
+/**
+ * An interruption waits a while for the answer: a request that is cut off may still make a Job when its removal has found none.
+ * Throws an ApiFailure.
+ */
+export async function createJob(connection: Connection, request: HelperRequest, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const path = jobsPath(request.namespace);
+  const late = new AbortController();
+  const abortLate = (): void => void setTimeout(() => late.abort(signal.reason), GONE_MS).unref();
+  signal.addEventListener("abort", abortLate, { once: true });
+  try {
+    await callJson(connection, { method: "POST", path, body: helperJob(request), evenAfterAbort: true, signal: late.signal });
+  } finally {
+    signal.removeEventListener("abort", abortLate);
+  }
 }
 
 /** Waits until the pod runs; `progress` is told what it waits for. Throws a UserError with the events' own words as soon as it cannot. */
@@ -65,16 +78,18 @@ export async function extendDeadline(connection: Connection, { namespace, name }
   });
 }
 
-/** Ends the Job and its pod, also after an interruption, and waits until the pod is gone. */
-export async function removeJob(connection: Connection, request: HelperRequest): Promise<void> {
+/** Ends the Job and its pod, also after an interruption, and waits until the pod is gone: `made` is false where none was seen yet. */
+export async function removeJob(connection: Connection, request: HelperRequest, made = true): Promise<void> {
   const { namespace, name } = request;
   const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Background", gracePeriodSeconds: 0 };
   const path = `${jobsPath(namespace)}/${name}`;
   const answer = await connection.call({ method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: GONE_MS });
   if (answer.status >= 300 && answer.status !== 404) throw apiFailure(answer, { method: "DELETE", path });
-  const deadline = performance.now() + GONE_MS;
-  while ((await podOf(connection, request, true).catch(() => undefined)) !== undefined && performance.now() < deadline)
-    await sleep(POLL_MS);
+  const removed = performance.now();
+  // A controller that has not heard of the removal still makes the pod.
+  const gone = async (): Promise<boolean> =>
+    (await podOf(connection, request, true).catch(() => undefined)) === undefined && (made || performance.now() - removed > LATE_MS);
+  while (!(await gone()) && performance.now() - removed < GONE_MS) await sleep(POLL_MS);
 }
 
 function jobsPath(namespace: string): string {

@@ -3,6 +3,7 @@ import { UserError } from "../model/error.ts";
 import { ApiFailure, type ApiRequest } from "../cluster/answer.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
+import { Gather } from "./gather.ts";
 
 /** The pod that is talked with. */
 export interface PodName {
@@ -62,6 +63,7 @@ class Tunnel extends Duplex {
   /** Of the port's bytes on each channel. */
   readonly #toSkip = [PORT_BYTES, PORT_BYTES];
   #said = "";
+  readonly #gather = new Gather((bytes) => this.push(bytes));
 
   constructor(socket: Duplex) {
     super({ allowHalfOpen: false, readableHighWaterMark: 256 * 1024 });
@@ -90,11 +92,12 @@ class Tunnel extends Duplex {
     const piece = skip === 0 ? bytes : bytes.subarray(skip);
     if (piece.length === 0) return;
     if (channel === ERROR) this.#said += piece.toString("utf8").slice(0, 1000);
-    else if (channel === DATA && !this.push(piece)) this.#channels.pause();
+    else if (channel === DATA && !this.#gather.add(piece)) this.#channels.pause();
   }
 
   #closed(code: number): void {
     if (this.destroyed) return;
+    this.#gather.flush();
     if (code === 1000 && this.#said === "") this.push(null);
     else
       this.destroy(

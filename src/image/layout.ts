@@ -28,7 +28,6 @@ export async function layoutTarget(directory: string, reference: string): Promis
     sink: { write: async (piece) => await failing(directory, async () => await writeAll(file, piece)) },
     async finish(image) {
       await failing(directory, async () => {
-        await file.sync();
         await close();
         await rename(partial, join(blobs, hexOf(image.layer.digest)));
         for (const { bytes, digest } of [image.config, image.manifest]) await writeFile(join(blobs, hexOf(digest)), bytes);
@@ -77,7 +76,6 @@ async function writeFile(path: string, bytes: Buffer): Promise<void> {
   const file = await open(partial, "wx", 0o600);
   try {
     await file.writeFile(bytes);
-    await file.sync();
   } finally {
     await file.close();
   }

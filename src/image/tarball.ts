@@ -36,7 +36,6 @@ export async function tarballTarget(path: string, reference: string): Promise<Im
         await add("oci-layout", LAYOUT);
         await add("index.json", indexWith(image, reference));
         await append(Buffer.alloc(2 * BLOCK));
-        await file.sync();
         await publish(partial, path);
       });
     },

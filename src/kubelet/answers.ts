@@ -168,8 +168,8 @@ const KNOWN: readonly Known[] = [
   {
     status: 500,
     from: "kubelet",
-    // Seen on containerd 2.1: the directory is one a container, and whoever ends first removes it.
-    body: /ctrd-checkpoint\/\S+: no such file or directory/,
+    // Seen on containerd 2.1: the directory and the writer's name are one a container, and whoever ends first removes the directory.
+    body: /ctrd-checkpoint\/\S+: no such file or directory|ref \S+\/checkpoint-\S+ locked for /,
     explain: (target) => ({
       reason: "CheckpointCollision",
       message: `two checkpoints of ${what(target)} were written at the same time, and this one failed`,
@@ -224,7 +224,7 @@ const KNOWN: readonly Known[] = [
       return new CriuFailure(log, {
         reason: "CRIUFailed",
         message: `CRIU could not checkpoint ${what(target)}`,
-        why: `CRIU itself gave up${type === undefined ? "" : ` (type ${type}, errno ${errno})`}: the cause stands only in its log on the node. The container runs on`,
+        why: `CRIU itself gave up${type === undefined ? "" : ` (type ${type}, errno ${errno})`}: the cause stands only in its log on the node`,
         fix:
           log === undefined
             ? `read CRIU's dump.log on ${target.node}`

@@ -3,7 +3,7 @@ import type { Codec, PieceRequest } from "../helper/files.ts";
 import { BLOCK } from "../helper/operations.ts";
 import { isPassing, PATIENCE_MS, type Sink } from "../helper/transport.ts";
 import { UserError } from "../model/error.ts";
-import { CodecChooser } from "./choose.ts";
+import { CodecChooser, MIN_BYTES } from "./choose.ts";
 import { decoder } from "./decode.ts";
 import { FollowingHash } from "./hash.ts";
 import { Malformed } from "./malformed.ts";
@@ -62,7 +62,7 @@ export async function download({
     if (gap === undefined) return undefined;
     const begin = Math.floor(gap[0] / BLOCK) * BLOCK;
     const fair = Math.ceil(totalBytes(gaps(taken, bytes)) / streams);
-    const length = Math.ceil(Math.min(wanted, Math.max(fair, BLOCK)) / BLOCK) * BLOCK;
+    const length = Math.ceil(Math.min(wanted, Math.max(fair, MIN_BYTES)) / BLOCK) * BLOCK;
     return [begin, Math.min(begin + length, gap[1])];
   };
 
@@ -75,10 +75,10 @@ export async function download({
       return busy;
     });
     let started = performance.now();
-    let first = true;
+    let wireBytesOfPiece = 0;
     const sink: Sink = (piece) => {
-      if (first) started = performance.now();
-      first = false;
+      if (wireBytesOfPiece === 0) started = performance.now();
+      wireBytesOfPiece += piece.length;
       wireBytes += piece.length;
       progress({ bytes: totalBytes(part.done), wireBytes, codec: codecOfPiece });
       return decode.sink(piece);
@@ -87,7 +87,11 @@ export async function download({
       await source.pour({ offset: begin, length: end - begin, codec: codecOfPiece, sink, signal: either, enough: enough.signal });
       if (!writer.full) await decode.end();
       await writer.finish();
-      chooser.measured(codecOfPiece, end - begin, (performance.now() - started) / 1000);
+      const seconds = (performance.now() - started) / 1000;
+      chooser.measured(codecOfPiece, { plainBytes: end - begin, wireBytes: wireBytesOfPiece, seconds });
+      process.stderr.write(
+        `${performance.now() | 0} ${codecOfPiece} ${begin >> 20} ${((end - begin) / 1048576).toFixed(1)}MiB ${(seconds * 1000).toFixed(0)}ms ${((end - begin) / 1048576 / seconds).toFixed(0)} MiB/s\n`,
+      );
     } finally {
       decode.stop();
       // What came before a cut is as good as the rest.

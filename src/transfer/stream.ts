@@ -31,13 +31,14 @@ export async function* streamFile(
   const hash = createHash("sha256");
   let wireBytes = 0;
 
-  const fetch = async (begin: number): Promise<Buffer[]> => {
-    const end = Math.min(begin + PIECE, size);
+  const fetch = async (begin: number): Promise<{ pieces: Buffer[]; end: number }> => {
     for (let attempt = 1; ; attempt += 1) {
-      const chosen = chooser.next().codec;
+      const { codec: chosen, bytes } = chooser.next();
+      const end = Math.min(begin + Math.min(PIECE, Math.ceil(bytes / BLOCK) * BLOCK), size);
       const pieces: Buffer[] = [];
       const enough = new AbortController();
       let length = 0;
+      const wireBefore = wireBytes;
       const decode = decoder(chosen, (piece) => {
         pieces.push(piece);
         length += piece.length;
@@ -53,8 +54,9 @@ export async function* streamFile(
         await source.pour({ offset: begin, length: end - begin, codec: chosen, sink, signal, enough: enough.signal });
         if (length < end - begin) await decode.end();
         if (length < end - begin) throw new Malformed("bytes are missing");
-        chooser.measured(chosen, length, (performance.now() - started) / 1000);
-        return pieces;
+        const seconds = (performance.now() - started) / 1000;
+        chooser.measured(chosen, { plainBytes: length, wireBytes: wireBytes - wireBefore, seconds });
+        return { pieces, end };
       } catch (error) {
         signal.throwIfAborted();
         const explained = asTransferError(error);
@@ -68,8 +70,8 @@ export async function* streamFile(
 
   let next = size > 0 ? fetch(0) : undefined;
   for (let begin = 0; next !== undefined;) {
-    const pieces = await next;
-    begin += PIECE;
+    const { pieces, end } = await next;
+    begin = end;
     next = begin < size ? fetch(begin) : undefined;
     // Its failure is told when its turn comes.
     next?.catch(() => undefined);

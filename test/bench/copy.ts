@@ -37,7 +37,7 @@ async function prepare(): Promise<Record<string, string>> {
   const python =
     "import random,time\nx=[{'id':i,'name':'user-%d'%i,'tags':[random.random() for _ in range(4)]} for i in range(260000)]\nprint('ready',flush=True)\ntime.sleep(1e6)";
   const redis =
-    "redis-server --save '' --port 6400 & sleep 1; redis-cli -p 6400 debug populate 1500000 key 100 >/dev/null; echo ready; wait";
+    "redis-server --save '' --enable-debug-command yes --port 6400 & sleep 1; redis-cli -p 6400 debug populate 1500000 key 100 >/dev/null; echo ready; wait";
   await apply(
     pod(NAMESPACE, "bench-python", [{ name: "c", image: APPS, command: ["python3", "-c", python] }], { node: NODE }),
     pod(NAMESPACE, "bench-redis", [{ name: "c", image: APPS, command: ["/bin/sh", "-c", redis] }], { node: NODE }),

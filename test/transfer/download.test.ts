@@ -158,30 +158,63 @@ test("for a pipe: in order, whole, and the hash of what went through", async (t)
   assert.equal(next.value.sha256, SHA256);
 });
 
-test("the codec is the one that brings most, and changes with the link", () => {
-  const chooser = new CodecChooser(["none", "lzop", "gzip"], "auto");
-  const rates: Record<string, number> = { none: 12e6, lzop: 40e6, gzip: 60e6 };
-  const use = (pieces: number): string => {
-    let codec = "";
-    for (let piece = 0; piece < pieces; piece += 1) {
-      const choice = chooser.next();
-      ({ codec } = choice);
-      chooser.measured(choice.codec, choice.bytes, choice.bytes / (rates[codec] ?? 1));
-    }
-    return codec;
-  };
-  assert.equal(use(10), "gzip");
-  rates["none"] = 500e6;
-  rates["lzop"] = 250e6;
-  rates["gzip"] = 70e6;
-  assert.equal(use(40), "none", "tried again after a while");
-  rates["none"] = 2e6;
-  rates["gzip"] = 10e6;
-  rates["lzop"] = 7e6;
-  assert.equal(use(12), "gzip", "tried again when it became slower");
-  assert.deepEqual(new CodecChooser(["none", "zstd", "lzop", "gzip"], "lzop").next().codec, "lzop");
-  const withZstd = new CodecChooser(["none", "zstd", "lzop", "gzip"], "auto");
-  assert.deepEqual(new Set([withZstd.next().codec, withZstd.next().codec]), new Set(["none", "zstd"]));
+/** A link that two streams share, and what the node's processor manages. */
+function useOf(chooser: CodecChooser, world: { link: number; ratio: Record<string, number>; speed: Record<string, number> }) {
+  return (pieces: number): string[] =>
+    Array.from({ length: pieces }, () => {
+      const { codec, bytes } = chooser.next();
+      const wireBytes = bytes / (world.ratio[codec] ?? 1);
+      const seconds = Math.max(wireBytes / (world.link / 2), bytes / (world.speed[codec] ?? Infinity));
+      chooser.measured(codec, { plainBytes: bytes, wireBytes, seconds });
+      return codec;
+    });
+}
+
+const BUSYBOX = ["none", "lzop", "gzip"] as const;
+const SPEED = { lzop: 120e6, gzip: 40e6, zstd: 300e6 };
+const RATIO = { lzop: 3.6, gzip: 4.9, zstd: 5.4 };
+
+for (const [link, best, available] of [
+  [6e6, "gzip", BUSYBOX],
+  [12e6, "gzip", BUSYBOX],
+  [120e6, "lzop", BUSYBOX],
+  [800e6, "none", BUSYBOX],
+  [12e6, "zstd", ["none", "zstd", "lzop", "gzip"]],
+  [300e6, "zstd", ["none", "zstd", "lzop", "gzip"]],
+  [2000e6, "none", ["none", "zstd", "lzop", "gzip"]],
+] as const) {
+  test(`the codec that brings most at ${link / 1e6} MB/s with ${available.join(", ")}: ${best}`, () => {
+    const use = useOf(new CodecChooser(available, "auto"), { link, ratio: RATIO, speed: SPEED });
+    assert.deepEqual(
+      use(16).slice(8),
+      Array.from({ length: 8 }, () => best),
+    );
+  });
+}
+
+test("what does not compress is not compressed", () => {
+  const use = useOf(new CodecChooser(BUSYBOX, "auto"), { link: 12e6, ratio: { lzop: 1, gzip: 1 }, speed: SPEED });
+  assert.deepEqual([...new Set(use(20).slice(4))], ["none"]);
+});
+
+test("slower than expected at both ends: what was chosen is given up", () => {
+  const use = useOf(new CodecChooser(BUSYBOX, "auto"), { link: 30e6, ratio: RATIO, speed: { lzop: 10e6, gzip: 3e6 } });
+  assert.equal(use(6).at(-1), "none");
+});
+
+test("the codec changes with the link", () => {
+  const world = { link: 12e6, ratio: RATIO, speed: SPEED };
+  const use = useOf(new CodecChooser(BUSYBOX, "auto"), world);
+  assert.equal(use(10).at(-1), "gzip");
+  world.link = 1000e6;
+  assert.equal(use(100).at(-1), "none");
+  world.link = 10e6;
+  assert.equal(use(20).at(-1), "gzip");
+});
+
+test("a codec that was asked for is the only one", () => {
+  const chooser = new CodecChooser(["none", "zstd", "lzop", "gzip"], "lzop");
+  assert.deepEqual(new Set(useOf(chooser, { link: 1e9, ratio: RATIO, speed: SPEED })(60)), new Set(["lzop"]));
 });
 
 test("local names: no colon, no control character, no path", () => {

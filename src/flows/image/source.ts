@@ -27,18 +27,21 @@ export async function archiveFile(path: string): Promise<ArchiveBytes> {
   };
 }
 
-/** A stream of Node.js would make a gigabyte of garbage of a gigabyte. */
+/** One piece ahead of whoever uses them. A stream of Node.js would make a gigabyte of garbage of a gigabyte. */
 async function* readPieces(path: string): AsyncGenerator<Buffer, void> {
   const file = await open(path, "r");
+  const buffers = Array.from({ length: BUFFERS }, () => Buffer.allocUnsafe(READ));
+  const read = async (turn: number) => await file.read(buffers[turn % BUFFERS] as Buffer, 0, READ, null);
+  let next = read(0);
   try {
-    const buffers = Array.from({ length: BUFFERS }, () => Buffer.allocUnsafe(READ));
-    for (let turn = 0; ; turn = (turn + 1) % BUFFERS) {
-      const buffer = buffers[turn] as Buffer;
-      const { bytesRead } = await file.read(buffer, 0, READ, null);
+    for (let turn = 1; ; turn += 1) {
+      const { bytesRead, buffer } = await next;
       if (bytesRead === 0) return;
+      next = read(turn);
       yield buffer.subarray(0, bytesRead);
     }
   } finally {
+    await next.catch(() => undefined);
     await file.close();
   }
 }
