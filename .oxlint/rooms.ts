@@ -1,4 +1,4 @@
-// The house's import rule: imports go down, from cmd to model, and only some rooms know each other.
+// The house's rules: imports go down, from cmd to model, and only some rooms know each other; nobody prints but cmd and cli.
 import { dirname, relative, resolve } from "node:path";
 
 const ROOMS = new Set(["archive", "cluster", "criu", "doctor", "helper", "image", "kubelet", "restore", "transfer"]);
@@ -34,13 +34,18 @@ function complaint(from: string, to: string): string | undefined {
   return layerOf(from) < layerOf(to) ? undefined : `imports go down: ${from} must not import ${to}`;
 }
 
+interface MemberNode {
+  readonly object: { readonly name?: string };
+  readonly property: { readonly name?: string };
+}
+
 interface ImportNode {
   readonly source: { readonly value?: unknown } | null;
 }
 
 interface RuleContext {
   readonly filename: string;
-  report(problem: { readonly node: ImportNode; readonly message: string }): void;
+  report(problem: { readonly node: ImportNode | MemberNode; readonly message: string }): void;
 }
 
 const importsGoDown = {
@@ -57,4 +62,17 @@ const importsGoDown = {
   },
 };
 
-export default { meta: { name: "rooms" }, rules: { "imports-go-down": importsGoDown } };
+const onePrinter = {
+  create(context: RuleContext) {
+    const from = roomOf(context.filename);
+    if (from === undefined || from === "cmd" || from === "cli") return {};
+    return {
+      MemberExpression(node: MemberNode): void {
+        if (node.object.name !== "process" || !/^std(out|err)$/.test(node.property.name ?? "")) return;
+        context.report({ node, message: `only src/cli prints: src/${from} must not` });
+      },
+    };
+  },
+};
+
+export default { meta: { name: "rooms" }, rules: { "imports-go-down": importsGoDown, "one-printer": onePrinter } };

@@ -89,9 +89,6 @@ export async function download({
       await writer.finish();
       const seconds = (performance.now() - started) / 1000;
       chooser.measured(codecOfPiece, { plainBytes: end - begin, wireBytes: wireBytesOfPiece, seconds });
-      process.stderr.write(
-        `${performance.now() | 0} ${codecOfPiece} ${begin >> 20} ${((end - begin) / 1048576).toFixed(1)}MiB ${(seconds * 1000).toFixed(0)}ms ${((end - begin) / 1048576 / seconds).toFixed(0)} MiB/s\n`,
-      );
     } finally {
       decode.stop();
       // What came before a cut is as good as the rest.

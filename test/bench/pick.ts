@@ -89,7 +89,7 @@ async function pick(): Promise<Picked> {
   const pid = execFileSync("pgrep", ["-n", "-f", "kubectl-checkpoint.* -A|kubectl-checkpoint -A"]).toString().trim();
   const peakMiB = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
   screen.type("\u0003");
-  await screen.ended;
+  await screen.ended();
   return { first, whole, peakMiB, keystroke: Math.max(...keystrokes) };
 }
 

@@ -163,7 +163,7 @@ clusterTest("no grant: --fix prints what is missing, for kubectl; --fix=apply as
   await screen.see(/Apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\?/, 30);
   screen.type("y\r");
   await screen.see(/^ok +checkpoint +will work/, 60);
-  assert.equal(await screen.ended, 0);
+  assert.equal(await screen.ended(), 0);
   await eventually(works, "the checkpoint", 10);
   const again = await plugin(["doctor", "node/node1", "--fix=apply", "--yes"], { env });
   assert.deepEqual([again.code, /no right is missing: nothing is applied/.test(again.stderr)], [0, true]);

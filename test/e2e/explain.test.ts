@@ -107,7 +107,7 @@ clusterTest("on a terminal it is offered, and a no leaves the node alone", async
     );
     screen.type(`${answer}\r`);
     await screen.see(expected, 30);
-    assert.equal(await screen.ended, 1);
+    assert.equal(await screen.ended(), 1);
   }
   assert.equal(readdirSync(directory).length, 1);
 });

@@ -1,6 +1,7 @@
 // What the end-to-end tests stand on: the real cluster of test/cluster, kubectl, and the plugin as users get it.
-import { execFile, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -19,6 +20,16 @@ export const APPS = `${REGISTRY}/apps:1`;
 /** Why there is no cluster; the tests that need it print this as their reason to be skipped. */
 export const NO_CLUSTER: string | undefined =
   process.env["NO_CLUSTER_BECAUSE"] ?? (existsSync(ADMIN) ? undefined : `the cluster is not up (${ADMIN}): npm run cluster -- up`);
+
+/** There is one cluster, and some tests end parts of it: files that use it run one after another, whatever runs beside them. */
+async function claimCluster(): Promise<void> {
+  const holder = spawn("flock", [join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  await once(holder.stdout, "data");
+  // Its lock goes with its standard input: when this process ends, however it does.
+  for (const handle of [holder, holder.stdin, holder.stdout]) (handle as { unref?(): void }).unref?.();
+}
+
+if (NO_CLUSTER === undefined && /test\/(e2e|bench|cluster\/cluster|completion\/kubectl)/.test(process.argv[1] ?? "")) await claimCluster();
 
 export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: { timeout?: number } = {}): void {
   void test(name, { skip: NO_CLUSTER ?? false, timeout: options.timeout ?? 120_000 }, body);
@@ -67,9 +78,13 @@ export function pluginCommand(): [string, ...string[]] {
     : [process.execPath, join(ROOT, "cmd/kubectl-checkpoint.ts")];
 }
 
+/** Where commands run that are not told where: some leave files. */
+const SCRATCH = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-test-"));
+process.on("exit", () => rmSync(SCRATCH, { recursive: true, force: true }));
+
 export async function plugin(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [command, ...before] = pluginCommand();
-  return await run(command, [...before, ...args], options);
+  return await run(command, [...before, ...args], { cwd: SCRATCH, ...options });
 }
 
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {

@@ -1,8 +1,22 @@
 // The picker, in a real pseudo-terminal on the real cluster.
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { before, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { apply, clusterTest, container, COUNT, kubectl, NO_CLUSTER, ownNamespace, plugin, pod, running } from "./harness.ts";
+import {
+  apply,
+  BUSYBOX,
+  clusterTest,
+  container,
+  COUNT,
+  kubectl,
+  NO_CLUSTER,
+  ownNamespace,
+  plugin,
+  pod,
+  running,
+  temporaryDirectory,
+} from "./harness.ts";
 import { Terminal, type Size } from "./terminal.ts";
 
 const namespace = ownNamespace("e2e-interactive");
@@ -27,6 +41,15 @@ function terminal(t: TestContext, args: readonly string[], size?: Size): Termina
   return started;
 }
 
+/** Whoever picks is asked what becomes of the archive. */
+async function leaveIt(screen: Terminal): Promise<void> {
+  await screen.see(/^\? container \w+ of pod\/alpha on node\d \(about .*: its archive\?/);
+  await screen.see(/^❯ copy here and remove from the node$/);
+  screen.type("\u001b[B\u001b[B");
+  await screen.see(/^❯ leave it on the node$/);
+  screen.type("\r");
+}
+
 clusterTest("pick by typing: one row a running container, Enter takes it", async (t) => {
   const screen = terminal(t, []);
   await screen.see(/4 of 4 · type to filter/);
@@ -39,12 +62,30 @@ clusterTest("pick by typing: one row a running container, Enter takes it", async
   await screen.see(/^> alpha +log /);
   await screen.see(/1 of 4/);
   screen.type("\r");
-  assert.equal(await screen.ended, 0);
+  await leaveIt(screen);
+  assert.equal(await screen.ended(), 0);
   const shown = await screen.lines();
   assert.match(
     shown.join("\n"),
-    /^pod\/alpha container log checkpointed on node\d in \d+\.\ds\nnode\d:\/var\/lib\/kubelet\/checkpoints\/checkpoint-alpha_\S+\.tar/,
+    /^pod\/alpha container log checkpointed on node\d in \d+\.\ds\nnode\d:\/var\/lib\/kubelet\/checkpoints\/checkpoint-alpha_\S+\.tar/m,
   );
+});
+
+clusterTest("picked, copied and removed: the helper pod is named before it is made", async (t) => {
+  const cwd = await temporaryDirectory(t);
+  const screen = new Terminal(["-n", namespace], undefined, { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX }, cwd);
+  t.after(() => screen.kill());
+  await screen.see(/4 of 4/);
+  screen.type("beta\r");
+  await screen.see(/^❯ copy here and remove from the node$/);
+  screen.type("\r");
+  await screen.see(/The copy needs a privileged pod on node\d \(namespace kube-system, image /);
+  screen.type("y\r");
+  assert.equal(await screen.ended(), 0);
+  const [name = "", record] = readdirSync(cwd).sort();
+  assert.match(name, /^checkpoint-beta_e2e-interactive-only-\S+\.tar$/);
+  assert.equal(record, `${name}.json`);
+  assert.match((await screen.lines()).join(""), /, removed from node\d/);
 });
 
 clusterTest("arrows move the mark, and typing goes on", async (t) => {
@@ -56,7 +97,8 @@ clusterTest("arrows move the mark, and typing goes on", async (t) => {
   screen.type("\u001b[B");
   await screen.see(new RegExp(`^> alpha +${/ log /.test(first) ? "web" : "log"} `));
   screen.type("\r");
-  assert.equal(await screen.ended, 0);
+  await leaveIt(screen);
+  assert.equal(await screen.ended(), 0);
 });
 
 clusterTest("several containers and no default: only the container is picked", async (t) => {
@@ -64,7 +106,7 @@ clusterTest("several containers and no default: only the container is picked", a
   await screen.see(/^Container of pod\/alpha/);
   await screen.see(/2 of 2/);
   screen.type("web\r");
-  assert.equal(await screen.ended, 0);
+  assert.equal(await screen.ended(), 0);
   await screen.see(/^pod\/alpha container web checkpointed/);
 });
 
@@ -72,7 +114,7 @@ clusterTest("Ctrl-C leaves at once: 130, nothing taken, the cursor is back", asy
   const screen = terminal(t, []);
   await screen.see(/4 of 4/);
   screen.type("\u0003");
-  assert.equal(await screen.ended, 130);
+  assert.equal(await screen.ended(), 130);
   assert.doesNotMatch((await screen.lines()).join("\n"), /checkpointed|Error|at /);
   assert.equal(screen.raw.lastIndexOf("\u001b[?25h") >= screen.raw.lastIndexOf("\u001b[?25l"), true);
 });
@@ -85,7 +127,7 @@ clusterTest("Esc clears what was typed, and leaves when nothing is", async (t) =
   screen.type("\u001b");
   await screen.see(/4 of 4/);
   screen.type("\u001b");
-  assert.equal(await screen.ended, 130);
+  assert.equal(await screen.ended(), 130);
 });
 
 clusterTest("a small terminal: long names are shortened in the middle, no line wraps; resizing draws anew", async (t) => {
@@ -99,7 +141,7 @@ clusterTest("a small terminal: long names are shortened in the middle, no line w
   await screen.see(/a-p\S*…\S*4c/);
   assert.equal((await screen.lines()).filter((line) => line.startsWith("> ")).length, 1, "one mark on the screen");
   screen.type("\u0003");
-  assert.equal(await screen.ended, 130);
+  assert.equal(await screen.ended(), 130);
 });
 
 clusterTest("a pod that vanishes while one chooses", async (t) => {
@@ -111,20 +153,20 @@ clusterTest("a pod that vanishes while one chooses", async (t) => {
   screen.type("fleeting");
   await sleep(300);
   screen.type("\r");
-  assert.equal(await screen.ended, 1);
+  assert.equal(await screen.ended(), 1);
   await screen.see(/^error: there is no pod "fleeting" in namespace e2e-interactive/);
 });
 
 clusterTest("progress is a live line on a terminal, and gone in the end", async (t) => {
   const screen = terminal(t, ["beta"]);
-  assert.equal(await screen.ended, 0);
+  assert.equal(await screen.ended(), 0);
   assert.match(screen.raw, /checkpointing container only in pod\/beta on node\d/);
   assert.doesNotMatch((await screen.lines()).join("\n"), /checkpointing/);
 });
 
 clusterTest("--no-input and no terminal: the choices, exit status 2", async (t) => {
   const screen = terminal(t, ["--no-input"]);
-  assert.equal(await screen.ended, 2);
+  assert.equal(await screen.ended(), 2);
   const without = await plugin(["-n", namespace]);
   assert.equal(without.code, 2);
   assert.match(

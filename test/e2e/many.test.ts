@@ -1,7 +1,7 @@
 // Many containers at once, on both nodes of the real cluster.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { before } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { V1PodList } from "@kubernetes/client-node";
@@ -113,6 +113,55 @@ function assertBackToBack(items: readonly CheckpointItem[]): void {
   }
 }
 
+const left = new Set<string>();
+
+async function helperNames(): Promise<string[]> {
+  const { items } = await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint");
+  return items.map(({ metadata }) => metadata?.name ?? "");
+}
+
+clusterTest(
+  "kill -9 in the middle of twelve: what was completed is whole, --resume takes only what is missing",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const killed = await plugin(["svc/web", "-c", "side", "-c", "app", "-n", namespace, `--copy=${directory}`], {
+      env,
+      started: (child) => {
+        const watch = setInterval(() => {
+          if (readdirSync(directory).filter((name) => name.endsWith(".tar")).length < 4) return;
+          clearInterval(watch);
+          child.kill("SIGKILL");
+        }, 20);
+        child.on("exit", () => clearInterval(watch));
+      },
+    });
+    assert.notEqual(killed.code, 0);
+    const helpers = await helperNames();
+    assert.ok(helpers.length > 0, "helpers were there to be left");
+    for (const name of helpers) left.add(name);
+    const path = join(directory, readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "");
+    const before = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
+    const done = before.items.filter(({ result }) => result?.copy !== undefined);
+    assert.ok(done.length >= 2 && done.length < 12, `${done.length} were done`);
+    for (const { result } of done) assert.equal((await plugin(["verify", result?.copy?.path ?? ""])).code, 0);
+    const since = new Date().toISOString();
+    const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"], { env });
+    assert.equal(code, 3, stderr);
+    const { items } = JSON.parse(stdout) as CheckpointList;
+    assert.equal(items.length, 12);
+    assert.equal(items.filter(({ copy }) => copy !== undefined).length, 11);
+    for (const { pod: name, container: one, result } of done) {
+      assert.deepEqual(
+        items.find((item) => item.pod === name && item.container === one)?.copy,
+        result?.copy,
+        "taken before, and not again",
+      );
+      assert.ok((result?.startedAt ?? "") < since);
+    }
+  },
+  { timeout: 240_000 },
+);
+
 clusterTest("targets: selectors, globs, several pods, workloads; what matches nothing is said", async (t) => {
   const cwd = await temporaryDirectory(t);
   const named = async (...args: string[]) => {
@@ -157,7 +206,7 @@ clusterTest("more than one namespace asks first; without a terminal --yes has to
   t.after(() => screen.kill());
   await screen.see(/Checkpoint them all\?/);
   screen.type("n\r");
-  assert.equal(await screen.ended, 130);
+  assert.equal(await screen.ended(), 130);
   const { code, stdout } = await plugin([...args, "--yes", "-o", "name"], { cwd });
   assert.equal(code, 0);
   assert.equal(stdout.trim().split("\n").length, 7);
@@ -191,50 +240,6 @@ clusterTest("--copy --remove of many: one helper a node and access, archives and
   const run = JSON.parse(readFileSync(join(directory, state), "utf8")) as RunDocument;
   assert.ok(run.items.every(({ result }) => result?.removedFromNode === true));
 });
-
-clusterTest(
-  "kill -9 in the middle of twelve: no helper remains, what was completed is whole, --resume takes only what is missing",
-  async (t) => {
-    const directory = await temporaryDirectory(t);
-    const killed = await plugin(["svc/web", "-c", "side", "-c", "app", "-n", namespace, `--copy=${directory}`], {
-      env,
-      started: (child) => {
-        const watch = setInterval(() => {
-          if (readdirSync(directory).filter((name) => name.endsWith(".tar")).length < 4) return;
-          clearInterval(watch);
-          child.kill("SIGKILL");
-        }, 20);
-        child.on("exit", () => clearInterval(watch));
-      },
-    });
-    assert.notEqual(killed.code, 0);
-    const path = join(directory, readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "");
-    const before = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
-    const done = before.items.filter(({ result }) => result?.copy !== undefined);
-    assert.ok(done.length >= 2 && done.length < 12, `${done.length} were done`);
-    for (const { result } of done) assert.equal((await plugin(["verify", result?.copy?.path ?? ""])).code, 0);
-    const since = new Date().toISOString();
-    const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"], { env });
-    assert.equal(code, 3, stderr);
-    const { items } = JSON.parse(stdout) as CheckpointList;
-    assert.equal(items.length, 12);
-    assert.equal(items.filter(({ copy }) => copy !== undefined).length, 11);
-    for (const { pod: name, container: one, result } of done) {
-      assert.deepEqual(
-        items.find((item) => item.pod === name && item.container === one)?.copy,
-        result?.copy,
-        "taken before, and not again",
-      );
-      assert.ok((result?.startedAt ?? "") < since);
-    }
-    await eventually(
-      async () => (await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length === 0,
-      "no helper",
-      100,
-    );
-  },
-  { timeout: 240_000 },
-);
 
 clusterTest("--resume: a container that was replaced is said to be, one that is gone is an error", async (t) => {
   const directory = await temporaryDirectory(t);
@@ -270,7 +275,8 @@ clusterTest("--resume: a container that was replaced is said to be, one that is 
       ["same", undefined],
     ],
   );
-  for (const wrong of ["/dev/null", join(directory, "none"), "package.json"]) assert.equal((await plugin(["--resume", wrong])).code, 1);
+  for (const wrong of ["/dev/null", join(directory, "none"), resolve("package.json")])
+    assert.equal((await plugin(["--resume", wrong])).code, 1);
 });
 
 clusterTest("--every, --count, --keep: a document a line, only this series' own archives are removed, a restart is noted", async (t) => {
@@ -312,4 +318,8 @@ clusterTest("a series ends with its pod, and with Ctrl-C", async () => {
   });
   assert.equal(stopped.code, 130);
   assert.match(stopped.stdout, /^pod\/web-uring container side checkpointed/);
+});
+
+clusterTest("the helpers of the command that was killed are gone, by themselves", async () => {
+  await eventually(async () => (await helperNames()).every((name) => !left.has(name)), "no helper", 100);
 });

@@ -230,12 +230,12 @@ clusterTest("privileged pods are made only where that was agreed to", async (t) 
   t.after(() => no.kill());
   await no.see(/This takes a privileged pod on node1 \(namespace kube-system, image \S+busybox:1\) for a moment: make/);
   no.type("n\r");
-  assert.equal(await no.ended, 130);
+  assert.equal(await no.ended(), 130);
   const yes = new Terminal(words, { columns: 200, rows: 30 }, env);
   t.after(() => yes.kill());
   await yes.see(/make it/);
   yes.type("y\r");
-  assert.equal(await yes.ended, 0);
+  assert.equal(await yes.ended(), 0);
   await yes.see(/^20 archives/);
 });
 
@@ -297,7 +297,7 @@ clusterTest("rm asks on a terminal, after it has shown what", async (t) => {
   await screen.see(/^ {2}node2:\S+checkpoint-solo_default-app-/);
   await screen.see(/Remove this archive \(2\d\d KiB\) from the nodes for good\?/);
   screen.type("n\r");
-  assert.equal(await screen.ended, 130);
+  assert.equal(await screen.ended(), 130);
   assert.ok((await onDisk("node2")).includes(name("solo", "default-app", 3)));
 });
 

@@ -14,16 +14,16 @@ export class Terminal {
   readonly #screen;
   #raw = "";
   #device = "";
-  /** Of the command, once it has ended. */
-  readonly ended: Promise<number | null>;
+  readonly #ended: Promise<number | null>;
 
-  constructor(args: readonly string[], { columns, rows }: Size = { columns: 100, rows: 30 }, env: NodeJS.ProcessEnv = {}) {
+  constructor(args: readonly string[], { columns, rows }: Size = { columns: 100, rows: 30 }, env: NodeJS.ProcessEnv = {}, cwd?: string) {
     const command = [...pluginCommand(), ...args].map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(" ");
     // The device's name comes first, for resizing; its line is taken off the screen again.
     const script = `tty >&2; stty rows ${rows} cols ${columns}; exec ${command}`;
     this.#child = spawn("script", ["-qefc", script, "/dev/null"], {
       env: environment({ TERM: "xterm-256color", SHELL: "/bin/sh", ...env }),
       stdio: ["pipe", "pipe", "inherit"],
+      cwd,
     });
     this.#screen = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true });
     this.#child.stdout.on("data", (part: Buffer) => {
@@ -35,7 +35,7 @@ export class Terminal {
       this.#raw += text;
       this.#screen.write(text);
     });
-    this.ended = new Promise((done) => this.#child.on("close", done));
+    this.#ended = new Promise((done) => this.#child.on("close", done));
   }
 
   /** Every byte that was drawn. */
@@ -70,6 +70,13 @@ export class Terminal {
       if (Date.now() > deadline) throw new Error(`not on the screen within ${seconds} s: ${what}\n${lines.join("\n")}`);
       await sleep(50);
     }
+  }
+
+  /** The command's exit status. Throws with the screen as it is where it does not end. */
+  async ended(seconds = 30): Promise<number | null> {
+    const ended = await Promise.race([this.#ended, sleep(seconds * 1000, "running" as const, { ref: false })]);
+    if (ended !== "running") return ended;
+    throw new Error(`not ended within ${seconds} s\n${(await this.lines()).join("\n")}`);
   }
 
   kill(): void {

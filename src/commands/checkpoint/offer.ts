@@ -20,7 +20,7 @@ export async function offerCopy(
   const { ask, connection } = context;
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
   const { memoryBytes } = await forecast(connection, target, FORECAST_MS);
-  const what = say`container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}: the archive`;
+  const what = say`container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}: its archive?`;
   const choice = await ask.choose<CopyOptions | undefined>(what, [
     { value: { ...HERE, remove: true }, label: say`copy here and remove from the node` },
     { value: { ...HERE, remove: false }, label: say`copy here` },
