@@ -10,10 +10,17 @@ for argument in "$@"; do
     *) files+=("$argument") ;;
   esac
 done
-# Files that use the cluster wait for each other (harness.ts). The longest, which mostly waits, has the others beside it.
+# Files that use the cluster take turns (shareCluster and claimCluster of harness.ts), the others run beside them: so those that
+# may share it come together, and the longest, which mostly waits, has the quick ones beside it.
 if [ ${#files[@]} = 0 ]; then
-  first=test/e2e/faults.test.ts
-  mapfile -t files < <(echo $first; find test -name '*.test.ts' ! -path 'test/e2e/*' ! -path 'test/cluster/*.test.ts' | sort; find test/e2e test/cluster -name '*.test.ts' ! -path $first | sort)
+  mapfile -t files < <(
+    find test -name '*.test.ts' | while read -r file; do
+      case $file in
+        */faults.test.ts) echo "1 $file" ;;
+        *) if grep -q '^await shareCluster' "$file"; then echo "3 $file"; elif grep -q '^await claimCluster' "$file"; then echo "4 $file"; else echo "2 $file"; fi ;;
+      esac
+    done | sort | cut -d' ' -f2
+  )
 fi
 
 say "types, lint, format (npm run check)"

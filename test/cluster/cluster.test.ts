@@ -7,6 +7,7 @@ import { after, before } from "node:test";
 import {
   ADMIN,
   apply,
+  claimCluster,
   cluster,
   clusterTest,
   container,
@@ -20,6 +21,8 @@ import {
   run,
   running,
 } from "../e2e/harness.ts";
+
+await claimCluster();
 
 const SERVER = "10.92.0.1";
 const REGISTRY_CA = join(ADMIN, "../pki/ca.crt");

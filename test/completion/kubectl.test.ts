@@ -3,7 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { TestContext } from "node:test";
-import { clusterTest, environment, plugin, run } from "../e2e/harness.ts";
+import { clusterTest, environment, plugin, run, shareCluster } from "../e2e/harness.ts";
+
+await shareCluster();
 
 /** An environment whose PATH begins with a folder that the completion is installed in. */
 async function installed(t: TestContext): Promise<NodeJS.ProcessEnv> {

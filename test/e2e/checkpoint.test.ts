@@ -17,7 +17,10 @@ import {
   pod,
   run,
   running,
+  shareCluster,
 } from "./harness.ts";
+
+await shareCluster();
 
 const namespace = ownNamespace("e2e-checkpoint");
 

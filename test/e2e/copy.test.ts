@@ -9,6 +9,7 @@ import type { CheckpointList, CopyList } from "../../src/model/documents.ts";
 import {
   apply,
   BUSYBOX,
+  claimCluster,
   clusterTest,
   container,
   COUNT,
@@ -25,6 +26,8 @@ import {
   running,
   temporaryDirectory,
 } from "./harness.ts";
+
+await claimCluster();
 
 const namespace = ownNamespace("e2e-copy");
 const NODE = "node1";
@@ -201,21 +204,16 @@ clusterTest("names with odd characters", async (t) => {
 clusterTest("an archive that is not finished is not copied short", async (t) => {
   const directory = await temporaryDirectory(t);
   const path = archive.slice(NODE.length + 1);
-  await onNode(NODE, "sh", "-c", `head -c 100000 '${path}' >${DIRECTORY}/short.tar`);
+  await onNode(NODE, "sh", "-c", `{ head -c 100000 '${path}'; printf x; } >${DIRECTORY}/short.tar`);
   t.after(async () => await onNode(NODE, "rm", "-f", `${DIRECTORY}/short.tar`, `${DIRECTORY}/growing.tar`));
   const short = await plugin(["cp", `${NODE}:short.tar`, directory], { env });
   assert.equal(short.code, 1);
   assert.match(
     short.stderr,
-    /^error: node1:\S+short\.tar is not a finished archive\n {2}why: its 100000 bytes do not end as a tar archive does/,
+    /^error: node1:\S+short\.tar is not a finished archive\n {2}why: its 100001 bytes do not end as a tar archive does/,
   );
   // One that is still being written is waited for.
-  const writing = onNode(
-    NODE,
-    "sh",
-    "-c",
-    `(head -c 100000 '${path}'; sleep 2; tail -c +100001 '${path}' | head -c 50000; sleep 2; tail -c +150001 '${path}') >${DIRECTORY}/growing.tar`,
-  );
+  const writing = onNode(NODE, "sh", "-c", `(head -c 700 '${path}'; sleep 4; tail -c +701 '${path}') >${DIRECTORY}/growing.tar`);
   await eventually(async () => (await onNode(NODE, "ls", DIRECTORY)).includes("growing.tar"), "the file");
   const { code, stderr } = await plugin(["cp", `${NODE}:growing.tar`, directory], { env });
   await writing;

@@ -7,6 +7,7 @@ import {
   ADMIN,
   apply,
   BUSYBOX,
+  claimCluster,
   clusterTest,
   container,
   COUNT,
@@ -18,6 +19,8 @@ import {
   running,
   temporaryDirectory,
 } from "./harness.ts";
+
+await claimCluster();
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const namespace = ownNamespace("e2e-docs");

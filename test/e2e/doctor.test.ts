@@ -6,6 +6,7 @@ import {
   apply,
   APPS,
   BUSYBOX,
+  claimCluster,
   cluster,
   clusterTest,
   container,
@@ -21,6 +22,8 @@ import {
   running,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
+
+await claimCluster();
 
 const namespace = ownNamespace("e2e-doctor");
 const baseline = ownNamespace("e2e-doctor-baseline");

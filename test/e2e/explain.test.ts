@@ -13,8 +13,8 @@ import type { CheckpointItem, CheckpointList } from "../../src/model/documents.t
 import { context } from "../fakes.ts";
 import {
   ADMIN,
-  APPS,
   apply,
+  APPS,
   BUSYBOX,
   clusterTest,
   container,
@@ -27,9 +27,12 @@ import {
   plugin,
   pod,
   running,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
+
+await shareCluster();
 
 const namespace = ownNamespace("e2e-explain");
 const NODE = "node2";

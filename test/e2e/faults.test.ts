@@ -10,6 +10,7 @@ import type { V1PodList } from "@kubernetes/client-node";
 import {
   apply,
   BUSYBOX,
+  claimCluster,
   cluster,
   clusterTest,
   eventually,
@@ -24,6 +25,8 @@ import {
   type Ended,
 } from "./harness.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
+
+await claimCluster();
 
 const FULL = process.env["FULL"] === "1";
 const namespace = ownNamespace("e2e-faults");

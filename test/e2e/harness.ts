@@ -21,17 +21,29 @@ export const APPS = `${REGISTRY}/apps:1`;
 export const NO_CLUSTER: string | undefined =
   process.env["NO_CLUSTER_BECAUSE"] ?? (existsSync(ADMIN) ? undefined : `the cluster is not up (${ADMIN}): npm run cluster -- up`);
 
-/** There is one cluster, and some tests end parts of it: files that use it run one after another, whatever runs beside them. */
-async function claimCluster(): Promise<void> {
-  const holder = spawn("flock", [join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
+let claimed = false;
+
+/** For files that end parts of the cluster, count what is in it, or change what others see: alone. */
+export async function claimCluster(): Promise<void> {
+  await lock("--exclusive");
+}
+
+/** For files that stay in a namespace of their own: beside others like them. */
+export async function shareCluster(): Promise<void> {
+  await lock("--shared");
+}
+
+async function lock(mode: string): Promise<void> {
+  claimed = true;
+  if (NO_CLUSTER !== undefined) return;
+  const holder = spawn("flock", [mode, join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
   await once(holder.stdout, "data");
-  // Its lock goes with its standard input: when this process ends, however it does.
+  // The lock goes with its standard input: when this process ends, however it does.
   for (const handle of [holder, holder.stdin, holder.stdout]) (handle as { unref?(): void }).unref?.();
 }
 
-if (NO_CLUSTER === undefined && /test\/(e2e|bench|cluster\/cluster|completion\/kubectl)/.test(process.argv[1] ?? "")) await claimCluster();
-
 export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: { timeout?: number } = {}): void {
+  if (!claimed) throw new Error("the file says neither claimCluster nor shareCluster");
   void test(name, { skip: NO_CLUSTER ?? false, timeout: options.timeout ?? 120_000 }, body);
 }
 
@@ -108,8 +120,9 @@ export async function kubectl(...args: string[]): Promise<Ended> {
 export async function apply(...objects: object[]): Promise<void> {
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   let stderr = "";
-  // The API server hears of a new namespace's service account a moment after it is there.
-  await eventually(async () => !/serviceaccount "default" not found/.test((stderr = await applied(list))), "the service account", 20);
+  // The API server's own caches hear of a new namespace and its service account a moment after they are there.
+  const early = /serviceaccount "default" not found|namespaces "\S+" not found/;
+  await eventually(async () => !early.test((stderr = await applied(list))), "the namespace", 20);
   if (stderr !== "") throw new Error(`kubectl apply: ${stderr}`);
 }
 

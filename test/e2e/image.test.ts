@@ -5,9 +5,11 @@ import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSyn
 import { join } from "node:path";
 import type { ImageDocument } from "../../src/model/restoration.ts";
 import { TAR_END, tarHeader } from "../archive/tars.ts";
-import { clusterTest, onNode, plugin, REGISTRY, run, temporaryDirectory } from "./harness.ts";
+import { clusterTest, onNode, plugin, REGISTRY, run, shareCluster, temporaryDirectory } from "./harness.ts";
 import { cuttingProxy, ownRegistry } from "./registries.ts";
 import { CA, skopeo } from "./skopeo.ts";
+
+await shareCluster();
 
 const ARCHIVES = join(import.meta.dirname, "../data/archives");
 const RAW = join(ARCHIVES, "containerd-a.tar");

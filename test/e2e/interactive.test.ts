@@ -15,9 +15,12 @@ import {
   plugin,
   pod,
   running,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal, type Size } from "./terminal.ts";
+
+await shareCluster();
 
 const namespace = ownNamespace("e2e-interactive");
 const LONG = "a-pod-with-a-name-that-is-longer-than-any-terminal-should-have-to-show-7d9f4c";

@@ -8,8 +8,9 @@ import type { CheckpointTarget } from "../../src/kubelet/target.ts";
 import type { CheckpointList } from "../../src/model/documents.ts";
 import {
   ADMIN,
-  APPS,
   apply,
+  APPS,
+  claimCluster,
   cluster,
   clusterTest,
   container,
@@ -25,6 +26,8 @@ import {
   run,
   running,
 } from "./harness.ts";
+
+await claimCluster();
 
 const namespace = ownNamespace("e2e-answers");
 const NODE = "node2";

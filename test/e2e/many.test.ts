@@ -8,9 +8,10 @@ import type { V1PodList } from "@kubernetes/client-node";
 import type { RunDocument } from "../../src/flows/run/state.ts";
 import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";
 import {
-  APPS,
   apply,
+  APPS,
   BUSYBOX,
+  claimCluster,
   clusterTest,
   container,
   COUNT,
@@ -27,6 +28,8 @@ import {
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
+
+await claimCluster();
 
 const namespace = ownNamespace("e2e-many");
 const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
@@ -166,7 +169,8 @@ clusterTest("targets: selectors, globs, several pods, workloads; what matches no
   const cwd = await temporaryDirectory(t);
   const named = async (...args: string[]) => {
     const { code, stdout, stderr } = await plugin([...args, "-n", namespace, "-o", "json"], { cwd });
-    return { code, stderr, taken: code === 0 ? (JSON.parse(stdout) as CheckpointList).items.map(({ container: one }) => one) : [] };
+    const items = stdout === "" ? [] : (JSON.parse(stdout) as CheckpointList).items;
+    return { code, stderr, taken: items.map(({ container: one, error }) => (error === undefined ? one : error.message)) };
   };
   assert.deepEqual(
     (await named("-l", "app=web", "-c", "s*")).taken,

@@ -24,6 +24,7 @@ import {
   REGISTRY,
   run,
   running,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { CA } from "./skopeo.ts";
@@ -31,7 +32,8 @@ import { CA } from "./skopeo.ts";
 const namespace = ownNamespace("e2e-move");
 const PRIVATE = REGISTRY.replace(/:\d+$/, ":5001");
 const RUN = `${process.pid}-${Date.now()}`;
-const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+// Other files' helpers may run beside these.
+const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX, KUBECTL_CHECKPOINT_HELPER_NAMESPACE: namespace };
 const home = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-test-"));
 after(() => rmSync(home, { recursive: true }));
 
@@ -47,6 +49,8 @@ while True:
     print(token, len(chain), hashlib.sha256("".join(chain).encode()).hexdigest(), flush=True)
     time.sleep(0.3)
 `;
+
+await shareCluster();
 
 async function move(name: string, ...args: string[]) {
   return await plugin(
@@ -109,7 +113,7 @@ clusterTest("a counter: with its labels and probes, counting on; nothing is left
     counts.map((_, index) => index + 1),
   );
   assert.equal(await archivesOf("counter"), "");
-  const helpers = await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint");
+  const helpers = await getJson<V1PodList>("pods,jobs", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint");
   assert.deepEqual(helpers.items, []);
 
   const back = await plugin(

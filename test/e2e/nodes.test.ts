@@ -11,7 +11,6 @@ import {
   clusterTest,
   container,
   COUNT,
-  type Ended,
   getJson,
   NO_CLUSTER,
   onNode,
@@ -21,16 +20,21 @@ import {
   REGISTRY,
   run,
   running,
+  shareCluster,
   temporaryDirectory,
+  type Ended,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
+
+await shareCluster();
 
 const namespace = ownNamespace("e2e-nodes");
 const NODES = ["node1", "node2"] as const;
 /** One of our own: other tests' archives stay out of it. */
 const DIRECTORY = "/var/lib/kubelet/checkpoints-e2e-nodes";
 const CLUSTER = resolve(import.meta.dirname, "../cluster/cluster");
-const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+// Other files' helpers may run beside these.
+const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX, KUBECTL_CHECKPOINT_HELPER_NAMESPACE: namespace };
 /** Both readings of these names are names: e2e-nodes/web-app, e2e/nodes-web-app… */
 const AMBIGUOUS = 450;
 const DAY = 86_400;
@@ -83,8 +87,8 @@ async function fill(node: string, archive: string): Promise<void> {
     // Renamed ones: one that contradicts its metadata, one that nothing contradicts.
     `cp src '${name("liar", `${namespace}-web-app`, 1)}'; cp src backup.tar; touch -d "@$((now - 3 * ${DAY}))" *liar* backup.tar`,
     ...HOSTILE.map((odd) => `printf x >"$(printf -- '${odd.replaceAll("'", `'"'"'`)}')"`),
-    `head -c 100000 src >'${name("counter", `${namespace}-web-app`, 900)}'`,
-    `head -c 100000 src >'${name("counter", `${namespace}-web-app`, 901)}'; touch -d "@$((now - 7200))" '${name("counter", `${namespace}-web-app`, 901)}'`,
+    `{ head -c 100000 src; printf x; } >'${name("counter", `${namespace}-web-app`, 900)}'`,
+    `{ head -c 100000 src; printf x; } >'${name("counter", `${namespace}-web-app`, 901)}'; touch -d "@$((now - 7200))" '${name("counter", `${namespace}-web-app`, 901)}'`,
     `ln -s /etc/hostname link.tar; ln -s src '${name("counter", `${namespace}-web-app`, 902)}'; mkdir dir.tar; mkfifo pipe.tar`,
     `rm src; for i in $(seq ${500 - AMBIGUOUS - 20 - 2 - HOSTILE.length - 2}); do echo x >fill$i; done`,
   ].join("\n");
@@ -128,7 +132,7 @@ async function onDisk(node: string): Promise<string[]> {
 }
 
 async function helpersLeft(): Promise<number> {
-  return (await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length;
+  return (await getJson<V1PodList>("pods,jobs", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length;
 }
 
 clusterTest("ls: of this namespace, told by the archives' own metadata, exactly, in time", async (t) => {
@@ -222,13 +226,13 @@ clusterTest("privileged pods are made only where that was agreed to", async (t) 
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /^error: this takes .*privileged pods? on node1.* \(namespace kube-system, image \S+\), and no question can be asked here\n {2}fix: give --yes/,
+      /^error: this takes .*privileged pods? on node1.* \(namespace e2e-nodes, image \S+\), and no question can be asked here\n {2}fix: give --yes/,
     );
   }
   const words = ["ls", "solo", "-A", "--node", "node1", "--checkpoint-dir", DIRECTORY];
   const no = new Terminal(words, { columns: 200, rows: 30 }, env);
   t.after(() => no.kill());
-  await no.see(/This takes a privileged pod on node1 \(namespace kube-system, image \S+busybox:1\) for a moment: make/);
+  await no.see(/This takes a privileged pod on node1 \(namespace e2e-nodes, image \S+busybox:1\) for a moment: make/);
   no.type("n\r");
   assert.equal(await no.ended(), 130);
   const yes = new Terminal(words, { columns: 200, rows: 30 }, env);

@@ -20,8 +20,11 @@ import {
   pod,
   run,
   running,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
+
+await shareCluster();
 
 const namespace = ownNamespace("e2e-refusals");
 

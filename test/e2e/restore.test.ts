@@ -21,9 +21,12 @@ import {
   pod,
   REGISTRY,
   running,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { CA } from "./skopeo.ts";
+
+await shareCluster();
 
 const namespace = ownNamespace("e2e-restore");
 const ARCHIVES = join(import.meta.dirname, "../data/archives");
