@@ -42,7 +42,7 @@ ends() { # the hash of the last two blocks of each, as sizes says
   i=0
   while read -r size _; do
     i=$((i + 1)); eval "f=\\\${$i}"; blocks=$((size / 512)); : >${WORK}/end.$$.$i
-    [ $blocks -lt 2 ] || dd if="$f" bs=512 skip=$((blocks - 2)) count=2 of=${WORK}/end.$$.$i 2>/dev/null
+    [ $blocks -lt 2 ] || [ $((blocks * 512)) != "$size" ] || dd if="$f" bs=512 skip=$((blocks - 2)) count=2 of=${WORK}/end.$$.$i 2>/dev/null
   done
   [ $i = 0 ] || sha256sum ${WORK}/end.$$.*
 }
