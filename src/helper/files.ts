@@ -102,7 +102,7 @@ export class NodeFiles {
       const pieces: Buffer[] = [];
       let received = 0;
       const sink = (piece: Buffer): undefined => {
-        pieces.push(piece);
+        pieces.push(Buffer.from(piece));
         received += piece.length;
         if (received >= wanted) enough.abort();
       };

@@ -9,7 +9,10 @@ import { WORK } from "./operations.ts";
 import { PORT } from "./script.ts";
 import { openTunnel, type PodName } from "./tunnel.ts";
 
-/** Takes bytes as they arrive; where it answers with a promise, no more come until that has settled. */
+/**
+ * Takes bytes as they arrive, which are only there until it returns: what is needed longer it copies. Where it answers with a
+ * promise, no more come until that has settled.
+ */
 export type Sink = (piece: Buffer) => Promise<void> | undefined;
 
 /** A range of a file, its ends included, as HTTP counts. */

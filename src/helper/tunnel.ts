@@ -63,7 +63,11 @@ class Tunnel extends Duplex {
   /** Of the port's bytes on each channel. */
   readonly #toSkip = [PORT_BYTES, PORT_BYTES];
   #said = "";
-  readonly #gather = new Gather((bytes) => this.push(bytes));
+  /** Readers use what they have read at once, or copy it (transport.ts). */
+  readonly #gather = new Gather(
+    (bytes) => this.push(bytes),
+    () => this.readableLength,
+  );
 
   constructor(socket: Duplex) {
     super({ allowHalfOpen: false, readableHighWaterMark: 256 * 1024 });

@@ -14,7 +14,7 @@ export interface Decoder {
   stop(): void;
 }
 
-/** Hands plain bytes to `plain` and holds the sender back while that is busy. Rejects with Malformed. */
+/** Hands plain bytes to `plain`, only there until it returns, and holds the sender back while that is busy. Rejects with Malformed. */
 export function decoder(codec: Codec, plain: Sink): Decoder {
   return DECODERS[codec](plain);
 }
@@ -58,7 +58,7 @@ function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof create
   return {
     sink: (piece) => {
       if (stream.destroyed) return drained.then(() => Promise.reject(new Malformed("the encoded stream goes on after its end")));
-      return stream.write(piece) ? undefined : Promise.race([once(stream, "drain"), drained]).then(() => undefined);
+      return stream.write(Buffer.from(piece)) ? undefined : Promise.race([once(stream, "drain"), drained]).then(() => undefined);
     },
     end: async () => {
       stream.end();

@@ -46,6 +46,7 @@ export async function download({
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   let underWay: (readonly [number, number])[] = [];
+  const spare: Buffer[] = [];
   let wireBytes = 0;
   let arrivedAt = performance.now();
 
@@ -67,7 +68,7 @@ export async function download({
   };
 
   const fetchPiece = async (codecOfPiece: Codec, begin: number, end: number): Promise<void> => {
-    const writer = new RangeWriter(part.file, begin, end, written);
+    const writer = new RangeWriter(part.file, { begin, end, spare }, written);
     const enough = new AbortController();
     const decode = decoder(codecOfPiece, (piece) => {
       const busy = writer.write(piece);

@@ -21,7 +21,9 @@ export class LzopDecoder {
   #pending: Buffer = Buffer.alloc(0);
   #flags: number | undefined;
   #ended = false;
+  #plainBlock: Buffer = Buffer.alloc(0);
 
+  /** What `plain` gets is only there until it returns. */
   constructor(plain: (bytes: Buffer) => void) {
     this.#plain = plain;
   }
@@ -30,7 +32,7 @@ export class LzopDecoder {
     this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
     let used = 0;
     for (let step = this.#step(0); step > 0; step = this.#step(used)) used += step;
-    this.#pending = this.#pending.subarray(used);
+    this.#pending = Buffer.from(this.#pending.subarray(used));
   }
 
   end(): void {
@@ -80,7 +82,8 @@ export class LzopDecoder {
     if (stored) {
       this.#plain(packed);
     } else {
-      const plain = Buffer.allocUnsafe(plainLength);
+      if (this.#plainBlock.length < plainLength) this.#plainBlock = Buffer.allocUnsafeSlow(plainLength);
+      const plain = this.#plainBlock.subarray(0, plainLength);
       decompressLzo1x(packed, plain);
       this.#plain(plain);
     }

@@ -40,7 +40,7 @@ export async function* streamFile(
       let length = 0;
       const wireBefore = wireBytes;
       const decode = decoder(chosen, (piece) => {
-        pieces.push(piece);
+        pieces.push(Buffer.from(piece));
         length += piece.length;
         if (length === end - begin) enough.abort();
         return length > end - begin ? Promise.reject(new Malformed("more bytes came than were asked for")) : undefined;

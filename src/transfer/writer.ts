@@ -9,30 +9,42 @@ export class RangeWriter {
   readonly #file: FileHandle;
   readonly #end: number;
   readonly #written: (begin: number, end: number) => void;
+  readonly #spare: Buffer[];
   #position: number;
-  #pieces: Buffer[] = [];
+  #buffer: Buffer | undefined;
   #gathered = 0;
   #flushing: Promise<void> = Promise.resolve();
-  #inFlight = false;
+  #inFlight = 0;
 
-  constructor(file: FileHandle, begin: number, end: number, written: (begin: number, end: number) => void) {
+  /** `spare` are buffers that writers of one file take from and give back to. */
+  constructor(
+    file: FileHandle,
+    { begin, end, spare }: { begin: number; end: number; spare: Buffer[] },
+    written: (begin: number, end: number) => void,
+  ) {
     this.#file = file;
     this.#position = begin;
     this.#end = end;
+    this.#spare = spare;
     this.#written = written;
   }
 
-  /** Rejects where there is more than the range holds, or where the disk refuses. */
+  /** Copies the piece. Rejects where there is more than the range holds, or where the disk refuses. */
   write(piece: Buffer): Promise<void> | undefined {
     if (this.#position + this.#gathered + piece.length > this.#end)
       return Promise.reject(new Malformed("more bytes came than were asked for"));
-    this.#pieces.push(piece);
-    this.#gathered += piece.length;
-    if (this.#gathered < GATHER) return undefined;
-    // One write under way and one being gathered; beyond that the sender waits.
-    const before = this.#inFlight ? this.#flushing : undefined;
-    this.#flush();
-    return before;
+    let busy: Promise<void> | undefined;
+    for (let copied = 0; copied < piece.length;) {
+      this.#buffer ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER);
+      const length = piece.copy(this.#buffer, this.#gathered, copied);
+      this.#gathered += length;
+      copied += length;
+      if (this.#gathered < GATHER) continue;
+      // One write under way and one being gathered; beyond that the sender waits.
+      if (this.#inFlight > 0) busy = this.#flushing;
+      this.#flush();
+    }
+    return busy;
   }
 
   /** Whether all of the range has come, if not yet to the disk. */
@@ -53,35 +65,26 @@ export class RangeWriter {
   }
 
   #flush(): void {
-    const [pieces, bytes, begin] = [this.#pieces, this.#gathered, this.#position];
-    this.#pieces = [];
+    const [buffer, bytes, begin] = [this.#buffer, this.#gathered, this.#position];
+    if (buffer === undefined) return;
+    this.#buffer = undefined;
     this.#gathered = 0;
     this.#position += bytes;
-    this.#inFlight = true;
+    this.#inFlight += 1;
     this.#flushing = this.#flushing.then(async () => {
-      await writeAll(this.#file, pieces, begin);
+      await writeAll(this.#file, buffer.subarray(0, bytes), begin);
+      this.#inFlight -= 1;
+      this.#spare.push(buffer);
       this.#written(begin, begin + bytes);
-      this.#inFlight = false;
     });
     // The failure is told by the next await; it must not count as unhandled until then.
     this.#flushing.catch(() => undefined);
   }
 }
 
-async function writeAll(file: FileHandle, pieces: readonly Buffer[], position: number): Promise<void> {
-  let [rest, at] = [pieces, position];
-  while (rest.length > 0) {
-    const { bytesWritten } = await file.writev(rest, at);
-    at += bytesWritten;
-    rest = without(rest, bytesWritten);
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
   }
-}
-
-function without(pieces: readonly Buffer[], bytes: number): readonly Buffer[] {
-  let left = bytes;
-  return pieces.flatMap((piece) => {
-    const skipped = Math.min(left, piece.length);
-    left -= skipped;
-    return skipped === piece.length ? [] : [piece.subarray(skipped)];
-  });
 }

@@ -35,7 +35,7 @@ const here = mkdtempSync(join(tmpdir(), "bench-copy-"));
 /** The archives on the node: name and bytes. */
 async function prepare(): Promise<Record<string, string>> {
   const python =
-    "import random,time\nx=[{'id':i,'name':'user-%d'%i,'tags':[random.random() for _ in range(4)]} for i in range(260000)]\nprint('ready',flush=True)\ntime.sleep(1e6)";
+    "import random,time\nx=[{'id':i,'name':'user-%d'%i,'tags':[random.random() for _ in range(4)]} for i in range(320000)]\nprint('ready',flush=True)\ntime.sleep(1e6)";
   const redis =
     "redis-server --save '' --enable-debug-command yes --port 6400 & sleep 1; redis-cli -p 6400 debug populate 1500000 key 100 >/dev/null; echo ready; wait";
   await apply(
@@ -93,7 +93,13 @@ async function behind(link: string, command: readonly string[], env: NodeJS.Proc
 
 async function peer(link: string, path: string): Promise<Measured> {
   const to = join(here, "peer");
-  const { seconds } = await behind(link, ["kubectl", "cp", `${NAMESPACE}/bench-stand:/a/${basename(path)}`, to]);
+  const copy = ["kubectl", "cp", `${NAMESPACE}/bench-stand:/a/${basename(path)}`, to];
+  // It fails now and then: what counts is a copy that arrived.
+  const again = async (error: Error): Promise<{ seconds: number }> => {
+    process.stderr.write(`kubectl cp failed, and is tried again: ${error.message.trim().split("\n").at(-1)}\n`);
+    return await behind(link, copy);
+  };
+  const { seconds } = await behind(link, copy).catch(again);
   rmSync(to, { force: true });
   return { transfer: seconds, whole: seconds };
 }

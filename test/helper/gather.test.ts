@@ -35,3 +35,23 @@ test("what is gathered does not wait for more, and the receiver's word is handed
   assert.deepEqual(got, ["ab"]);
   assert.equal(gather.add(Buffer.alloc(200_000)), false);
 });
+
+test("a buffer is used again when its bytes have been read, and not before", () => {
+  let unread = 0;
+  const got: Buffer[] = [];
+  const gather = new Gather(
+    (bytes) => got.push(bytes) > 0,
+    () => unread,
+  );
+  const add = (byte: number): Buffer => {
+    gather.add(Buffer.alloc(131_072, byte));
+    return got.at(-1) ?? assert.fail();
+  };
+  const first = add(1);
+  assert.equal(add(2).buffer, first.buffer, "all was read");
+  unread = 131_072;
+  const third = add(3);
+  assert.notEqual(third.buffer, first.buffer, "the second is still to be read");
+  assert.deepEqual([first[0], third[0]], [2, 3]);
+  assert.equal(add(4).buffer, first.buffer, "only the third is");
+});
