@@ -9,10 +9,11 @@ reason=$(no_cluster_because)
 build
 test/cluster/cluster up --nodes 2 >&2
 eval "$(test/cluster/cluster env)"
-export PATH=$PWD/dist:$PATH
+# The cluster's own registry has what the helper pods run.
+export PATH=$PWD/dist:$PATH KUBECTL_CHECKPOINT_HELPER_IMAGE=10.92.0.1:5000/busybox:1
 
 show() { # show COMMAND…: as if it had been typed
-  printf '\n\033[1m$ %s\033[0m\n' "$*"
+  if [ -t 1 ]; then printf '\n\033[1m$ %s\033[0m\n' "$*"; else printf '\n$ %s\n' "$*"; fi
   "$@"
 }
 
@@ -28,12 +29,19 @@ show kubectl checkpoint counter -c counter
 show kubectl logs counter --tail=1
 say "it has gone on counting: it was frozen for a moment, not stopped"
 
+say "and the archive to this machine, off the node, looked into"
+archives=$(mktemp -d)
+show kubectl checkpoint counter -c counter --copy="$archives/" --remove
+show kubectl checkpoint show "$archives"/*.tar
+show kubectl checkpoint verify "$archives"/*.tar
+rm -r "$archives"
+
 cat <<END
 
 The cluster stays up. Try it yourself:
 
   cd $PWD
-  eval "\$($PWD/test/cluster/cluster env)"; export PATH=$PWD/dist:\$PATH
+  eval "\$($PWD/test/cluster/cluster env)"; export PATH=$PWD/dist:\$PATH KUBECTL_CHECKPOINT_HELPER_IMAGE=$KUBECTL_CHECKPOINT_HELPER_IMAGE
   kubectl checkpoint                     # pick a container by typing
   kubectl checkpoint counter -o json     # the result as a document
   kubectl checkpoint --help

@@ -168,8 +168,8 @@ const KNOWN: readonly Known[] = [
   {
     status: 500,
     from: "kubelet",
-    // Seen on containerd 2.1: the directory and the writer's name are one a container, and whoever ends first removes the directory.
-    body: /ctrd-checkpoint\/\S+: no such file or directory|ref \S+\/checkpoint-\S+ locked for /,
+    // Seen on containerd 2.1: directory and writer are one a container, the image's name one a second; whoever ends first removes the directory.
+    body: /ctrd-checkpoint\/\S+: no such file or directory|ref \S+\/checkpoint-\S+ locked for |image "containerd\.io\/checkpoint\/\S+: already exists/,
     explain: (target) => ({
       reason: "CheckpointCollision",
       message: `two checkpoints of ${what(target)} were written at the same time, and this one failed`,

@@ -66,7 +66,7 @@ function unanswered(
     return new UserError({
       reason: "Interrupted",
       message: `the checkpoint of container ${container} in pod/${pod} was interrupted`,
-      why: "the kubelet cancels it: nothing is left on the node, and the container runs on",
+      why: "the kubelet cancels it: nothing is left on the node unless it was all but done, and the container runs on",
       cause: error,
     });
   }
@@ -74,7 +74,7 @@ function unanswered(
     return new UserError({
       reason: "TimedOut",
       message: `the checkpoint of container ${container} in pod/${pod} took longer than --timeout ${(timeoutMs ?? 0) / 1000}s`,
-      why: "the call was given up, so that the kubelet cancels it: nothing is left on the node, and the container runs on",
+      why: "the call was given up, so that the kubelet cancels it: nothing is left on the node unless it was all but done, and the container runs on",
       fix: "give a longer --timeout, or none",
       cause: error,
     });

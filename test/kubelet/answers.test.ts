@@ -103,6 +103,16 @@ test("a partial archive on a full node is named", () => {
   assert.equal(error.why, "a partial file stays at node1:/var/lib/kubelet/checkpoints/checkpoint-c.tar");
 });
 
+test("two checkpoints at once are told by each of containerd's words for it", () => {
+  for (const said of [
+    "open /var/lib/containerd/io.containerd.grpc.v1.cri/containers/5506/ctrd-checkpoint/status: no such file or directory",
+    "failed to open writer: ref k8s.io/1/checkpoint-rw-c8ae2dfb06e7 locked for 385.973ms (since 2026-11-24 10:11:12)",
+    'image "containerd.io/checkpoint/5506c566:11-24-2026-13:25:05": already exists',
+  ]) {
+    assert.equal(explainAnswer({ status: 500, ...text(`${FAILED} (${said})`) }, TARGET).reason, "CheckpointCollision", said);
+  }
+});
+
 test("200 without a path is not taken for success", async (t) => {
   for (const body of ["", "{}", '{"items":[]}', '{"items":["relative.tar"]}', '{"items":[1]}', "null", "x"]) {
     const server = await fakeApiserver(t, (_request, response) => response.end(body));
