@@ -17,7 +17,7 @@ if [ ${#files[@]} = 0 ]; then
     find test -name '*.test.ts' | while read -r file; do
       case $file in
         */faults.test.ts) echo "1 $file" ;;
-        *) if grep -q '^await shareCluster' "$file"; then echo "3 $file"; elif grep -q '^await claimCluster' "$file"; then echo "4 $file"; else echo "2 $file"; fi ;;
+        *) if grep -q '^shareCluster' "$file"; then echo "3 $file"; elif grep -q '^claimCluster' "$file"; then echo "4 $file"; else echo "2 $file"; fi ;;
       esac
     done | sort | cut -d' ' -f2
   )

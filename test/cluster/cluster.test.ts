@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { request } from "node:https";
 import { join } from "node:path";
-import { after, before } from "node:test";
+import { after } from "node:test";
 import {
   ADMIN,
   apply,
@@ -20,9 +20,10 @@ import {
   pod,
   run,
   running,
+  setUp,
 } from "../e2e/harness.ts";
 
-await claimCluster();
+claimCluster();
 
 const SERVER = "10.92.0.1";
 const REGISTRY_CA = join(ADMIN, "../pki/ca.crt");
@@ -32,7 +33,7 @@ const COUNTER = `${namespace}/counter/counter`;
 const NOBODY = "default/none/none"; // allowed and refused like any other, and harms nobody
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(pod(namespace, "counter", [container("counter", COUNT)], { node: NODE }));
     await running(namespace, "counter");
   });

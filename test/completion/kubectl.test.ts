@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import type { TestContext } from "node:test";
 import { clusterTest, environment, plugin, run, shareCluster } from "../e2e/harness.ts";
 
-await shareCluster();
+shareCluster();
 
 /** An environment whose PATH begins with a folder that the completion is installed in. */
 async function installed(t: TestContext): Promise<NodeJS.ProcessEnv> {

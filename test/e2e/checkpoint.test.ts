@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { before } from "node:test";
+
 import type { V1Pod } from "@kubernetes/client-node";
 import type { CheckpointList } from "../../src/model/documents.ts";
 import {
@@ -17,15 +17,16 @@ import {
   pod,
   run,
   running,
+  setUp,
   shareCluster,
 } from "./harness.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-checkpoint");
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(
       pod(namespace, "counter", [container("counter", COUNT)]),
       pod(namespace, "two", [container("a", COUNT), container("b", COUNT)]),

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { before } from "node:test";
+
 import { load } from "js-yaml";
 import {
   ADMIN,
@@ -20,11 +20,12 @@ import {
   pod,
   run,
   running,
+  setUp,
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-connection");
 const POD = ["counter", "-n", namespace, "-o", "name"];
@@ -35,7 +36,7 @@ interface Kubeconfig {
 }
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     const binding = {
       apiVersion: "rbac.authorization.k8s.io/v1",
       kind: "ClusterRoleBinding",

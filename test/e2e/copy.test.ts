@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { before } from "node:test";
+
 import type { V1Job, V1PodList } from "@kubernetes/client-node";
 import type { CheckpointList, CopyList } from "../../src/model/documents.ts";
 import {
@@ -24,10 +24,11 @@ import {
   REGISTRY,
   run,
   running,
+  setUp,
   temporaryDirectory,
 } from "./harness.ts";
 
-await claimCluster();
+claimCluster();
 
 const namespace = ownNamespace("e2e-copy");
 const NODE = "node1";
@@ -37,7 +38,7 @@ let archive = "";
 let sha256 = "";
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(pod(namespace, "counter", [container("counter", COUNT)], { node: NODE, labels: { app: "counter" } }));
     await running(namespace, "counter");
     archive = (await plugin(["counter", "-n", namespace, "-o", "name"])).stdout.trim();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { before } from "node:test";
+
 import {
   ADMIN,
   apply,
@@ -17,10 +17,11 @@ import {
   pod,
   run,
   running,
+  setUp,
   temporaryDirectory,
 } from "./harness.ts";
 
-await claimCluster();
+claimCluster();
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const namespace = ownNamespace("e2e-docs");
@@ -42,7 +43,7 @@ const MADE = [
 ];
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     const labels = { app: "web" };
     const template = { metadata: { labels }, spec: { terminationGracePeriodSeconds: 0, containers: [container("app", COUNT)] } };
     await apply(pod(namespace, "nginx", [container("nginx", COUNT)]), {

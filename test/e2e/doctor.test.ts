@@ -1,6 +1,6 @@
 // The doctor names what is wrong on the real cluster in each of its states, and what it says to do helps.
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
+import { after } from "node:test";
 import type { Diagnosis } from "../../src/model/diagnosis.ts";
 import {
   apply,
@@ -20,10 +20,11 @@ import {
   pod,
   run,
   running,
+  setUp,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 
-await claimCluster();
+claimCluster();
 
 const namespace = ownNamespace("e2e-doctor");
 const baseline = ownNamespace("e2e-doctor-baseline");
@@ -35,7 +36,7 @@ const TALK =
   "import socket,time\ns=socket.create_server(('127.0.0.1',9000))\nc=socket.create_connection(('127.0.0.1',9000))\na=s.accept()\ntime.sleep(1e6)";
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(
       pod(namespace, "counter", [container("counter", COUNT)], { node: NODE }),
       pod(namespace, "talks", [{ name: "c", image: APPS, command: ["python3", "-c", TALK] }], { node: NODE }),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { before, type TestContext } from "node:test";
+import { type TestContext } from "node:test";
 import type { V1PodList } from "@kubernetes/client-node";
 import { Connection } from "../../src/cluster/connection.ts";
 import type { FlowContext } from "../../src/flows/context.ts";
@@ -27,12 +27,13 @@ import {
   plugin,
   pod,
   running,
+  setUp,
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-explain");
 const NODE = "node2";
@@ -43,7 +44,7 @@ const TALK =
 const NODEJS = { name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] };
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(
       pod(namespace, "uring", [NODEJS], { node: NODE }),
       pod(namespace, "without", [{ ...NODEJS, securityContext: { seccompProfile: { type: "RuntimeDefault" } } }], { node: NODE }),

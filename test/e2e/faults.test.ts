@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, type TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { V1PodList } from "@kubernetes/client-node";
 import {
@@ -21,12 +21,13 @@ import {
   ownNamespace,
   plugin,
   run,
+  setUp,
   temporaryDirectory,
   type Ended,
 } from "./harness.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
-await claimCluster();
+claimCluster();
 
 const FULL = process.env["FULL"] === "1";
 const namespace = ownNamespace("e2e-faults");
@@ -46,7 +47,7 @@ const MOMENTS = { SIGINT: [300, 900, 2500], SIGTERM: [1500], SIGHUP: [2000] };
 const table = new Map<string, { runs: number; wrong: number; completed: number; next: number }>();
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await onNode(
       NODE,
       "sh",

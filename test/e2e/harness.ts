@@ -24,22 +24,30 @@ export const NO_CLUSTER: string | undefined =
 let claimed = false;
 
 /** For files that end parts of the cluster, count what is in it, or change what others see: alone. */
-export async function claimCluster(): Promise<void> {
-  await lock("--exclusive");
+export function claimCluster(): void {
+  lockFirst("--exclusive");
 }
 
 /** For files that stay in a namespace of their own: beside others like them. */
-export async function shareCluster(): Promise<void> {
-  await lock("--shared");
+export function shareCluster(): void {
+  lockFirst("--shared");
 }
 
-async function lock(mode: string): Promise<void> {
+let setUps: Promise<void> = Promise.resolve();
+
+/** What a file's tests stand on, one thing after another: node:test runs all before hooks of a file at once. */
+export function setUp(body: () => Promise<void>): void {
+  if (NO_CLUSTER === undefined) before(async () => await (setUps = setUps.then(body)));
+}
+
+function lockFirst(mode: string): void {
   claimed = true;
-  if (NO_CLUSTER !== undefined) return;
-  const holder = spawn("flock", [mode, join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
-  await once(holder.stdout, "data");
-  // The lock goes with its standard input: when this process ends, however it does.
-  for (const handle of [holder, holder.stdin, holder.stdout]) (handle as { unref?(): void }).unref?.();
+  setUp(async () => {
+    const holder = spawn("flock", [mode, join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
+    await once(holder.stdout, "data");
+    // The lock goes with its standard input: when this process ends, however it does.
+    for (const handle of [holder, holder.stdin, holder.stdout]) (handle as { unref?(): void }).unref?.();
+  });
 }
 
 export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: { timeout?: number } = {}): void {
@@ -50,9 +58,10 @@ export function clusterTest(name: string, body: (t: TestContext) => Promise<void
 /** A namespace of its own for the tests of one file, gone afterwards. */
 export function ownNamespace(name: string): string {
   if (NO_CLUSTER === undefined) {
-    before(async () => {
-      await kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=true");
-      await kubectl("create", "namespace", name);
+    setUp(async () => {
+      await kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false");
+      // One that an earlier run left may take its time to go.
+      await eventually(async () => (await kubectl("create", "namespace", name)).code === 0, `a new namespace ${name}`);
       await eventually(
         async () => (await kubectl("get", "serviceaccount", "default", "-n", name)).code === 0,
         "the default service account",
@@ -120,9 +129,9 @@ export async function kubectl(...args: string[]): Promise<Ended> {
 export async function apply(...objects: object[]): Promise<void> {
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   let stderr = "";
-  // The API server's own caches hear of a new namespace and its service account a moment after they are there.
-  const early = /serviceaccount "default" not found|namespaces "\S+" not found/;
-  await eventually(async () => !early.test((stderr = await applied(list))), "the namespace", 20);
+  // The API server hears of a new namespace's service account a moment after it is there.
+  const early = /serviceaccount "default" not found/;
+  await eventually(async () => !early.test((stderr = await applied(list))), "the service account", 20);
   if (stderr !== "") throw new Error(`kubectl apply: ${stderr}`);
 }
 

@@ -9,7 +9,7 @@ import { clusterTest, onNode, plugin, REGISTRY, run, shareCluster, temporaryDire
 import { cuttingProxy, ownRegistry } from "./registries.ts";
 import { CA, skopeo } from "./skopeo.ts";
 
-await shareCluster();
+shareCluster();
 
 const ARCHIVES = join(import.meta.dirname, "../data/archives");
 const RAW = join(ARCHIVES, "containerd-a.tar");

@@ -1,7 +1,7 @@
 // The picker, in a real pseudo-terminal on the real cluster.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { before, type TestContext } from "node:test";
+import { type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   apply,
@@ -15,18 +15,19 @@ import {
   plugin,
   pod,
   running,
+  setUp,
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal, type Size } from "./terminal.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-interactive");
 const LONG = "a-pod-with-a-name-that-is-longer-than-any-terminal-should-have-to-show-7d9f4c";
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(
       pod(namespace, "alpha", [container("web", COUNT), container("log", COUNT)]),
       pod(namespace, "beta", [container("only", COUNT)]),

@@ -1,6 +1,6 @@
 // What the kubelet and its runtime answer, each provoked on the real cluster.
 import assert from "node:assert/strict";
-import { after, before, type TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "../../src/cluster/connection.ts";
 import { postCheckpoint } from "../../src/kubelet/checkpoint.ts";
@@ -25,9 +25,10 @@ import {
   pod,
   run,
   running,
+  setUp,
 } from "./harness.ts";
 
-await claimCluster();
+claimCluster();
 
 const namespace = ownNamespace("e2e-answers");
 const NODE = "node2";
@@ -35,7 +36,7 @@ const NODE = "node2";
 const BIG = ["python3", "-c", "import os,time\nx=os.urandom(400<<20)\nprint('ready',flush=True)\ntime.sleep(1e6)"];
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(
       pod(namespace, "counter", [container("counter", COUNT)], { node: NODE }),
       pod(namespace, "uring", [{ name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] }], { node: NODE }),

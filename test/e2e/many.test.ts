@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { before } from "node:test";
+
 import { setTimeout as sleep } from "node:timers/promises";
 import type { V1PodList } from "@kubernetes/client-node";
 import type { RunDocument } from "../../src/flows/run/state.ts";
@@ -25,18 +25,19 @@ import {
   pod,
   RUN,
   running,
+  setUp,
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 
-await claimCluster();
+claimCluster();
 
 const namespace = ownNamespace("e2e-many");
 const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
 const SIDE = container("side", COUNT);
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     const labels = { app: "web" };
     const own = { ...labels, of: "deployment" };
     const template = { metadata: { labels: own }, spec: { terminationGracePeriodSeconds: 0, containers: [container("app", COUNT), SIDE] } };

@@ -50,7 +50,7 @@ while True:
     time.sleep(0.3)
 `;
 
-await shareCluster();
+shareCluster();
 
 async function move(name: string, ...args: string[]) {
   return await plugin(

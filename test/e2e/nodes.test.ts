@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { after, before, type TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import type { V1PodList } from "@kubernetes/client-node";
 import type { ArchiveItem, ArchiveList, RemovalList } from "../../src/model/archives.ts";
 import {
@@ -20,13 +20,14 @@ import {
   REGISTRY,
   run,
   running,
+  setUp,
   shareCluster,
   temporaryDirectory,
   type Ended,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-nodes");
 const NODES = ["node1", "node2"] as const;
@@ -97,7 +98,7 @@ async function fill(node: string, archive: string): Promise<void> {
 }
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(pod(namespace, "counter", [container("web-app", COUNT)], { node: "node1" }));
     await running(namespace, "counter");
     const cleanup: (() => unknown)[] = [];

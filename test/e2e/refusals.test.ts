@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { before } from "node:test";
+
 import { load } from "js-yaml";
 import {
   ADMIN,
@@ -20,16 +20,17 @@ import {
   pod,
   run,
   running,
+  setUp,
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-refusals");
 
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     await apply(pod(namespace, "counter", [container("counter", COUNT)]));
     await running(namespace, "counter");
   });

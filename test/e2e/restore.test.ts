@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before } from "node:test";
+import { after } from "node:test";
 import type { V1NetworkPolicy, V1Pod } from "@kubernetes/client-node";
 import type { Restoration } from "../../src/model/restoration.ts";
 import {
@@ -21,12 +21,13 @@ import {
   pod,
   REGISTRY,
   running,
+  setUp,
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { CA } from "./skopeo.ts";
 
-await shareCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-restore");
 const ARCHIVES = join(import.meta.dirname, "../data/archives");
@@ -41,7 +42,7 @@ let token = "";
 
 after(() => rmSync(directory, { recursive: true }));
 if (NO_CLUSTER === undefined) {
-  before(async () => {
+  setUp(async () => {
     const spec = { volumes: [{ name: "scratch", emptyDir: {} }], terminationGracePeriodSeconds: 0 };
     const mounts = { volumeMounts: [{ name: "scratch", mountPath: "/scratch" }], ports: [{ containerPort: 80, hostPort: 18_080 }] };
     const labels = { app: "counter" };
