@@ -86,9 +86,10 @@ export async function removeJob(connection: Connection, request: HelperRequest, 
   const answer = await connection.call({ method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: GONE_MS });
   if (answer.status >= 300 && answer.status !== 404) throw apiFailure(answer, { method: "DELETE", path });
   const removed = performance.now();
-  // A controller that has not heard of the removal still makes the pod.
+  // A controller that has not heard of the removal still makes the pod of a Job that was there.
+  const settled = made || answer.status === 404;
   const gone = async (): Promise<boolean> =>
-    (await podOf(connection, request, true).catch(() => undefined)) === undefined && (made || performance.now() - removed > LATE_MS);
+    (await podOf(connection, request, true).catch(() => undefined)) === undefined && (settled || performance.now() - removed > LATE_MS);
   while (!(await gone()) && performance.now() - removed < GONE_MS) await sleep(POLL_MS);
 }
 
