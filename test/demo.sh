@@ -31,6 +31,8 @@ say "it has gone on counting: it was frozen for a moment, not stopped"
 
 say "and the archive to this machine, off the node, looked into"
 archives=$(mktemp -d)
+# Archives are named by the second: one of the same would be written over the last one.
+sleep 1
 show kubectl checkpoint counter -c counter --copy="$archives/" --remove
 show kubectl checkpoint show "$archives"/*.tar
 show kubectl checkpoint verify "$archives"/*.tar
