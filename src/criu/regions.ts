@@ -110,16 +110,24 @@ export function regionAt(regions: readonly Region[], address: bigint): Region | 
 /** The mappings in an mm image's message, decoded one at a time: none is kept. */
 function* mappings(bytes: Buffer, image: string): Generator<VmaEntry> {
   const reader = new BinaryReader(bytes);
-  let count = 0;
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field !== MmEntrySchema.field.vmas.number || wireType !== WireType.LengthDelimited) {
-      reader.skip(wireType, field);
-      continue;
-    }
-    count += 1;
+  let vma: Uint8Array | undefined;
+  for (let count = 1; (vma = nextMapping(reader, image)) !== undefined; count += 1) {
     if (count > MAX_MAPPINGS) throw excessive(image, `more than ${MAX_MAPPINGS} mappings`);
-    yield decode(VmaEntrySchema, reader.bytes(), image);
+    yield decode(VmaEntrySchema, vma, image);
+  }
+}
+
+function nextMapping(reader: BinaryReader, image: string): Uint8Array | undefined {
+  try {
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      if (field === MmEntrySchema.field.vmas.number && wireType === WireType.LengthDelimited) return reader.bytes();
+      reader.skip(wireType, field);
+    }
+    return undefined;
+  } catch (error) {
+    // MmHead may have been read where this cannot: its decoder believes the schema, not the wire types.
+    throw damaged(image, "an entry is not a valid mm_entry", error);
   }
 }
 

@@ -91,6 +91,11 @@ const CAUSES: readonly Cause[] = [
     fix: "look for what it denies on the node: ausearch -m avc -ts recent; dmesg | grep DENIED",
   },
   {
+    line: /Unseizable non-zombie \d+ found, state D/,
+    why: "a process could not be stopped within CRIU's 10 s: it was between vfork and exec, starting a program, or it waits for a disk",
+    fix: "try again: where a program was being started, that moment is over",
+  },
+  {
     line: /nested (pid|net|uts|ipc|user|time) ?n(ame)?s|Can't dump nested/i,
     why: "a process in the container has namespaces of its own inside it (containers in the container, sandboxes of browsers), which CRIU cannot dump",
     fix: "stop what makes them before the checkpoint",

@@ -4,7 +4,7 @@ import { commandLine, environment } from "../../src/criu/arguments.ts";
 import { placedRuns, processMemory, type ProcessMemory } from "../../src/criu/memory.ts";
 import { readMemory } from "../../src/criu/read.ts";
 import { memoryTotals, regionUses } from "../../src/criu/totals.ts";
-import { checkpoint, memoryArchive, pagemapImage, STATUS, type ProcessSpec } from "./synthetic.ts";
+import { checkpoint, image, MAGIC, memoryArchive, pagemapImage, STATUS, type ProcessSpec } from "./synthetic.ts";
 
 async function memoryOf(spec: ProcessSpec, pageSize = 4096, more: Record<string, Buffer> = {}): Promise<ProcessMemory> {
   const memory = await processMemory(memoryArchive({ ...checkpoint({ processes: [spec], pageSize }), ...more }), spec.pid, pageSize);
@@ -91,6 +91,15 @@ test("shared memory is read where it is mapped, from the part that is", async ()
   const { kinds, all } = memoryTotals(await regionUses(memory));
   assert.deepEqual(kinds.get("shared"), { regions: 2, mapped: 5 * 4096, archived: 5 * 4096, elsewhere: 0 });
   assert.equal(all.archived, 5 * 4096);
+});
+
+test("an address space whose head can be read, but not its mappings", async () => {
+  // Field 1 as a group of which the first tag is none: a decoder that believes the schema reads the number 6.
+  const mm = image(MAGIC.mm, [Buffer.from([0x0b, 0x06])]);
+  await assert.rejects(memoryOf({ pid: 1, mappings: [], runs: [] }, 4096, { "checkpoint/mm-1.img": mm }), {
+    reason: "ImageDamaged",
+    message: /^checkpoint\/mm-1\.img: /,
+  });
 });
 
 test("runs are cut where regions begin and end, and those outside of all are told apart", async () => {

@@ -14,6 +14,7 @@ import {
   clusterTest,
   container,
   COUNT,
+  counting,
   eventually,
   getJson,
   kubectl,
@@ -37,7 +38,7 @@ const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX, KUBECTL_CHECKPOINT_HELPE
 const home = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-test-"));
 after(() => rmSync(home, { recursive: true }));
 
-const COUNTER = "t=$(cat /proc/sys/kernel/random/uuid); i=0; while true; do i=$((i+1)); echo $t $i; sleep 0.2; done";
+const COUNTER = `t=$(cat /proc/sys/kernel/random/uuid); ${counting("$t $i")}`;
 /** Grows a list by a chain of hashes: only whoever has all of it in memory can go on with it. */
 const GROWING = `
 import hashlib, os, time

@@ -12,6 +12,7 @@ import {
   cluster,
   clusterTest,
   container,
+  counting,
   eventually,
   getJson,
   kubectl,
@@ -34,7 +35,7 @@ const ARCHIVES = join(import.meta.dirname, "../data/archives");
 const PRIVATE = REGISTRY.replace(/:\d+$/, ":5001");
 const RUN = `${process.pid}-${Date.now()}`;
 /** What the counter prints besides its count: another one whenever it is started anew. */
-const COUNTER = "t=$(cat /proc/sys/kernel/random/uuid); i=0; while true; do i=$((i+1)); echo $t $i; sleep 0.2; done";
+const COUNTER = `t=$(cat /proc/sys/kernel/random/uuid); ${counting("$t $i")}`;
 const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
 const directory = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-test-"));
 let file = "";
@@ -276,7 +277,7 @@ clusterTest("on a 403, all that is missing is listed", async () => {
 });
 
 clusterTest("CRIU fails: said so, and with --explain its log of the next try tells why", async () => {
-  const hold = container("holder", "echo data >/scratch/file; exec 3</scratch/file; while true; do sleep 1; done", {
+  const hold = container("holder", "echo data >/scratch/file; exec 3</scratch/file; exec sleep inf", {
     volumeMounts: [{ name: "scratch", mountPath: "/scratch" }],
   });
   await apply(pod(namespace, "holder", [hold], { node: "node1", spec: { volumes: [{ name: "scratch", emptyDir: {} }] } }));

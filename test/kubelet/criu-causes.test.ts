@@ -39,6 +39,7 @@ const KNOWN: readonly (readonly [string, RegExp, RegExp])[] = [
   ["Can't write pages: No space left on device", /no space for CRIU's images/, /doctor/],
   ["Unable to connect a transport socket: Permission denied", /SELinux or AppArmor/, /ausearch/],
   ["tty: Found dangling tty with sid 1 pgid 1 (/dev/pts/0), consider using --shell-job", /terminal/, /exec/],
+  ["Unseizable non-zombie 9626 found, state D, err -1/4", /between vfork and exec/, /try again/],
   ["Can't dump file 36 of that type [20666] (chr 99:0)", /a device or another file/, /log names/],
 ];
 
