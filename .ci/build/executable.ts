@@ -31,7 +31,7 @@ export async function writeExecutable(chunks: readonly Chunk[], node: string, ou
       // Code caches save 20 ms of CPU time, but fit one platform only, and their bytes differ from build to build.
       useCodeCache: false,
       // What V8 takes for short-lived objects grows without need while an archive streams through.
-      execArgv: ["--no-warnings", "--max-semi-space-size=2"],
+      execArgv: ["--no-warnings", "--min-semi-space-size=8", "--max-semi-space-size=8"],
       // NODE_OPTIONS is not for us.
       execArgvExtension: "none",
     };

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "rolldown";
 
@@ -7,6 +7,7 @@ const CLIENT_NODE = dirname(fileURLToPath(import.meta.resolve("@kubernetes/clien
 const CONFIG = join(CLIENT_NODE, "config.js");
 const YARGS = join(dirname(fileURLToPath(import.meta.resolve("yargs"))), "lib/platform-shims/esm.mjs");
 const PREFIX = "\0trim:";
+const MISSING = `throw new Error("not in this build: see .ci/build/trim.ts")`;
 
 /**
  * Keeps out of the way to a first request what it does not use of three heavy libraries, by replacing some of the
@@ -31,7 +32,7 @@ export function trim(): Plugin {
     transform: {
       filter: { id: /[/\\]node_modules[/\\]undici[/\\]lib[/\\]/ },
       // undici's modules do nothing to each other when they are loaded; its index does, see below.
-      handler: (code, id) => ({ code: id === join(UNDICI, "lib/dispatcher/client.js") ? lazyHttp2(code) : code, moduleSideEffects: false }),
+      handler: (code, id) => ({ code: shortened(code, relative(UNDICI, id)), moduleSideEffects: false }),
     },
   };
 }
@@ -48,11 +49,12 @@ const UNUSED: Record<string, readonly string[]> = {
   hpagent: ["HttpProxyAgent", "HttpsProxyAgent"],
   cliui: ["default"],
   "string-width": ["default"],
+  // It looks for a package.json above the working directory, to guess a version from it; where it throws, yargs goes on.
+  "escalade/sync": ["default"],
 };
 
 function stub(names: readonly string[]): string {
-  const body = `throw new Error("not in this build: see .ci/build/trim.ts")`;
-  return names.map((name) => `function unused_${name}() { ${body}; }\nexport { unused_${name} as ${name} };`).join("\n");
+  return names.map((name) => `function unused_${name}() { ${MISSING}; }\nexport { unused_${name} as ${name} };`).join("\n");
 }
 
 /** Authenticators of client-node that are loaded when a kubeconfig names their provider. */
@@ -95,9 +97,23 @@ function undiciFacade(): string {
       .join("\n")}`;
 }
 
-/** node:http2 is loaded by a connection that speaks it, not by every process. */
-function lazyHttp2(code: string): string {
-  const eager = "const connectH2 = require('./client-h2.js')";
-  if (!code.includes(eager)) throw new Error("undici loads its HTTP/2 client in another way now");
-  return code.replace(eager, "const connectH2 = (...given) => require('./client-h2.js')(...given)");
+const UNUSED_CALL = `(() => { ${MISSING}; })`;
+/** What undici does when it is loaded for what no request of ours needs, and what stands there instead. */
+const SHORTER: readonly (readonly [module: string, code: string, instead: string])[] = [
+  // HTTP/2, which no connection of ours speaks, and forms, which none sends: a third of its code.
+  ["lib/dispatcher/client.js", "require('./client-h2.js')", UNUSED_CALL],
+  ["lib/dispatcher/client-h1.js", "require('../web/fetch/body.js')", `${UNUSED_CALL}()`],
+  ["lib/core/request.js", "require('../web/fetch/formdata')", `${UNUSED_CALL}()`],
+  ["lib/core/request.js", "require('../web/webidl')", `${UNUSED_CALL}()`],
+  // A tree of all known headers, to find their names in lower case; what it does not find is made lower case.
+  ["lib/core/util.js", "require('./tree')", "{ tree: { lookup() {} } }"],
+];
+
+function shortened(code: string, path: string): string {
+  for (const [module, old, instead] of SHORTER) {
+    if (join(module) !== path) continue;
+    if (!code.includes(old)) throw new Error(`undici's ${module} has no ${old} any more`);
+    code = code.replace(old, instead);
+  }
+  return code;
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import type { Context, Exchange } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
@@ -71,7 +72,10 @@ export class Connection {
         headersTimeout: 0,
         bodyTimeout: 0,
       });
-      return { status: answer.statusCode, headers: answer.headers, text: await limitedText(answer.body) };
+      const text = await limitedText(answer.body);
+      // undici frees the connection a moment after the last byte: without that moment the next request would open another one.
+      await setImmediate();
+      return { status: answer.statusCode, headers: answer.headers, text };
     });
   }
 

@@ -25,5 +25,5 @@ export async function makeDispatcher(server: URL, tls: TlsOptions, { cluster }: 
     return new Socks5ProxyAgent(proxy, { ...common, requestTls: toServer });
   }
   const { ProxyAgent } = await import("undici");
-  return new ProxyAgent({ ...common, uri: proxy, requestTls: toServer, connect });
+  return new ProxyAgent({ ...common, uri: proxy, requestTls: toServer, proxyTls: { allowH2: false }, connect });
 }

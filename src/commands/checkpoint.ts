@@ -41,7 +41,8 @@ async function* takeOne(
   await using lease = target.pod.node === "" ? undefined : plan?.helpers.on(target.pod.node, "read");
   // It starts beside the checkpoint; why it does not is told by the copy that needs it.
   lease?.helper().catch(() => undefined);
-  const captured = await explained(context, request, await captureOne(context, target, { timeoutMs: request.timeoutMs }), true);
+  const options = { timeoutMs: request.timeoutMs, withoutRuntime: plan === undefined && !request.document };
+  const captured = await explained(context, request, await captureOne(context, target, options), true);
   const taken = plan === undefined ? captured : await (await import("../flows/copy/plan.ts")).copyCaptured(context, target, captured, plan);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {

@@ -38,6 +38,8 @@ export interface CaptureOptions {
   readonly lane?: string;
   /** How far the caller is with others, said before what is done. */
   readonly prefix?: Phrase;
+  /** The node's runtime is not asked for: nobody will see it. */
+  readonly withoutRuntime?: boolean;
 }
 
 /** Checkpoints one container. Throws no UserError: it is in what comes back. */
@@ -60,7 +62,7 @@ export async function captureOne(context: FlowContext, { pod, container }: Conta
     const expected = options.expected ?? (await forecast(context.connection, target, FORECAST_MS));
     warn(context, container, target, expected);
     context.emit({ kind: "activity", lane, text: say`${prefix}${activity(target, expected)}` });
-    runtime = nodeRuntime(context, pod.node);
+    if (options.withoutRuntime !== true) runtime = nodeRuntime(context, pod.node);
     startedAt = context.now();
     const starting = (): void => void (startedAt = context.now());
     const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting });

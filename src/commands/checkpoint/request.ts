@@ -24,6 +24,8 @@ export interface CheckpointRequest {
   /** CRIU's log is read where it fails. */
   readonly explain: boolean;
   readonly yes: boolean;
+  /** Whether the document is printed. */
+  readonly document: boolean;
   readonly settings: HelperSettings;
 }
 
@@ -63,6 +65,7 @@ export function checkpointRequest(words: readonly string[], flags: Flags, env: N
     force: flags.on("force"),
     explain: flags.on("explain"),
     yes: flags.on("yes"),
+    document: /^(json|yaml)$/.test(flags.text("output") ?? ""),
     settings: helperSettings(flags, env),
   };
 }

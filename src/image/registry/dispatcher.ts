@@ -24,5 +24,11 @@ export async function registryDispatcher({ authorities, proxy }: Route): Promise
     return new Socks5ProxyAgent(proxy, { ...common, requestTls: connect });
   }
   const { ProxyAgent } = await import("undici");
-  return new ProxyAgent({ ...common, uri: proxy, requestTls: connect, connect: { timeout: CONNECT_TIMEOUT_MS } });
+  return new ProxyAgent({
+    ...common,
+    uri: proxy,
+    requestTls: connect,
+    proxyTls: { allowH2: false },
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+  });
 }
