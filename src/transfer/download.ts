@@ -3,7 +3,7 @@ import type { Codec, PieceRequest } from "../helper/files.ts";
 import { BLOCK } from "../helper/operations.ts";
 import { isPassing, PATIENCE_MS, type Sink } from "../helper/transport.ts";
 import { UserError } from "../model/error.ts";
-import { CodecChooser, MIN_BYTES } from "./choose.ts";
+import { CodecChooser, MIN_BYTES, type Choice } from "./choose.ts";
 import { decoder } from "./decode.ts";
 import { FollowingHash } from "./hash.ts";
 import { Malformed } from "./malformed.ts";
@@ -35,17 +35,17 @@ export interface Download {
 export async function download({
   source,
   part,
-  codec,
+  codec: fixed,
   streams,
   signal,
   progress,
 }: Download): Promise<{ sha256: string; wireBytes: number }> {
   const { bytes } = part.source;
-  const chooser = new CodecChooser(source.codecs, codec);
+  const chooser = new CodecChooser(source.codecs, fixed, streams);
   const hash = new FollowingHash(part.file);
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  let underWay: (readonly [number, number])[] = [];
+  let underWay: { readonly choice: Choice; readonly range: readonly [number, number] }[] = [];
   const spare: Buffer[] = [];
   let wireBytes = 0;
   let arrivedAt = performance.now();
@@ -58,38 +58,46 @@ export async function download({
 
   /** The next range that is neither there nor under way, no longer than wanted, its ends on blocks. */
   const take = (wanted: number): readonly [number, number] | undefined => {
-    const taken = [...part.done, ...underWay].sort(([a], [b]) => a - b);
+    const taken = [...part.done, ...underWay.map(({ range }) => range)].sort(([a], [b]) => a - b);
     const [gap] = gaps(taken, bytes);
     if (gap === undefined) return undefined;
     const begin = Math.floor(gap[0] / BLOCK) * BLOCK;
-    const fair = Math.ceil(totalBytes(gaps(taken, bytes)) / streams);
+    // All streams should come to their end at the same time.
+    const fair = Math.ceil((bytes - totalBytes(part.done)) / streams);
     const length = Math.ceil(Math.min(wanted, Math.max(fair, MIN_BYTES)) / BLOCK) * BLOCK;
     return [begin, Math.min(begin + length, gap[1])];
   };
 
-  const fetchPiece = async (codecOfPiece: Codec, begin: number, end: number): Promise<void> => {
+  const fetchPiece = async (choice: Choice, begin: number, end: number): Promise<void> => {
+    const { codec } = choice;
     const writer = new RangeWriter(part.file, { begin, end, spare }, written);
     const enough = new AbortController();
-    const decode = decoder(codecOfPiece, (piece) => {
+    const decode = decoder(codec, (piece) => {
       const busy = writer.write(piece);
       if (writer.full) enough.abort();
       return busy;
     });
-    let started = performance.now();
     let wireBytesOfPiece = 0;
+    let since = { at: performance.now(), wire: wireBytes, ofPiece: 0 };
     const sink: Sink = (piece) => {
-      if (wireBytesOfPiece === 0) started = performance.now();
+      // What is not compressed measures the link: by its second half, since a link may let a burst through before it slows down.
+      const half = codec === "none" && since.ofPiece === 0 && wireBytesOfPiece * 2 >= end - begin;
+      if (wireBytesOfPiece === 0 || half) since = { at: performance.now(), wire: wireBytes, ofPiece: wireBytesOfPiece };
       wireBytesOfPiece += piece.length;
       wireBytes += piece.length;
-      progress({ bytes: totalBytes(part.done), wireBytes, codec: codecOfPiece });
+      progress({ bytes: totalBytes(part.done), wireBytes, codec });
       return decode.sink(piece);
     };
     try {
-      await source.pour({ offset: begin, length: end - begin, codec: codecOfPiece, sink, signal: either, enough: enough.signal });
+      await source.pour({ offset: begin, length: end - begin, codec, sink, signal: either, enough: enough.signal });
       if (!writer.full) await decode.end();
       await writer.finish();
-      const seconds = (performance.now() - started) / 1000;
-      chooser.measured(codecOfPiece, { plainBytes: end - begin, wireBytes: wireBytesOfPiece, seconds });
+      chooser.measured(choice, {
+        plainBytes: end - begin - since.ofPiece,
+        wireBytes: wireBytesOfPiece - since.ofPiece,
+        linkBytes: wireBytes - since.wire,
+        seconds: (performance.now() - since.at) / 1000,
+      });
     } finally {
       decode.stop();
       // What came before a cut is as good as the rest.
@@ -100,12 +108,13 @@ export async function download({
   const stream = async (): Promise<void> => {
     for (let failures = 0; ;) {
       either.throwIfAborted();
-      const choice = chooser.next();
+      const choice = chooser.next(underWay.map((piece) => piece.choice.codec));
       const range = take(choice.bytes);
       if (range === undefined) return;
-      underWay.push(range);
+      const piece = { choice, range };
+      underWay.push(piece);
       try {
-        await fetchPiece(choice.codec, ...range);
+        await fetchPiece(choice, ...range);
         failures = 0;
       } catch (error) {
         either.throwIfAborted();
@@ -114,7 +123,7 @@ export async function download({
         failures += 1;
         await sleep(Math.min(5000, 100 * 2 ** failures), undefined, { signal: either }).catch(() => either.throwIfAborted());
       } finally {
-        underWay = underWay.filter((one) => one !== range);
+        underWay = underWay.filter((one) => one !== piece);
       }
     }
   };

@@ -27,14 +27,15 @@ export async function* streamFile(
   codec: Codec | "auto",
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, Streamed> {
-  const chooser = new CodecChooser(source.codecs, codec);
+  const chooser = new CodecChooser(source.codecs, codec, 1);
   const hash = createHash("sha256");
   let wireBytes = 0;
 
   const fetch = async (begin: number): Promise<{ pieces: Buffer[]; end: number }> => {
     for (let attempt = 1; ; attempt += 1) {
-      const { codec: chosen, bytes } = chooser.next();
-      const end = Math.min(begin + Math.min(PIECE, Math.ceil(bytes / BLOCK) * BLOCK), size);
+      const choice = chooser.next();
+      const { codec: chosen } = choice;
+      const end = Math.min(begin + Math.min(PIECE, Math.ceil(choice.bytes / BLOCK) * BLOCK), size);
       const pieces: Buffer[] = [];
       const enough = new AbortController();
       let length = 0;
@@ -55,7 +56,8 @@ export async function* streamFile(
         if (length < end - begin) await decode.end();
         if (length < end - begin) throw new Malformed("bytes are missing");
         const seconds = (performance.now() - started) / 1000;
-        chooser.measured(chosen, { plainBytes: length, wireBytes: wireBytes - wireBefore, seconds });
+        const linkBytes = wireBytes - wireBefore;
+        chooser.measured(choice, { plainBytes: length, wireBytes: linkBytes, linkBytes, seconds });
         return { pieces, end };
       } catch (error) {
         signal.throwIfAborted();

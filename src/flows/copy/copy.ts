@@ -95,8 +95,11 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
     ]);
     const hashedAt = { node: there.computedAt, here: new Date(context.now()).toISOString() };
     verifying();
+    const checked = checkArchive(part.path, signal);
+    // Whether it is what the node has comes first.
+    checked.catch(() => undefined);
     await verify(files, file, { there: there.sha256, here: here.sha256 }, archive, signal);
-    const frozenSeconds = await checkArchive(part.path, signal);
+    const frozenSeconds = await checked;
     await publish(part, final, force);
     closed = true;
     await part.finished();
