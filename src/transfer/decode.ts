@@ -19,7 +19,8 @@ export function decoder(codec: Codec, plain: Sink): Decoder {
   return DECODERS[codec](plain);
 }
 
-const CHUNK = { chunkSize: 256 * 1024 };
+const CHUNK_BYTES = 256 * 1024;
+const CHUNK = { chunkSize: CHUNK_BYTES };
 
 const DECODERS: Readonly<Record<Codec, (plain: Sink) => Decoder>> = {
   none: (plain) => ({ sink: plain, end: async () => undefined, stop: () => undefined }),
@@ -51,6 +52,7 @@ function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof create
       const next = await decoded.next().catch((error: Error) => Promise.reject(new Malformed(error.message, { cause: error })));
       if (next.done === true) return;
       await plain(next.value as Buffer);
+      release(next.value as Buffer);
     }
   })();
   // It is awaited in end(); until then a failure shows in the next write.
@@ -66,4 +68,12 @@ function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof create
     },
     stop: () => void stream.destroy(),
   };
+}
+
+/**
+ * Frees what zlib allocated for a chunk at once: left to the garbage collector, it would run for every few of them. zlib goes on to write
+ * into a buffer until it is full.
+ */
+function release({ buffer, byteOffset, length }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === CHUNK_BYTES && byteOffset + length === CHUNK_BYTES) buffer.transfer(0);
 }
