@@ -27,9 +27,12 @@ const PIECE_SECONDS = 0.75;
 const TRIAL_SECONDS = 0.1;
 const TRIAL_BYTES = 2 * MiB;
 /** What arrives sooner says little of a link: more is asked for. */
-const TELLING_SECONDS = 0.02;
+const TELLING_SECONDS = 0.035;
+const MOST_SAMPLED_SECONDS = 0.2;
 /** The link is measured again after so many pieces. */
 const MEASURE_AGAIN = 24;
+/** Or as soon as so many times as much came through it: what measured it was held up. */
+const MISJUDGED = 1.3;
 /** Weight of the newest measurement. */
 const NEWEST = 0.5;
 /** A piece that used less than this of what the link had for it was held up by the processors at its ends. */
@@ -78,7 +81,7 @@ export class CodecChooser {
   next(beside: readonly Codec[] = []): Choice {
     this.#pieces += 1;
     const measuring = (this.#measuring || this.#pieces % MEASURE_AGAIN === 0) && !beside.includes("none");
-    if (measuring && this.#known.has("none") && this.#known.size > 1) return { codec: "none", bytes: this.#measuringBytes, beside };
+    if (measuring && this.#known.has("none") && this.#known.size > 1) return { codec: "none", bytes: this.#sample(), beside };
     const codecs = [...this.#known.keys()];
     const codec = this.#link === undefined ? quickest(codecs) : largest(codecs, (one) => sum(this.#rates([one, ...beside])));
     const [rate = 0] = this.#rates([codec, ...beside]);
@@ -98,6 +101,7 @@ export class CodecChooser {
       this.#measuredLink(perSecond(linkBytes), seconds);
       return;
     }
+    if (perSecond(linkBytes) > MISJUDGED * (this.#link ?? 0)) this.#measuring = true;
     const link = (this.#link = Math.max(this.#link ?? 0, perSecond(linkBytes)));
     const share = Math.max(link / this.#streams, link - perSecond(linkBytes - wireBytes));
     const [rate, before] = [perSecond(plainBytes), known.speeds.get(key(beside)) ?? known.speed];
@@ -109,12 +113,17 @@ export class CodecChooser {
     if (codec !== "none") known.speed = speed;
   }
 
+  /** How much tells what the link is like, and takes no longer than it has to. */
+  #sample(): number {
+    return Math.max(FIRST_BYTES, Math.min(this.#measuringBytes, (this.#link ?? 0) * MOST_SAMPLED_SECONDS));
+  }
+
   /** Slower counts at once: many links let the first bytes through faster than all others. */
   #measuredLink(rate: number, seconds: number): void {
     const link = this.#link ?? rate;
     this.#link = this.#measuring ? rate : link + (rate < link ? 1 : NEWEST) * (rate - link);
     if (!this.#measuring) return;
-    if (seconds < TELLING_SECONDS && this.#measuringBytes < MAX_BYTES) this.#measuringBytes *= 8;
+    if (seconds < TELLING_SECONDS && this.#measuringBytes < MAX_BYTES) this.#measuringBytes *= 4;
     else this.#measuring = false;
   }
 
