@@ -115,7 +115,7 @@ export class CodecChooser {
 
   /** How much tells what the link is like, and takes no longer than it has to. */
   #sample(): number {
-    return Math.max(FIRST_BYTES, Math.min(this.#measuringBytes, (this.#link ?? 0) * MOST_SAMPLED_SECONDS));
+    return this.#link === undefined ? FIRST_BYTES : Math.min(this.#measuringBytes, this.#link * MOST_SAMPLED_SECONDS);
   }
 
   /** Slower counts at once: many links let the first bytes through faster than all others. */

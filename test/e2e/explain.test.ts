@@ -71,7 +71,10 @@ clusterTest("--explain says io_uring, saves the log beside where the archive wou
   const { error } = (JSON.parse(stdout) as CheckpointList).items[0] ?? {};
   assert.deepEqual([error?.phase, error?.reason], ["checkpoint", "CRIUFailed"]);
   assert.match(error?.why ?? "", /^a process uses io_uring/);
-  assert.equal((await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length, 0);
+  assert.equal(
+    (await getJson<V1PodList>("pods,jobs", "-n", "kube-system", "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length,
+    0,
+  );
 });
 
 clusterTest("an established connection", async (t) => {

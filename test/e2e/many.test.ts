@@ -11,7 +11,6 @@ import {
   apply,
   APPS,
   BUSYBOX,
-  claimCluster,
   clusterTest,
   container,
   COUNT,
@@ -26,14 +25,16 @@ import {
   RUN,
   running,
   setUp,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 
-claimCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-many");
-const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+// Other files' helpers may run beside these.
+const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX, KUBECTL_CHECKPOINT_HELPER_NAMESPACE: namespace };
 const SIDE = container("side", COUNT);
 
 if (NO_CLUSTER === undefined) {
@@ -120,7 +121,7 @@ function assertBackToBack(items: readonly CheckpointItem[]): void {
 const left = new Set<string>();
 
 async function helperNames(): Promise<string[]> {
-  const { items } = await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint");
+  const { items } = await getJson<V1PodList>("pods,jobs", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint");
   return items.map(({ metadata }) => metadata?.name ?? "");
 }
 
@@ -233,7 +234,7 @@ clusterTest("--copy --remove of many: one helper a node and access, archives and
     .split("\n")
     .filter(
       (line) =>
-        line.includes("/jobs") &&
+        line.includes(`/namespaces/${namespace}/jobs`) &&
         line.includes('"verb":"create"') &&
         line.includes("ResponseComplete") &&
         line.includes("kubectl-checkpoint"),

@@ -188,7 +188,7 @@ clusterTest("ls for people: sizes, ages, totals; no character of a name reaches 
   assert.match(lines[0] ?? "", /^NAMESPACE +POD +CONTAINER +NODE +SIZE +AGE +COMPLETE +ARCHIVE$/);
   assert.match(
     stdout,
-    new RegExp(`^${namespace} +counter +web-app +node1 +2\\d\\d KiB +[23]d +yes +${name("counter", `${namespace}-web-app`, 7)}$`, "m"),
+    new RegExp(`^${namespace} +counter +web-app +node1 +\\d{3} KiB +[23]d +yes +${name("counter", `${namespace}-web-app`, 7)}$`, "m"),
   );
   assert.match(stdout, /^ +node1 +1 B +\d+[sm] +no +\\e\[31mred\\u0007\.tar$/m);
   assert.match(lines.at(-1) ?? "", /^500 archives, 1\d\d MiB on 1 node$/);
@@ -257,7 +257,7 @@ clusterTest("rm: exact names only, whatever is in them; says what was freed", as
   assert.deepEqual((await onDisk("node1")).sort(), before.sort());
 
   const dry = await checkpoint("rm", "node1:backup.tar", "--dry-run=client");
-  assert.match(dry.stdout, /^node1:\S+backup\.tar \(2\d\d KiB\) would be removed\n1 archive, 2\d\d KiB: nothing is removed \(dry run\)\n$/);
+  assert.match(dry.stdout, /^node1:\S+backup\.tar \(\d{3} KiB\) would be removed\n1 archive, \d{3} KiB: nothing is removed \(dry run\)\n$/);
   assert.equal((await onDisk("node1")).length, before.length);
 
   const words = [...HOSTILE_NAMES.map((odd) => `node1:${odd}`), `node1:${DIRECTORY}/backup.tar`];
@@ -300,7 +300,7 @@ clusterTest("rm asks on a terminal, after it has shown what", async (t) => {
   await screen.see(/privileged pod on node2/);
   screen.type("y\r");
   await screen.see(/^ {2}node2:\S+checkpoint-solo_default-app-/);
-  await screen.see(/Remove this archive \(2\d\d KiB\) from the nodes for good\?/);
+  await screen.see(/Remove this archive \(\d{3} KiB\) from the nodes for good\?/);
   screen.type("n\r");
   assert.equal(await screen.ended(), 130);
   assert.ok((await onDisk("node2")).includes(name("solo", "default-app", 3)));
