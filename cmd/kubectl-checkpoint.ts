@@ -38,8 +38,19 @@ async function completeWords(words: readonly string[]): Promise<void> {
 
 async function runVerb(words: Words): Promise<void> {
   const { main } = await import("../src/cli/main.ts");
-  const { env, stdin, stdout, stderr } = process;
-  const status = await main(words, { env, stdin, stdout, stderr, signal: firstSignal(), version: about.version });
+  const { env, stdout, stderr } = process;
+  const shell = {
+    env,
+    stdout,
+    stderr,
+    // Made when it is first looked at, which takes a while.
+    get stdin() {
+      return process.stdin;
+    },
+    signal: firstSignal(),
+    version: about.version,
+  };
+  const status = await main(words, shell);
   // Of what was written to a pipe, only its first 64 KiB are there yet.
   await Promise.all([written(stdout), written(stderr)]);
   process.exit(status);

@@ -80,7 +80,7 @@ async function printerFor(flags: Flags, { stdout, stderr, env }: Shell): Promise
 
 /** Prompts appear only where both ends are terminals; they are drawn on stderr, and loaded when first needed. */
 function asking(flags: Flags, printer: Printer, shell: Shell): Asking {
-  const possible = shell.stdin.isTTY && shell.stderr.isTTY && !flags.on("no-input");
+  const possible = shell.stderr.isTTY && !flags.on("no-input") && shell.stdin.isTTY;
   const prompts = async (): Promise<Asking> => {
     if (!possible) throw new Error("a question where none may be asked");
     printer.stopProgress();
