@@ -10,18 +10,8 @@ for argument in "$@"; do
     *) files+=("$argument") ;;
   esac
 done
-# Files that use the cluster take turns (shareCluster and claimCluster of harness.ts), the others run beside them: so those that
-# may share it come together, and the longest, which mostly waits, has the quick ones beside it.
-if [ ${#files[@]} = 0 ]; then
-  mapfile -t files < <(
-    find test -name '*.test.ts' | while read -r file; do
-      case $file in
-        */faults.test.ts) echo "1 $file" ;;
-        *) if grep -q '^shareCluster' "$file"; then echo "3 $file"; elif grep -q '^claimCluster' "$file"; then echo "4 $file"; else echo "2 $file"; fi ;;
-      esac
-    done | sort | cut -d' ' -f2
-  )
-fi
+# Files that use the cluster take turns (shareCluster and claimCluster of harness.ts), the others run beside them.
+if [ ${#files[@]} = 0 ]; then mapfile -t files < <(find test -name '*.test.ts' | sort); fi
 
 say "types, lint, format (npm run check)"
 npm run --silent check >&2

@@ -71,7 +71,7 @@ if (NO_CLUSTER === undefined) {
 async function mostAtOnce(since: string): Promise<Map<string, number>> {
   const events = readFileSync(join(RUN, "log/audit.log"), "utf8")
     .split("\n")
-    .filter((line) => line.includes("/proxy/checkpoint/"))
+    .filter((line) => line.includes(`/proxy/checkpoint/${namespace}/`))
     .map((line) => JSON.parse(line) as { stage: string; requestURI: string; stageTimestamp: string })
     .filter(({ stage, stageTimestamp }) => stageTimestamp >= since && (stage === "RequestReceived" || stage === "ResponseComplete"));
   const now = new Map<string, number>();
@@ -287,12 +287,17 @@ clusterTest("--resume: a container that was replaced is said to be, one that is 
 
 clusterTest("--every, --count, --keep: a document a line, only this series' own archives are removed, a restart is noted", async (t) => {
   const directory = await temporaryDirectory(t);
-  await apply(pod(namespace, "series", [container("c", "sleep 4; exit 1")], { node: "node1", spec: { restartPolicy: "Always" } }));
+  const ending = container("c", "trap 'exit 1' TERM; sleep inf & wait");
+  await apply(pod(namespace, "series", [ending], { node: "node1", spec: { restartPolicy: "Always" } }));
   await running(namespace, "series");
   const foreign = (await plugin(["series", "-n", namespace, "-o", "name"])).stdout.trim();
   const { code, stdout, stderr } = await plugin(
     ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--yes", "-o", "json"],
-    { env, cwd: directory },
+    {
+      env,
+      cwd: directory,
+      started: (child) => child.stdout?.once("data", () => void kubectl("exec", "series", "-n", namespace, "--", "kill", "1")),
+    },
   );
   const lines = stdout
     .trim()
