@@ -291,6 +291,8 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   await apply(pod(namespace, "series", [ending], { node: "node1", spec: { restartPolicy: "Always" } }));
   await running(namespace, "series");
   const foreign = (await plugin(["series", "-n", namespace, "-o", "name"])).stdout.trim();
+  // The kubelet names archives by the second.
+  await sleep(1000);
   const { code, stdout, stderr } = await plugin(
     ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--yes", "-o", "json"],
     {
