@@ -30,7 +30,7 @@ export async function writeExecutable(chunks: readonly Chunk[], node: string, ou
       disableExperimentalSEAWarning: true,
       // Code caches save 20 ms of CPU time, but fit one platform only, and their bytes differ from build to build.
       useCodeCache: false,
-      // What V8 takes for short-lived objects grows without need while an archive streams through.
+      // For short-lived objects: enough that a start needs no garbage collection, and no more while an archive streams through.
       execArgv: ["--no-warnings", "--min-semi-space-size=8", "--max-semi-space-size=8"],
       // NODE_OPTIONS is not for us.
       execArgvExtension: "none",
