@@ -168,8 +168,9 @@ const KNOWN: readonly Known[] = [
   {
     status: 500,
     from: "kubelet",
-    // Seen on containerd 2.1: directory and writer are one a container, the image's name one a second; whoever ends first removes the directory.
-    body: /ctrd-checkpoint\/\S+: no such file or directory|ref \S+\/checkpoint-\S+ locked for |image "containerd\.io\/checkpoint\/\S+: already exists/,
+    // containerd 2.1: directory and writer are one a container, the image's name one a second; whoever begins or ends removes the directory,
+    // and whoever ends lets the container run. A file that vanishes or changes its length under a tar can have no other cause: all else is paused.
+    body: /ctrd-checkpoint\S*: (no such file or directory|file exists|directory not empty)|failed to create diff tar stream: .*(short write|write too long|no such file or directory)|ref \S+\/checkpoint-\S+ locked for |image "containerd\.io\/checkpoint\/\S+: already exists/,
     explain: (target) => ({
       reason: "CheckpointCollision",
       message: `two checkpoints of ${what(target)} were written at the same time, and this one failed`,

@@ -106,6 +106,11 @@ test("a partial archive on a full node is named", () => {
 test("two checkpoints at once are told by each of containerd's words for it", () => {
   for (const said of [
     "open /var/lib/containerd/io.containerd.grpc.v1.cri/containers/5506/ctrd-checkpoint/status: no such file or directory",
+    "mkdir /var/lib/containerd/io.containerd.grpc.v1.cri/containers/5506/ctrd-checkpoint: file exists",
+    "failed to create diff tar stream: short write copying file",
+    "failed to create diff tar stream: failed to copy: archive/tar: write too long",
+    "failed to create diff tar stream: lstat /var/lib/containerd/io.containerd.grpc.v1.cri/containers/5506/ctrd-checkpoint/checkpoint/pstree.img: no such file or directory",
+    "mount callback failed on /var/lib/containerd/tmpmounts/containerd-mount1: failed to write compressed diff: failed to create diff tar stream: readdirent /var/lib/containerd/tmpmounts/containerd-mount1/tmp/cr-tmpfs.Xf13Kf: no such file or directory",
     "failed to open writer: ref k8s.io/1/checkpoint-rw-c8ae2dfb06e7 locked for 385.973ms (since 2026-11-24 10:11:12)",
     'image "containerd.io/checkpoint/5506c566:11-24-2026-13:25:05": already exists',
   ]) {
