@@ -17,8 +17,12 @@ import { helperRights, needing } from "./rights.ts";
 /** Of a longer log the end is read: its errors stand there. In bytes. */
 const LONGEST_LOG = 64 << 20;
 const PIECE = 1 << 20;
-/** A runtime removes a container's directory when it has ended. */
-const GONE = /^(ArchiveNotFound|HelperMount)$/;
+/** Why a log is gone, by the reason: no such directory, or a directory without it. */
+const GONE: Readonly<Record<string, string>> = {
+  HelperMount: "it is gone: the container has ended, and its directory with it",
+  // containerd's two checkpoints of one container share the directory that CRIU writes its log to, and whoever ends first removes it.
+  ArchiveNotFound: "there is none: another checkpoint of the container ended at the same time and took it away, or the container has ended",
+};
 
 /** Whether the log of a failure can be read at all: it must lie where a runtime would keep this very container's. */
 export function readableLog({ log }: CriuFailure, { containerID }: CheckpointItem): CriuLog | undefined {
@@ -46,9 +50,7 @@ export async function explainFailure(
     return { item: { ...item, error: itemError("checkpoint", error) }, error };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const why = GONE.test(error.reason)
-      ? "it is gone: the container has ended, and its directory with it"
-      : [error.message, error.why].filter(Boolean).join(": ");
+    const why = GONE[error.reason] ?? [error.message, error.why].filter(Boolean).join(": ");
     context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${why}` });
     return { item, error: failure };
   }
