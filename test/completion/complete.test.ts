@@ -85,7 +85,7 @@ test("a server that does not answer costs 300 ms, and what is known without it",
   const started = performance.now();
   assert.deepEqual(await completed(t, never, ""), [...verbs, ":4"]);
   const milliseconds = performance.now() - started;
-  assert.ok(milliseconds > 250 && milliseconds < 900, `${milliseconds} ms`);
+  assert.ok(milliseconds > 250 && milliseconds < 3000, `${milliseconds} ms`);
 });
 
 test("a refusal, a broken kubeconfig or none say nothing", async (t) => {

@@ -59,7 +59,10 @@ const WHY = /^ {2}why: a process uses io_uring, which CRIU cannot dump\n {7}\(\d
 
 clusterTest("--explain says io_uring, saves the log beside where the archive would have gone; the exit status stays 1", async (t) => {
   const directory = await temporaryDirectory(t);
-  const { code, stdout, stderr } = await plugin(["uring", "-n", namespace, "--explain", `--copy=${directory}/`, "-o", "json"], { env });
+  const { code, stdout, stderr } = await plugin(["uring", "-n", namespace, "--explain", `--copy=${directory}/`, "-o", "json"], {
+    // Other files' helpers may run beside this one.
+    env: { ...env, KUBECTL_CHECKPOINT_HELPER_NAMESPACE: namespace },
+  });
   assert.equal(code, 1);
   assert.match(stderr, WHY);
   const [log = "", ...others] = readdirSync(directory);
@@ -71,10 +74,7 @@ clusterTest("--explain says io_uring, saves the log beside where the archive wou
   const { error } = (JSON.parse(stdout) as CheckpointList).items[0] ?? {};
   assert.deepEqual([error?.phase, error?.reason], ["checkpoint", "CRIUFailed"]);
   assert.match(error?.why ?? "", /^a process uses io_uring/);
-  assert.equal(
-    (await getJson<V1PodList>("pods,jobs", "-n", "kube-system", "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length,
-    0,
-  );
+  assert.equal((await getJson<V1PodList>("pods,jobs", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint")).items.length, 0);
 });
 
 clusterTest("an established connection", async (t) => {

@@ -1,7 +1,7 @@
 // What the end-to-end tests stand on: the real cluster of test/cluster, kubectl, and the plugin as users get it.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -156,6 +156,21 @@ export async function cluster(...args: string[]): Promise<string> {
 /** What a command prints on a node. */
 export async function onNode(node: string, ...command: string[]): Promise<string> {
   return await cluster("node-shell", node, "--", ...command);
+}
+
+/** A stage of a checkpoint call, as the API server's audit log has it. */
+export interface CallStage {
+  readonly stage: string;
+  readonly requestURI: string;
+  readonly stageTimestamp: string;
+}
+
+/** Of the checkpoint calls for the containers of a namespace, or of one pod in it: "namespace/pod". */
+export function checkpointCalls(of: string): CallStage[] {
+  const log = readFileSync(join(RUN, "log/audit.log"), "utf8");
+  // Its last line may still be on its way.
+  const lines = log.slice(0, log.lastIndexOf("\n")).split("\n");
+  return lines.filter((line) => line.includes(`/proxy/checkpoint/${of}/`)).map((line) => JSON.parse(line) as CallStage);
 }
 
 export interface PodOptions {

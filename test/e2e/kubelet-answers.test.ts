@@ -10,6 +10,7 @@ import {
   ADMIN,
   apply,
   APPS,
+  checkpointCalls,
   claimCluster,
   cluster,
   clusterTest,
@@ -55,6 +56,17 @@ async function refused(name = "counter"): Promise<string> {
   const { code, stderr } = await plugin([name, "-n", namespace]);
   assert.equal(code, 1, stderr);
   return stderr;
+}
+
+/** Calls back a moment after the next checkpoint of big has begun: in the middle of it, however fast the machine is. */
+function inTheMiddle(callback: () => void): void {
+  const begun = (): number => checkpointCalls(`${namespace}/big`).filter(({ stage }) => stage === "RequestReceived").length;
+  const before = begun();
+  const watch = setInterval(() => {
+    if (begun() === before) return;
+    clearInterval(watch);
+    setTimeout(callback, 300);
+  }, 50).unref();
 }
 
 async function checkpointed(name = "counter"): Promise<void> {
@@ -164,7 +176,9 @@ clusterTest("--timeout: given up, the kubelet cancels, nothing is left, the cont
 
 clusterTest("Ctrl-C: said what becomes of it, exit status 130, nothing left", async () => {
   const before = await archives("big");
-  const { code, stderr } = await plugin(["big", "-n", namespace], { started: (child) => setTimeout(() => child.kill("SIGINT"), 700) });
+  const { code, stderr } = await plugin(["big", "-n", namespace], {
+    started: (child) => inTheMiddle(() => child.kill("SIGINT")),
+  });
   assert.equal(code, 130);
   assert.match(
     stderr,
@@ -178,7 +192,7 @@ clusterTest("Ctrl-C: said what becomes of it, exit status 130, nothing left", as
 clusterTest("a kubelet that dies in the middle: the outcome is unknown, and is said to be", async (t) => {
   t.after(async () => await cluster("kubelet", NODE, "start"));
   const { code, stdout, stderr } = await plugin(["big", "-n", namespace, "-o", "json"], {
-    started: () => setTimeout(() => void cluster("kubelet", NODE, "kill"), 1200),
+    started: () => inTheMiddle(() => void cluster("kubelet", NODE, "kill")),
   });
   assert.equal(code, 1);
   assert.match(

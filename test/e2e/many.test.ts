@@ -11,6 +11,7 @@ import {
   apply,
   APPS,
   BUSYBOX,
+  checkpointCalls,
   clusterTest,
   container,
   COUNT,
@@ -68,12 +69,10 @@ if (NO_CLUSTER === undefined) {
 }
 
 /** The most checkpoint calls that were under way at once on each node, from the API server's audit log. */
-async function mostAtOnce(since: string): Promise<Map<string, number>> {
-  const events = readFileSync(join(RUN, "log/audit.log"), "utf8")
-    .split("\n")
-    .filter((line) => line.includes(`/proxy/checkpoint/${namespace}/`))
-    .map((line) => JSON.parse(line) as { stage: string; requestURI: string; stageTimestamp: string })
-    .filter(({ stage, stageTimestamp }) => stageTimestamp >= since && (stage === "RequestReceived" || stage === "ResponseComplete"));
+function mostAtOnce(since: string): Map<string, number> {
+  const events = checkpointCalls(namespace).filter(
+    ({ stage, stageTimestamp }) => stageTimestamp >= since && (stage === "RequestReceived" || stage === "ResponseComplete"),
+  );
   const now = new Map<string, number>();
   const most = new Map<string, number>();
   for (const { stage, requestURI } of events) {
@@ -104,7 +103,7 @@ clusterTest(
       stderr,
       /^11 of 12 containers checkpointed, 1 failed:\n {2}e2e-many\/web-uring container app: CRIUFailed: CRIU could not checkpoint/m,
     );
-    assert.deepEqual([...(await mostAtOnce(since)).values()], [1, 1]);
+    assert.deepEqual([...mostAtOnce(since).values()], [1, 1]);
     assertBackToBack(items);
   },
 );
@@ -327,7 +326,7 @@ clusterTest("a series ends with its pod, and with Ctrl-C", async () => {
   const ended = await ending;
   assert.match(ended.stderr, /pod\/short (is gone|has ended): the series ends|does not run/);
   const stopped = await plugin(["web-uring", "-c", "side", "-n", namespace, "--every", "1h"], {
-    started: (child) => setTimeout(() => child.kill("SIGINT"), 2500),
+    started: (child) => child.stdout?.once("data", () => setTimeout(() => child.kill("SIGINT"), 500)),
   });
   assert.equal(stopped.code, 130);
   assert.match(stopped.stdout, /^pod\/web-uring container side checkpointed/);

