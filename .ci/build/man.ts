@@ -11,6 +11,10 @@ const EXIT_STATUS: readonly (readonly [string, string])[] = [
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ["KUBECONFIG", "kubeconfig files, merged as kubectl does"],
+  [
+    "KUBECTL_CHECKPOINT_HELPER_IMAGE, KUBECTL_CHECKPOINT_HELPER_NAMESPACE, KUBECTL_CHECKPOINT_HELPER_PULL_SECRET",
+    "what --helper-image, --helper-namespace and --helper-pull-secret say",
+  ],
   ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxies, where the kubeconfig names none"],
   ["NODE_EXTRA_CA_CERTS", "a file of certificate authorities to trust besides those of this machine"],
   ["NO_COLOR", "no colours"],
@@ -88,6 +92,7 @@ function text(line: string): string {
   return line
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
+    .replaceAll(/[^\0-\x7f]/gu, (character) => `\\[u${character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}]`)
     .replace(/^(?=[.'])/, "\\&");
 }
 

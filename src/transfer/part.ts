@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { kill } from "node:process";
+import { Disposal } from "../model/disposal.ts";
 import { UserError } from "../model/error.ts";
 import { number, object, string } from "../model/json.ts";
 import { isRanges, withRange, type Ranges } from "./ranges.ts";
@@ -46,14 +47,14 @@ export class Part {
   /** For the file that will be called `final`. Throws a UserError where the part is a link, or another command is at it. */
   static async open(final: string, source: PartSource): Promise<Part> {
     const path = `${final}.part`;
-    await using opened = new AsyncDisposableStack();
+    await using opened = new Disposal();
     const file = opened.use(await openOwn(path));
     const stateFile = opened.use(await openOwn(`${path}.json`));
     const state = readState(await stateFile.readFile("utf8"), source);
     if (state === undefined || state.other) await file.truncate(0);
     const part = new Part(path, file, stateFile, source, state?.done ?? [], state?.other ?? false);
     await part.save().catch((error: unknown) => Promise.reject(cannotWrite(path, error)));
-    opened.move();
+    opened.release();
     return part;
   }
 

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { Connection } from "../../src/cluster/connection.ts";
 import { listArchives } from "../../src/flows/nodes/list.ts";
 import { Helpers } from "../../src/helper/helpers.ts";
+import { Disposal } from "../../src/model/disposal.ts";
 import { context } from "../fakes.ts";
 import {
   ADMIN,
@@ -40,7 +41,7 @@ try {
   const connection = await Connection.open({ kubeconfig: ADMIN, asGroups: [], insecure: false, requestTimeoutMs: 0 }, surroundings);
   const settings = { image: BUSYBOX, namespace: undefined, pullSecret: undefined, checkpointDir: DIRECTORY };
   const helpers = new Helpers(connection, surroundings, settings);
-  await using stack = new AsyncDisposableStack();
+  await using stack = new Disposal();
   const ready = await Promise.all(NODES.map(async (node) => await stack.use(helpers.on(node, "read")).helper()));
   const contenders = {
     ls: async (): Promise<number> => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readlink, rename, stat } from "node:fs/promises";
@@ -82,7 +82,8 @@ test("the manual page has every verb, and no mistakes that a formatter sees", as
     t.diagnostic("not formatted: there is no groff here");
     return;
   }
-  assert.equal(execFileSync("groff", ["-man", "-Tutf8", "-ww", "-z", file], { encoding: "utf8", stdio: "pipe" }), "");
+  const { stdout, stderr } = spawnSync("groff", ["-man", "-Tutf8", "-ww", "-z", file], { encoding: "utf8" });
+  assert.deepEqual([stdout, stderr], ["", ""]);
 });
 
 describe(

@@ -2,6 +2,7 @@ import { listNodes } from "../../cluster/nodes.ts";
 import type { Helper, Helpers } from "../../helper/helpers.ts";
 import type { Access } from "../../helper/manifest.ts";
 import type { UnreachableNode } from "../../model/archives.ts";
+import { Disposal } from "../../model/disposal.ts";
 import { UserError } from "../../model/error.ts";
 import { inParallel } from "../../model/parallel.ts";
 import type { FlowContext } from "../context.ts";
@@ -56,7 +57,7 @@ export async function onNodes(
  * thing has its own.
  */
 export function held(helpers: Helpers, nodes: readonly string[], access: Access): AsyncDisposable {
-  const stack = new AsyncDisposableStack();
+  const stack = new Disposal();
   if (nodes.length <= PARALLEL) for (const node of nodes) stack.use(helpers.on(node, access));
   return stack;
 }

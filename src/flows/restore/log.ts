@@ -5,6 +5,7 @@ import type { Helper, Helpers } from "../../helper/helpers.ts";
 import { CONTAINER } from "../../helper/manifest.ts";
 import { ARCHIVES } from "../../helper/operations.ts";
 import { CriuLogReader } from "../../kubelet/criu-causes.ts";
+import { Disposal } from "../../model/disposal.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
 import { say } from "../../model/phrase.ts";
@@ -57,7 +58,7 @@ export async function explainByLog(
   try {
     const rights = helperRights(await helpers.namespace());
     return await needing(context.connection, rights, async () => {
-      await using stack = new AsyncDisposableStack();
+      await using stack = new Disposal();
       const helper = await helperWhereContainersAre(helpers, node, stack);
       context.emit({ kind: "activity", lane, text: say`waiting for the next try on ${node}, to read CRIU's log` });
       const { id, log } = await caught(context, helper);
@@ -77,7 +78,7 @@ export async function explainByLog(
   }
 }
 
-async function helperWhereContainersAre(helpers: Helpers, node: string, stack: AsyncDisposableStack): Promise<Helper> {
+async function helperWhereContainersAre(helpers: Helpers, node: string, stack: Disposal): Promise<Helper> {
   for (const directory of DIRECTORIES) {
     try {
       return await stack.use(helpers.on(node, "criu-log", directory)).helper();

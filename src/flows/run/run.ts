@@ -1,3 +1,4 @@
+import { Disposal } from "../../model/disposal.ts";
 import { say } from "../../model/phrase.ts";
 import { captureOne, type Captured } from "../capture.ts";
 import type { FlowContext } from "../context.ts";
@@ -32,7 +33,7 @@ export interface Taken extends Captured {
  */
 export async function* runAll(context: FlowContext, request: RunRequest): AsyncGenerator<Taken> {
   const { targets, plan, parallel } = request;
-  await using held = new AsyncDisposableStack();
+  await using held = new Disposal();
   const results = new Queue<Taken>();
   const nodes = [...Map.groupBy(targets, ({ pod }) => pod.node).entries()];
   const waiting = [...nodes];
