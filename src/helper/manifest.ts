@@ -96,6 +96,8 @@ function podSpec({ node, access, directory, settings }: HelperRequest): object {
     terminationGracePeriodSeconds: 0,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
+    // It looks nothing up. The default has kubelets without a cluster DNS warn of every pod.
+    dnsPolicy: "Default",
     ...(settings.pullSecret === undefined ? {} : { imagePullSecrets: [{ name: settings.pullSecret }] }),
     containers: [
       {

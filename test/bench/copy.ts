@@ -20,6 +20,7 @@ import {
   running,
 } from "../e2e/harness.ts";
 import { median, printTable } from "./measure.ts";
+import { peakOf } from "./offline/archive.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const NODE = "node1";
@@ -83,12 +84,18 @@ interface Measured {
   readonly whole: number;
 }
 
-async function behind(link: string, command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ stdout: string; seconds: number }> {
+async function behind(link: string, command: readonly string[]): Promise<{ stdout: string; seconds: number; peakBytes?: number }> {
   const words = link === "unlimited" ? [...command] : [CLUSTER, "laptop", "--rate", link, "--", ...command];
   const started = performance.now();
-  const { code, stdout, stderr } = await run(words[0] ?? "", words.slice(1), { env });
+  let peakBytes = 0;
+  const watchMemory = ({ pid = 0 }: { pid?: number | undefined }): void => {
+    const watch = setInterval(() => (peakBytes = Math.max(peakBytes, peakOf(pid))), 20);
+    void ended.finally(() => clearInterval(watch));
+  };
+  const ended = run(words[0] ?? "", words.slice(1), { started: (child) => void setImmediate(() => watchMemory(child)) });
+  const { code, stdout, stderr } = await ended;
   if (code !== 0) throw new Error(stderr);
-  return { stdout, seconds: (performance.now() - started) / 1000 };
+  return { stdout, seconds: (performance.now() - started) / 1000, ...(link === "unlimited" ? { peakBytes } : {}) };
 }
 
 async function peer(link: string, path: string): Promise<Measured> {
@@ -106,14 +113,17 @@ async function peer(link: string, path: string): Promise<Measured> {
 
 async function ours(link: string, path: string, image: string): Promise<Measured> {
   const command = ["kubectl-checkpoint", "cp", `${NODE}:${path}`, here, "-o", "json", "--helper-image", image];
-  const { stdout, seconds } = await behind(link, command);
+  const { stdout, seconds, peakBytes } = await behind(link, command);
   const copy = (JSON.parse(stdout) as CopyList).items[0]?.copy;
   if (copy?.path === undefined) throw new Error(stdout);
   rmSync(copy.path);
   rmSync(`${copy.path}.json`);
+  if (peakBytes !== undefined) peaks.push(peakBytes);
   return { transfer: copy.seconds, whole: seconds };
 }
 
+/** Of every copy of ours on the unlimited link. */
+const peaks: number[] = [];
 const archives = await prepare();
 const rows: string[][] = [];
 try {
@@ -144,4 +154,6 @@ try {
   for (const path of Object.values(archives)) await onNode(NODE, "rm", "-f", path);
 }
 printTable(["archive", "link", "kubectl cp", "stock busybox", "busybox with zstd"], rows);
+const [least = 0, most = 0] = [Math.min(...peaks), Math.max(...peaks)].map((bytes) => bytes / 2 ** 20);
+process.stdout.write(`peak memory of our ${peaks.length} copies without a link: ${least.toFixed(0)} to ${most.toFixed(0)} MiB\n`);
 await cluster("status");

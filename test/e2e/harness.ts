@@ -103,9 +103,13 @@ export function pluginCommand(): [string, ...string[]] {
 const SCRATCH = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-test-"));
 process.on("exit", () => rmSync(SCRATCH, { recursive: true, force: true }));
 
+/** What is said every 10 s while a node takes its time to start a pod: of some 1,500 sandboxes one took containerd 30 s. */
+const WAITING = /^helper pod on \S+: .* \(\d+s\)\n/gm;
+
 export async function plugin(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [command, ...before] = pluginCommand();
-  return await run(command, [...before, ...args], { cwd: SCRATCH, ...options });
+  const ended = await run(command, [...before, ...args], { cwd: SCRATCH, ...options });
+  return { ...ended, stderr: ended.stderr.replaceAll(WAITING, "") };
 }
 
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
