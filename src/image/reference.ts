@@ -64,7 +64,8 @@ export function pinned({ registry, repository }: Reference, digest: string): str
 }
 
 export function isPublic({ registry }: Reference): boolean {
-  return PUBLIC.has(registry) || registry.endsWith(".gcr.io");
+  const host = canonical(registry.toLowerCase().replace(/:\d+$/, ""));
+  return PUBLIC.has(host) || host.endsWith(".gcr.io");
 }
 
 /** The server of a registry: Docker Hub's has another name. */

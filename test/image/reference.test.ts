@@ -52,7 +52,9 @@ test("what is none is a usage error, whatever is wrong with it", () => {
 test("public registries, and the server of Docker Hub", () => {
   for (const name of ["nginx", "quay.io/a/b", "ghcr.io/a/b", "eu.gcr.io/a/b", "docker.io/a/b"])
     assert.ok(isPublic(parseReference(name)), name);
-  for (const name of ["localhost/a", "registry.local/a", "10.0.0.1:5000/a", "quay.io.evil.example/a"])
+  for (const name of ["ghcr.io:443/a", "QUAY.io:443/a", "eu.gcr.io:443/a", "index.docker.io:443/a"])
+    assert.ok(isPublic(parseReference(name)), `${name}: with its port`);
+  for (const name of ["localhost/a", "registry.local/a", "10.0.0.1:5000/a", "quay.io.evil.example/a", "[::1]:443/a"])
     assert.ok(!isPublic(parseReference(name)), name);
   assert.equal(serverOf(parseReference("nginx")), "registry-1.docker.io");
   assert.equal(pinned(parseReference("reg.local/a:1"), DIGEST), `reg.local/a@${DIGEST}`);

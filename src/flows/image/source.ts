@@ -1,5 +1,5 @@
-import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
+import process from "node:process";
 import type { ArchiveBytes } from "../../image/layer.ts";
 import { UserError } from "../../model/error.ts";
 
@@ -9,10 +9,7 @@ const BUFFERS = 3;
 
 /** An archive on this machine as bytes in order; "-" is standard input. Throws a UserError where there is no such file. */
 export async function archiveFile(path: string): Promise<ArchiveBytes> {
-  if (path === "-") {
-    const bytes = (): AsyncIterable<Buffer> => createReadStream("", { fd: 0, autoClose: false, highWaterMark: READ });
-    return { label: "standard input", size: undefined, open: bytes, repeatable: false };
-  }
+  if (path === "-") return { label: "standard input", size: undefined, open: standardInput, repeatable: false };
   const file = await open(path, "r").catch((error: unknown) => {
     throw cannotOpen(path, error);
   });
@@ -25,6 +22,15 @@ export async function archiveFile(path: string): Promise<ArchiveBytes> {
     open: () => readPieces(path),
     repeatable: plain,
   };
+}
+
+/** Node.js's own stream: it may have made the descriptor one that does not block, which no other reader expects. */
+async function* standardInput(): AsyncGenerator<Buffer, void> {
+  try {
+    yield* process.stdin;
+  } catch (error) {
+    throw cannotOpen("standard input", error);
+  }
 }
 
 /** One piece ahead of whoever uses them. A stream of Node.js would make a gigabyte of garbage of a gigabyte. */
