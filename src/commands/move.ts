@@ -1,8 +1,11 @@
 import type { FlowContext } from "../flows/context.ts";
 import type { RegistrySettings } from "../flows/image/registries.ts";
-import { movePod } from "../flows/move/move.ts";
+import { lookAtNode, movePod, moveRights } from "../flows/move/move.ts";
 import { obstacles, refuse } from "../flows/move/obstacles.ts";
+import { originOfPod, planMoveAhead } from "../flows/move/plan.ts";
 import { agreeTo } from "../flows/nodes/consent.ts";
+import { createRestored } from "../flows/restore/create.ts";
+import { needing } from "../flows/rights.ts";
 import { isCheckpoint } from "../flows/image/push.ts";
 import { choiceNeeded, containerOf } from "../flows/targets/containers.ts";
 import { findPod } from "../flows/targets/find.ts";
@@ -21,9 +24,10 @@ import type { Restoration } from "../model/restoration.ts";
 import { formatSeconds } from "../model/units.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
+import { dryRunHelper, dryRunOf, type DryRun } from "./dry-run.ts";
 import { helperSettings } from "./helper-settings.ts";
 import { registrySettings } from "./registry-settings.ts";
-import { proof } from "./restore.ts";
+import { proof, shown } from "./restore.ts";
 
 export interface MoveCall {
   readonly pod: string;
@@ -33,6 +37,7 @@ export interface MoveCall {
   readonly reference: Reference;
   readonly force: boolean;
   readonly explain: boolean;
+  readonly dryRun: DryRun | undefined;
   readonly settings: RegistrySettings;
   readonly helper: HelperSettings;
 }
@@ -58,6 +63,7 @@ export function moveRequest(words: readonly string[], flags: Flags, env: NodeJS.
     reference: parseReference(image),
     force: flags.on("force"),
     explain: flags.on("explain"),
+    dryRun: dryRunOf(flags),
     settings: registrySettings(flags),
     helper: helperSettings(flags, env),
   };
@@ -73,6 +79,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   if (!request.force) refuse(pod, found);
   for (const what of found) call.emit({ kind: "warning", text: say`${what}` });
   const helpers = new Helpers(connection, call, request.helper);
+  if (request.dryRun !== undefined) return yield* dryRunMove(call, context, request, target, helpers, request.dryRun);
   const moved = await movePod(context, {
     ...request,
     target,
@@ -112,6 +119,33 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
     original: { pod: pod.name, node: pod.node, frozenAt, deletedAt },
   };
   return { document, exitCode: 0 };
+}
+
+/** The helper pods that the archive is read by and removed by, and the new pod between them: in the order of their making. */
+async function* dryRunMove(
+  call: Call,
+  context: FlowContext,
+  request: MoveCall,
+  target: ContainerTarget,
+  helpers: Helpers,
+  dryRun: DryRun,
+): AsyncGenerator<Piece, Outcome> {
+  const { connection } = context;
+  const { pod } = target;
+  const server = dryRun === "server";
+  const origin = await originOfPod(context, target);
+  if (server) await lookAtNode(context, request.to, request.settings, origin);
+  const plan = planMoveAhead(target, request, origin, formatReference(request.reference));
+  const read = yield* dryRunHelper(connection, helpers, pod.node, "read", dryRun);
+  const rights = moveRights(pod.namespace, await helpers.namespace());
+  const pods = server ? await needing(connection, rights, async () => await createRestored(context, plan, true)) : [plan.pod];
+  yield* shown(call, plan, pods, server ? "server dry run" : "dry run");
+  const remove = yield* dryRunHelper(connection, helpers, pod.node, "write", dryRun);
+  call.emit({ kind: "hint", text: say`note: the digest of the image, and the process's own command, are known once it is checkpointed` });
+  return {
+    document: { apiVersion: "v1", kind: "List", items: [read.document, ...pods, remove.document] },
+    exitCode: 0,
+  };
 }
 
 async function findTargetPod(context: FlowContext, { pod: name, container: wanted, to }: MoveCall): Promise<ContainerTarget> {

@@ -5,6 +5,7 @@ import type { RegistrySettings } from "../flows/image/registries.ts";
 import { archiveFile } from "../flows/image/source.ts";
 import { needing } from "../flows/rights.ts";
 import { checkBaseImage } from "../flows/restore/base.ts";
+import { agreeToPowers } from "../flows/restore/consent.ts";
 import { createRestored, restoreRights } from "../flows/restore/create.ts";
 import { findTarget, type Target } from "../flows/restore/nodes.ts";
 import { checkpointInFile, checkpointInRegistry, type Checkpoint } from "../flows/restore/origin.ts";
@@ -103,6 +104,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
       "server dry run",
     );
   }
+  await agreeToPowers(context, planned, options.node, call.flags.on("yes"));
   const restored = plan(found === undefined ? await push(call, file ?? "", request, checkpoint) : image, target);
   tell(call, restored);
   const helpers = explain === undefined ? undefined : new Helpers(connection, call, explain);
@@ -173,7 +175,8 @@ export function proof(evidence: readonly string[]): Phrase {
   return say`restored, not started anew: ${evidence.join("; ")}`;
 }
 
-async function* shown(call: Call, plan: RestorePlan, objects: readonly object[], how: string): AsyncGenerator<Piece, Outcome> {
+/** A line for each, and them as the document. */
+export async function* shown(call: Call, plan: RestorePlan, objects: readonly object[], how: string): AsyncGenerator<Piece, Outcome> {
   tell(call, plan);
   const { name, namespace, policy } = plan;
   if (policy !== undefined)

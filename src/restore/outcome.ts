@@ -48,17 +48,18 @@ export function outcomeOf(pod: Json, told: Told): Outcome {
 
 /**
  * What proves that a running container was restored, not started anew: a runtime that restores says that it runs the checkpoint's
- * base image, and puts the old log back. Undefined where it runs the checkpoint image itself, as a plain start would.
+ * base image, and puts the old log back. Each is a proof by itself. Empty where there is neither: base image and checkpoint may
+ * share a repository, and a container may have said nothing.
  */
 export function evidenceOf(
   { image, startedAt }: Outcome & { kind: "running" },
   checkpointImage: string,
   oldestLogLine: string | undefined,
-): string[] | undefined {
-  if (image === "" || repositoryOf(image) === repositoryOf(checkpointImage)) return undefined;
+): string[] {
+  const other = image !== "" && repositoryOf(image) !== repositoryOf(checkpointImage);
   const older = oldestLogLine !== undefined && Date.parse(oldestLogLine) < Date.parse(startedAt);
   return [
-    `the container runs ${image}, the checkpoint's base image, and not ${checkpointImage}, which the pod names`,
+    ...(other ? [`the container runs ${image}, the checkpoint's base image, and not ${checkpointImage}, which the pod names`] : []),
     ...(older ? [`its log begins at ${oldestLogLine}, before the container was started at ${startedAt}`] : []),
   ];
 }

@@ -3,6 +3,7 @@ import { UserError } from "../model/error.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import { placement, type Placement } from "./placement.ts";
+import { powersOf } from "./powers.ts";
 import { restoredVolumes } from "./volumes.ts";
 
 export interface RestoredPodRequest {
@@ -21,6 +22,8 @@ export interface RestoredPodRequest {
   readonly setImages: ReadonlyMap<string, string>;
   /** No token, no network. */
   readonly isolated: boolean;
+  /** A service account's token was mounted, as the archive tells. */
+  readonly tokenMounted: boolean;
   /** Host ports stay: nothing else has them where the pod goes. */
   readonly keepHostPorts: boolean;
 }
@@ -68,8 +71,8 @@ export function restoredPod(request: RestoredPodRequest): RestoredPod {
   const { original, name, namespace, keep, isolated } = request;
   const metadata = object(original["metadata"]);
   const spec = object(original["spec"]);
-  if (isolated) ensureIsolable(spec);
-  const volumes = restoredVolumes(spec, request.container, isolated);
+  if (isolated) ensureIsolable(original);
+  const volumes = restoredVolumes(spec, request.container, isolated, request.tokenMounted);
   const placed = placement(spec, request.placement);
   const containers = restoredContainers(request, list(spec["containers"]).map(object), volumes.mounts);
   const initContainers = list(spec["initContainers"]).map(object);
@@ -178,12 +181,13 @@ function specNotes(spec: Json, initContainers: readonly Json[]): Phrase[] {
   ];
 }
 
-function ensureIsolable(spec: Json): void {
-  if (spec["hostNetwork"] !== true) return;
+function ensureIsolable(original: Json): void {
+  const escapes = powersOf(original).filter((power) => power.escapes);
+  if (escapes.length === 0) return;
   throw new UserError({
     reason: "NotIsolable",
-    message: "a pod on the node's network cannot be isolated",
-    why: "network policies do not apply to it",
-    fix: "edit its manifest first: --dry-run=client -o yaml",
+    message: "a pod with such power over its node cannot be isolated",
+    why: escapes.map(({ what }) => what).join("\n"),
+    fix: "leave out --isolated, or restore an archive without such a pod in its record: without FILE.json beside FILE there is none",
   });
 }

@@ -15,18 +15,20 @@ const NO_TOKEN = "no-token";
 
 /**
  * The volumes of a restored pod: the same, without the token's, which is added anew. Isolated, no token is in any of them, but
- * what was mounted for the restored container stays mounted: CRIU refuses where a mount is missing.
+ * what was mounted for the restored container stays mounted: CRIU refuses where a mount is missing. `tokenMounted`: the archive
+ * tells that a token was, whatever the manifest says.
  */
-export function restoredVolumes(spec: Json, container: string, isolated: boolean): RestoredVolumes {
+export function restoredVolumes(spec: Json, container: string, isolated: boolean, tokenMounted: boolean): RestoredVolumes {
   const all = list(spec["volumes"]).map(object);
   const tokens = new Set(all.map(({ name }) => string(name)).filter((name) => TOKEN_VOLUME.test(name)));
   const kept = all.filter(({ name }) => !tokens.has(string(name)));
-  const hadToken = (one: Json): boolean => list(one["volumeMounts"]).some((mount) => tokens.has(string(object(mount)["name"])));
-  const needsStandIn =
-    isolated &&
-    list(spec["containers"])
-      .map(object)
-      .some((one) => string(one["name"]) === container && hadToken(one));
+  const restored = list(spec["containers"])
+    .map(object)
+    .find(({ name }) => string(name) === container);
+  const mounted = list(restored?.["volumeMounts"]).map(object);
+  const hadToken = mounted.some(({ name }) => tokens.has(string(name)));
+  const hasOther = mounted.some(({ name, mountPath }) => !tokens.has(string(name)) && string(mountPath).replace(/\/+$/, "") === TOKEN_PATH);
+  const needsStandIn = isolated && (hadToken || tokenMounted) && !hasOther;
   return {
     volumes: [
       ...kept.map((volume) => (isolated ? withoutToken(volume) : volume)),
@@ -37,7 +39,7 @@ export function restoredVolumes(spec: Json, container: string, isolated: boolean
         .map(object)
         .filter(({ name }) => !tokens.has(string(name)));
       const standIn = needsStandIn && string(one["name"]) === container ? [{ name: NO_TOKEN, mountPath: TOKEN_PATH, readOnly: true }] : [];
-      return one["volumeMounts"] === undefined ? one : { ...one, volumeMounts: [...mounts, ...standIn] };
+      return one["volumeMounts"] === undefined && standIn.length === 0 ? one : { ...one, volumeMounts: [...mounts, ...standIn] };
     },
     notes: kept.flatMap(noteOn),
   };

@@ -86,6 +86,12 @@ test("move: a pod, a node, an image", () => {
     const { pod, to, reference, force, container } = moveRequest(words, flags(given), {});
     assert.deepEqual([pod, to, reference, force, container], ["web", "node2", REFERENCE, false, undefined]);
   }
+  assert.deepEqual(
+    [undefined, "client", "server"].map(
+      (how) => moveRequest(["web"], flags({ ...given, ...(how === undefined ? {} : { "dry-run": how }) }), {}).dryRun,
+    ),
+    [undefined, "client", "server"],
+  );
   assert.equal(moveRequest(["web"], flags({ ...given, container: ["c"], force: true }), {}).container, "c");
   for (const words of [[], ["a", "b"], ["deploy/web"], ["pod/"]])
     assert.throws(() => moveRequest(words, flags(given), {}), isUsage, words.join(" "));

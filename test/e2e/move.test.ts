@@ -258,6 +258,56 @@ clusterTest("refused without --force: what a move would lose, all of it at once"
   await kubectl("delete", "pv", namespace, "--wait=false");
 });
 
+clusterTest("an image in the repository of its base image: the older log proves it", async () => {
+  await apply(pod(namespace, "beside", [container("beside", COUNTER)], { node: "node1" }));
+  await running(namespace, "beside");
+  await eventually(async () => (await logOf("beside")).length > 5, "a few counts");
+  const { evidence } = await moved("beside", "--image", BUSYBOX.replace(/:1$/, `:e2e-move-${RUN}`));
+  assert.equal(evidence.length, 1);
+  assert.match(evidence[0] ?? "", /^its log begins at .*, before the container was started at /);
+});
+
+clusterTest(
+  "--dry-run shows the helpers and the new pod, and does nothing; kubectl takes them; what stands against it still does",
+  async (t) => {
+    await apply(pod(namespace, "dry", [container("dry", COUNT)], { node: "node1", labels: { app: "dry" } }));
+    await running(namespace, "dry");
+    const client = await move("dry", "--dry-run=client", "-o", "json");
+    assert.equal(client.code, 0, client.stderr);
+    const { kind, items } = JSON.parse(client.stdout) as V1PodList;
+    assert.deepEqual([kind, ...items.map((item) => item.kind)], ["List", "Job", "Pod", "Job"]);
+    const [, made] = items;
+    assert.deepEqual(
+      [made?.metadata?.name, made?.metadata?.labels?.["app"], made?.spec?.nodeName, made?.spec?.containers[0]?.image],
+      ["dry-node2", "dry", "node2", `${REGISTRY}/e2e/dry-${RUN}:1`],
+    );
+    const manifest = join(await temporaryDirectory(t), "move.json");
+    writeFileSync(manifest, client.stdout);
+    const taken = await kubectl("create", "--dry-run=server", "-f", manifest);
+    assert.equal(taken.code, 0, taken.stderr);
+    for (const [how, said] of [
+      ["client", "dry run"],
+      ["server", "server dry run"],
+    ]) {
+      const { code, stdout, stderr } = await move("dry", `--dry-run=${how}`);
+      assert.equal(code, 0, stderr);
+      const lines = stdout.trim().split("\n");
+      assert.equal(lines.length, 3);
+      assert.equal(lines[1], `pod/dry-node2 created in namespace e2e-move (${said})`);
+      for (const line of [lines[0], lines[2]])
+        assert.match(line ?? "", new RegExp(`^job\\.batch/kubectl-checkpoint-\\w+ created in namespace e2e-move \\(${said}\\)$`));
+    }
+    const server = await move("dry", "--dry-run=server", "-o", "json");
+    assert.ok((JSON.parse(server.stdout) as V1PodList).items[1]?.metadata?.uid);
+    await apply(pod(namespace, "two", [container("a", COUNT), container("b", COUNT)], { node: "node1" }));
+    await running(namespace, "two");
+    assert.match((await move("two", "-c", "a", "--dry-run=client")).stderr, /does not move without a loss/);
+    assert.equal((await move("two", "-c", "a", "--dry-run=client", "--force")).code, 0);
+    assert.deepEqual([await exists("dry-node2"), await archivesOf("dry"), await archivesOf("two")], [false, "", ""]);
+    assert.equal((await getJson<V1PodList>("jobs", "-n", namespace)).items.length, 0);
+  },
+);
+
 clusterTest("what is wrong is told before the freeze: no yes, the same node, a registry that does not let in", async () => {
   await apply(pod(namespace, "still", [container("still", COUNT)], { node: "node1" }));
   await running(namespace, "still");

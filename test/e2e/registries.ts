@@ -15,7 +15,7 @@ export async function ownRegistry(t: TestContext, port: number, mebibytes: numbe
       NODE,
       "sh",
       "-c",
-      `kill $(cat ${directory}.pid); rm -f ${directory}.pid ${directory}.yml; umount ${directory}; rmdir ${directory}`,
+      `kill $(cat ${directory}.pid); rm -f ${directory}.pid ${directory}.yml; umount --lazy ${directory}; rmdir ${directory}`,
     );
   });
   const serve = `nohup docker-registry serve ${directory}.yml >/dev/null 2>&1 & echo $! >${directory}.pid`;

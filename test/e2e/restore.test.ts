@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import type { V1NetworkPolicy, V1Pod } from "@kubernetes/client-node";
+import type { CheckpointList } from "../../src/model/documents.ts";
 import type { Restoration } from "../../src/model/restoration.ts";
 import {
   apply,
@@ -170,6 +171,53 @@ clusterTest("without the record: what the archive holds, and the gaps by name", 
   assert.match(stderr, /warning: environment, ports, resources/);
   assert.equal((await counted("alone")).token, token);
   await gone("alone");
+  const isolated = await restore(alone, "--image", `${REGISTRY}/e2e/restore-alone-${RUN}:1`, "--isolated", "--name", "alone", "--yes");
+  assert.equal(isolated.code, 0, isolated.stderr);
+  const listed = await kubectl("exec", "alone", "-n", namespace, "--", "ls", "-A", "/var/run/secrets/kubernetes.io/serviceaccount");
+  assert.deepEqual([listed.code, listed.stdout], [0, ""]);
+  assert.equal((await counted("alone")).token, token);
+  await gone("alone");
+});
+
+clusterTest("a pod with power over its node, out of an image that may be anybody's: never unasked, never isolated", async (t) => {
+  const hostile = join(await temporaryDirectory(t), "hostile.tar");
+  copyFileSync(file, hostile);
+  const record = JSON.parse(readFileSync(`${file}.json`, "utf8").replaceAll("counter.tar", "hostile.tar")) as { record: { pod: V1Pod } };
+  const { spec } = record.record.pod;
+  assert.ok(spec);
+  spec.hostPID = true;
+  spec.volumes?.push({ name: "root", hostPath: { path: "/" } });
+  spec.containers.push({
+    ...(container("more", "sleep inf") as { name: string }),
+    securityContext: { privileged: true },
+    volumeMounts: [{ name: "root", mountPath: "/host" }],
+  });
+  writeFileSync(`${hostile}.json`, JSON.stringify(record));
+  const reference = `${REGISTRY}/e2e/hostile-${RUN}:1`;
+  const pushed = await plugin(["image", hostile, reference, "--push", "--yes", "--ca-file", CA]);
+  assert.equal(pushed.code, 0, pushed.stderr);
+  const ways = [
+    ["--image", reference],
+    [hostile, "--image", reference],
+  ];
+  for (const way of ways) {
+    const { code, stderr } = await restore(...way, "--node", "node2");
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /pod\/counter-restored in namespace e2e-restore on node2, restored from \S+\/e2e\/hostile-\S+, .*\(hostPID\); its volume root is \/ of the node \(hostPath\); container more is privileged; and no question can be asked here\n {2}fix: give --yes/,
+    );
+    const isolated = await restore(...way, "--node", "node2", "--isolated", "--yes");
+    assert.equal(isolated.code, 1);
+    assert.match(isolated.stderr, /cannot be isolated\n {2}why: [^]*hostPID[^]*fix: leave out --isolated/);
+    assert.equal((await restore(...way, "--dry-run=client")).code, 0, "nothing is asked where nothing is made");
+  }
+  assert.notEqual((await kubectl("get", "pod", "counter-restored", "-n", namespace)).code, 0);
+  const elsewhere = await plugin(["restore", "--image", reference, "--dry-run=client", "--ca-file", CA]);
+  assert.match(elsewhere.stderr, /it goes to namespace e2e-restore, where the original was, not to default/);
+  const agreed = await restore("--image", reference, "--node", "node2", "--yes");
+  assert.equal(agreed.code, 0, agreed.stderr);
+  await gone("counter-restored");
 });
 
 clusterTest("--dry-run shows all that would be created, and creates nothing; kubectl takes it", async (t) => {
@@ -217,6 +265,15 @@ clusterTest("told before anything is created: other engines, absent images, abse
   );
   const mounts = await restore(changed, "--image", `${REGISTRY}/e2e/x:1`, "--yes");
   assert.match(mounts.stderr, /had mounts that the pod's manifest does not have: \/scratch/);
+  const record = readFileSync(`${file}.json`, "utf8");
+  const { items } = JSON.parse(record) as CheckpointList;
+  writeFileSync(
+    `${changed}.json`,
+    record.replaceAll(items[0]?.copy?.sha256 ?? "none", "0".repeat(64)).replaceAll("counter.tar", "changed.tar"),
+  );
+  const forged = await restore(changed, "--image", `${REGISTRY}/e2e/forged-${RUN}:1`, "--node", "node2", "--yes");
+  assert.equal(forged.code, 1);
+  assert.match(forged.stderr, /error: \S*changed\.tar is not what its record says/);
   rmSync(`${changed}.json`);
   writeFileSync(`${changed}.json`, "{");
   assert.match(

@@ -86,13 +86,20 @@ test("a pod that the kubelet refuses is told in its words; one that starts is wa
   assert.deepEqual(judged(waiting("ContainerCreating", "")), { kind: "waiting", what: "ContainerCreating" });
 });
 
-test("running is not restored: the base image proves it, an older log too", () => {
+test("running is not restored: the base image proves it, an older log too, each by itself", () => {
   const running = judged({ state: { running: { startedAt: "2026-11-24T09:36:48Z" } }, image: "10.92.0.1:5000/busybox:1" });
   if (running.kind !== "running") throw new Error(running.kind);
-  assert.equal(evidenceOf(running, IMAGE, "2026-11-24T09:36:09.803Z")?.length, 2);
-  assert.equal(evidenceOf(running, IMAGE, "2026-11-24T09:36:48.803Z")?.length, 1, "a new log proves nothing");
-  assert.equal(evidenceOf({ ...running, image: "10.92.0.1:5000/counter:1" }, IMAGE, "2026-11-24T09:36:09Z"), undefined, "started anew");
-  assert.equal(evidenceOf({ ...running, image: "" }, IMAGE, undefined), undefined);
+  const [older, newer] = ["2026-11-24T09:36:09.803Z", "2026-11-24T09:36:48.803Z"];
+  assert.equal(evidenceOf(running, IMAGE, older).length, 2);
+  assert.equal(evidenceOf(running, IMAGE, newer).length, 1, "a new log proves nothing");
+  const same = { ...running, image: "10.92.0.1:5000/counter:1" };
+  assert.deepEqual(
+    evidenceOf(same, IMAGE, older),
+    [`its log begins at ${older}, before the container was started at 2026-11-24T09:36:48Z`],
+    "base image and checkpoint in one repository",
+  );
+  for (const line of [newer, undefined]) assert.deepEqual(evidenceOf(same, IMAGE, line), [], "cannot be told");
+  assert.deepEqual(evidenceOf({ ...running, image: "" }, IMAGE, undefined), []);
 });
 
 test("which runtimes restore", () => {

@@ -90,6 +90,7 @@ function restored(more: Partial<RestoredPodRequest> = {}) {
     keep: KEEP,
     setImages: new Map(),
     isolated: false,
+    tokenMounted: false,
     keepHostPorts: false,
     ...more,
   });
@@ -181,9 +182,38 @@ test("isolated: no token anywhere, what was mounted stays mounted, no traffic", 
     podSelector: { matchLabels: { [RESTORED_LABEL]: object(object(pod["metadata"])["labels"])[RESTORED_LABEL] } },
     policyTypes: ["Ingress", "Egress"],
   });
-  assert.throws(() => restored({ isolated: true, original: { ...ORIGINAL, spec: { ...object(ORIGINAL["spec"]), hostNetwork: true } } }), {
-    reason: "NotIsolable",
-  });
+});
+
+test("isolated: what leads out of the sandbox is refused", () => {
+  const spec = object(ORIGINAL["spec"]);
+  const [web] = list(spec["containers"]).map(object);
+  const powerful: Json[] = [
+    { hostNetwork: true },
+    { hostPID: true },
+    { hostIPC: true },
+    { volumes: [...list(spec["volumes"]), { name: "root", hostPath: { path: "/" } }] },
+    { containers: [web, { name: "more", securityContext: { privileged: true } }] },
+  ];
+  for (const more of powerful) {
+    const original = { ...ORIGINAL, spec: { ...spec, ...more } };
+    assert.throws(() => restored({ isolated: true, original }), { reason: "NotIsolable" }, JSON.stringify(more));
+    restored({ original });
+  }
+});
+
+test("isolated: a token's mount that the archive alone tells has its stand-in, once", () => {
+  const mounts = (volumeMounts: readonly Json[] | undefined, isolated: boolean): unknown => {
+    const web = { name: "web", ...(volumeMounts === undefined ? {} : { volumeMounts }) };
+    const original = { metadata: { name: "web", namespace: "shop" }, spec: { containers: [web, { name: "proxy" }] } };
+    const { containers } = restored({ isolated, tokenMounted: true, original });
+    assert.equal(containers[1]?.["volumeMounts"], undefined, "the restored container alone");
+    return containers[0]?.["volumeMounts"];
+  };
+  const standIn = { name: "no-token", mountPath: TOKEN_PATH, readOnly: true };
+  assert.deepEqual(mounts(undefined, true), [standIn]);
+  assert.deepEqual(mounts([{ name: "x", mountPath: "/x" }], true), [{ name: "x", mountPath: "/x" }, standIn]);
+  assert.deepEqual(mounts([{ name: "x", mountPath: `${TOKEN_PATH}/` }], true), [{ name: "x", mountPath: `${TOKEN_PATH}/` }]);
+  assert.equal(mounts(undefined, false), undefined, "else the API server mounts it");
 });
 
 test("--set-image is for the other containers", () => {

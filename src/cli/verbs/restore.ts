@@ -28,6 +28,10 @@ volumes and service account; only the checkpointed container is restored, others
 labels, annotations and probes are left out unless kept: labels lead traffic and ReplicaSets to a pod. Without a manifest, the
 pod is made from what the archive holds, and the gaps are named.
 
+The manifest may be anybody's: where its pod has power over the node or the cluster (privileged, host namespaces, hostPath,
+more capabilities, a service account of its own), it is made after a yes only; --yes gives it. With --isolated, one that could
+leave the sandbox is refused.
+
 Before anything is created, the node is looked at: architecture, engine, the runtime's version (containerd 2.1 to 2.3 and CRI-O
 restore), the base image. Then the pod is watched until the container runs from the checkpoint, which is proved, or it is
 explained why it does not. A changed environment or command does not reach the restored process, and whenever the container

@@ -62,6 +62,7 @@ export async function pushImage(context: Context, request: PushRequest): Promise
   const found = await findManifest(registry);
   await request.consent(found);
   const { layer, facts, sentBytes } = await pushLayer(context, registry, request, found);
+  asRecorded(request, layer);
   const image = checkpointImage(layer, imageFacts(facts, origin));
   const { digest } = image.manifest;
   if (reference.digest !== undefined && digest !== reference.digest) {
@@ -78,6 +79,17 @@ export async function pushImage(context: Context, request: PushRequest): Promise
     await putManifest(registry, image.manifest);
   }
   return { reference: pinned(reference, digest), digest, bytes: layer.bytes, sentBytes, facts };
+}
+
+/** The layer is the file itself: throws a UserError where it is not what its record says. Nothing refers to it yet. */
+function asRecorded({ archive, compression, expected }: PushRequest, { digest }: Layer): void {
+  if (compression !== undefined || expected === undefined || expected === digest) return;
+  throw new UserError({
+    reason: "RecordMismatch",
+    message: `${archive.label} is not what its record says: it has been changed since it was copied, or the record has`,
+    why: `its SHA-256 is ${digest.replace("sha256:", "")}, the record has ${expected.replace("sha256:", "")}`,
+    fix: "compare them with whoever made them; without the record beside it, the archive is taken as it is",
+  });
 }
 
 async function pushLayer(context: Context, registry: Registry, request: PushRequest, found: FoundManifest | undefined): Promise<Written> {

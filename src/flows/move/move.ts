@@ -1,8 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Engine } from "../../archive/engines/info.ts";
 import { ApiFailure } from "../../cluster/answer.ts";
-import { callJson } from "../../cluster/api.ts";
-import { apiPath } from "../../cluster/connection.ts";
 import { getPod, type Pod } from "../../cluster/pods.ts";
 import type { Right } from "../../cluster/access.ts";
 import { archiveName } from "../../helper/files.ts";
@@ -10,31 +7,26 @@ import type { Helpers } from "../../helper/helpers.ts";
 import type { Reference } from "../../image/reference.ts";
 import { findManifest, startUpload, type FoundManifest } from "../../image/registry/repository.ts";
 import { UserError } from "../../model/error.ts";
-import { object, string } from "../../model/json.ts";
 import { location, type NodeArchive } from "../../model/location.ts";
 import { say } from "../../model/phrase.ts";
-import { originOf } from "../../restore/pod.ts";
-import { parseRuntime } from "../../restore/runtimes.ts";
 import { captureOne } from "../capture.ts";
 import type { FlowContext } from "../context.ts";
 import { streamArchive } from "../copy/stream.ts";
-import type { Needs, Origin } from "../image/facts.ts";
+import type { Origin } from "../image/facts.ts";
 import { pushImage, type Pushed } from "../image/push.ts";
 import { refusePublic, registryFor, type RegistrySettings } from "../image/registries.ts";
 import { checkBaseImage } from "../restore/base.ts";
 import { createRestored, deletePod, restoreRights } from "../restore/create.ts";
 import { findTarget } from "../restore/nodes.ts";
-import { planRestore, type RestorePlan } from "../restore/plan.ts";
+import type { RestorePlan } from "../restore/plan.ts";
 import { watchExplained } from "../restore/explained.ts";
 import type { Restored } from "../restore/watch.ts";
 import { helperRights, needing } from "../rights.ts";
 import type { ContainerTarget } from "../targets/target.ts";
+import { originOfPod, planMove, type Destination, type OriginOfPod } from "./plan.ts";
 
-export interface MoveRequest {
+export interface MoveRequest extends Destination {
   readonly target: ContainerTarget;
-  readonly to: string;
-  /** Of the new pod; undefined: the original's with the node's. */
-  readonly name: string | undefined;
   readonly reference: Reference;
   readonly settings: RegistrySettings;
   readonly helpers: Helpers;
@@ -57,7 +49,6 @@ export interface Moved {
   readonly seconds: number;
 }
 
-const LONGEST_NAME = 63;
 /** What the original does by now is lost: it need not take its time. */
 const GRACE_SECONDS = 1;
 const GONE_MS = 60_000;
@@ -86,16 +77,7 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
         text: say`frozen at ${item.startedAt}: what pod/${pod.name} does from then on is lost when it is deleted`,
       });
       const { reference, facts } = await push(context, request, archive, origin);
-      const options = {
-        name: request.name ?? nameOn(pod, to),
-        namespace: pod.namespace,
-        node: to,
-        setImages: new Map<string, string>(),
-        isolated: false,
-        keep: { labels: true, annotations: true, liveness: true, readiness: true, startup: true },
-        keepHostPorts: true,
-      };
-      const plan = planRestore({ facts, origin }, options, reference, undefined, pod.namespace);
+      const plan = planMove(target, request, facts, origin, reference);
       for (const note of plan.notes) context.emit({ kind: "hint", text: say`note: ${note}` });
       const restored = await restoreOrRemove(
         context,
@@ -114,13 +96,18 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
   });
 }
 
+/** Throws a UserError where the node is sure not to restore it; what cannot be told is a warning. */
+export async function lookAtNode(context: FlowContext, to: string, settings: RegistrySettings, origin: OriginOfPod): Promise<void> {
+  const target = await findTarget(context, to, origin.needs, origin);
+  const doubts = [...target.warnings, ...(await checkBaseImage(context, origin.needs, target.nodes, settings))];
+  for (const text of doubts) context.emit({ kind: "warning", text });
+}
+
 /** Everything that can be seen to go wrong is seen before the container is frozen. */
 async function lookBefore(context: FlowContext, request: MoveRequest, origin: OriginOfPod): Promise<void> {
   const { reference, settings, to, consent } = request;
   refusePublic(reference, settings);
-  const target = await findTarget(context, to, origin.needs, origin);
-  const doubts = [...target.warnings, ...(await checkBaseImage(context, origin.needs, target.nodes, settings))];
-  for (const text of doubts) context.emit({ kind: "warning", text });
+  await lookAtNode(context, to, settings, origin);
   await using registry = await registryFor(context, settings, reference, "pull,push");
   const found = await findManifest(registry);
   const upload = await startUpload(registry);
@@ -174,29 +161,6 @@ async function deleteOriginal(context: FlowContext, { namespace, name, uid }: Po
   }
 }
 
-type OriginOfPod = Origin & { readonly needs: Needs };
-
-/** Of the node that it runs on; who may not read nodes goes without. */
-async function originOfPod({ connection }: FlowContext, { pod, container }: ContainerTarget): Promise<OriginOfPod> {
-  const node = object(await callJson(connection, { path: apiPath`/api/v1/nodes/${pod.node}` }).catch(() => undefined));
-  const info = object(object(node["status"])["nodeInfo"]);
-  const [kernel, runtime] = [string(info["kernelVersion"]), string(info["containerRuntimeVersion"])];
-  const engine = (["containerd", "cri-o"] as const).find((name: Engine) => name === parseRuntime(runtime)?.name);
-  return {
-    pod: pod.object,
-    ...(kernel === "" ? {} : { kernel }),
-    ...(runtime === "" ? {} : { runtime }),
-    needs: { info: { engine, image: undefined, imageID: container.imageID || undefined }, architecture: string(info["architecture"]) },
-  };
-}
-
-/** NAME-NODE, whatever it was moved from before. */
-function nameOn({ object: pod }: Pod, node: string): string {
-  const base = originOf(pod).replace(/^.*\//, "");
-  const suffix = `-${node.replaceAll(".", "-")}`;
-  return `${base.slice(0, Math.max(1, LONGEST_NAME - suffix.length))}${suffix}`.slice(0, LONGEST_NAME).replace(/[-.]+$/, "");
-}
-
 async function gone({ connection, signal }: FlowContext, { namespace, name, uid }: Pod): Promise<void> {
   const deadline = performance.now() + GONE_MS;
   while (performance.now() < deadline) {
@@ -221,7 +185,7 @@ async function removeArchive(context: FlowContext, helpers: Helpers, archive: No
   }
 }
 
-function moveRights(namespace: string, helperNamespace: string): Right[] {
+export function moveRights(namespace: string, helperNamespace: string): Right[] {
   return [
     { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
     ...restoreRights(namespace, false),

@@ -18,6 +18,7 @@ export async function obstacles(context: FlowContext, pod: Pod, container: Conta
     ...ofOwner(pod),
     ...(others.length === 0 ? [] : [`only container ${container.name} is moved with its memory: ${others.join(", ")} starts anew`]),
     ...(await ofClaims(context, pod)),
+    ...ofEphemeral(pod),
     ...(await ofScratch(context, pod)),
   ];
 }
@@ -63,6 +64,13 @@ async function ofClaims({ connection }: FlowContext, { namespace, object: pod }:
     }),
   );
   return found.flat();
+}
+
+/** Each pod has claims of its own for them. */
+function ofEphemeral({ object: pod }: Pod): string[] {
+  return volumesOf(pod)
+    .filter(({ ephemeral }) => object(ephemeral)["volumeClaimTemplate"] !== undefined)
+    .map(({ name }) => `its ephemeral volume ${string(name)} stays behind, and is deleted with the original`);
 }
 
 /** What is in an emptyDir stays behind. Its containers are asked: the kubelet's own counts are a minute old. */

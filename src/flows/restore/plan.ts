@@ -1,10 +1,17 @@
+import type { CheckpointInfo } from "../../archive/engines/info.ts";
 import { podOfArchive, TOKEN_PATH } from "../../restore/archived.ts";
 import { denyAll } from "../../restore/isolation.ts";
 import { originOf, restoredPod, type Keep } from "../../restore/pod.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
-import type { Phrase } from "../../model/phrase.ts";
-import type { Checkpoint } from "./origin.ts";
+import { say, type Phrase } from "../../model/phrase.ts";
+import type { Origin } from "../image/facts.ts";
+
+/** What of an archive's facts a pod is planned from. */
+export interface PlannedFacts {
+  readonly info: Pick<CheckpointInfo, "container" | "pod" | "namespace" | "command" | "volumes">;
+  readonly architecture: string;
+}
 
 /** How a checkpoint is to be restored. */
 export interface RestoreOptions {
@@ -40,7 +47,7 @@ const LONGEST_NAME = 63;
 
 /** Throws a UserError where the container cannot be restored like this. */
 export function planRestore(
-  { facts, origin }: Checkpoint,
+  { facts, origin }: { readonly facts: PlannedFacts; readonly origin: Origin },
   options: RestoreOptions,
   image: string,
   candidates: readonly string[] | undefined,
@@ -63,6 +70,7 @@ export function planRestore(
     container,
     image,
     command: info.command,
+    tokenMounted: (info.volumes ?? []).some(({ path }) => path === TOKEN_PATH),
     name,
     namespace,
     placement: { node: options.node, architecture, candidates },
@@ -73,7 +81,20 @@ export function planRestore(
     (info.volumes ?? []).map(({ path }) => path),
   );
   const policy = options.isolated ? denyAll(namespace, name) : undefined;
-  return { name, namespace, container, image, policy, pod, notes, gaps: origin.pod === undefined ? archived.gaps : [] };
+  const elsewhere =
+    options.namespace === undefined && namespace !== contextNamespace
+      ? [say`it goes to namespace ${namespace}, where the original was, not to ${contextNamespace}: -n NAME gives it another`]
+      : [];
+  return {
+    name,
+    namespace,
+    container,
+    image,
+    policy,
+    pod,
+    notes: [...elsewhere, ...notes],
+    gaps: origin.pod === undefined ? archived.gaps : [],
+  };
 }
 
 /** CRIU restores no process whose mounts are not all there again. */

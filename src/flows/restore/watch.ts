@@ -59,12 +59,12 @@ export async function watchRestore(context: FlowContext, told: Omit<Told, "node"
 
 async function prove(context: FlowContext, told: Omit<Told, "node">, outcome: Outcome & { kind: "running" }): Promise<string[]> {
   const evidence = evidenceOf(outcome, told.image, await oldestLogLine(context, told));
-  if (evidence !== undefined) return evidence;
+  if (evidence.length > 0) return evidence;
   throw new UserError({
-    reason: "NotRestored",
-    message: `container ${told.container} of pod/${told.pod} was started anew, not restored`,
-    why: "it runs the checkpoint image as an ordinary one: the node's runtime does not restore",
-    fix: `kubectl delete pod ${told.pod} -n ${told.namespace}`,
+    reason: "RestoreUnproved",
+    message: `container ${told.container} of pod/${told.pod} runs, but whether it was restored or started anew cannot be told`,
+    why: `${outcome.image || "the image that it runs"} may be the checkpoint image or its base image, and no line of its log is older than its start at ${outcome.startedAt}`,
+    fix: "let the checkpoint image have a repository of its own, not the base image's: --image REGISTRY/OTHER:TAG",
   });
 }
 

@@ -1,0 +1,23 @@
+import { joined, say } from "../../model/phrase.ts";
+import { powersOf } from "../../restore/powers.ts";
+import type { FlowContext } from "../context.ts";
+import { agreeTo } from "../nodes/consent.ts";
+import type { RestorePlan } from "./plan.ts";
+
+/**
+ * Asks before a pod is made that has power over its node or the cluster: its manifest comes with the archive or the image, and may
+ * be anybody's. `yes` is --yes. Throws as agreeTo does.
+ */
+export async function agreeToPowers(context: FlowContext, plan: RestorePlan, node: string | undefined, yes: boolean): Promise<void> {
+  const powers = powersOf(plan.pod).map(({ what }) => what);
+  if (yes || powers.length === 0) return;
+  const { name, namespace, image } = plan;
+  const where = node === undefined ? say`` : say` on ${node}`;
+  await agreeTo(
+    context,
+    say`pod/${name} in namespace ${namespace}${where}, restored from ${image}, has more power than a container of its own: ${joined(powers, "; ")}. Make it?`,
+    {
+      message: `pod/${name} in namespace ${namespace}${node === undefined ? "" : ` on ${node}`}, restored from ${image}, has more power than a container of its own: ${powers.join("; ")}; and no question can be asked here`,
+    },
+  );
+}
