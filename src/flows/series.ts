@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ApiFailure } from "../cluster/answer.ts";
 import { getPod, type Pod } from "../cluster/pods.ts";
 import type { Helpers } from "../helper/helpers.ts";
+import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { formatSeconds } from "../model/units.ts";
 import { captureOne, type Captured } from "./capture.ts";
@@ -26,7 +27,7 @@ export interface SeriesRequest {
 
 /**
  * A series of checkpoints of one container, a normal archive each, at fixed times: turns that were missed are logged, never
- * piled up. Ends when the count is reached, the pod ends, or the command is stopped.
+ * piled up. Ends when the count is reached, the pod ends, or the command is stopped; throws where the pod may not be read any more.
  */
 export async function* takeSeries(context: FlowContext, request: SeriesRequest): AsyncGenerator<Captured> {
   const { everyMs, count = Infinity, timeoutMs, plan } = request;
@@ -40,19 +41,22 @@ export async function* takeSeries(context: FlowContext, request: SeriesRequest):
     const result = plan === undefined ? captured : await (await import("./copy/plan.ts")).copyCaptured(context, target, captured, plan);
     yield result;
     if (result.archive !== undefined) kept.push(result);
-    await retain(request, kept);
+    await retain(context, request, kept);
     if (taken + 1 >= count || signal.aborted) return;
 
-    const due = Math.floor((now() - begun) / everyMs) + 1;
-    if (due > turn + 1)
-      emit({
-        kind: "warning",
-        text: say`${due - turn - 1} turns of the series were missed: the last one took longer than ${formatSeconds(everyMs / 1000)}`,
-      });
-    turn = due;
-    await waitUntil(context, begun + due * everyMs, target);
-    const next = await refreshed(context, target);
-    if (next === undefined) return;
+    let next: Awaited<ReturnType<typeof refreshed>>;
+    do {
+      const due = Math.floor((now() - begun) / everyMs) + 1;
+      if (due > turn + 1)
+        emit({
+          kind: "warning",
+          text: say`${due - turn - 1} turns of the series were missed: the last one took longer than ${formatSeconds(everyMs / 1000)}`,
+        });
+      turn = due;
+      await waitUntil(context, begun + due * everyMs, target);
+      next = await refreshed(context, target);
+    } while (next === "missed");
+    if (next === "ended") return;
     target = next;
   }
 }
@@ -70,24 +74,33 @@ async function waitUntil({ signal, emit, now }: FlowContext, at: number, { pod, 
   emit({ kind: "idle", lane });
 }
 
-/** The container as it is now; undefined where the pod has ended, which ends the series. Notes a restart. */
+/**
+ * The container as it is now; "ended" where the pod has, which ends the series, "missed" where that cannot be seen at this moment.
+ * Notes a restart. Throws where the user may not see it any more.
+ */
 async function refreshed(
   { connection, emit }: FlowContext,
   { pod: before, container: known }: ContainerTarget,
-): Promise<ContainerTarget | undefined> {
+): Promise<ContainerTarget | "ended" | "missed"> {
   let pod: Pod;
   try {
     pod = await getPod(connection, before.namespace, before.name);
   } catch (error) {
-    if (!(error instanceof ApiFailure && error.status === 404)) throw error;
+    if (!(error instanceof UserError)) throw error;
+    const status = error instanceof ApiFailure ? error.status : undefined;
+    if (status === 401 || status === 403) throw error;
+    if (status !== 404) {
+      emit({ kind: "warning", text: say`a turn of the series was missed: ${reasons(error)}` });
+      return "missed";
+    }
     emit({ kind: "hint", text: say`pod/${before.name} is gone: the series ends` });
-    return undefined;
+    return "ended";
   }
   const container = pod.containers.find(({ name }) => name === known.name);
   const ended = pod.uid !== before.uid || /^(Succeeded|Failed)$/.test(pod.phase);
   if (ended || container === undefined) {
     emit({ kind: "hint", text: say`pod/${before.name} has ended: the series ends` });
-    return undefined;
+    return "ended";
   }
   if (container.containerID !== known.containerID) {
     emit({
@@ -98,18 +111,47 @@ async function refreshed(
   return { pod, container };
 }
 
-/** Removes the oldest archives of this series beyond those to keep, wherever they are. Nothing else is ever removed. */
-async function retain({ keep, helpers, checkpointDir }: SeriesRequest, kept: Captured[]): Promise<void> {
-  if (keep === undefined) return;
-  for (const { item, archive } of kept.splice(0, Math.max(0, kept.length - keep))) {
-    if (item.copy?.path !== undefined) {
-      await rm(item.copy.path, { force: true });
-      if (item.copy.record !== undefined) await rm(item.copy.record, { force: true });
+/**
+ * Removes the oldest archives of this series beyond those to keep, wherever they are. Nothing else is ever removed. What cannot be
+ * removed now stays in `kept`, for the next time.
+ */
+async function retain({ emit }: FlowContext, request: SeriesRequest, kept: Captured[]): Promise<void> {
+  const { keep = Infinity } = request;
+  for (let [oldest] = kept; oldest !== undefined && kept.length > keep; [oldest] = kept) {
+    try {
+      await remove(request, oldest);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      emit({ kind: "warning", text: say`an old archive of the series could not be removed this time: ${reasons(error)}` });
+      return;
     }
-    if (archive === undefined || item.removedFromNode === true || helpers === undefined) continue;
-    const { archiveName } = await import("../helper/files.ts");
-    await using lease = helpers.on(archive.node, "write");
-    const { files, signal } = await lease.helper();
-    await files.remove(archiveName(archive.path, checkpointDir), signal);
+    kept.shift();
   }
+}
+
+/** Throws a UserError where an archive stays. */
+async function remove({ helpers, checkpointDir }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<void> {
+  for (const path of [copy?.path, copy?.record]) if (path !== undefined) await removeHere(path);
+  if (archive === undefined || removedFromNode === true || helpers === undefined) return;
+  const { archiveName } = await import("../helper/files.ts");
+  await using lease = helpers.on(archive.node, "write");
+  const { files, signal } = await lease.helper();
+  try {
+    await files.remove(archiveName(archive.path, checkpointDir), signal);
+  } catch (error) {
+    // Somebody has removed it already.
+    if (!(error instanceof UserError && error.reason === "ArchiveNotFound")) throw error;
+  }
+}
+
+async function removeHere(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+  } catch (error) {
+    throw new UserError({ reason: "RemovalFailed", message: `${path} could not be removed`, why: (error as Error).message, cause: error });
+  }
+}
+
+function reasons({ message, why }: UserError): string {
+  return [message, why].filter(Boolean).join(": ");
 }

@@ -3,12 +3,13 @@ import { missingRights } from "../cluster/access.ts";
 import { callJson } from "../cluster/api.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import type { Context } from "../model/context.ts";
+import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { ensureAdmitted, OWN_NAMESPACE } from "./admission.ts";
 import { NodeFiles } from "./files.ts";
 import { createJob, extendDeadline, podReady, removeJob, type RunningPod } from "./job.ts";
 import { DEADLINE_SECONDS, type Access, type HelperRequest, type HelperSettings } from "./manifest.ts";
-import { openTransport } from "./transport.ts";
+import { isPassing, openTransport, type Transport } from "./transport.ts";
 import { helperLost } from "./tunnel.ts";
 
 const FALLBACK_NAMESPACE = "kube-system";
@@ -28,7 +29,10 @@ export interface Helper {
   readonly signal: AbortSignal;
 }
 
-/** A share in a helper pod: it starts when it is first asked for, and is gone when its last holder lets go. */
+/**
+ * A share in a helper pod: it starts when it is first asked for, and is gone when its last holder lets go. Asked for again, one that was
+ * lost is replaced, and one that a passing error kept from starting is tried again.
+ */
 export interface Lease extends AsyncDisposable {
   helper(): Promise<Helper>;
 }
@@ -55,7 +59,17 @@ export class Helpers {
     shared.holders += 1;
     let held = true;
     return {
-      helper: async () => (await (shared.started ??= this.#start(node, access, directory))).helper,
+      helper: async () => {
+        const current = (shared.started ??= this.#start(node, access, directory));
+        const started = await current.catch((error: unknown) => {
+          if (isPassing(error) && shared.started === current) shared.started = undefined;
+          throw error;
+        });
+        if (!started.helper.signal.aborted || this.#context.signal.aborted) return started.helper;
+        // Of several who see that it is lost, the first one replaces it.
+        if (shared.started === current) shared.started = this.#replace(started, node, access, directory);
+        return (await (shared.started ?? current)).helper;
+      },
       [Symbol.asyncDispose]: async () => {
         if (!held) return;
         held = false;
@@ -71,7 +85,10 @@ export class Helpers {
 
   /** The namespace that helper pods go to: never the target's, whose users could read every archive of the node through it. */
   async namespace(): Promise<string> {
-    this.#namespace ??= helperNamespace(this.#connection, this.#settings);
+    this.#namespace ??= helperNamespace(this.#connection, this.#settings).catch((error: unknown) => {
+      this.#namespace = undefined;
+      throw error;
+    });
     return await this.#namespace;
   }
 
@@ -91,6 +108,11 @@ export class Helpers {
     });
   }
 
+  async #replace(lost: Started, node: string, access: Access, directory: string): Promise<Started> {
+    await lost.stop().catch((error: unknown) => this.#notRemoved(node, error));
+    return await this.#start(node, access, directory);
+  }
+
   async #start(node: string, access: Access, directory: string): Promise<Started> {
     const { emit, signal } = this.#context;
     const lane = `helper ${access} ${node}`;
@@ -105,6 +127,25 @@ export class Helpers {
       emit({ kind: "idle", lane });
     }
   }
+}
+
+/** A transport that tells when it meets that the pod is gone, so that nobody waits for a sign of life that stays away. */
+function watched(transport: Transport, lost: (error: UserError) => void): Transport {
+  const watch = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof UserError && error.reason === "HelperLost") lost(error);
+      throw error;
+    }
+  };
+  const range = transport.range?.bind(transport);
+  return {
+    ...transport,
+    ask: async (...about) => await watch(transport.ask(...about)),
+    pour: async (...about) => await watch(transport.pour(...about)),
+    ...(range === undefined ? {} : { range: async (...about) => await watch(range(...about)) }),
+  };
 }
 
 interface Started {
@@ -136,7 +177,7 @@ async function startHelper(
     const startedAt = performance.now();
     const pod = await podReady(connection, request, progress, signal);
     made = true;
-    const transport = await openTransport(connection, pod, both);
+    const transport = watched(await openTransport(connection, pod, both), (error) => lost.abort(error));
     const files = await NodeFiles.over(transport, both);
     const life = keepAlive(connection, request, files, startedAt, lost);
     const stop = async (): Promise<void> => {

@@ -103,6 +103,10 @@ clusterTest(
       stderr,
       /^11 of 12 containers checkpointed, 1 failed:\n {2}e2e-many\/web-uring container app: CRIUFailed: CRIU could not checkpoint/m,
     );
+    const ends = stderr.match(/^pod\/\S+ container \S+ on node\d: .* \(\d+ of 12\)$/gm) ?? [];
+    assert.equal(ends.length, 12, stderr);
+    assert.equal(ends.filter((line) => line.includes(": checkpointed in ")).length, 11);
+    assert.match(stderr, /^pod\/web-uring container app on node2: checkpoint failed: CRIUFailed \(\d+ of 12\)$/m);
     assert.deepEqual([...mostAtOnce(since).values()], [1, 1]);
     assertBackToBack(items);
   },
@@ -185,6 +189,8 @@ clusterTest("targets: selectors, globs, several pods, workloads; what matches no
     [["deploy/none"], 1, /deployments\.apps "none" not found/],
     [["deploy/web"], 2, /has several containers: which one\?\n {2}fix: give -c with one of: app, side \(or --all-containers\)/],
     [["web-uring", "-c", "x*"], 2, /no running container x\*/],
+    [["deploy/web", "-c", "nope"], 2, /^error: none of these 5 pods has a container nope\n {2}fix: -c takes one of: app, side$/m],
+    [["web-uring", "-c", "nope", "-c", "s*"], 2, /^error: pod\/web-uring has no container nope\n {2}fix: -c takes one of: app, side$/m],
     [["ingress/web"], 2, /no pods stand behind ingress/],
     [["web-uring", "-l", "app=web"], 2, /names and selectors exclude each other/],
     [["web-uring", "-A"], 2, /-A goes with selectors/],
@@ -245,6 +251,69 @@ clusterTest("--copy --remove of many: one helper a node and access, archives and
   const run = JSON.parse(readFileSync(join(directory, state), "utf8")) as RunDocument;
   assert.ok(run.items.every(({ result }) => result?.removedFromNode === true));
 });
+
+clusterTest("--copy of many: a helper pod that is lost is replaced for the next archive", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { code, stdout, stderr } = await plugin(
+    ["svc/web", "-c", "side", "-c", "app", "-n", namespace, `--copy=${directory}`, "-o", "json"],
+    {
+      env,
+      started: (child) => {
+        const watch = setInterval(() => {
+          if (!readdirSync(directory).some((name) => name.endsWith(".tar"))) return;
+          clearInterval(watch);
+          const mine = ["-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint"];
+          void kubectl("delete", "pods", ...mine, "--force", "--grace-period=0");
+        }, 20);
+        child.on("exit", () => clearInterval(watch));
+      },
+    },
+  );
+  assert.equal(code, 3, stderr);
+  const { items } = JSON.parse(stdout) as CheckpointList;
+  const lost = items.filter(({ error }) => error?.phase !== undefined && error.phase !== "checkpoint");
+  for (const { node } of lost) assert.ok(lost.filter((other) => other.node === node).length <= 1, stderr);
+  assert.equal(items.filter(({ copy }) => copy !== undefined).length, 11 - lost.length);
+});
+
+clusterTest(
+  "--resume: what was only not copied is, though its pod is gone or another one; no other pod's manifest is in its record",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const names = ["left", "other", "same"].map((name) => `copy-${name}`);
+    const make = async (...some: string[]): Promise<void> => {
+      await apply(...some.map((name) => pod(namespace, name, [container("c", COUNT)], { labels: { set: "uncopied" }, node: "node1" })));
+      await running(namespace, ...some);
+    };
+    await make(...names);
+    const first = await plugin(["-l", "set=uncopied", "-n", namespace, "-o", "json"], { cwd: directory });
+    assert.equal(first.code, 0, first.stderr);
+    const path = join(directory, readdirSync(directory)[0] ?? "");
+    const run = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
+    const { writeFileSync } = await import("node:fs");
+    writeFileSync(
+      path,
+      JSON.stringify({ ...run, options: { ...run.options, copy: { destination: directory, remove: true, codec: "auto" } } }),
+    );
+    await kubectl("delete", "pod", "copy-left", "copy-other", "-n", namespace, "--force", "--grace-period=0");
+    await make("copy-other");
+    const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"], { env });
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stderr, /replaced/);
+    const { items } = JSON.parse(stdout) as CheckpointList;
+    assert.deepEqual(
+      items.map((item) => [item.pod, item.copy !== undefined, item.removedFromNode, item.podUID]),
+      run.items.map((item) => [item.pod, true, true, item.podUID]),
+    );
+    const manifests = items.map(
+      ({ copy }) => (JSON.parse(readFileSync(copy?.record ?? "", "utf8")) as { record: { pod?: object } }).record.pod,
+    );
+    assert.deepEqual(
+      manifests.map((manifest) => manifest !== undefined),
+      [false, false, true],
+    );
+  },
+);
 
 clusterTest("--resume: a container that was replaced is said to be, one that is gone is an error", async (t) => {
   const directory = await temporaryDirectory(t);

@@ -1,4 +1,4 @@
-import { COMPRESS_CHOICES, HELPER_FLAGS } from "./helper-flags.ts";
+import { COMPRESS_CHOICES, DRY_RUN_FLAG, HELPER_FLAGS } from "./helper-flags.ts";
 import { ALL_NAMESPACES_FLAG, CLUSTER_FLAGS, COMMON_FLAGS, outputFlag } from "./shared.ts";
 import type { Verb } from "./verb.ts";
 
@@ -18,8 +18,10 @@ An archive stays in the kubelet's checkpoint directory on the node, or comes to 
 hash, as "kubectl checkpoint cp" does it. It is a memory dump: treat it as a secret. Volumes are not in it.
 
 Several containers are taken node by node side by side, one at a time on each, those of one pod back to back. What matched is shown
-first; more than 20 containers, or more than one namespace, are asked about. The state of such a run is kept in a file: --resume takes
-what is missing.`,
+first; more than 20 containers, or more than one namespace, are asked about. A failure of one does not stop the others. The state of such
+a run is kept in a file: --resume takes what is missing, with the targets and the --copy that the run began with.
+
+A series (--every) goes on while the API server does not answer: such turns are missed, and said to be.`,
   examples: [
     { what: "Pick a container by typing", command: "kubectl checkpoint" },
     { what: "Checkpoint the container nginx of the pod nginx", command: "kubectl checkpoint nginx -c nginx" },
@@ -55,6 +57,7 @@ what is missing.`,
       value: "DEST",
       help: "bring the archive to this machine: to a directory, a file name, or the working directory",
     },
+    { ...DRY_RUN_FLAG, help: "with --copy: only show the helper pods that it would make; no checkpoint is taken" },
     { name: "remove", takes: "nothing", help: "with --copy: remove the archive from the node, once the copy is verified and on the disk" },
     { name: "force", takes: "nothing", help: "go on although the archives may not fit; with --copy, replace a file that is there already" },
     {
@@ -71,7 +74,7 @@ what is missing.`,
     },
     { name: "per-node", takes: "value", value: "N", help: "checkpoints at once on one node (default 1)" },
     { name: "parallel", takes: "value", value: "N", help: "nodes at once (default 8)" },
-    { name: "resume", takes: "value", value: "RUN.json", help: "go on with a run: take what is missing of it" },
+    { name: "resume", takes: "value", value: "RUN.json", help: "go on with a run: take what is missing of it, or only copy it" },
     { name: "every", takes: "value", value: "D", help: "a series: a checkpoint every so often, until stopped or the pod ends" },
     { name: "count", takes: "value", value: "N", help: "with --every: so many checkpoints" },
     { name: "keep", takes: "value", value: "N", help: "with --every: keep this series' last N archives, remove its older ones" },

@@ -19,14 +19,14 @@ export async function agree(
   const pods = [...Map.groupBy(targets, ({ pod }) => pod.uid).values()];
   const nodes = new Set(targets.map(({ pod }) => pod.node)).size;
   const namespaces = new Set(targets.map(({ pod }) => pod.namespace)).size;
-  const size = say`${targets.length} containers in ${counted(pods.length, "pod")} on ${counted(nodes, "node")}${namespaces > 1 ? say` in ${namespaces} namespaces` : say``}${summary}`;
+  const size = say`${counted(targets.length, "container")} in ${counted(pods.length, "pod")} on ${counted(nodes, "node")}${namespaces > 1 ? say` in ${namespaces} namespaces` : say``}${summary}`;
   const lines = pods.slice(0, LISTED).map((ofPod) => podLine(ofPod, namespaces > 1));
   const more = pods.length > LISTED ? [say`  and ${pods.length - LISTED} more`] : [];
   context.emit({ kind: "hint", text: joined([say`${size}:`, ...lines, ...more], "\n") });
   if (yes || (targets.length <= UNASKED && namespaces === 1)) return;
   if (!context.ask.possible)
     throw usageError(
-      `${targets.length} containers in ${namespaces} namespaces would be checkpointed`,
+      `${targets.length} containers in ${counted(namespaces, "namespace")} would be checkpointed`,
       "give --yes if that is what is meant",
     );
   if (!(await context.ask.confirm(say`Checkpoint them all?`))) throw new Interrupted("SIGINT");

@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import type { Captured } from "../../flows/capture.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import type { CopyPlan } from "../../flows/copy/plan.ts";
-import { ensureFits, expectRun, type Expectations } from "../../flows/run/expect.ts";
+import { ensureFits, expectRun } from "../../flows/run/expect.ts";
 import { restOf } from "../../flows/run/resume.ts";
 import { runAll, type RunRequest } from "../../flows/run/run.ts";
 import { RunState, type RunOptions } from "../../flows/run/state.ts";
@@ -15,8 +15,11 @@ import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./agree.ts";
 import { explained } from "./explain.ts";
 import { planOf } from "./plan.ts";
-import { checkpointList, pieces, summaryText } from "./report.ts";
+import { checkpointList, endText, pieces, summaryText } from "./report.ts";
 import type { CheckpointRequest } from "./request.ts";
+
+const PER_NODE = 1;
+const PARALLEL = 8;
 
 /** A run with several targets: shown, agreed to, held against the room there is, its state kept on disk. */
 export async function* takeMany(
@@ -24,7 +27,7 @@ export async function* takeMany(
   request: CheckpointRequest,
   targets: readonly ContainerTarget[],
 ): AsyncGenerator<Piece, Outcome> {
-  const { timeoutMs, perNode, parallel, copy, force, yes } = request;
+  const { timeoutMs, perNode = PER_NODE, parallel = PARALLEL, copy, force, yes } = request;
   const plan = await planOf(context, request, true);
   const expectations = await expectRun(context, targets, await roomHere(plan));
   await agree(context, targets, expectations, yes);
@@ -33,6 +36,7 @@ export async function* takeMany(
   const options: RunOptions = {
     perNode,
     parallel,
+    force,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec } }),
   };
@@ -40,7 +44,7 @@ export async function* takeMany(
   return yield* work(context, request, { targets, timeoutMs, plan, perNode, parallel, expectations }, state, []);
 }
 
-/** --resume: what the run of that file lacks, with the options that it had. */
+/** --resume: what the run of that file lacks, with the options that it had, shown, agreed to and held against the room there is as at first. */
 export async function* resumeMany(context: FlowContext, request: CheckpointRequest, path: string): AsyncGenerator<Piece, Outcome> {
   const state = await RunState.read(path);
   const { options, server } = state.document;
@@ -56,10 +60,15 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const { done, targets, captured, lost } = await restOf(context, state.document);
   context.emit({ kind: "hint", text: say`${done.length} of ${state.document.items.length} are done; ${targets.length} are missing` });
   for (const one of lost) yield* pieces(one);
-  const copy = options.copy === undefined ? undefined : { ...options.copy, force: false, codec: options.copy.codec as Codec | "auto" };
+  const { timeoutMs = options.timeoutMs, perNode = options.perNode, parallel = options.parallel } = request;
+  const force = request.force || options.force === true;
+  const copy = options.copy === undefined ? undefined : { ...options.copy, force, codec: options.copy.codec as Codec | "auto" };
   const plan = await planOf(context, { ...request, copy }, true);
-  const expectations: Expectations = await expectRun(context, targets, undefined);
-  const run = { targets, captured, timeoutMs: options.timeoutMs, plan, perNode: options.perNode, parallel: options.parallel, expectations };
+  const taken = targets.filter((target) => !captured.has(target));
+  const expectations = await expectRun(context, taken, await roomHere(plan));
+  if (taken.length > 0) await agree(context, taken, expectations, request.yes);
+  ensureFits(expectations, force, context.emit);
+  const run = { targets, captured, timeoutMs, plan, perNode, parallel, expectations };
   return yield* work(context, request, run, state, [...done.map((item) => ({ item })), ...lost]);
 }
 
@@ -71,20 +80,25 @@ async function* work(
   before: readonly Captured[],
 ): AsyncGenerator<Piece, Outcome> {
   const results: Captured[] = [...before];
+  const of = run.targets.length;
+  // At a terminal there are live lines.
+  const silent = of < 2 || request.told || context.ask.possible;
+  let kept = state;
   for await (const one of runAll(context, run)) {
     const taken = { ...one, ...(await explained(context, request, one, false)) };
     results.push(taken);
-    await state?.update(taken);
+    kept = await noted(context, kept, taken);
+    if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
     yield* pieces(taken);
   }
-  const missing = run.targets.length + before.length - results.length;
+  const missing = of + before.length - results.length;
   const items = inOrder(
     results.map(({ item }) => item),
     state,
   );
   context.emit({ kind: "hint", text: summaryText(items) });
-  if (missing > 0 && state !== undefined)
-    context.emit({ kind: "hint", text: say`${missing} were not begun: kubectl checkpoint --resume ${state.path} takes them` });
+  if (missing > 0 && kept !== undefined)
+    context.emit({ kind: "hint", text: say`${missing} were not begun: kubectl checkpoint --resume ${kept.path} takes them` });
   const errors = results.flatMap(({ error }) => error ?? []);
   return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeFor(errors, results.length) };
 }
@@ -113,9 +127,24 @@ async function keepState(
     context.emit({ kind: "hint", text: say`the state of this run is in ${path}` });
     return state;
   } catch (error) {
-    context.emit({ kind: "warning", text: say`the state of this run cannot be kept in ${path}: ${(error as Error).message}` });
-    return undefined;
+    return withoutState(context, error);
   }
+}
+
+/** The state with a result in it, on disk; undefined where it can be kept no more. */
+async function noted(context: FlowContext, state: RunState | undefined, taken: Captured): Promise<RunState | undefined> {
+  try {
+    await state?.update(taken);
+    return state;
+  } catch (error) {
+    return withoutState(context, error);
+  }
+}
+
+function withoutState({ emit }: FlowContext, error: unknown): undefined {
+  if (!(error instanceof UserError)) throw error;
+  const { message, why } = error;
+  emit({ kind: "warning", text: say`the run goes on without its state: ${[message, why].filter(Boolean).join(": ")}` });
 }
 
 async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {

@@ -31,6 +31,13 @@ export function summaryText(items: readonly CheckpointItem[]): Phrase {
   return failed.length === 0 ? head : joined([say`${head}, ${failed.length} failed:`, ...lines], "\n");
 }
 
+/** One line when a container of a run has ended, for whoever sees no results as they come. */
+export function endText({ pod, container, node, seconds, copy, removedFromNode, error }: CheckpointItem, nth: number, of: number): Phrase {
+  const copied = copy === undefined ? say`` : removedFromNode === true ? say`, copied and removed from the node` : say`, copied`;
+  const what = error === undefined ? say`checkpointed in ${formatSeconds(seconds)}${copied}` : say`${error.phase} failed: ${error.reason}`;
+  return say`pod/${pod} container ${container} on ${node}: ${what} (${nth} of ${of})`;
+}
+
 function resultText({ pod, container, node, seconds }: CheckpointItem, where: Phrase): Phrase {
   return say`pod/${pod} container ${container} checkpointed on ${node} in ${formatSeconds(seconds)}\n${where}`;
 }

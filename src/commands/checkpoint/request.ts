@@ -15,8 +15,9 @@ export interface CheckpointRequest {
   readonly pick: { readonly containers: readonly string[]; readonly allNamespaces: boolean };
   readonly timeoutMs: number | undefined;
   readonly copy: CopyOptions | undefined;
-  readonly perNode: number;
-  readonly parallel: number;
+  /** Undefined: the default, or what the resumed run had. */
+  readonly perNode: number | undefined;
+  readonly parallel: number | undefined;
   /** Of --resume: the state of an earlier run. */
   readonly resume: string | undefined;
   readonly series: SeriesOptions | undefined;
@@ -26,6 +27,8 @@ export interface CheckpointRequest {
   readonly yes: boolean;
   /** Whether the document is printed. */
   readonly document: boolean;
+  /** Whether each result is told on stdout as it comes: without -o. */
+  readonly told: boolean;
   readonly settings: HelperSettings;
 }
 
@@ -50,24 +53,53 @@ export function checkpointRequest(words: readonly string[], flags: Flags, env: N
   const timeout = flags.text("timeout");
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, "--timeout");
   if (timeoutMs === 0) throw usageError("--timeout must be more than 0");
+  const resume = resumeFile(words, flags);
   const query = targetQuery(words, flags);
-  const resume = flags.text("resume");
-  if (resume !== undefined && query !== undefined) throw usageError("--resume takes its targets from the file: no POD and no selector");
+  const output = flags.text("output");
   return {
     query,
     pick: { containers: flags.list("container"), allNamespaces: flags.on("all-namespaces") },
     timeoutMs,
     copy: copyOptions(flags),
-    perNode: parseCount(flags.text("per-node") ?? "1", "--per-node"),
-    parallel: parseCount(flags.text("parallel") ?? "8", "--parallel"),
+    perNode: count(flags, "per-node"),
+    parallel: count(flags, "parallel"),
     resume,
     series: seriesOptions(flags),
     force: flags.on("force"),
     explain: flags.on("explain"),
     yes: flags.on("yes"),
-    document: /^(json|yaml)$/.test(flags.text("output") ?? ""),
+    document: /^(json|yaml)$/.test(output ?? ""),
+    told: output === undefined,
     settings: helperSettings(flags, env),
   };
+}
+
+/** What a resumed run takes from its file, and nowhere else. */
+const OF_ITS_FILE = {
+  container: "-c",
+  "all-containers": "--all-containers",
+  selector: "-l",
+  "field-selector": "--field-selector",
+  "all-namespaces": "-A",
+  copy: "--copy",
+  remove: "--remove",
+  compress: "--compress",
+  "dry-run": "--dry-run",
+  every: "--every",
+  count: "--count",
+  keep: "--keep",
+};
+
+function resumeFile(words: readonly string[], flags: Flags): string | undefined {
+  const resume = flags.text("resume");
+  if (resume === undefined) return undefined;
+  if (words.length > 0) throw usageError("--resume takes its targets from the file: no POD and no selector");
+  const given = Object.entries(OF_ITS_FILE).find(
+    ([name]) => flags.text(name) !== undefined || flags.list(name).length > 0 || flags.on(name),
+  );
+  if (given !== undefined)
+    throw usageError(`${given[1]} does not go with --resume: targets, --copy and what goes with it are as the run began`);
+  return resume;
 }
 
 function targetQuery(words: readonly string[], flags: Flags): TargetQuery | undefined {
@@ -123,13 +155,17 @@ function copyOptions(flags: Flags): CopyOptions | undefined {
 
 function seriesOptions(flags: Flags): SeriesOptions | undefined {
   const every = flags.text("every");
-  const [count, keep] = ["count", "keep"].map((flag) => {
-    const text = flags.text(flag);
-    if (text !== undefined && every === undefined) throw usageError(`--${flag} goes with --every`);
-    return text === undefined ? undefined : parseCount(text, `--${flag}`);
+  const [turns, keep] = ["count", "keep"].map((flag) => {
+    if (flags.text(flag) !== undefined && every === undefined) throw usageError(`--${flag} goes with --every`);
+    return count(flags, flag);
   });
   if (every === undefined) return undefined;
   const everyMs = parseDuration(every, "--every");
   if (everyMs < 1000) throw usageError("--every must be at least 1s");
-  return { everyMs, count, keep };
+  return { everyMs, count: turns, keep };
+}
+
+function count(flags: Flags, flag: string): number | undefined {
+  const text = flags.text(flag);
+  return text === undefined ? undefined : parseCount(text, `--${flag}`);
 }

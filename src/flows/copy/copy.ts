@@ -14,7 +14,7 @@ import type { FlowContext } from "../context.ts";
 import { completeFile } from "./complete.ts";
 import { checkArchive } from "./check.ts";
 import { transferProgress } from "./progress.ts";
-import { writeRecord, type RecordFacts } from "./record.ts";
+import { writeRecord, type RecordFacts, type RecordRequest } from "./record.ts";
 
 export interface CopyRequest {
   readonly archive: NodeArchive;
@@ -70,7 +70,13 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
   ensureCodec(request.codec, helper);
   const file = await completeFile(context, files, archive, name);
   const known = force ? undefined : await sameAlready(context, files, file, final, signal);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    const { copy } = known;
+    // Of a command that ended between the archive's name and its record.
+    if ((await existing(copy.record)).kind === "none")
+      await writeRecord(context, { ...known, archive, facts: request.facts, helperImage: helper.pod.imageID });
+    return copy;
+  }
 
   const source = { node: archive.node, name, bytes: file.bytes, identity: file.identity };
   const part = await Part.open(final, source);
@@ -148,14 +154,17 @@ async function sameAlready(
   file: NodeFile,
   final: string,
   signal: AbortSignal,
-): Promise<Copy | undefined> {
+): Promise<Pick<RecordRequest, "copy" | "hashedAt"> | undefined> {
   const there = await existing(final);
   if (there.kind === "none") return undefined;
   if (there.kind === "other" || there.bytes !== file.bytes) throw alreadyThere(final);
-  const [{ sha256 }, here] = await Promise.all([nodeHash(context, files, file.name, signal), sha256OfFile(final, signal)]);
+  const [{ sha256, computedAt }, here] = await Promise.all([nodeHash(context, files, file.name, signal), sha256OfFile(final, signal)]);
   if (here !== sha256) throw alreadyThere(final);
   context.emit({ kind: "hint", text: say`${final} is there already, and is the same` });
-  return { path: final, record: recordPath(final), bytes: file.bytes, sha256, seconds: 0, wireBytes: 0 };
+  return {
+    copy: { path: final, record: recordPath(final), bytes: file.bytes, sha256, seconds: 0, wireBytes: 0 },
+    hashedAt: { node: computedAt, here: new Date(context.now()).toISOString() },
+  };
 }
 
 async function nodeHash(

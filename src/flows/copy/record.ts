@@ -1,12 +1,11 @@
-import { open, rename, rm } from "node:fs/promises";
 import { callJson } from "../../cluster/api.ts";
 import { whoAmI } from "../../cluster/access.ts";
 import { apiPath } from "../../cluster/connection.ts";
 import { API_VERSION, type CheckpointItem, type Copy } from "../../model/documents.ts";
 import { object, string, type Json } from "../../model/json.ts";
 import type { NodeArchive } from "../../model/location.ts";
-import { cannotWrite } from "../../transfer/part.ts";
 import type { FlowContext } from "../context.ts";
+import { replaceFile } from "./replace.ts";
 
 /** What is known of an archive besides its bytes. */
 export interface RecordFacts {
@@ -27,11 +26,10 @@ export interface RecordRequest {
 
 /**
  * FILE.json beside FILE, mode 0600: the result's document, and under `record` what proves it later: who took it, where, with
- * what, the pod's manifest, and both hashes with the times at which they were computed.
+ * what, the pod's manifest, and both hashes with the times at which they were computed. Throws LocalDiskFull and DestinationUnusable.
  */
 export async function writeRecord(context: FlowContext, request: RecordRequest): Promise<void> {
   const { archive, copy, facts } = request;
-  const path = copy.record;
   const item = facts.item === undefined ? { node: archive.node, nodePath: archive.path, copy } : { ...facts.item, copy };
   const document = {
     apiVersion: API_VERSION,
@@ -40,18 +38,7 @@ export async function writeRecord(context: FlowContext, request: RecordRequest):
     items: [item],
     record: await evidence(context, request),
   };
-  const next = `${path}.new`;
-  try {
-    // Not through a link, nor into what somebody else has put there.
-    await rm(next, { force: true });
-    const file = await open(next, "wx", 0o600);
-    await file.writeFile(`${JSON.stringify(document, undefined, 2)}\n`);
-    await file.sync();
-    await file.close();
-    await rename(next, path);
-  } catch (error) {
-    throw cannotWrite(path, error);
-  }
+  await replaceFile(copy.record, `${JSON.stringify(document, undefined, 2)}\n`);
 }
 
 async function evidence(

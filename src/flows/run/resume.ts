@@ -34,16 +34,20 @@ export async function restOf(context: FlowContext, { items, options }: RunDocume
       rest.done.push(result);
       continue;
     }
-    const target = await find(context, item);
-    if (target instanceof UserError) {
-      rest.lost.push(lost(item, target, context.now()));
+    const found = await find(context, item);
+    if (result?.nodePath !== undefined) {
+      const { error: _, ...without } = result;
+      const target = found instanceof UserError || found.pod.uid !== item.podUID ? asItWas(item, result) : found;
+      rest.targets.push(target);
+      rest.captured.set(target, { item: without, archive: nodeArchive(item.node, result.nodePath) });
       continue;
     }
-    rest.targets.push(target);
-    if (result?.nodePath !== undefined && options.copy !== undefined) {
-      const { error: _, ...without } = result;
-      rest.captured.set(target, { item: without, archive: nodeArchive(item.node, result.nodePath) });
-    } else if (target.pod.uid !== item.podUID || target.container.containerID !== item.containerID) {
+    if (found instanceof UserError) {
+      rest.lost.push(lost(item, found, context.now()));
+      continue;
+    }
+    rest.targets.push(found);
+    if (found.pod.uid !== item.podUID || found.container.containerID !== item.containerID) {
       context.emit({
         kind: "warning",
         text: say`container ${item.container} of pod/${item.pod} has been replaced since the run began: its checkpoint will be of the new one`,
@@ -73,6 +77,15 @@ async function find(
   return container === undefined
     ? new UserError({ reason: "NoSuchContainer", message: `pod/${name} has no container ${wanted} any more` })
     : { pod, container };
+}
+
+/** The container of an archive that only has to be copied: it runs no more, or in another pod. Of the pod's object nothing is known. */
+function asItWas({ namespace, pod, podUID, container, containerID, node }: RunItem, result: CheckpointItem): ContainerTarget {
+  const { imageID, restartCount } = result;
+  const state = { phase: "waiting", reason: "", message: "" } as const;
+  const one = { name: container, kind: "container", state, containerID, imageID, restartCount } as const;
+  const found = { namespace, name: pod, uid: podUID, node, createdAt: NaN, phase: "Unknown", defaultContainer: undefined };
+  return { pod: { ...found, containers: [one], object: {} }, container: one };
 }
 
 function lost(

@@ -1,7 +1,8 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { API_VERSION, type CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
-import { list, object, string } from "../../model/json.ts";
+import { list, object, string, type Json } from "../../model/json.ts";
+import { replaceFile } from "../copy/replace.ts";
 import type { ContainerTarget } from "../targets/target.ts";
 import type { Taken } from "./run.ts";
 
@@ -10,6 +11,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   readonly perNode: number;
   readonly parallel: number;
+  /** Of --force; absent in the files of earlier versions. */
+  readonly force?: boolean;
   /** Absent where the archives stay on their nodes. */
   readonly copy?: { readonly destination: string; readonly remove: boolean; readonly codec: string };
 }
@@ -45,6 +48,7 @@ export class RunState {
     this.#document = document;
   }
 
+  /** Throws LocalDiskFull and DestinationUnusable. */
   static async create(
     path: string,
     start: Omit<RunDocument, "apiVersion" | "kind" | "items">,
@@ -73,10 +77,9 @@ export class RunState {
     }
     const { kind, apiVersion, items, options, server } = object(parsed);
     if (kind !== "CheckpointRun" || apiVersion !== API_VERSION) throw unusable("it has another kind or apiVersion");
-    const sound = list(items).every((item) =>
-      ["namespace", "pod", "podUID", "container", "node"].every((key) => string(object(item)[key]) !== ""),
-    );
-    if (!sound || list(items).length === 0 || typeof options !== "object" || string(server) === "") throw unusable("it is damaged");
+    const sound = list(items).length > 0 && list(items).every(isItem) && string(server) !== "";
+    if (!sound) throw unusable("it is damaged");
+    if (!isOptions(options)) throw unusable("its options are damaged");
     return new RunState(path, parsed as RunDocument);
   }
 
@@ -84,24 +87,49 @@ export class RunState {
     return this.#document;
   }
 
+  /** Throws LocalDiskFull and DestinationUnusable; the file then lacks this result. */
   async update({ item }: Pick<Taken, "item">): Promise<void> {
     const items = this.#document.items.map((one) =>
       one.namespace === item.namespace && one.pod === item.pod && one.container === item.container ? { ...one, result: item } : one,
     );
     this.#document = { ...this.#document, items };
-    this.#writing = this.#writing.then(async () => await this.#write());
+    this.#writing = this.#writing.catch(() => undefined).then(async () => await this.#write());
     await this.#writing;
   }
 
   async #write(): Promise<void> {
-    const next = `${this.path}.new`;
-    await rm(next, { force: true });
-    const file = await open(next, "wx", 0o600);
-    await file.writeFile(`${JSON.stringify(this.#document, undefined, 2)}\n`);
-    await file.sync();
-    await file.close();
-    await rename(next, this.path);
+    await replaceFile(this.path, `${JSON.stringify(this.#document, undefined, 2)}\n`);
   }
+}
+
+function isItem(value: unknown): boolean {
+  const item = object(value);
+  const { result = {} } = item;
+  return (
+    ["namespace", "pod", "podUID", "container", "node"].every((key) => string(item[key]) !== "") &&
+    typeof result === "object" &&
+    result !== null &&
+    /^(undefined|string)$/.test(typeof object(result)["nodePath"])
+  );
+}
+
+function isOptions(value: unknown): value is RunOptions {
+  const { timeoutMs, perNode, parallel, force, copy } = object(value);
+  return (
+    isCount(perNode) &&
+    isCount(parallel) &&
+    (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs > 0)) &&
+    (force === undefined || typeof force === "boolean") &&
+    (copy === undefined || isCopy(object(copy)))
+  );
+}
+
+function isCopy({ destination, remove, codec }: Json): boolean {
+  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "";
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) > 0;
 }
 
 function pendingItem({ pod, container }: ContainerTarget): RunItem {

@@ -3,7 +3,7 @@ import { workloadSelector } from "../../cluster/workloads.ts";
 import { UserError } from "../../model/error.ts";
 import type { FlowContext } from "../context.ts";
 import { pickContainer } from "../pick.ts";
-import { choiceNeeded, containerNames, containerOf, isGlob, matchingContainers } from "./containers.ts";
+import { choiceNeeded, containerNames, containerOf, ensureKnown, matchingContainers, namedContainers } from "./containers.ts";
 import { findPod } from "./find.ts";
 import type { ContainerTarget } from "./target.ts";
 
@@ -31,15 +31,23 @@ export interface WorkloadWord {
 
 /**
  * The containers that are meant, those of one pod side by side, none twice. A pod that is named is taken as it is, so that an
- * error can tell why it cannot be checkpointed; behind selectors and workloads only what runs counts.
+ * error can tell why it cannot be checkpointed; behind selectors and workloads only what runs counts. A container that is named, and
+ * that no pod of those named has, is an error; behind selectors it need not be there as long as anything matches.
  * Throws a UserError: NothingMatches, and with exit status 2 ChoiceNeeded and NoSuchContainer.
  */
 export async function resolveTargets(context: FlowContext, query: TargetQuery): Promise<ContainerTarget[]> {
   const targets = new Map<string, ContainerTarget>();
   const add = ({ pod, container }: ContainerTarget): void => void targets.set(`${pod.uid}/${container.name}`, { pod, container });
-  for (const word of query.words) {
-    if (word.kind === "pod") for (const target of await namedPod(context, word.name, query)) add(target);
-    else for (const target of await behindWorkload(context, word, query)) add(target);
+  const named: { readonly word: PodWord | WorkloadWord; readonly pods: readonly Pod[] }[] = [];
+  for (const word of query.words) named.push({ word, pods: await podsOf(context, word) });
+  ensureKnown(
+    named.flatMap(({ pods }) => pods),
+    query.containers,
+  );
+  for (const { word, pods } of named) {
+    if (word.kind === "workload")
+      containersOfAll(pods, query, `${word.type}/${word.name} in namespace ${context.connection.namespace}`).forEach(add);
+    else for (const pod of pods) (await containersOfNamed(context, pod, query)).forEach(add);
   }
   if (query.words.length === 0) for (const target of await selected(context, query)) add(target);
   const inOrder = [...targets.values()];
@@ -47,31 +55,29 @@ export async function resolveTargets(context: FlowContext, query: TargetQuery): 
   return [...Map.groupBy(inOrder, ({ pod }) => pod.uid).values()].flat();
 }
 
-async function namedPod(context: FlowContext, name: string, { containers, allContainers }: TargetQuery): Promise<ContainerTarget[]> {
-  const pod = await findPod(context, name);
-  if (allContainers || containers.some(isGlob)) {
-    const found = matchingContainers(pod, allContainers ? ["*"] : containers);
+async function podsOf(context: FlowContext, word: PodWord | WorkloadWord): Promise<Pod[]> {
+  if (word.kind === "pod") return [await findPod(context, word.name)];
+  const { namespace } = context.connection;
+  const labelSelector = await workloadSelector(context.connection, namespace, word.type, word.name);
+  return await runningPods(context, { namespace, labelSelector, fieldSelector: NOT_ENDED });
+}
+
+async function containersOfNamed(context: FlowContext, pod: Pod, { containers, allContainers }: TargetQuery): Promise<ContainerTarget[]> {
+  if (allContainers || containers.length > 0) {
+    const found = allContainers ? matchingContainers(pod, ["*"]) : namedContainers(pod, containers);
     if (found.length > 0) return found.map((container) => ({ pod, container }));
     const what = allContainers ? "no running container" : `no running container ${containers.join(", ")}`;
     throw new UserError({
       reason: "NoSuchContainer",
-      message: `pod/${name} has ${what}`,
+      message: `pod/${pod.name} has ${what}`,
       fix: `it has: ${containerNames(pod)}`,
       exitCode: 2,
     });
   }
-  if (containers.length > 0) return containers.map((wanted) => ({ pod, container: containerOf(pod, wanted) })).filter(hasContainer);
   const container = containerOf(pod, undefined);
   if (container !== undefined) return [{ pod, container }];
   if (context.ask.possible) return [await pickContainer(context, { pod })];
   throw choiceNeeded(pod);
-}
-
-async function behindWorkload(context: FlowContext, { type, name }: WorkloadWord, query: TargetQuery): Promise<ContainerTarget[]> {
-  const { namespace } = context.connection;
-  const labelSelector = await workloadSelector(context.connection, namespace, type, name);
-  const pods = await runningPods(context, { namespace, labelSelector, fieldSelector: NOT_ENDED });
-  return containersOfAll(pods, query, `${type}/${name} in namespace ${namespace}`);
 }
 
 async function selected(context: FlowContext, query: TargetQuery): Promise<ContainerTarget[]> {
@@ -104,11 +110,4 @@ function containersOfAll(pods: readonly Pod[], { containers, allContainers }: Ta
     message: `no running pod${named} matches ${what}`,
     fix: "kubectl get pods, with the same selectors",
   });
-}
-
-function hasContainer(target: {
-  readonly pod: Pod;
-  readonly container: ContainerTarget["container"] | undefined;
-}): target is ContainerTarget {
-  return target.container !== undefined;
 }
