@@ -7,11 +7,15 @@ interface Grant {
   readonly rights: readonly [Right, ...Right[]];
 }
 
-/** A role a resource, so that nothing else is granted with it. */
+/**
+ * A role a resource, so that nothing else is granted with it. It is called by all that it grants: whoever applies another one for
+ * somebody else, or for another purpose, takes nothing from those that have this one.
+ */
 function grants(rights: readonly Right[], user: string): Grant[] {
   return [...Map.groupBy(rights, (right) => `${right.namespace ?? ""} ${kindOf(right)}`).values()].map((group) => {
     const own = group as [Right, ...Right[]];
-    const role = `kubectl-checkpoint-${kindOf(own[0]).replaceAll(/[./]/g, "-")}`;
+    const verbs = own.map(({ verb }) => verb).sort();
+    const role = `kubectl-checkpoint-${verbs.join("-")}-${kindOf(own[0]).replaceAll(/[./]/g, "-")}`;
     return { role, binding: `${role}-${user.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase()}`, rights: own };
   });
 }

@@ -1,8 +1,9 @@
 import { captureOne } from "../flows/capture.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { pickContainer } from "../flows/pick.ts";
-import { needing } from "../flows/rights.ts";
+import { checkpointRights, needing, type Rights, type VerbContext } from "../flows/rights.ts";
 import { resolveTargets } from "../flows/targets/resolve.ts";
+import { ensureRunning } from "../flows/targets/running.ts";
 import type { ContainerTarget } from "../flows/targets/target.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
@@ -14,12 +15,17 @@ import { checkpointList, pieces } from "./checkpoint/report.ts";
 import { checkpointRequest, type CheckpointRequest } from "./checkpoint/request.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
+import type { DryRun } from "./dry-run.ts";
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const request = checkpointRequest(call.words, call.flags, call.env);
-  const context: FlowContext = { ...call, connection: await connect(call) };
+  const dryRun = call.flags.text("dry-run") as DryRun | undefined;
+  if (dryRun !== undefined && request.copy === undefined)
+    throw usageError("--dry-run shows the helper pods that --copy takes: without it nothing is created", "give --copy");
+  const context = withRights({ ...call, connection: await connect(call) }, request);
   if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
   const targets = await findTargets(context, request);
+  if (dryRun !== undefined) return yield* dryRunCopies(context, request, targets, dryRun);
   const [only] = targets;
   if (request.series !== undefined) {
     if (only === undefined || targets.length > 1)
@@ -27,7 +33,42 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
     return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
   }
   if (only === undefined || targets.length > 1) return yield* (await import("./checkpoint/many.ts")).takeMany(context, request, targets);
-  return yield* takeOne(context, await withOffer(context, request, only), only, call.terminal);
+  const offered = await withOffer(context, request, only);
+  return yield* takeOne(withRights(context, offered), offered, only, call.terminal);
+}
+
+/** What is refused anywhere is told with all else that this call needs. */
+function withRights(context: FlowContext, request: CheckpointRequest): VerbContext {
+  return { ...context, rights: rightsOf(context, request) };
+}
+
+function rightsOf(context: FlowContext, { query, pick, resume, copy, series, settings }: CheckpointRequest): Rights {
+  const { connection } = context;
+  const words = query?.words ?? [];
+  const helperNamespace = async (): Promise<string> =>
+    await new (await import("../helper/helpers.ts")).Helpers(connection, context, settings).namespace();
+  return async () =>
+    checkpointRights({
+      namespace: (query?.allNamespaces ?? pick.allNamespaces) ? undefined : connection.namespace,
+      listed: resume === undefined && !(words.length > 0 && words.every(({ kind }) => kind === "pod")),
+      workloads: words.flatMap((word) => (word.kind === "workload" ? [word.type] : [])),
+      helperNamespace: copy !== undefined || series?.keep !== undefined ? await helperNamespace() : undefined,
+    });
+}
+
+/** --copy --dry-run: no checkpoint is taken. Throws where none could be. */
+async function* dryRunCopies(
+  context: FlowContext,
+  { copy, series, settings }: CheckpointRequest,
+  targets: readonly ContainerTarget[],
+  dryRun: DryRun,
+): AsyncGenerator<Piece, Outcome> {
+  const [{ Helpers }, { dryRunHelpers, helpersOfCopies }] = await Promise.all([import("../helper/helpers.ts"), import("./dry-run.ts")]);
+  for (const target of targets) ensureRunning(target);
+  const nodes = targets.map(({ pod }) => pod.node);
+  const removes = copy?.remove === true || series?.keep !== undefined;
+  const helpers = new Helpers(context.connection, context, settings);
+  return yield* dryRunHelpers(context.connection, helpers, helpersOfCopies(nodes, removes), dryRun);
 }
 
 /** The main job. */
@@ -59,17 +100,8 @@ async function withOffer(context: FlowContext, request: CheckpointRequest, targe
   return { ...request, copy: await offerCopy(context, target, request.settings, request.yes) };
 }
 
-async function findTargets(context: FlowContext, { query, pick }: CheckpointRequest): Promise<ContainerTarget[]> {
-  const { connection } = context;
-  const everywhere = query?.allNamespaces ?? pick.allNamespaces;
-  const listed = query === undefined || query.words.some(({ kind }) => kind === "workload") || query.words.length === 0;
-  const scope = everywhere ? {} : { namespace: connection.namespace };
-  const rights = [
-    ...(listed ? [{ verb: "list", group: "", resource: "pods", ...scope }] : []),
-    { verb: "get", group: "", resource: "pods", ...scope },
-    { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
-  ];
-  return await needing(connection, rights, async () =>
+async function findTargets(context: VerbContext, { query, pick }: CheckpointRequest): Promise<ContainerTarget[]> {
+  return await needing(context.connection, context.rights ?? [], async () =>
     query === undefined ? [await pickContainer(context, pick)] : await resolveTargets(context, query),
   );
 }

@@ -14,7 +14,7 @@ import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
 import type { Call } from "./command.ts";
 import { connect } from "./connect.ts";
-import { dryRunOf, dryRunHelper, type DryRun } from "./dry-run.ts";
+import { dryRunHelpers, dryRunOf, helpersOfCopies, type DryRun } from "./dry-run.ts";
 import { helperSettings } from "./helper-settings.ts";
 import { isNodeArchive, parseNodeArchive } from "./node-archive.ts";
 
@@ -57,7 +57,10 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const context: FlowContext = { ...call, connection };
   const helpers = new Helpers(connection, call, settings);
   const [first] = archives;
-  if (dryRun !== undefined && first !== undefined) return yield* dryRunHelper(connection, helpers, first.node, "read", dryRun);
+  if (dryRun !== undefined) {
+    const nodes = archives.map(({ node }) => node);
+    return yield* dryRunHelpers(connection, helpers, helpersOfCopies(nodes, request.remove), dryRun);
+  }
   if (destination === "-" && first !== undefined) {
     yield { bytes: streamArchive(context, helpers, { ...request, archive: first, checkpointDir: settings.checkpointDir }) };
     return { exitCode: 0 };

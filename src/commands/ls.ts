@@ -45,7 +45,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const { settings, pod, allNamespaces, yes } = request;
   const context = { ...call, connection: await connect(call) };
   const helpers = new Helpers(context.connection, call, settings);
-  const nodes = await nodesMeant(context, request.nodes);
+  const nodes = await nodesMeant(context, request.nodes, helpers);
   await agreeToPods(context, helpers, settings, nodes, yes);
 
   const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pod };

@@ -51,7 +51,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const { retention, dryRun, yes, settings } = request;
   const context: FlowContext = { ...call, connection: await connect(call) };
   const helpers = new Helpers(context.connection, call, settings);
-  const nodes = await nodesMeant(context, request.nodes);
+  const nodes = await nodesMeant(context, request.nodes, helpers);
   const access = dryRun ? "read" : "write";
   await agreeToPods(context, helpers, settings, nodes, yes);
   await using _held = held(helpers, nodes, access);
@@ -68,5 +68,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const { items, errors } =
     going.length === 0 ? { items: [], errors: [] } : yield* dryRun ? wouldRemove(going) : removeAgreed(context, helpers, going, yes);
   const failures = [...unreachable.map(({ error }) => error), ...errors];
-  return { document: removalList(items), exitCode: exitCodeFor(failures, nodes.length + items.length) };
+  // Where archives go, those count; that a node could be listed is no success by itself.
+  const count = items.length === 0 ? nodes.length : unreachable.length + items.length;
+  return { document: removalList(items), exitCode: exitCodeFor(failures, count) };
 }

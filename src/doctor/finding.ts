@@ -10,6 +10,10 @@ export interface Verdict {
   readonly message: string;
   /** What to do, ready to paste; lines. */
   readonly fix?: string | undefined;
+  /** Where it decides less than its check. */
+  readonly decides?: readonly Purpose[];
+  /** Not looked at, because only --deep looks there. */
+  readonly onlyDeep?: true;
 }
 
 /** A check, as data: it judges what was asked before, and asks nothing. */
@@ -25,6 +29,7 @@ export interface Check<Facts> {
 /** A verdict, and what it is of. */
 export interface Finding extends Verdict {
   readonly check: string;
+  /** What does not work where it is bad. */
   readonly decides: readonly Purpose[];
   /** A node or a container; undefined for what is of the cluster. */
   readonly of?: string;
@@ -49,6 +54,11 @@ export function fail(message: string, fix?: string): Verdict {
   return { status: "fail", message, fix };
 }
 
-export function skip(message: string): Verdict {
-  return { status: "skip", message };
+export function skip(message: string, fix?: string): Verdict {
+  return { status: "skip", message, fix };
+}
+
+/** Of what only --deep looks at, without it. */
+export function notLookedAt(message: string, fix?: string): Verdict {
+  return { status: "skip", message, fix, onlyDeep: true };
 }

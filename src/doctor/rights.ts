@@ -1,10 +1,12 @@
 import type { Right } from "../cluster/access.ts";
-import { helperRights } from "../helper/rights.ts";
+import { execRights, helperRights } from "../helper/rights.ts";
 
 /** What is asked about one by one, by what it is needed for. */
 export interface NeededRights {
   readonly checkpoint: readonly Right[];
   readonly copy: readonly Right[];
+  /** What does for copies in place of port-forward. */
+  readonly exec: readonly Right[];
   readonly restore: readonly Right[];
   /** Without these, forecasts and versions are left out. */
   readonly forecast: readonly Right[];
@@ -21,6 +23,7 @@ export function neededRights(namespace: string, helperNamespace: string): Needed
   return {
     checkpoint: [pods("get"), pods("list"), nodes("create", "proxy")],
     copy: helperRights(helperNamespace),
+    exec: execRights(helperNamespace),
     restore: [pods("create"), pods("get")],
     forecast: [nodes("get"), nodes("list"), nodes("get", "proxy")],
   };

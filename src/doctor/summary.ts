@@ -34,7 +34,8 @@ function answer(purpose: Purpose, findings: readonly Finding[]): DiagnosisItem {
   if (of("fail").length > 0)
     return { check: purpose, status: "fail", message: `will not work${where === "" ? "" : ` (${where})`}: ${names(of("fail"))}` };
   if (of("warn").length > 0) return { check: purpose, status: "warn", message: `may not work: ${names(of("warn"))}` };
-  if (of("skip").length > 0)
+  if (deciding.every(({ of }) => of === undefined)) return { check: purpose, status: "skip", message: "cannot be told: no node was asked" };
+  if (of("skip").some(({ onlyDeep }) => onlyDeep !== true))
     return { check: purpose, status: "ok", message: `nothing speaks against it; what could not be seen: ${names(of("skip"))}` };
-  return { check: purpose, status: "ok", message: "will work" };
+  return { check: purpose, status: "ok", message: of("skip").length > 0 ? "will work, as far as can be seen without --deep" : "will work" };
 }

@@ -12,7 +12,7 @@ import type { NodeArchive } from "../model/location.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
 import type { FlowContext } from "./context.ts";
-import { needing } from "./rights.ts";
+import { needing, type VerbContext } from "./rights.ts";
 import { ensureRunning } from "./targets/running.ts";
 import type { ContainerTarget } from "./targets/target.ts";
 
@@ -28,6 +28,8 @@ const FORECAST_MS = 500;
 const UNKNOWN_MEMORY = 256 * 1024 * 1024;
 /** How long a paused container is waited for where no --timeout says so. */
 const PAUSED_PATIENCE_MS = 120_000;
+/** Where the verb does not say that it needs more. */
+const CHECKPOINT_RIGHTS = [{ verb: "create", group: "", resource: "nodes", subresource: "proxy" }];
 
 export interface CaptureOptions {
   /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
@@ -43,7 +45,7 @@ export interface CaptureOptions {
 }
 
 /** Checkpoints one container. Throws no UserError: it is in what comes back. */
-export async function captureOne(context: FlowContext, { pod, container }: ContainerTarget, options: CaptureOptions): Promise<Captured> {
+export async function captureOne(context: VerbContext, { pod, container }: ContainerTarget, options: CaptureOptions): Promise<Captured> {
   const { timeoutMs, lane = `${pod.namespace}/${pod.name}/${container.name}`, prefix = say`` } = options;
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
   let startedAt = context.now();
@@ -82,13 +84,12 @@ export async function captureOne(context: FlowContext, { pod, container }: Conta
  * its archive, and containerd would mix the files of both: the next try waits for as long as the whole call may take.
  */
 async function checkpointWhenPossible(
-  { connection, signal, emit, now }: FlowContext,
+  { connection, signal, emit, now, rights = CHECKPOINT_RIGHTS }: VerbContext,
   target: CheckpointTarget,
   lane: string,
   { timeoutMs, expected, starting }: { timeoutMs: number | undefined; expected: Forecast; starting: () => void },
 ): Promise<NodeArchive> {
   const deadline = now() + (timeoutMs ?? PAUSED_PATIENCE_MS);
-  const rights = [{ verb: "create", group: "", resource: "nodes", subresource: "proxy" }];
   const pause = 1500 * callSeconds(expected.memoryBytes ?? UNKNOWN_MEMORY);
   for (let delay = pause; ; delay *= 2) {
     starting();

@@ -9,7 +9,7 @@ import { askCluster, orError, type ClusterFacts } from "../doctor/facts/cluster.
 import { askDeep, type DeepFacts } from "../doctor/facts/deep.ts";
 import { askNode } from "../doctor/facts/node.ts";
 import { askProcesses, specOf } from "../doctor/facts/pod.ts";
-import { fail, runChecks, skip, type Finding } from "../doctor/finding.ts";
+import { fail, notLookedAt, runChecks, skip, type Finding } from "../doctor/finding.ts";
 import type { Helpers } from "../helper/helpers.ts";
 import { forecast } from "../kubelet/forecast.ts";
 import { UserError } from "../model/error.ts";
@@ -63,7 +63,7 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
       // Of a node that is not there, nothing else is worth a line.
       const absent = node.node instanceof UserError && node.node.reason === "NotFound";
       const own = runChecks(absent ? NODE_CHECKS.slice(0, 1) : NODE_CHECKS, node, name);
-      if (deep && !absent) own.push(...(await lookDeep(helpers, node, deepFacts)));
+      if (!absent) own.push(...(deep ? await lookDeep(helpers, node, deepFacts) : [criuNotLookedAt(name, subject, connection.namespace)]));
       ofNodes.set(name, own);
       emit({ kind: "idle", lane: `doctor ${name}` });
     });
@@ -102,14 +102,20 @@ async function resolve(context: FlowContext, subject: Subject): Promise<Found> {
 
 function notListed(error: UserError): Finding {
   const forbidden = error instanceof ApiFailure && error.status === 403;
-  const message = forbidden ? `${error.message}: name one node with node/NODE` : error.message;
-  return { check: "nodes", decides: [], ...skip(message) };
+  const verdict = forbidden ? skip(`${error.message}: no node was asked`, "kubectl checkpoint doctor node/NODE") : skip(error.message);
+  return { check: "nodes", decides: ["checkpoint", "copy", "restore"], ...verdict };
 }
 
 async function judged({ connection }: FlowContext, name: string, version: string): Promise<JudgedNode> {
   const facts = await askNode(connection, name, version);
   const runtime = facts.node instanceof UserError ? "" : infoOf(facts.node, "containerRuntimeVersion");
   return { ...facts, runtime, restores: restoreVerdict(parseRuntime(runtime)) };
+}
+
+function criuNotLookedAt(node: string, subject: Subject, namespace: string): Finding {
+  const of = subject.kind === "cluster" ? "" : subject.kind === "node" ? ` node/${node}` : ` ${subject.pod} -n ${namespace}`;
+  const verdict = notLookedAt("only --deep looks at it, through helper pods", `kubectl checkpoint doctor${of} --deep`);
+  return { check: "criu", decides: ["checkpoint", "restore"], of: node, ...verdict };
 }
 
 /** Through helper pods, where there is a point in starting any. */

@@ -2,15 +2,28 @@ import { ApiFailure } from "../cluster/answer.ts";
 import { describeRight, missingRights, whoAmI, type Right } from "../cluster/access.ts";
 import type { Connection } from "../cluster/connection.ts";
 import { grantCommands } from "../cluster/grants.ts";
-import { UserError } from "../model/error.ts";
+import { helperRights, withoutSpareRights } from "../helper/rights.ts";
+import type { UserError } from "../model/error.ts";
+import type { FlowContext } from "./context.ts";
 
-export { helperRights } from "../helper/rights.ts";
+export { helperRights };
+
+/** What is needed, or how that is found out: which is done only where something was refused. */
+export type Rights = readonly Right[] | (() => Promise<readonly Right[]>);
+
+/**
+ * A flow's context with what its whole verb needs. Flows hand their context on, so that what is refused deep in one is told together
+ * with the rest.
+ */
+export interface VerbContext extends FlowContext {
+  readonly rights?: Rights;
+}
 
 /**
  * Runs what needs the rights; where the API server forbids it, the error names every one of them that the user lacks,
- * not only the first, and how to grant them.
+ * not only the first, and how to grant them. What is refused within another `needing` is told with the rights of both.
  */
-export async function needing<T>(connection: Connection, rights: readonly Right[], work: () => Promise<T>): Promise<T> {
+export async function needing<T>(connection: Connection, rights: Rights, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -21,7 +34,7 @@ export async function needing<T>(connection: Connection, rights: readonly Right[
 /** As needing, for a flow whose failure is in its outcome. */
 export async function needingInOutcome<T extends { readonly failure?: { readonly error: UserError } }>(
   connection: Connection,
-  rights: readonly Right[],
+  rights: Rights,
   outcome: T,
 ): Promise<T> {
   const error = outcome.failure?.error;
@@ -29,15 +42,78 @@ export async function needingInOutcome<T extends { readonly failure?: { readonly
   return { ...outcome, failure: { ...outcome.failure, error: await explainForbidden(connection, rights, error) } };
 }
 
-async function explainForbidden(connection: Connection, rights: readonly Right[], error: ApiFailure): Promise<UserError> {
-  const [missing, user] = await Promise.all([missingRights(connection, rights), whoAmI(connection)]);
-  const subject = user ?? /User "([^"]+)"/.exec(error.message)?.[1];
-  if (missing.length === 0 || subject === undefined) return error;
-  return new UserError({
-    reason: "Forbidden",
-    message: `${subject} may not do this in the cluster: ${missing.map(describeRight).join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
-    why: error.message,
-    fix: `a cluster admin does once:\n${grantCommands(missing, subject)}`,
-    cause: error,
-  });
+/** Explained once, and still a refusal for the `needing` around. */
+class Forbidden extends ApiFailure {
+  readonly refusal: ApiFailure;
+  readonly missing: readonly Right[];
+
+  constructor(refusal: ApiFailure, missing: readonly Right[], subject: string) {
+    super({
+      status: refusal.status,
+      reason: "Forbidden",
+      message: `${subject} may not do this in the cluster: ${missing.map(describeRight).join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
+      why: refusal.message,
+      fix: `a cluster admin does once:\n${grantCommands(missing, subject)}`,
+      cause: refusal,
+    });
+    this.refusal = refusal;
+    this.missing = missing;
+  }
+}
+
+async function explainForbidden(connection: Connection, rights: Rights, error: ApiFailure): Promise<ApiFailure> {
+  const [refusal, known] = error instanceof Forbidden ? [error.refusal, error.missing] : [error, []];
+  const needed = typeof rights === "function" ? await rights().catch(() => []) : rights;
+  const [found, user] = await Promise.all([missingRights(connection, needed), whoAmI(connection)]);
+  const missing = await withoutSpareRights(connection, distinct([...found, ...known]));
+  const subject = user ?? /User "([^"]+)"/.exec(refusal.message)?.[1];
+  return missing.length === 0 || subject === undefined ? error : new Forbidden(refusal, missing, subject);
+}
+
+function distinct(rights: readonly Right[]): Right[] {
+  return [...new Map(rights.map((right) => [describeRight(right), right])).values()];
+}
+
+/** Who takes checkpoints, and what their command line asks for besides. */
+export interface CheckpointNeeds {
+  /** Undefined: all. */
+  readonly namespace: string | undefined;
+  /** Whether pods are looked for, not only named. */
+  readonly listed: boolean;
+  /** As TYPE/NAME has them. */
+  readonly workloads: readonly string[];
+  /** Undefined where no helper pod is needed. */
+  readonly helperNamespace: string | undefined;
+}
+
+/** What `kubectl checkpoint` itself needs. */
+export function checkpointRights({ namespace, listed, workloads, helperNamespace }: CheckpointNeeds): Right[] {
+  const scope = namespace === undefined ? {} : { namespace };
+  return distinct([
+    ...workloads.flatMap(readingWorkload).map((right) => ({ ...right, ...scope })),
+    ...(listed ? [{ verb: "list", group: "", resource: "pods", ...scope }] : []),
+    { verb: "get", group: "", resource: "pods", ...scope },
+    { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
+    ...(helperNamespace === undefined ? [] : helperRights(helperNamespace)),
+  ]);
+}
+
+/** Resources by the names that are taken for them: of cluster/workloads.ts. */
+const WORKLOADS: readonly { readonly names: RegExp; readonly group: string; readonly resource: string }[] = [
+  { names: /^deploy/, group: "apps", resource: "deployments" },
+  { names: /^(rs|replicaset)/, group: "apps", resource: "replicasets" },
+  { names: /^(sts|statefulset)/, group: "apps", resource: "statefulsets" },
+  { names: /^(ds|daemonset)/, group: "apps", resource: "daemonsets" },
+  { names: /^(rc|replicationcontroller)/, group: "", resource: "replicationcontrollers" },
+  { names: /^job/, group: "batch", resource: "jobs" },
+  { names: /^(svc|service)/, group: "", resource: "services" },
+  { names: /^(cj|cronjob)/, group: "batch", resource: "cronjobs" },
+];
+
+/** A cronjob's pods are those of its newest job. */
+function readingWorkload(type: string): Right[] {
+  const found = WORKLOADS.find(({ names }) => names.test(type));
+  if (found === undefined) return [];
+  const { group, resource } = found;
+  return [{ verb: "get", group, resource }, ...(resource === "cronjobs" ? [{ verb: "list", group, resource: "jobs" }] : [])];
 }

@@ -143,6 +143,18 @@ test("local files are the shell's to offer", async (t) => {
   assert.deepEqual(await completed(t, never, "--kubeconfig", ""), [":0"]);
 });
 
+test("a second archive, or where they go to", async (t) => {
+  const nodes: Handler = (_request, response) => table(response, [["node1", "", "Ready", "3d"]]);
+  for (const archives of [["node1:a"], ["node1:a", "node1:b"]])
+    assert.deepEqual(await completed(t, nodes, "cp", ...archives, ""), ["node1:\tReady, 3d", ":2"], "and files: no 4");
+});
+
+test("what of a value stands for itself", async (t) => {
+  assert.deepEqual(await completed(t, never, "image", "a.tar", "reg.local/a:1", "--to", ""), ["oci:", "oci-archive:", ":6"]);
+  assert.deepEqual(await completed(t, never, "image", "--to=oci-"), ["oci-archive:", ":6"]);
+  assert.deepEqual(await completed(t, never, "doctor", "--fix="), ["apply", ":4"]);
+});
+
 test("flags of the verb, without those that are given already", async (t) => {
   const lines = await completed(t, never, "show", "-q", "--");
   assert.ok(lines.includes("--output\toutput format"));

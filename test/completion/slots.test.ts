@@ -35,3 +35,9 @@ test("a place is filled by every usage line that has it, the last one again wher
   assert.deepEqual(kindsAt(usages, 2), []);
   assert.deepEqual(kindsAt(["show FILE..."], 7), ["FILE"]);
 });
+
+test("a repeated place stays where another one follows it", () => {
+  const usages = ["cp NODE:ARCHIVE... [DEST] [--force]"];
+  assert.deepEqual(kindsAt(usages, 0), ["NODE:ARCHIVE"]);
+  for (const index of [1, 2, 7]) assert.deepEqual(kindsAt(usages, index), ["NODE:ARCHIVE", "DEST"]);
+});

@@ -11,7 +11,7 @@ import { NODE_CHECKS, type JudgedNode } from "../../src/doctor/checks/node.ts";
 import type { ClusterFacts } from "../../src/doctor/facts/cluster.ts";
 import { parseHost, type DeepFacts } from "../../src/doctor/facts/deep.ts";
 import { parseProcesses, specOf } from "../../src/doctor/facts/pod.ts";
-import { runChecks, type Check } from "../../src/doctor/finding.ts";
+import { notLookedAt, runChecks, type Check, type Finding } from "../../src/doctor/finding.ts";
 import { neededRights } from "../../src/doctor/rights.ts";
 import { summarize } from "../../src/doctor/summary.ts";
 import { criuTooOld } from "../../src/doctor/versions.ts";
@@ -51,6 +51,19 @@ test("rights are named one by one, with the commands that grant them", () => {
     /^a cluster admin does once:\nkubectl create clusterrole \S+ --verb=create --resource=nodes\/proxy\nkubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann$/,
   );
   assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(needed.restore) })["rights-restore"], "warn");
+});
+
+test("exec does in place of port-forward: its lack is warned of, and decides nothing", () => {
+  const portForward = needed.copy.filter(({ subresource }) => subresource === "portforward");
+  const of = (missing: readonly Right[]) =>
+    runChecks(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(missing) }).find(({ check }) => check === "rights-copy");
+  const spared = of(portForward);
+  assert.deepEqual([spared?.status, spared?.decides], ["warn", []]);
+  assert.equal(spared?.message, "ann may not get/create pods/portforward in namespace helpers: copies go by exec, which is slower");
+  assert.match(spared.fix ?? "", /--verb=get,create --resource=pods\/portforward -n helpers/);
+  assert.equal(of([...portForward, ...needed.exec])?.status, "fail");
+  assert.equal(of([...portForward, ...needed.copy.slice(0, 1)])?.status, "fail");
+  assert.equal(of(needed.exec)?.status, "ok");
 });
 
 test("an API server that is away, old, or does not admit the helper pod", () => {
@@ -289,5 +302,33 @@ test("one screen: what is the same of several is a line; the last lines answer",
   assert.deepEqual(
     items.slice(-3).map(({ check, status, message }) => `${check} ${status}: ${message}`),
     ["checkpoint fail: will not work (c): checkpoint-gate", "copy ok: will work", "restore ok: will work"],
+  );
+});
+
+function answers(findings: readonly Finding[]): string[] {
+  return summarize(findings)
+    .slice(-3)
+    .map(({ check, status, message }) => `${check} ${status}: ${message}`);
+}
+
+test("without a node that was asked nothing can be told", () => {
+  assert.deepEqual(
+    answers(runChecks(CLUSTER_CHECKS, CLUSTER)),
+    ["checkpoint", "copy", "restore"].map((purpose) => `${purpose} skip: cannot be told: no node was asked`),
+  );
+  const [first] = answers(runChecks(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(needed.checkpoint) }));
+  assert.equal(first, "checkpoint fail: will not work: rights-checkpoint", "what is known to fail is told all the same");
+});
+
+test("what only --deep looks at limits the answer, what could not be seen more", () => {
+  const criu: Finding = { check: "criu", decides: ["checkpoint", "restore"], of: "n", ...notLookedAt("not looked at", "--deep") };
+  assert.deepEqual(answers([...runChecks(NODE_CHECKS, node(), "n"), criu]), [
+    "checkpoint ok: will work, as far as can be seen without --deep",
+    "copy ok: will work",
+    "restore ok: will work, as far as can be seen without --deep",
+  ]);
+  assert.match(
+    answers([...runChecks(NODE_CHECKS, node({ facts: { roomBytes: undefined } }), "n"), criu])[0] ?? "",
+    /^checkpoint ok: nothing speaks against it; what could not be seen: disk, criu$/,
   );
 });

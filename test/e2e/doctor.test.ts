@@ -126,6 +126,17 @@ clusterTest("healthy: everything will work, in one screen", async () => {
       check,
     );
   assert.match(items.find(({ check }) => check === "criu")?.message ?? "", /^node1, node2: 4\.2\.1, on kernel \d+\./);
+  const shallow = await doctor();
+  assert.deepEqual(
+    shallow.items.slice(-3).map(({ check, status, message }) => `${check} ${status} ${message}`),
+    [
+      "checkpoint ok will work, as far as can be seen without --deep",
+      "copy ok will work",
+      "restore ok will work, as far as can be seen without --deep",
+    ],
+  );
+  const criu = shallow.items.find(({ check }) => check === "criu");
+  assert.deepEqual([criu?.status, criu?.fix], ["skip", "kubectl checkpoint doctor --deep"]);
   const text = await plugin(["doctor", "-n", namespace], { env });
   assert.match(text.stdout, /^STATUS +CHECK +MESSAGE\nok +api-server +Kubernetes v1\.\S+ at https:/);
   assert.ok(text.stdout.split("\n").length <= 24, text.stdout);
@@ -193,6 +204,29 @@ clusterTest("a user without rights: each is named; the manifests give them; who 
   assert.equal(applied.code, 0, applied.stderr);
   await eventually(async () => (await plugin(["counter", "-n", namespace, ...as])).code === 0, "the checkpoint", 20);
   assert.deepEqual((await doctor(`node/${NODE}`, ...as)).bad, []);
+});
+
+clusterTest("who may not list nodes is told that nothing can be told; exec does where port-forward is not allowed", async () => {
+  const role = ["--resource=pods,pods/exec,jobs.batch", "--verb=get,list,create,patch,delete", "-n", namespace];
+  assert.equal((await kubectl("create", "role", "exec", ...role)).code, 0);
+  await kubectl("create", "rolebinding", "exec", "--role=exec", "--user=exie", "-n", namespace);
+  const as = ["--helper-namespace", namespace, "--as", "exie"];
+  await eventually(
+    async () => (await kubectl("auth", "can-i", "create", "pods/exec", "-n", namespace, "--as", "exie")).code === 0,
+    "the role",
+  );
+  const { items, bad, fix } = await doctor(...as);
+  assert.deepEqual(bad, ["rights-checkpoint", "checkpoint"]);
+  assert.equal(fix("nodes"), "kubectl checkpoint doctor node/NODE");
+  assert.deepEqual(
+    items.slice(-2).map(({ check, status, message }) => `${check} ${status} ${message}`),
+    ["copy skip cannot be told: no node was asked", "restore skip cannot be told: no node was asked"],
+  );
+  const copies = items.find(({ check }) => check === "rights-copy");
+  assert.match(
+    `${copies?.status} ${copies?.message}`,
+    /^warn exie may not get\/create pods\/portforward .*: copies go by exec, which is slower$/,
+  );
 });
 
 clusterTest("the gate is off", async (t) => {

@@ -306,6 +306,28 @@ clusterTest("rm asks on a terminal, after it has shown what", async (t) => {
   assert.ok((await onDisk("node2")).includes(name("solo", "default-app", 3)));
 });
 
+clusterTest("prune: where every removal fails, all has failed: 1, not 3", async (t) => {
+  // A file system that cannot be written to, over the directory.
+  const mount = [
+    `set -- ${DIRECTORY}/checkpoint-counter*00:00:0[1-5]Z.tar`,
+    "kept=$(mktemp -d)",
+    'cp -p "$@" $kept',
+    `mount -t tmpfs tmpfs ${DIRECTORY}`,
+    `cp -p $kept/* ${DIRECTORY}`,
+    "rm -r $kept",
+    `mount -o remount,ro ${DIRECTORY}`,
+  ];
+  t.after(async () => await onNode("node1", "umount", "-l", DIRECTORY));
+  await onNode("node1", "sh", "-ec", mount.join("\n"));
+  const all = await checkpoint("prune", "--keep", "3", "--node", "node1", "-o", "json");
+  const { items } = JSON.parse(all.stdout) as RemovalList;
+  assert.deepEqual(
+    items.map(({ removed }) => removed),
+    [false, false],
+  );
+  assert.equal(all.code, 1, all.stderr.slice(0, 500));
+});
+
 clusterTest("prune: the plan first; the newest of each container stay; what is not certain stays", async () => {
   const neither = await checkpoint("prune");
   assert.equal(neither.code, 2);

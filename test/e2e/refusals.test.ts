@@ -78,6 +78,27 @@ clusterTest("a user who may only read pods, impersonated", async () => {
   assert.match(stderr, /kubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann\n/);
 });
 
+clusterTest("whatever is refused first, all that the verb needs is named: workloads, nodes, helper pods", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const scope = "in namespace e2e-refusals";
+  const helper = `create jobs.batch ${scope}, patch jobs.batch ${scope}, delete jobs.batch ${scope}, list pods ${scope}, get pods/portforward ${scope}, create pods/portforward ${scope}`;
+  await kubectl("create", "role", "getter", "--verb=get", "--resource=pods", "-n", namespace);
+  await kubectl("create", "rolebinding", "getter", "--role=getter", "--user=gus", "-n", namespace);
+  await eventually(async () => (await kubectl("get", "pod", "counter", "-n", namespace, "--as", "gus")).code === 0, "the role");
+  const cases: [string[], string][] = [
+    [["deploy/web"], `get deployments.apps ${scope}, list pods ${scope}, create nodes/proxy`],
+    [["cronjob/web"], `get cronjobs.batch ${scope}, list jobs.batch ${scope}, list pods ${scope}, create nodes/proxy`],
+    [["counter", `--copy=${directory}/`], `create nodes/proxy, ${helper}`],
+    [["counter", "counter", `--copy=${directory}/`, "--yes"], `create nodes/proxy, ${helper}`],
+    [["prune", "--keep", "1", "--yes"], `list nodes, ${helper}`],
+  ];
+  for (const [args, missing] of cases) {
+    const { code, stderr } = await plugin([...args, "-n", namespace, "--helper-namespace", namespace, "--as", "gus"]);
+    assert.equal(code, 1, stderr);
+    assert.ok(stderr.includes(`error: gus may not do this in the cluster: ${missing} are missing\n`), `${args.join(" ")}: ${stderr}`);
+  }
+});
+
 clusterTest("the minimal rights of the README are enough: get pods, create nodes/proxy", async () => {
   const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
   const manifest =

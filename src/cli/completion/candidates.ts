@@ -90,7 +90,14 @@ function valueSources(flag: FlagSpec, { before }: Position, outside: Outside): S
   }
   if (flag.name === "namespace" || flag.name.endsWith("-namespace")) return of(resource(outside, () => "/api/v1/namespaces"));
   if (flag.value === "NODE") return of(nodes(outside));
+  const literals = literalsOf(flag.value);
+  if (literals.length > 0) return of(async () => literals.map((value) => ({ value })));
   return /^(FILE|DIR|DEST|PATH)$|\.json$/.test(flag.value ?? "") ? FILES : NOTHING;
+}
+
+/** What of a value stands for itself, in small letters: "apply", and of "oci:DIR" what is before the name. */
+function literalsOf(value = ""): string[] {
+  return value.split("|").flatMap((form) => /^([a-z][a-z-]*(?:$|:))[A-Z]*$/.exec(form)?.[1] ?? []);
 }
 
 function verbs(): Candidate[] {

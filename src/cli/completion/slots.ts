@@ -25,11 +25,12 @@ export function slots(usage: string): Slot[] {
   });
 }
 
-/** What the word at a place may be, by all of a verb's usage lines. */
+/** What the word at a place may be, by all of a verb's usage lines: from a repeated one on, that again or what follows it. */
 export function kindsAt(usages: readonly string[], index: number): string[] {
   const kinds = usages.map(slots).flatMap((line) => {
-    const slot = line[index] ?? (line.at(-1)?.repeated === true ? line.at(-1) : undefined);
-    return slot?.kinds ?? [];
+    const repeated = line.findIndex((slot) => slot.repeated);
+    const first = repeated < 0 ? index : Math.min(repeated, index);
+    return line.slice(first, index + 1).flatMap((slot) => slot.kinds);
   });
   return [...new Set(kinds)];
 }

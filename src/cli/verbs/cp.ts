@@ -21,7 +21,10 @@ record that proves later what was copied, when, by whom.`,
       command: "kubectl checkpoint cp node1:/var/lib/kubelet/checkpoints/checkpoint-a.tar evidence/ --remove",
     },
     { what: "To another program", command: "kubectl checkpoint cp node1:checkpoint-a.tar - | age -r age1... >a.tar.age" },
-    { what: "The helper pod that would be made", command: "kubectl checkpoint cp node1:checkpoint-a.tar --dry-run=client -o yaml" },
+    {
+      what: "The helper pods that would be made, one a node; with --remove, one more that writes",
+      command: "kubectl checkpoint cp node1:checkpoint-a.tar --dry-run=client -o yaml",
+    },
   ],
   flags: [
     { name: "force", takes: "nothing", help: "replace a file that is there already" },

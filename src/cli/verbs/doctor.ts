@@ -11,7 +11,7 @@ node, or a pod: then what may keep its containers from being dumped is looked fo
 
 --deep starts helper pods on the nodes, privileged and read-only, and looks at what only the nodes tell: CRIU and whether it is new
 enough for the kernel, its options, free space and inodes, SELinux; of a pod the connections, devices and io_uring that its
-processes have open.
+processes have open. Without it none of this is looked at, and the answer says so.
 
 --fix prints the RBAC objects that are missing, and nothing else, to stdout; --fix=apply applies them as you, after asking, waits
 until the kubelets have forgotten their refusal, and looks again. Exit status: 0, 1 where something fails.`,

@@ -1,5 +1,6 @@
 import type { Right } from "../../cluster/access.ts";
 import { grantCommands, kindOf } from "../../cluster/grants.ts";
+import { isPortForward } from "../../helper/rights.ts";
 import { UserError } from "../../model/error.ts";
 import type { ClusterFacts } from "../facts/cluster.ts";
 import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
@@ -21,7 +22,7 @@ export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
     },
   },
   rightsCheck("rights-checkpoint", ["checkpoint"], ({ needed }) => needed.checkpoint, fail),
-  rightsCheck("rights-copy", ["copy"], ({ needed }) => needed.copy, fail),
+  rightsCheck("rights-copy", ["copy"], ({ needed }) => needed.copy, badForCopies),
   rightsCheck("rights-restore", ["restore"], ({ needed }) => needed.restore, warn),
   rightsCheck("rights-forecast", [], ({ needed }) => needed.forecast, warn, "without it, sizes and versions are left out"),
   {
@@ -36,12 +37,19 @@ export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
   },
 ];
 
+/** exec does in place of port-forward. */
+function badForCopies(message: string, fix: string, { needed, missing }: ClusterFacts): Verdict {
+  const byExec = needed.exec.every((right) => !missing.has(right));
+  const onlyPortForward = needed.copy.every((right) => !missing.has(right) || isPortForward(right));
+  return byExec && onlyPortForward ? { ...warn(`${message}: copies go by exec, which is slower`, fix), decides: [] } : fail(message, fix);
+}
+
 /** Each of the rights was asked about by itself. */
 function rightsCheck(
   name: string,
   decides: Check<ClusterFacts>["decides"],
   of: (facts: ClusterFacts) => readonly Right[],
-  bad: (message: string, fix?: string) => Verdict,
+  bad: (message: string, fix: string, facts: ClusterFacts) => Verdict,
   note?: string,
 ): Check<ClusterFacts> {
   return {
@@ -53,7 +61,11 @@ function rightsCheck(
       const lacking = of(facts).filter((right) => missing.has(right));
       if (lacking.length === 0) return ok(`${user} may ${described(of(facts))}`);
       const message = `${user} may not ${described(lacking)}`;
-      return bad(note === undefined ? message : `${message}: ${note}`, `a cluster admin does once:\n${grantCommands(lacking, user)}`);
+      return bad(
+        note === undefined ? message : `${message}: ${note}`,
+        `a cluster admin does once:\n${grantCommands(lacking, user)}`,
+        facts,
+      );
     },
   };
 }

@@ -4,7 +4,7 @@ import { IO_URING_FIX } from "../../kubelet/criu-causes.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
 import type { ContainerFacts } from "../facts/pod.ts";
-import { fail, ok, skip, warn, type Check } from "../finding.ts";
+import { fail, notLookedAt, ok, skip, warn, type Check } from "../finding.ts";
 
 /** With what the node's own configuration of CRIU allows; undefined where that is not known. */
 export interface JudgedContainer extends ContainerFacts {
@@ -103,7 +103,7 @@ export const CONTAINER_CHECKS: readonly Check<JudgedContainer>[] = [
     name: "connections",
     decides: ["checkpoint"],
     judge: ({ processes, keepsConnections }) => {
-      if (processes === undefined) return skip("only --deep can see its processes");
+      if (processes === undefined) return notLookedAt("only --deep can see its processes");
       const { established, own } = processes;
       const count = `${established} established TCP connection${established === 1 ? "" : "s"}${own ? "" : " in the pod"}`;
       if (established === 0 || keepsConnections === true) return ok(count);

@@ -1,3 +1,4 @@
+import type { Right } from "../../cluster/access.ts";
 import { listNodes } from "../../cluster/nodes.ts";
 import type { Helper, Helpers } from "../../helper/helpers.ts";
 import type { Access } from "../../helper/manifest.ts";
@@ -19,10 +20,11 @@ export interface Unreachable {
   readonly error: UserError;
 }
 
-/** The nodes that are meant: those named, else all that run Linux. */
-export async function nodesMeant({ connection }: FlowContext, named: readonly string[]): Promise<string[]> {
+/** The nodes that are meant: those named, else all that run Linux. A refusal names what the helpers need too. */
+export async function nodesMeant({ connection }: FlowContext, named: readonly string[], helpers: Helpers): Promise<string[]> {
   if (named.length > 0) return [...new Set(named)];
-  const nodes = await needing(connection, [{ verb: "list", group: "", resource: "nodes" }], async () => await listNodes(connection));
+  const rights = async (): Promise<Right[]> => [{ verb: "list", group: "", resource: "nodes" }, ...helperRights(await helpers.namespace())];
+  const nodes = await needing(connection, rights, async () => await listNodes(connection));
   return nodes.filter(({ os }) => os !== "windows").map(({ name }) => name);
 }
 

@@ -1,0 +1,23 @@
+// What is answered at once.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { quickAnswer } from "../../src/cli/quick.ts";
+import { VERBS } from "../../src/cli/verbs/table.ts";
+import { readWords } from "../../src/cli/words.ts";
+
+function answer(...argv: string[]): string | undefined {
+  return quickAnswer(readWords(argv, VERBS), { version: "v1.2.3", node: "26.0.0", platform: "linux-x64" });
+}
+
+test("version and help", () => {
+  for (const argv of [["version"], ["--version"]]) assert.equal(answer(...argv), "kubectl-checkpoint v1.2.3 (Node.js 26.0.0, linux-x64)\n");
+  assert.match(answer("help", "cp") ?? "", /^Copy archives from nodes/);
+  assert.match(answer("version", "foo", "--help") ?? "", /^Print the version/);
+  assert.equal(answer("cp", "a"), undefined);
+});
+
+test("a word too many is a usage error, as elsewhere", () => {
+  assert.throws(() => answer("version", "foo"), { exitCode: 2, message: 'version takes no words: "foo"' });
+  assert.throws(() => answer("help", "cp", "rm"), { exitCode: 2, message: 'help takes one verb: "rm" is one word too many' });
+  assert.throws(() => answer("help", "nope"), { exitCode: 2, message: 'there is no verb "nope"' });
+});
