@@ -9,6 +9,7 @@ import { COMPLETE } from "../src/flows/completion-helper.ts";
 import { Interrupted } from "../src/model/error.ts";
 import packageJson from "../package.json" with { type: "json" };
 
+const LAST_WORDS_MS = 2000;
 const about = { version: `v${packageJson.version}`, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
 
 // What Node.js warns of is for developers of Node.js programs.
@@ -51,6 +52,8 @@ async function runVerb(words: Words): Promise<void> {
     version: about.version,
   };
   const status = await main(words, shell);
+  // Whoever stops the command does not wait for a reader that does not read.
+  if (shell.signal.aborted) setTimeout(() => process.exit(status), LAST_WORDS_MS).unref();
   // Of what was written to a pipe, only its first 64 KiB are there yet.
   await Promise.all([written(stdout), written(stderr)]);
   process.exit(status);

@@ -11,13 +11,19 @@ export function escapeLines(text: string): string {
   return text.split("\n").map(escapeText).join("\n");
 }
 
-/** JSON text whose strings hold no character that a terminal obeys; it parses to the same value. */
+/** JSON text whose strings hold no character that a terminal obeys; it parses to the same value. Double-quoted YAML too. */
 export function escapeJson(text: string): string {
-  return text.replaceAll(UNSAFE, (character) => (character === "\n" ? character : unicode(character)));
+  return text.replaceAll(UNSAFE_IN_LINES, unicode);
+}
+
+/** Whether text, of several lines or not, holds nothing that escapeJson escapes. */
+export function isSafe(text: string): boolean {
+  return text.search(UNSAFE_IN_LINES) === -1;
 }
 
 // oxlint-disable-next-line no-control-regex -- they are what is looked for
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const UNSAFE_IN_LINES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const UNSAFE = new RegExp(`\n|${UNSAFE_IN_LINES.source}`, "g");
 
 function visible(character: string): string {
   const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\u001b": "\\e" }[character];

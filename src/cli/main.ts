@@ -57,9 +57,14 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
     terminal: shell.stdout.isTTY && shell.stderr.isTTY,
   };
   const pieces = command.run(call);
-  for (let next = await pieces.next(); ; next = await pieces.next()) {
-    if (next.done === true) return next.value;
-    await printer.piece(next.value);
+  try {
+    for (let next = await pieces.next(); ; next = await pieces.next()) {
+      if (next.done === true) return next.value;
+      await printer.piece(next.value);
+    }
+  } finally {
+    // Where a piece could not be printed, the command still has things to put away.
+    await pieces.return({ exitCode: 1 });
   }
 }
 

@@ -4,6 +4,7 @@ import type { Event } from "../model/context.ts";
 import { Interrupted, usageError } from "../model/error.ts";
 import type { Phrase, Table } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
+import { jsonPieces, yamlPieces } from "./document.ts";
 import { errorText, stackText } from "./errors.ts";
 import { escapeJson } from "./escape.ts";
 import { Progress } from "./progress.ts";
@@ -23,6 +24,9 @@ export interface PrinterOptions {
   /** How requests are logged; undefined where they are not. */
   readonly exchangeLog: typeof exchangeLog | undefined;
 }
+
+/** Of a document, so many characters are written at once. */
+const AT_ONCE = 64 << 10;
 
 /** The one thing that prints: results on stdout, everything else on stderr. */
 export class Printer {
@@ -49,19 +53,19 @@ export class Printer {
     if (bytes !== undefined) {
       await this.#raw(bytes);
     } else if (format === "name") {
-      if (name !== undefined) this.#result(this.#out.phrase({ literals: ["", ""], values: [name] }));
+      if (name !== undefined) await this.#result(this.#out.phrase({ literals: ["", ""], values: [name] }));
     } else if (format === "json" || format === "yaml") {
-      if (document !== undefined) this.#result(escapeJson(JSON.stringify(document)));
+      if (document !== undefined) await this.#result(escapeJson(JSON.stringify(document)));
     } else if (text !== undefined) {
-      this.#result(this.#shown(text));
+      await this.#result(this.#shown(text));
     }
   }
 
   async outcome({ document }: Outcome): Promise<void> {
     this.#progress.stop();
     if (document === undefined) return;
-    if (this.#options.format === "json") this.#result(escapeJson(JSON.stringify(document, undefined, 2)));
-    if (this.#options.format === "yaml") this.#result(await yamlText(document));
+    if (this.#options.format === "json") await this.#document(jsonPieces(document));
+    if (this.#options.format === "yaml") await this.#document(yamlPieces(document));
   }
 
   error(error: unknown): void {
@@ -98,9 +102,27 @@ export class Printer {
     return "columns" in text ? this.#out.table(text) : this.#out.phrase(text);
   }
 
-  #result(text: string): void {
+  /** Where the reader went away, the command is told by its signal: it has to clean up. */
+  async #result(text: string): Promise<void> {
     this.#progress.clear();
-    this.#options.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+    await this.#write(text.endsWith("\n") ? text : `${text}\n`);
+  }
+
+  async #document(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
+    let text = "";
+    for await (const piece of pieces) {
+      text += piece;
+      if (text.length < AT_ONCE) continue;
+      if (!(await this.#write(text))) return;
+      text = "";
+    }
+    await this.#write(text);
+  }
+
+  /** Returns when more can be written; false where the reader went away. */
+  async #write(data: string | Uint8Array): Promise<boolean> {
+    const { stdout } = this.#options;
+    return !stdout.destroyed && (stdout.write(data) || (await drained(stdout)));
   }
 
   /** Bytes of an archive may hold what a terminal obeys: it never gets them. */
@@ -109,8 +131,7 @@ export class Printer {
     if (stdout.isTTY) throw usageError("these bytes are not for a terminal", "send them into a file or a pipe");
     this.#progress.clear();
     for await (const piece of bytes) {
-      if (stdout.destroyed) throw new Interrupted("SIGPIPE");
-      if (!stdout.write(piece)) await drained(stdout);
+      if (!(await this.#write(piece))) throw new Interrupted("SIGPIPE");
     }
     await new Promise((done) => stdout.write("", done));
   }
@@ -121,12 +142,14 @@ export class Printer {
   }
 }
 
-/** Until more can be written. Throws an Interrupted where the reader went away. */
-async function drained(stdout: NodeJS.WriteStream): Promise<void> {
+/** Until more can be written; false where the reader went away. */
+async function drained(stdout: NodeJS.WriteStream): Promise<boolean> {
   try {
     await once(stdout, "drain");
+    return true;
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "EPIPE" ? new Interrupted("SIGPIPE") : error;
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") return false;
+    throw error;
   }
 }
 
@@ -135,10 +158,4 @@ function chalkFor(stream: NodeJS.WriteStream, { color, env }: PrinterOptions): I
   if (color === "always") return new Chalk({ level: 1 });
   const wanted = stream.isTTY && !env["NO_COLOR"] && env["TERM"] !== "dumb";
   return new Chalk({ level: wanted ? 1 : 0 });
-}
-
-async function yamlText(document: object): Promise<string> {
-  const { dump } = await import("js-yaml");
-  // A plain copy: YAML has no business with undefined, dates or classes.
-  return dump(JSON.parse(JSON.stringify(document)), { lineWidth: -1, noRefs: true });
 }

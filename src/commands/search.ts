@@ -3,7 +3,7 @@ import { hex } from "../criu/numbers.ts";
 import { bytesMatcher, type Matcher } from "../criu/search/matcher.ts";
 import { searchArchive, type Found } from "../flows/search/search.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { usageError, type UserError } from "../model/error.ts";
+import { usageError, UserError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
 import { say, styled, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
@@ -26,6 +26,11 @@ export interface SearchRequest {
 const AROUND = 32;
 const MAX_AROUND = 64 * 1024;
 const MAX = 1000;
+
+/** Characters that a document may hold: it is printed when all is found. */
+const MAX_COLLECTED = 32 << 20;
+/** What an item takes besides its match and context. */
+const ITEM = 256;
 
 /** Throws a usage error. */
 export function searchRequest(words: readonly string[], flags: Flags): SearchRequest {
@@ -92,7 +97,8 @@ async function* search({ file, pattern, pid, around, max }: SearchRequest, call:
     tell: (problem: UserError) => problems.push(problem),
   };
   const collects = call.flags.text("output") !== undefined;
-  const items: object[] = [];
+  const items: Item[] = [];
+  let collected = 0;
   let count = 0;
   let more = false;
   for await (const found of searchArchive(archive, settings)) {
@@ -100,9 +106,18 @@ async function* search({ file, pattern, pid, around, max }: SearchRequest, call:
       more = true;
       break;
     }
+    if (collects) {
+      const next = item(found);
+      collected += ITEM + next.match.length + next.context.length;
+      if (collected > MAX_COLLECTED) {
+        problems.push(tooMuch(count));
+        break;
+      }
+      items.push(next);
+    } else {
+      yield { text: line(found) };
+    }
     count += 1;
-    if (collects) items.push(item(found));
-    else yield { text: line(found) };
   }
   for (const error of problems) yield { error };
   if (more) call.emit({ kind: "hint", text: say`Only the first ${max} matches are shown: --max has more, --max 0 all` });
@@ -116,7 +131,29 @@ async function matcherFor(pattern: SearchRequest["pattern"]): Promise<Matcher> {
   return regexMatcher(pattern.source);
 }
 
-function item({ process, address, region, offset, before, bytes, after, mapped }: Found): object {
+function tooMuch(count: number): UserError {
+  return new UserError({
+    reason: "TooManyMatches",
+    message: `only the first ${count} matches are in the document`,
+    why: `with the next one it would have more than ${formatBytes(MAX_COLLECTED)}, and it is held in memory until all is found`,
+    fix: "take a smaller --around or --max, or leave -o out: text is printed as it is found",
+  });
+}
+
+interface Item {
+  readonly pid: number;
+  readonly process: string;
+  readonly address: string;
+  readonly region: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly match: string;
+  readonly context: string;
+  readonly mapped?: false;
+}
+
+function item({ process, address, region, offset, before, bytes, after, mapped }: Found): Item {
+  const match = escapeBytes(bytes);
   return {
     pid: process.pid,
     process: process.comm,
@@ -124,8 +161,8 @@ function item({ process, address, region, offset, before, bytes, after, mapped }
     region,
     offset: Number(offset),
     bytes: bytes.length,
-    match: escapeBytes(bytes),
-    context: escapeBytes(before) + escapeBytes(bytes) + escapeBytes(after),
+    match,
+    context: [escapeBytes(before), match, escapeBytes(after)].join(""),
     ...(mapped ? {} : { mapped }),
   };
 }

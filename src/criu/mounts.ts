@@ -4,8 +4,8 @@ import { MntEntrySchema, type MntEntry } from "./gen/mounts_pb.ts";
 
 /** A mount of the container. */
 export interface Mount {
-  readonly id: number;
-  readonly parent: number;
+  readonly id: string;
+  readonly parent: string;
   /** Where it is, inside the container. */
   readonly path: string;
   /** "proc", "tmpfs", "overlay", …; "bind" where the mount was brought in from outside. */
@@ -22,7 +22,7 @@ export interface Mount {
   /** Its device, as "major:minor". */
   readonly device: string;
   /** Which mount namespace it is in: most containers have one. */
-  readonly namespace: number;
+  readonly namespace: string;
 }
 
 /** Of all mount namespaces, in the order of CRIU. Throws a UserError where an image is damaged. */
@@ -30,18 +30,18 @@ export async function mounts(archive: Archive): Promise<Mount[]> {
   const all: Mount[] = [];
   for (const name of archive.members.keys()) {
     const namespace = /^checkpoint\/(mountpoints-(\d+)\.img)$/.exec(name);
-    if (namespace?.[1] === undefined) continue;
-    for await (const entry of allEntries(archive, namespace[1], MntEntrySchema)) all.push(mount(entry, Number(namespace[2])));
+    if (namespace?.[1] === undefined || namespace[2] === undefined) continue;
+    for await (const entry of allEntries(archive, namespace[1], MntEntrySchema)) all.push(mount(entry, namespace[2]));
   }
   return all;
 }
 
-function mount(entry: MntEntry, namespace: number): Mount {
+function mount(entry: MntEntry, namespace: string): Mount {
   const { mntId, parentMntId, mountpoint, source, root, flags, options, rootDev, fstype, fsname, extMount, extKey } = entry;
   const external = extMount || extKey !== "";
   return {
-    id: mntId,
-    parent: parentMntId,
+    id: String(mntId),
+    parent: String(parentMntId),
     path: mountpoint.startsWith("/") ? mountpoint : `/${mountpoint.replace(/^\.\/?/, "")}`,
     type: FILE_SYSTEMS[fstype] ?? (fsname || (external ? "bind" : `unknown (${fstype})`)),
     source,

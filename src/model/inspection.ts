@@ -201,8 +201,8 @@ export interface StatsItem {
 }
 
 export interface MountItem {
-  readonly id: number;
-  readonly parent: number;
+  readonly id: string;
+  readonly parent: string;
   readonly path: string;
   readonly type: string;
   readonly source: string;
@@ -212,5 +212,5 @@ export interface MountItem {
   /** Brought in from outside the container: its content is not in the archive. */
   readonly external: boolean;
   readonly device: string;
-  readonly namespace: number;
+  readonly namespace: string;
 }

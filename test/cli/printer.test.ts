@@ -3,6 +3,7 @@ import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { Printer } from "../../src/cli/printer.ts";
 import { usageError } from "../../src/model/error.ts";
+import { say } from "../../src/model/phrase.ts";
 
 function printerTo(stdout: PassThrough, format?: string): Printer {
   const stream = stdout as unknown as NodeJS.WriteStream;
@@ -39,4 +40,36 @@ test("a reader that went away ends it as SIGPIPE does", async () => {
   const stdout = new PassThrough({ highWaterMark: 16 });
   setTimeout(() => stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" })), 5);
   await assert.rejects(printerTo(stdout).piece({ bytes: pieces(100) }), { name: "Interrupted", signal: "SIGPIPE" });
+});
+
+test("a line waits for a slow reader, as long as there is one", async () => {
+  const stdout = new PassThrough({ highWaterMark: 16 });
+  const printer = printerTo(stdout);
+  let printed = 0;
+  const printing = (async () => {
+    for (; printed < 20; printed += 1) await printer.piece({ text: say`a line of its own` });
+  })();
+  await new Promise((done) => setTimeout(done, 5));
+  assert.equal(printed, 0);
+  stdout.once("data", () => stdout.pause());
+  stdout.resume();
+  await new Promise((done) => setTimeout(done, 5));
+  assert.ok(printed > 0 && printed < 20, `${printed} printed`);
+  stdout.on("error", () => {});
+  stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  // The command is told by its signal, and cleans up.
+  await printing;
+});
+
+test("a document waits for a slow reader, and ends with it", async () => {
+  const document = { kind: "List", items: Array.from({ length: 200 }, () => "x".repeat(10_000)) };
+  for (const format of ["json", "yaml"]) {
+    const stdout = new PassThrough();
+    const printing = printerTo(stdout, format).outcome({ document, exitCode: 0 });
+    await new Promise((done) => setTimeout(done, 50));
+    assert.ok(stdout.readableLength + stdout.writableLength < 300_000, `${stdout.writableLength} written ahead`);
+    stdout.on("error", () => {});
+    stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+    await printing;
+  }
 });

@@ -137,6 +137,19 @@ test("--max stops, and says that there is more", async () => {
   assert.ok((await matches([ZOO, "needle"], { max: "0" })).complete);
 });
 
+test("a document holds only so much, and says that there is more; text has no such end", async () => {
+  const bytes = Buffer.alloc(128 * 4096);
+  for (let at = 0; at < bytes.length; at += 1024) bytes.write("needle", at);
+  const process = { pid: 1, mappings: [{ start: 0x10000n, pages: 128 }], runs: [{ vaddr: 0x10000n, pages: 128, flags: 4 }], bytes };
+  const path = made("much.tar", { processes: [process] });
+  const { items, exitCode, complete, errors } = await matches([path, "needle"], { around: "65536" });
+  assert.ok(items.length > 50 && items.length < 128, `${items.length} matches`);
+  assert.ok(items.reduce((sum, { context }) => sum + context.length, 0) <= 32 << 20);
+  assert.deepEqual([exitCode, complete, errors], [2, false, [`only the first ${items.length} matches are in the document`]]);
+  const people = await runCommand(search, [path, "needle"], { around: "65536", max: "128" });
+  assert.deepEqual([people.lines.length, people.exitCode], [128, 0]);
+});
+
 const mapping = { start: 0x10000n, pages: 4 };
 const runs = [
   { vaddr: 0x10000n, pages: 1, flags: 4 },
@@ -208,4 +221,6 @@ test("people see a line a match: where, then what is around it, zeros shortened"
 test("bytes as text that says which they are", () => {
   assert.equal(escapeBytes(Buffer.from("a\\b\n\t\0\x1b[31m\u00e9€\u202e")), "a\\\\b\\n\\t\\x00\\x1b[31mé€\\xe2\\x80\\xae");
   assert.equal(escapeBytes(Buffer.from([0xff, 0xc3, 0x28, 0xe2, 0x82])), "\\xff\\xc3(\\xe2\\x82");
+  assert.equal(escapeBytes(Buffer.from([0, 0x7f, 0x41, 0x42, 0xff])), "\\x00\\x7fAB\\xff");
+  assert.equal(escapeBytes(Buffer.alloc(0)), "");
 });

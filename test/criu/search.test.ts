@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
+import { fileSource } from "../../src/archive/file.ts";
 import { processMemory } from "../../src/criu/memory.ts";
 import { bytesMatcher, type Matcher } from "../../src/criu/search/matcher.ts";
 import { LONGEST_MATCH, regexMatcher } from "../../src/criu/search/regex.ts";
@@ -105,6 +107,17 @@ test("lines and words do not begin where a window does", async () => {
   assert.deepEqual(await search({ ...regexMatcher("^a|\\ba"), chunk: 6 * PAGE }, bytes, one(30)), ["0x10000 a"]);
 });
 
+test("a lookbehind sees as far back in each window as a match is long", async () => {
+  const bytes = Buffer.alloc(60 * PAGE, `KEY=${"x".repeat(60)}TARGET;`);
+  const count = bytes.toString("latin1").match(/KEY=x{60}TARGET/g)?.length;
+  for (const source of ["(?<=KEY=x{60})TARGET", "(?<!KEY=x{59})TARGET"]) {
+    const found = await search({ ...regexMatcher(source), chunk: 6 * PAGE }, bytes, one(60));
+    assert.equal(found.length, count, source);
+  }
+  const far = pagesWith(30, [8 * PAGE - 4000, `<${"x".repeat(4000)}needle`]);
+  assert.equal((await search({ ...regexMatcher("(?<=<x+)needle"), chunk: 8 * PAGE }, far, one(30))).length, 1);
+});
+
 test("longer matches of a regular expression are cut, and found once", async () => {
   const bytes = pagesWith(30, [100, "x".repeat(50_000)]);
   assert.deepEqual(await search(regexMatcher("x+"), bytes, one(30)), [`0x10064 ${LONGEST_MATCH}`]);
@@ -121,4 +134,41 @@ test("an expression that backtracks without end is stopped", { timeout: 30_000 }
 test("addresses beyond what a double can hold", async () => {
   const memory = [{ vaddr: 0xffffffffff600000n, pages: 1, flags: 4 }];
   assert.deepEqual(await search(literal("needle"), pagesWith(1, [1, "needle"]), memory), ["0xffffffffff600001 needle"]);
+});
+
+test("a search that finds nothing can be interrupted", { timeout: 30_000 }, async () => {
+  const fd = openSync("/dev/zero", "r");
+  const controller = new AbortController();
+  const pages = 1 << 21;
+  async function* runs() {
+    yield [{ address: 0x10000n, pages, content: "present", firstPage: 0 } as const];
+  }
+  const memory = { map: { name: "pagemap-1.img", pagesName: "pages-1.img", runs }, source: fileSource(fd, pages * PAGE) };
+  const options = { pageSize: PAGE, around: 32, signal: controller.signal, progress: () => {} };
+  setTimeout(() => controller.abort(new Error("interrupted")), 20);
+  const running = searchPages(memory, runs(), literal("needle"), options).next();
+  await assert.rejects(running, { message: "interrupted" });
+  closeSync(fd);
+});
+
+test("a search that finds much can be interrupted", async () => {
+  const memory = await processMemory(
+    memoryArchive(
+      checkpoint({
+        processes: [{ pid: 1, mappings: [{ start: 0x1000n, pages: 1000 }], runs: one(50), bytes: Buffer.alloc(50 * PAGE, "x") }],
+      }),
+    ),
+    1,
+    PAGE,
+  );
+  assert.ok(memory?.own);
+  const controller = new AbortController();
+  const options = { pageSize: PAGE, around: 0, signal: controller.signal, progress: () => {} };
+  setImmediate(() => controller.abort(new Error("interrupted")));
+  let count = 0;
+  const all = async () => {
+    for await (const _ of searchPages(memory.own, memory.own.map.runs(), literal("x"), options)) count += 1;
+  };
+  await assert.rejects(all(), { message: "interrupted" });
+  assert.ok(count > 0 && count < 50 * PAGE, `${count} matches`);
 });

@@ -10,11 +10,13 @@ containers changed in their root file systems. Lines with "-" are of the first a
 
 Processes of one container are told by their pid; those of two, replicas say, are matched by their place in the tree and
 their command, and numbers that the kernel gives do not count. Memory is compared page by page: a page that only one of
-the archives has counts as changed. Between two containers it is compared by regions of the same name.
+the archives has counts as changed. Of one container pages are compared at the same address, whichever region they are
+in by now; between two containers, within regions of the same name.
 
 FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
 which may stand for one of the two, are expanded into a temporary file that only you can read. Exit status as diff's:
-0 the same, 1 different, 2 trouble, also where only a part could be compared.`,
+0 the same, 1 different, 2 trouble, also where only a part could be compared: what one archive does not tell is no
+difference.`,
   examples: [
     { what: "What has changed since the last checkpoint?", command: "kubectl checkpoint diff before.tar after.tar" },
     {

@@ -9,8 +9,9 @@ export const extractVerb: Verb = {
 still held open, any member of the archive, or the memory of a process.
 
 A PATH that begins with a slash is one in the container, anything else is a member of the archive, as tar lists them. A
-directory is written with the files below it; links and special files are left out. Files of the image that the
-container had not changed, and volumes, are not in an archive (Podman's named volumes are).
+directory is written with the files below it; links, special files and mount points are left out. Files of the image that
+the container had not changed, volumes, and what the engine mounts, such as /etc/hosts, are not in an archive (Podman's
+named volumes are).
 
 --pid writes all of a process's memory that is in the archive into a new directory, a file for each piece without a gap,
 named by its first address. With --range it is that range, in one file; what the process never touched reads as zeros,

@@ -13,7 +13,11 @@ What was never written to is not in an archive: neither are pages of programs an
 changed. Shared memory is searched once for each process that has it.
 
 --regex takes a regular expression of JavaScript over bytes: \\x00 to \\xff, ^ and $ at lines, (?i:…) without regard to
-case. Its matches are found up to 4096 bytes long. --hex takes bytes in hexadecimal.
+case. Its matches are found up to 4096 bytes long, and (?<=…) sees 4096 bytes before one. --hex takes bytes in
+hexadecimal.
+
+Matches are printed as they are found. A document, -o json or yaml, holds up to 32 MiB of them and what is around them;
+where there are more, it says "complete": false and the exit status is 2.
 
 FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
 are expanded into a temporary file that only you can read. Exit status as grep's: 0 found, 1 not found, 2 trouble,

@@ -6,7 +6,7 @@ import { heading, type View } from "./view.ts";
 export function* mountsView(mounts: readonly MountItem[] | undefined): Generator<View> {
   if (mounts === undefined) return;
   yield heading(say`Mounts`);
-  const sorted = [...mounts].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : a.id - b.id));
+  const sorted = [...mounts].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : Number(a.id) - Number(b.id)));
   yield {
     columns: ["PATH", "TYPE", "CONTENT", "OPTIONS", "SOURCE"],
     rows: sorted.map(({ path, type, source, root, external, options }) => [

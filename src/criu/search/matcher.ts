@@ -12,6 +12,8 @@ export interface Hit {
 export interface Matcher {
   /** Bytes of the longest match. */
   readonly longest: number;
+  /** Bytes before a match that decide whether it is one. */
+  readonly lead: number;
   /** Bytes that are best searched at once. */
   readonly chunk: number;
   /** Matches in the order of the parts, none within another. */
@@ -33,6 +35,7 @@ export function bytesMatcher(needle: Buffer): Matcher {
   let rarest: number | undefined;
   return {
     longest: needle.length,
+    lead: 0,
     chunk: Math.max(CHUNK, needle.length * 4),
     *hits(parts) {
       if (windows % SAMPLE_EVERY === 0) rarest = rarestOf(needle, parts, RARE);

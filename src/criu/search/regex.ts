@@ -5,7 +5,7 @@ import { hex } from "../numbers.ts";
 import type { Hit, Matcher } from "./matcher.ts";
 import type { Part } from "./windows.ts";
 
-/** Bytes of the longest match of a regular expression: longer ones are cut. */
+/** Bytes of the longest match of a regular expression: longer ones are cut. A lookbehind sees as many before it. */
 export const LONGEST_MATCH = 4096;
 
 const CHUNK = 1 << 20;
@@ -30,8 +30,11 @@ export function regexMatcher(source: string): Matcher {
     linear ??= linearExpression(source);
     return (linear && run(linear, parts, 60 * PATIENCE)) ?? inSmallPieces(expression, parts, run);
   };
-  return { longest: LONGEST_MATCH, chunk: CHUNK, hits: search };
+  return { longest: LONGEST_MATCH, lead: LOOKBEHIND.test(source) ? LONGEST_MATCH : 1, chunk: CHUNK, hits: search };
 }
+
+/** Without one, an expression sees one byte before a match: where a line or word begins. */
+const LOOKBEHIND = /\(\?<[=!]/;
 
 /** "l" is V8's own. */
 const LINEAR = "gml";

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Pages } from "../pages.ts";
 import type { PageRun } from "../pagemap.ts";
 import type { Matcher } from "./matcher.ts";
@@ -21,7 +22,10 @@ export interface SearchOptions {
   readonly progress: (bytes: number) => void;
 }
 
-/** Matches in present pages, by address. Throws a UserError where the pages cannot be read. */
+/** After so many matches, signals and closed pipes get their turn. */
+const TURN = 4096;
+
+/** Matches in present pages, by address. Throws a UserError where the pages cannot be read, and the signal's reason. */
 export async function* searchPages(
   pages: Pages,
   runs: AsyncIterable<readonly PageRun[]>,
@@ -30,7 +34,9 @@ export async function* searchPages(
 ): AsyncGenerator<Match> {
   // Where the last match ended: none begins within it.
   let resume = 0n;
-  for await (const parts of windows(pages, runs, { pageSize, around, longest: matcher.longest, chunk: chunkFor(matcher, around) })) {
+  let count = 0;
+  const { longest, lead } = matcher;
+  for await (const parts of windows(pages, runs, { pageSize, around, longest, lead, chunk: chunkFor(matcher, around) })) {
     signal.throwIfAborted();
     for (const { part, start, length } of matcher.hits(parts.map((part) => after(part, resume)))) {
       const { bytes, address } = part;
@@ -42,14 +48,17 @@ export async function* searchPages(
         before: bytes.subarray(Math.max(0, start - around), start),
         after: bytes.subarray(end, end + around),
       };
+      count += 1;
+      if (count % TURN === 0) await setImmediate();
+      signal.throwIfAborted();
     }
     for (const { from, to } of parts) progress(to - from);
   }
 }
 
 /** Most of a window must be new to it. */
-function chunkFor({ chunk, longest }: Matcher, around: number): number {
-  return Math.max(chunk, 4 * (longest + 2 * around));
+function chunkFor({ chunk, longest, lead }: Matcher, around: number): number {
+  return Math.max(chunk, 4 * (lead + longest + 2 * around));
 }
 
 function after(part: Part, address: bigint): Part {

@@ -22,6 +22,8 @@ export interface WindowOptions {
   readonly around: number;
   /** Bytes of the longest match. */
   readonly longest: number;
+  /** Bytes before a match that decide whether it is one. */
+  readonly lead: number;
 }
 
 /** Pages that follow each other in memory, and so in their file, where this is `start` to `end`. */
@@ -84,14 +86,11 @@ async function whole(source: Source, stretches: readonly Stretch[], room: Buffer
   }));
 }
 
-/** One byte more before, so that a regular expression sees where a line or word begins. */
-const LEAD = 1;
-
 async function* inPieces(
   source: Source,
   { address, start, end }: Stretch,
   [now, next]: readonly [Buffer, Buffer],
-  { chunk, around, longest }: WindowOptions,
+  { chunk, around, longest, lead }: WindowOptions,
 ): AsyncGenerator<Part[]> {
   const read = (at: number): Promise<Buffer> => {
     const bytes = source.read(at, Math.min(chunk, end - at), now);
@@ -100,6 +99,8 @@ async function* inPieces(
     bytes.catch(() => {});
     return bytes;
   };
+  // Of a piece that is not the first: context, and what the matcher looks back at.
+  const before = Math.max(around, lead);
   let at = start;
   let from = 0;
   let ahead = read(at);
@@ -108,11 +109,11 @@ async function* inPieces(
     const last = at + bytes.length === end;
     const to = last ? bytes.length : bytes.length - longest - around;
     const part = { bytes, address: address + BigInt(at - start), from, to };
-    const nextAt = at + to - around - LEAD;
+    const nextAt = at + to - before;
     if (!last) ahead = read(nextAt);
     yield [part];
     if (last) return;
     at = nextAt;
-    from = around + LEAD;
+    from = before;
   }
 }
