@@ -38,7 +38,8 @@ async function* diff({ from, to }: DiffRequest, { signal }: Call): AsyncGenerato
   await using after = await openArchive(to, { signal });
   const damage = [...damages(from, before), ...damages(to, after)];
   for (const error of damage) yield { error };
-  const { difference, problems } = await compareArchives({ path: from, archive: before }, { path: to, archive: after }, signal);
+  const { difference: compared, problems } = await compareArchives({ path: from, archive: before }, { path: to, archive: after }, signal);
+  const difference = { ...compared, problems: [...damage, ...problems].map(({ message }) => message) };
   for (const text of differenceViews(difference)) yield { text };
   for (const error of problems) yield { error };
   return { document: difference, exitCode: damage.length + problems.length > 0 ? 2 : difference.same ? 0 : 1 };

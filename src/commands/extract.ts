@@ -69,8 +69,11 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
     return yield* report(writeProcess(memory, what, to, call.signal));
   }
   await using named = await find(archive, what.path, call.signal);
-  if (named.leftOut.length > 0) {
-    call.emit({ kind: "warning", text: say`${named.leftOut.length} links and special files below ${what.path} are left out` });
+  const { leftOut, mountPoints } = named;
+  if (leftOut > 0) call.emit({ kind: "warning", text: say`${leftOut} links and special files below ${what.path} are left out` });
+  if (mountPoints > 0) {
+    const text = say`${mountPoints} mount points below ${what.path} are left out: what was mounted there is not in the archive`;
+    call.emit({ kind: "warning", text });
   }
   if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
   const [only] = named.files;

@@ -1,24 +1,24 @@
 import { posix } from "node:path";
 import type { Archive, Member } from "../archive/archive.ts";
-import { engineOf } from "../archive/engines/engine.ts";
-import type { VolumeMount } from "../archive/engines/info.ts";
 import { filesAt, rootfsChange, type ContainerFiles, type RootfsChange } from "../archive/rootfs.ts";
 import { pieces } from "../archive/sources.ts";
 import { fileTable } from "../criu/files/table.ts";
 import { ghostFiles, ghostPieces, type GhostFile } from "../criu/ghosts.ts";
-import { mounts } from "../criu/mounts.ts";
 import { UserError } from "../model/error.ts";
 import type { Written } from "./destination.ts";
+import { isWithin, mounted, mountPointsBelow, type Mounted } from "./mounted.ts";
 
 /** What a PATH names, and the archives that are held open for it. */
 export interface Named extends AsyncDisposable {
   /** Its last part: what it is called where it is written. */
   readonly name: string;
   /** One file, or what is below a directory. */
-  readonly files: readonly NamedFile[];
+  readonly files: Iterable<NamedFile>;
   readonly isDirectory: boolean;
-  /** Below a directory: links, devices and the like, which are not written. */
-  readonly leftOut: readonly Member[];
+  /** Below a directory: how many links, devices and the like there are, which are not written. */
+  readonly leftOut: number;
+  /** Below a directory: how many places there are where something was mounted that is not in the archive. */
+  readonly mountPoints: number;
 }
 
 export interface NamedFile {
@@ -37,24 +37,28 @@ export interface NamedFile {
 export async function find(archive: Archive, path: string, signal: AbortSignal): Promise<Named> {
   const wanted = posix.join(path, "/").slice(0, -1);
   if (!path.startsWith("/")) return await findMember(archive, wanted, signal);
-  for (const { mount, member } of await mountedArchives(archive, wanted)) {
-    const named = await lookUp(await filesAt(archive, member, mount, signal), wanted, mount);
+  const mounts = await mounted(archive);
+  const around = mounts.filter(({ path: mount }) => isWithin(wanted, mount));
+  for (const mount of around) {
+    if (mount.member === undefined) return (await findGhost(archive, wanted)) ?? inVolume(wanted, mount);
+    const files = await filesAt(archive, mount.member, mount.path, signal);
+    const named = await lookUp(files, wanted, mount.path, mountPointsBelow(mount.path, mounts));
     if (named !== undefined) return named;
   }
   const change = await rootfsChange(archive, signal);
-  const named = await lookUp(change, wanted, "");
-  return named ?? (await findGhost(archive, wanted)) ?? (await absent(archive, wanted, change));
+  const named = await lookUp(change, wanted, "", mountPointsBelow("", mounts));
+  return named ?? (await findGhost(archive, wanted)) ?? absent(wanted, change, around[0]);
 }
 
 async function findMember(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
   const files: Files = { members: archive.members, open: (name) => archive.open(name), [Symbol.asyncDispose]: async () => {} };
-  const named = await lookUp(files, wanted, undefined);
+  const named = await lookUp(files, wanted, undefined, () => false);
   if (named !== undefined) return named;
   await using change = await rootfsChange(archive, signal);
   throw new UserError({
     reason: "NotInArchive",
     message: `the archive has no member ${wanted}`,
-    fix: change.members.has(`/${wanted}`) ? `a path in the container begins with a slash: /${wanted}` : undefined,
+    fix: change.members.get(`/${wanted}`) === undefined ? undefined : `a path in the container begins with a slash: /${wanted}`,
   });
 }
 
@@ -64,61 +68,51 @@ type Files = Pick<ContainerFiles, "members" | "open" | typeof Symbol.asyncDispos
  * `root` is there without being a member, for it may be empty.
  * Takes over `files`: they are closed where nothing is found in them, else by whoever gets what was.
  */
-async function lookUp(files: Files, wanted: string, root: string | undefined): Promise<Named | undefined> {
+async function lookUp(
+  files: Files,
+  wanted: string,
+  root: string | undefined,
+  isMountPoint: (path: string) => boolean,
+): Promise<Named | undefined> {
   const close = async (): Promise<void> => await files[Symbol.asyncDispose]();
   const bytes = (path: string) => () => pieces(files.open(path));
   const member = files.members.get(wanted);
   const name = posix.basename(wanted) || "rootfs";
   if (member !== undefined && member.type !== "directory") {
     const file = { from: wanted, below: [], bytes: bytes(wanted) };
-    return { name, files: [file], isDirectory: false, leftOut: [], [Symbol.asyncDispose]: close };
+    return { name, files: [file], isDirectory: false, leftOut: 0, mountPoints: 0, [Symbol.asyncDispose]: close };
   }
   const prefix = `${wanted}/`;
-  const below = [...files.members].filter(([path, { type }]) => path.startsWith(prefix) && type !== "directory");
-  if (member === undefined && below.length === 0 && wanted !== root) {
+  // Gone through again instead of kept: there may be very many.
+  const below = function* (): Generator<[path: string, type: Member["type"] | "mount point"]> {
+    for (const [path, { type }] of files.members) {
+      if (path.startsWith(prefix)) yield [path, isMountPoint(path) ? "mount point" : type];
+    }
+  };
+  let [some, leftOut, mountPoints] = [member !== undefined || wanted === root, 0, 0];
+  for (const [, type] of below()) {
+    some ||= type !== "directory";
+    if (type === "mount point") mountPoints += 1;
+    else if (type !== "file" && type !== "directory") leftOut += 1;
+  }
+  if (!some) {
     await close();
     return undefined;
   }
   return {
     name,
-    files: below
-      .filter(([, { type }]) => type === "file")
-      .map(([path]) => ({ from: path, below: path.slice(prefix.length).split("/"), bytes: bytes(path) })),
+    files: {
+      *[Symbol.iterator]() {
+        for (const [path, type] of below()) {
+          if (type === "file") yield { from: path, below: path.slice(prefix.length).split("/"), bytes: bytes(path) };
+        }
+      },
+    },
     isDirectory: true,
-    leftOut: below.filter(([, { type }]) => type !== "file").map(([, other]) => other),
+    leftOut,
+    mountPoints,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Archives inside the archive that hold what was mounted where `wanted` is, the innermost mount first. */
-async function mountedArchives(archive: Archive, wanted: string): Promise<{ mount: string; member: string }[]> {
-  const found = (await volumesOf(archive)).flatMap(({ path, member }) => (member === undefined ? [] : { mount: path, member }));
-  if (archive.members.has(SHM)) found.push({ mount: "/dev/shm", member: SHM });
-  for (const { path, type, device, root } of await unless(async () => await mounts(archive), [])) {
-    const member = `checkpoint/tmpfs-dev-${device.replace(/^0:/, "")}.tar.gz.img`;
-    if (type === "tmpfs" && root === "/" && archive.members.has(member)) found.push({ mount: path, member });
-  }
-  return found
-    .map(({ mount, member }) => ({ mount: mount.replace(/\/+$/, ""), member }))
-    .filter(({ mount }) => `${wanted}/`.startsWith(`${mount}/`))
-    .sort((a, b) => b.mount.length - a.mount.length);
-}
-
-/** Podman's copy of /dev/shm. */
-const SHM = "devshm-checkpoint.tar";
-
-async function volumesOf(archive: Archive): Promise<readonly VolumeMount[]> {
-  return await unless(async () => (await engineOf(archive)).volumes ?? [], []);
-}
-
-/** What cannot be read here need not keep anyone from what can. */
-async function unless<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof UserError) return otherwise;
-    throw error;
-  }
 }
 
 /** Files that were deleted while they were open; several may have had one path. */
@@ -134,7 +128,8 @@ async function findGhost(archive: Archive, wanted: string): Promise<Named | unde
       bytes: () => ghostBytes(archive, ghost),
     })),
     isDirectory,
-    leftOut: [],
+    leftOut: 0,
+    mountPoints: 0,
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -156,15 +151,24 @@ async function* ghostBytes(archive: Archive, ghost: GhostFile): AsyncGenerator<W
   if (ghost.size > at) yield ghost.size - at;
 }
 
-async function absent(archive: Archive, wanted: string, change: Pick<RootfsChange, "deleted">): Promise<never> {
-  if (change.deleted.has(wanted)) throw new UserError({ reason: "Deleted", message: `${wanted} was deleted in the container` });
-  const volume = (await volumesOf(archive)).find(({ path }) => `${wanted}/`.startsWith(`${path}/`));
+function inVolume(wanted: string, { path, kernel = false }: Mounted): never {
+  throw new UserError({
+    reason: "NotInArchive",
+    message: `${wanted} is not in the archive`,
+    why: kernel
+      ? `it is in a file system of the kernel's, mounted at ${path}: those are not in an archive`
+      : `it is in a volume, mounted at ${path}: volumes are not in an archive`,
+  });
+}
+
+function absent(wanted: string, { deleted }: RootfsChange, mount: Mounted | undefined): never {
+  if (deleted.has(wanted)) throw new UserError({ reason: "Deleted", message: `${wanted} was deleted in the container` });
   throw new UserError({
     reason: "NotInArchive",
     message: `${wanted} is not in the archive`,
     why:
-      volume === undefined
+      mount === undefined
         ? "an archive has the files that the container changed, not those of its image"
-        : `it is in a volume, mounted at ${volume.path}: volumes are not in an archive`,
+        : `${mount.member}, which was mounted at ${mount.path}, does not have it`,
   });
 }

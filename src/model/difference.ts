@@ -4,7 +4,7 @@ import type { FileItem, MountItem, SocketItem } from "./inspection.ts";
 export interface Difference {
   readonly apiVersion: string;
   readonly kind: "Difference";
-  /** True where nothing differs. */
+  /** True where nothing differs of what could be compared. */
   readonly same: boolean;
   /** Two checkpoints of one container, whose processes are told by pid; otherwise they are matched by tree and command. */
   readonly sameContainer: boolean;
@@ -17,7 +17,7 @@ export interface Difference {
   };
   readonly mounts: Changes<MountItem>;
   readonly rootfs: Changes<RootfsItem>;
-  /** What could not be compared. */
+  /** What could not be compared, and what is wrong with the archives. */
   readonly problems: readonly string[];
 }
 
@@ -71,7 +71,7 @@ export interface MemoryDifference {
 }
 
 export interface RegionDifference {
-  /** Of the region in the first archive; of one that only the second has, there. */
+  /** Of the region in the first archive; in the second one for two checkpoints of one container, and where only that has it. */
   readonly start: string;
   readonly kind: string;
   readonly name: string;

@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import * as diff from "../../src/commands/diff.ts";
+import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
+import { CoreEntrySchema, FsEntrySchema } from "../../src/criu/gen/process_pb.ts";
 import type { Difference } from "../../src/model/difference.ts";
 import { tar } from "../archive/tars.ts";
-import { checkpoint, STATUS, type CheckpointSpec } from "../criu/synthetic.ts";
+import { checkpoint, image, MAGIC, message, pagemapImage, STATUS, type CheckpointSpec, type Files } from "../criu/synthetic.ts";
+import { altered, without } from "./altered.ts";
 import { runCommand } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
+const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
 const BEFORE = `${ARCHIVES}/containerd-counter-before.tar.gz`;
 const AFTER = `${ARCHIVES}/containerd-counter-after.tar.gz`;
 const REPLICAS = [`${ARCHIVES}/containerd-a.tar`, `${ARCHIVES}/containerd-2.1.9-criu4.2.1.tar`] as const;
@@ -22,11 +27,27 @@ async function difference(from: string, to: string) {
   return { ...(JSON.parse(JSON.stringify(document)) as Difference), exitCode, errors };
 }
 
-/** An archive of one container with files in its root file system's change. */
-function made(name: string, spec: CheckpointSpec, rootfs: Record<string, string> = {}, id = "c1"): string {
+const NOTHING = { added: [], removed: [], changed: [] };
+
+function bothWays(a: string, b: string): [from: string, to: string][] {
+  return [
+    [a, b],
+    [b, a],
+  ];
+}
+
+/** What every process that lives has, and what all of them have open. */
+const LIVING = {
+  "checkpoint/fs-1.img": image(MAGIC.fs, [message(FsEntrySchema, { cwdId: 1, rootId: 1 })]),
+  "checkpoint/files.img": image(MAGIC.files, [message(FileEntrySchema, { id: 1, type: 1, reg: { id: 1, name: "/" } })]),
+};
+
+/** An archive of one container and its process 1, with files in its root file system's change. */
+function made(name: string, spec: CheckpointSpec, rootfs: Record<string, string> = {}, id = "c1", more: Files = {}): string {
   const path = join(folder, name);
   const change = tar(...Object.entries(rootfs).map(([member, data]) => ({ name: member, data })));
-  const files = { ...checkpoint(spec), "config.dump": Buffer.from(JSON.stringify({ id })), "rootfs-diff.tar": change };
+  const engine = { "config.dump": Buffer.from(JSON.stringify({ id })), "rootfs-diff.tar": change };
+  const files = { ...LIVING, ...checkpoint(spec), ...engine, ...more };
   writeFileSync(path, tar(...Object.entries(files).map(([member, data]) => ({ name: member, data }))));
   return path;
 }
@@ -183,6 +204,63 @@ test("pages that only one archive has count as changed, region by region", async
   );
 });
 
+/** Regions of process 1 as they are told: where they are, whether one side alone has them, and pages changed of those compared. */
+async function regionsOf(from: string, to: string): Promise<[string, string | undefined, number, number][]> {
+  const { processes } = await difference(from, to);
+  const regions = processes.changed[0]?.memory?.regions ?? [];
+  return regions.map(({ start, only, changedBytes, comparedBytes }) => [start, only, changedBytes / 4096, comparedBytes / 4096]);
+}
+
+test("one container's pages are compared by address, whatever has become of their regions", async () => {
+  const memory = (name: string, mappings: readonly { start: bigint; pages: number }[], vaddr: bigint, letters: string): string =>
+    made(name, {
+      processes: [{ pid: 1, mappings, runs: [{ vaddr, pages: letters.length, flags: 4 }], bytes: pages(letters) }],
+    });
+  const one = memory("one.tar", [{ start: 0x10000n, pages: 4 }], 0x10000n, "abcd");
+  const halves = [
+    { start: 0x10000n, pages: 1 },
+    { start: 0x11000n, pages: 3 },
+  ];
+  const split = memory("split.tar", halves, 0x10000n, "abcd");
+  const grownDown = memory("down.tar", [{ start: 0xe000n, pages: 6 }], 0x10000n, "abcd");
+  for (const other of [split, grownDown]) {
+    for (const pair of bothWays(one, other)) assert.equal((await difference(...pair)).exitCode, 0, pair.join(" "));
+  }
+  // Of each page the region that it is in now; of what is gone the first one's, or what has become of it.
+  const changed = memory("changed.tar", halves, 0x10000n, "aXYd");
+  assert.deepEqual(await regionsOf(one, changed), [["0x11000", undefined, 2, 3]]);
+  assert.deepEqual(await regionsOf(changed, one), [["0x10000", undefined, 2, 4]]);
+  const longer = memory("longer.tar", [{ start: 0x10000n, pages: 8 }], 0x10000n, "abcdef");
+  assert.deepEqual(await regionsOf(one, longer), [["0x10000", undefined, 2, 6]]);
+  assert.deepEqual(await regionsOf(longer, one), [["0x10000", undefined, 2, 6]]);
+  const elsewhere = memory("elsewhere.tar", [{ start: 0x90000n, pages: 4 }], 0x90000n, "abcd");
+  assert.deepEqual(await regionsOf(one, elsewhere), [
+    ["0x10000", "from", 4, 4],
+    ["0x90000", "to", 4, 4],
+  ]);
+});
+
+test("the same of shared memory", async () => {
+  const shared = (name: string, mappings: readonly { start: bigint; pages: number; pgoff?: bigint }[], letters: string): string => {
+    const status = STATUS.regular | STATUS.shared;
+    const spec = { processes: [{ pid: 1, mappings: mappings.map((mapping) => ({ ...mapping, status, flags: 1, shmid: 7n })) }] };
+    return made(name, spec, {}, "c1", {
+      "checkpoint/pagemap-shmem-7.img": pagemapImage(7, [{ vaddr: 0n, pages: letters.length, flags: 4 }]),
+      "checkpoint/pages-7.img": pages(letters),
+    });
+  };
+  const one = shared("s1.tar", [{ start: 0x10000n, pages: 4 }], "abcd");
+  const split = shared(
+    "s2.tar",
+    [
+      { start: 0x10000n, pages: 2 },
+      { start: 0x12000n, pages: 2, pgoff: 0x2000n },
+    ],
+    "abcX",
+  );
+  assert.deepEqual(await regionsOf(one, split), [["0x12000", undefined, 1, 2]]);
+});
+
 test("the root file system: added, removed, changed in content", async () => {
   const spec: CheckpointSpec = { processes: [{ pid: 1 }] };
   const from = made("r1.tar", spec, { "data/same": "x", "data/gone": "x", "data/changed": "abc", "etc/.wh.old": "" });
@@ -193,6 +271,95 @@ test("the root file system: added, removed, changed in content", async () => {
     [rootfs.added, rootfs.removed, rootfs.changed.map(({ to: item }) => item)].map((items) => items.map(({ path }) => path)),
     [["/data/new"], ["/data/gone"], ["/data/changed"]],
   );
+});
+
+test("what one archive does not tell is trouble, not a difference", async () => {
+  const cases: [image: string, problem: RegExp][] = [
+    [
+      "files.img",
+      /^not compared of processes 1, 9, 10, 12: .*executable, cwd, root, .*some open files.*, which .*altered.tar does not tell$/,
+    ],
+    ["ids-9.img", /^not compared of process 9: open files, sockets, which /],
+    ["fdinfo-2.img", /^not compared of process 1: open files, sockets, which /],
+    ["fs-9.img", /^not compared of process 9: cwd, root, umask, which /],
+    ["mm-9.img", /^not compared of process 9: args, executable, environment, which /],
+    ["pagemap-9.img", /^not compared of process 9: args, executable, environment, which /],
+    ["core-1.img", /^not compared of process 1: comm, state, threads, groups, /],
+    ["memfd.img", /^not compared of processes 1, 9, 10, 12: some open files, memory, which /],
+    ["mountpoints-13.img", /^mounts were not compared: .*altered.tar does not tell any$/],
+  ];
+  for (const [image, problem] of cases) {
+    const damaged = await without(ZOO, `checkpoint/${image}`);
+    for (const pair of bothWays(ZOO, damaged)) {
+      const { processes, mounts, rootfs, problems, exitCode } = await difference(...pair);
+      assert.deepEqual([processes, mounts, rootfs, exitCode], [NOTHING, NOTHING, NOTHING, 2], image);
+      assert.ok(
+        problems.some((told) => problem.test(told)),
+        problems.join("\n"),
+      );
+      assert.equal(new Set(problems).size, problems.length);
+    }
+  }
+});
+
+test("a process that has become a zombie is one difference: memory and files no zombie has", async () => {
+  const alive = made("alive.tar", { processes: [{ pid: 1 }] });
+  const core = image(MAGIC.core, [message(CoreEntrySchema, { mtype: 1, tc: { taskState: 2, comm: "test" } })]);
+  const zombie = made("zombie.tar", { processes: [{ pid: 1 }] }, {}, "c1", { "checkpoint/core-1.img": core });
+  const { processes, problems, exitCode } = await difference(alive, zombie);
+  assert.deepEqual([problems, exitCode], [[], 1]);
+  assert.deepEqual(processes.changed[0]?.fields[0], { name: "state", from: "alive", to: "zombie" });
+});
+
+test("a root file system whose change is not there, or not all of it, is not compared", async () => {
+  const spec: CheckpointSpec = { processes: [{ pid: 1 }] };
+  const sound = made("sound.tar", spec, { "data/new": "x" });
+  const cut = await altered(sound, (files) => {
+    files.set("rootfs-diff.tar", files.get("rootfs-diff.tar")?.subarray(0, 600) ?? Buffer.alloc(0));
+  });
+  for (const [whole, part, problem] of [
+    [ZOO, await without(ZOO, "rootfs-diff.tar"), /^the root file system was not compared: .*altered.tar has no rootfs-diff.tar$/],
+    [sound, cut, /^the root file system was not compared: rootfs-diff.tar in .*altered.tar is cut short$/],
+  ] as const) {
+    for (const pair of bothWays(whole, part)) {
+      const { rootfs, problems, exitCode } = await difference(...pair);
+      assert.deepEqual([rootfs, exitCode], [NOTHING, 2]);
+      assert.match(problems.at(-1) ?? "", problem);
+    }
+  }
+  // Podman and CRI-O leave it out where nothing has changed.
+  const unchanged = await altered(`${ARCHIVES}/podman-zstd.tar.zst`, (files) => {
+    files.delete("rootfs-diff.tar");
+    files.delete("deleted.files");
+  });
+  const { rootfs, exitCode } = await difference(`${ARCHIVES}/podman-zstd.tar.zst`, unchanged);
+  assert.deepEqual([rootfs.removed.map(({ path }) => path).sort(), exitCode], [["/data/new", "/etc/to-delete"], 1]);
+});
+
+test("an archive that was cut off: the document says so, and what is missing is no difference", async () => {
+  const whole = `${ARCHIVES}/containerd-a.tar`;
+  const bytes = readFileSync(whole);
+  const truncated = join(folder, "truncated.tar");
+  writeFileSync(truncated, bytes.subarray(0, bytes.indexOf("rootfs-diff.tar\0") - 700));
+  for (const pair of bothWays(whole, truncated)) {
+    const { processes, rootfs, problems, exitCode } = await difference(...pair);
+    assert.deepEqual([processes, rootfs, exitCode], [NOTHING, NOTHING, 2]);
+    assert.equal(problems[0], `${truncated}: it is cut off in the middle of its last member`);
+    assert.equal(problems.at(-1), `the root file system was not compared: ${truncated} is cut short`);
+  }
+});
+
+test("root file systems that differ in more than anyone reads are trouble, and do not fill memory", async () => {
+  const spec: CheckpointSpec = { processes: [{ pid: 1 }] };
+  const none = made("none.tar", spec);
+  const many = await altered(none, (files) => {
+    const names = Array.from({ length: 100_001 }, (_, index) => ({ name: `data/${index}` }));
+    files.set("rootfs-diff.tar", gzipSync(tar(...names), { level: 1 }));
+  });
+  for (const pair of bothWays(none, many)) {
+    const { rootfs, problems, exitCode } = await difference(...pair);
+    assert.deepEqual([rootfs, problems, exitCode], [NOTHING, ["rootfs-diff.tar: with it there are more than 100000 parts"], 2]);
+  }
 });
 
 test("exit status as diff's: what could not be compared is trouble", async () => {

@@ -7,10 +7,12 @@ import { gzipSync } from "node:zlib";
 import * as extract from "../../src/commands/extract.ts";
 import { Flags } from "../../src/model/flags.ts";
 import { pax, tar, type TarMember } from "../archive/tars.ts";
+import { altered, without } from "./altered.ts";
 import { plain, runCommand, type Ran } from "./running.ts";
 
 const ARCHIVES = resolve("test/data/archives");
 const CONTAINERD = join(ARCHIVES, "containerd-a.tar");
+const ZOO = join(ARCHIVES, "containerd-zoo.tar.gz");
 const CRIO = join(ARCHIVES, "crio-1.34.11-criu4.2.1.tar");
 const PODMAN = join(ARCHIVES, "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz");
 
@@ -114,8 +116,71 @@ test("a directory with what is below it; the whole change; links are left out", 
   await assert.rejects(extractTo(directory, [CRIO, "/etc/mtab"]), { reason: "UnreadableMember", why: "it points to /proc/mounts" });
 });
 
+function warnings({ events }: Ran): string[] {
+  return events.flatMap((event) => (event.kind === "warning" ? [plain(event.text)] : []));
+}
+
+/** With one more mount in its specification. */
+async function withBind(archive: string, destination: string): Promise<string> {
+  return await altered(archive, (files) => {
+    const spec = JSON.parse(String(files.get("spec.dump"))) as { mounts: object[] };
+    spec.mounts.push({ destination, type: "bind", source: "/var/lib/kubelet/pods/1/volume-subpaths/config/zoo/1" });
+    files.set("spec.dump", Buffer.from(JSON.stringify(spec)));
+  });
+}
+
+test("a mount point is never taken for what was mounted there", async () => {
+  const inVolume = (mount: string) => ({
+    reason: "NotInArchive",
+    why: `it is in a volume, mounted at ${mount}: volumes are not in an archive`,
+  });
+  const redis = join(ARCHIVES, "containerd-2.1.9-criu4.2.1-k8s-redis.tar");
+  const account = "/var/run/secrets/kubernetes.io/serviceaccount";
+  const subPath = await altered(await withBind(CONTAINERD, "/etc/app.conf"), (files) =>
+    files.set("rootfs-diff.tar", tar({ name: "etc/app.conf" }, { name: "etc/app.conf.old", data: "mine" })),
+  );
+  const cases: [file: string, path: string, mount: string][] = [
+    [ZOO, "/etc/hosts", "/etc/hosts"],
+    [ZOO, "/etc/resolv.conf", "/etc/resolv.conf"],
+    [ZOO, "/dev/termination-log", "/dev/termination-log"],
+    [ZOO, "/dev/shm", "/dev/shm"],
+    [ZOO, "/zoo", "/zoo"],
+    [ZOO, "/zoo/zoo", "/zoo"],
+    [redis, account, account],
+    [CRIO, "/run/.containerenv", "/run/.containerenv"],
+    [PODMAN, "/etc/hosts", "/etc/hosts"],
+    [subPath, "/etc/app.conf", "/etc/app.conf"],
+    // As CRIU alone tells it, and as the specification alone does.
+    [await without(ZOO, "spec.dump"), "/etc/hosts", "/etc/hosts"],
+    [await without(ZOO, "checkpoint/mountpoints-13.img"), "/etc/hosts", "/etc/hosts"],
+  ];
+  const directory = scratch();
+  for (const [file, path, mount] of cases) await assert.rejects(extractTo(directory, [file, path]), inVolume(mount), path);
+  await assert.rejects(extractTo(directory, [CONTAINERD, "/proc"]), { reason: "NotInArchive", why: /a file system of the kernel's/ });
+  assert.deepEqual(readdirSync(directory), []);
+  assert.equal((await stdout([subPath, "/etc/app.conf.old"])).toString(), "mine");
+  // CRIU keeps what was deleted wherever it was.
+  assert.equal((await stdout([await withBind(ZOO, "/tmp"), "/tmp/ghost"])).toString(), "ghost-bytes\n");
+});
+
+test("below a directory mount points are left out and counted", async () => {
+  const directory = scratch();
+  const all = await extractTo(directory, [ZOO, "/"]);
+  assert.deepEqual(filesBelow(join(directory, "rootfs")), { "data/log.txt": "twelve bytes" });
+  assert.deepEqual(warnings(all), [
+    "1 links and special files below / are left out",
+    "4 mount points below / are left out: what was mounted there is not in the archive",
+  ]);
+  const etc = await extractTo(directory, [ZOO, "/etc"]);
+  assert.deepEqual([etc.exitCode, etc.lines, warnings(etc).length], [0, [], 1]);
+  // A tmpfs that is in the archive, and what was mounted in it.
+  const dev = await extractTo(directory, [ZOO, "/dev"]);
+  assert.match(warnings(dev).at(-1) ?? "", /^4 mount points below \/dev are left out/);
+  assert.deepEqual(filesBelow(join(directory, "dev")), {});
+});
+
 test("a file that was deleted while it was open", async () => {
-  for (const file of [PODMAN, join(ARCHIVES, "containerd-zoo.tar.gz")]) {
+  for (const file of [PODMAN, ZOO]) {
     assert.equal((await stdout([file, "/tmp/ghost"])).toString(), "ghost-bytes\n");
     const directory = scratch();
     const { lines } = await extractTo(directory, [file, "/tmp/ghost"]);

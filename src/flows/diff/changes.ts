@@ -1,5 +1,7 @@
 import type { Changes } from "../../model/difference.ts";
 
+export const NO_CHANGES = { added: [], removed: [], changed: [] } as const;
+
 /** What differs between two sets of things that have keys. */
 export function changesOf<K, T>(from: ReadonlyMap<K, T>, to: ReadonlyMap<K, T>, same: (a: T, b: T) => boolean): Changes<T> {
   const changed: { from: T; to: T }[] = [];

@@ -1,29 +1,33 @@
-import type { Archive } from "../../archive/archive.ts";
+import type { IndexedArchive } from "../../archive/archive.ts";
 import { regionName } from "../../criu/region-name.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import type { Commons } from "../../criu/commons.ts";
-import { memoryOf } from "../../criu/memory.ts";
+import { memoryOf, type ProcessMemory } from "../../criu/memory.ts";
 import { hex } from "../../criu/numbers.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
+import type { Region } from "../../criu/regions.ts";
 import { API_VERSION } from "../../model/documents.ts";
 import type { Compared, Difference, MemoryDifference, ProcessDifference, ProcessReference } from "../../model/difference.ts";
 import { UserError } from "../../model/error.ts";
-import type { Inspection, MountItem, ProcessItem } from "../../model/inspection.ts";
+import type { Inspection, ProcessItem } from "../../model/inspection.ts";
 import { inspectArchive } from "../inspect/inspection.ts";
 import type { Section } from "../inspect/process.ts";
-import { changesOf, equal, isEmpty } from "./changes.ts";
+import { compareByAddress } from "./by-address.ts";
+import { isEmpty, NO_CHANGES } from "./changes.ts";
 import { matchByPid, matchByTree } from "./match.ts";
 import { compareMemory } from "./memory.ts";
-import { fieldsOf, filesOf, socketsOf, variablesOf } from "./process.ts";
-import { pairByAddress, pairByName } from "./regions.ts";
-import { compareRootfs } from "./rootfs.ts";
+import { compareMounts, type MountsSide } from "./mounts.ts";
+import { environmentOf, fieldsOf, filesOf, socketsOf, type ProcessPair } from "./process.ts";
+import { pairByName } from "./regions.ts";
+import { compareRootfs, type RootfsSide } from "./rootfs.ts";
+import { untold } from "./untold.ts";
 
 const SECTIONS: ReadonlySet<Section> = new Set(["env", "files", "sockets", "mounts"]);
 
 /** An archive to compare, under the name it was opened by. */
 export interface Side {
   readonly path: string;
-  readonly archive: Archive;
+  readonly archive: IndexedArchive;
 }
 
 /** What the comparison of two archives needs of one of them. */
@@ -41,7 +45,9 @@ export async function compareArchives(
   signal: AbortSignal,
 ): Promise<{ difference: Difference; problems: readonly UserError[] }> {
   const problems: UserError[] = [];
-  const tell: Tell = (problem) => problems.push(problem);
+  const tell: Tell = (problem) => {
+    if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
+  };
   const [before, after] = [await open(from, tell), await open(to, tell)];
   if (before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
   const id = before.inspection.containerID;
@@ -49,14 +55,16 @@ export async function compareArchives(
   const match = sameContainer ? matchByPid : matchByTree;
   const { pairs, removed, added } = match(before.inspection.processes, after.inspection.processes);
   const changed: ProcessDifference[] = [];
+  const lacking = { from: untold(from.path), to: untold(to.path) };
   for (const [a, b] of pairs) {
     signal.throwIfAborted();
-    const difference = await processDifference(a, b, before, after, sameContainer, tell);
+    const pair = { from: a, to: b, untold: { from: lacking.from.note, to: lacking.to.note } };
+    const difference = await processDifference(pair, before, after, sameContainer, tell);
     if (difference !== undefined) changed.push(difference);
   }
-  const mounts = changesOf(mountsOf(before), mountsOf(after), (a, b) => sameMount(a, b, sameContainer));
-  const none = { added: [], removed: [], changed: [] };
-  const rootfs = (await attempt(tell, async () => await compareRootfs(from.archive, to.archive, signal, tell))) ?? none;
+  for (const problem of [...lacking.from.problems(), ...lacking.to.problems()]) tell(problem);
+  const mounts = compareMounts(mountsSide(before), mountsSide(after), sameContainer, tell);
+  const rootfs = (await attempt(tell, async () => await compareRootfs(rootfsSide(before), rootfsSide(after), signal, tell))) ?? NO_CHANGES;
   const difference: Difference = {
     apiVersion: API_VERSION,
     kind: "Difference",
@@ -88,23 +96,23 @@ function reference({ pid, comm, args }: ProcessItem): ProcessReference {
 
 /** Undefined where nothing differs. */
 async function processDifference(
-  a: ProcessItem,
-  b: ProcessItem,
+  pair: ProcessPair,
   from: Opened,
   to: Opened,
   sameContainer: boolean,
   tell: Tell,
 ): Promise<ProcessDifference | undefined> {
+  const { from: a, to: b } = pair;
   const difference: ProcessDifference = {
     pid: a.pid,
     ...(a.pid === b.pid ? {} : { otherPid: b.pid }),
     comm: a.comm,
     args: a.args,
-    fields: fieldsOf(a, b),
-    environment: changesOf(variablesOf(a), variablesOf(b), equal),
-    files: filesOf(a, b, sameContainer),
-    sockets: socketsOf(a, b),
-    memory: await attempt(tell, async () => await memoryDifference(a, b, from, to, sameContainer, tell)),
+    fields: fieldsOf(pair),
+    environment: environmentOf(pair),
+    files: filesOf(pair, sameContainer),
+    sockets: socketsOf(pair),
+    memory: await attempt(tell, async () => await memoryDifference(pair, from, to, sameContainer, tell)),
   };
   const { fields, environment, files, sockets, memory } = difference;
   const same = fields.length === 0 && [environment, files, sockets].every(isEmpty) && (memory?.changedBytes ?? 0) === 0;
@@ -112,8 +120,7 @@ async function processDifference(
 }
 
 async function memoryDifference(
-  a: ProcessItem,
-  b: ProcessItem,
+  pair: ProcessPair,
   from: Opened,
   to: Opened,
   sameContainer: boolean,
@@ -121,14 +128,16 @@ async function memoryDifference(
 ): Promise<MemoryDifference | undefined> {
   const size = from.pageSize;
   if (size === undefined || size !== to.pageSize) return undefined;
-  const before = await memoryOf(from.archive, a, size, from.commons);
-  const after = await memoryOf(to.archive, b, size, to.commons);
+  const before = await memoryOf(from.archive, pair.from, size, from.commons);
+  const after = await memoryOf(to.archive, pair.to, size, to.commons);
   if (before === undefined || after === undefined) return undefined;
-  const [left, right] = [before.space.regions, after.space.regions];
-  const pairs = sameContainer
-    ? pairByAddress(left, right)
-    : pairByName(left, right, (region, side) => regionName(region, [from, to][side]?.table ?? from.table));
-  const changes = await compareMemory(before, after, pairs, tell);
+  const [known, alsoKnown] = [isKnown(before, from.table), isKnown(after, to.table)];
+  if (!known) pair.untold.from(pair.from, "memory");
+  if (!alsoKnown) pair.untold.to(pair.to, "memory");
+  if (!known || !alsoKnown) return undefined;
+  const changes = sameContainer
+    ? await compareByAddress(before, after, tell)
+    : await compareMemory(before, after, pairByName(before.space.regions, after.space.regions, named(from, to)), tell);
   const total = changes.reduce((sum, { compared, changed }) => ({ compared: sum.compared + compared, changed: sum.changed + changed }), {
     compared: 0,
     changed: 0,
@@ -142,13 +151,24 @@ async function memoryDifference(
       .map(({ region, only, compared, changed }) => ({
         start: hex(region.start),
         kind: region.kind,
-        name: regionName(region, only === "to" ? to.table : from.table),
+        name: regionName(region, (only ?? (sameContainer ? "to" : "from")) === "to" ? to.table : from.table),
         ...(only === undefined ? {} : { only }),
         comparedBytes: compared,
         changedBytes: changed,
         percent: percent(changed, compared),
       })),
   };
+}
+
+function named(from: Opened, to: Opened) {
+  return (region: Region, side: 0 | 1): string => regionName(region, side === 0 ? from.table : to.table);
+}
+
+/** Whether the files that it maps are known: regions are told by them, and shared memory is found by them. */
+function isKnown({ space }: ProcessMemory, { files }: FileTable): boolean {
+  return space.regions.every(
+    ({ kind, fileId, shmid }) => fileId === undefined || (files.has(fileId) && (kind !== "shared" || shmid !== undefined)),
+  );
 }
 
 function pagesDiffer(from: number | undefined, to: number | undefined): UserError {
@@ -165,17 +185,10 @@ function percent(part: number, whole: number): number {
   return whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10;
 }
 
-function mountsOf({ inspection }: Opened): Map<string, MountItem> {
-  return new Map((inspection.mounts ?? []).map((mount) => [`${mount.path} ${mount.type}`, mount]));
+function mountsSide({ path, inspection: { mounts = [] } }: Opened): MountsSide {
+  return { path, mounts };
 }
 
-/** Ids of pods and containers, which differ between two replicas by nature. */
-const IDS = /[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
-
-function sameMount(a: MountItem, b: MountItem, sameContainer: boolean): boolean {
-  const told = ({ type, source, root, options, external }: MountItem): string => {
-    const text = JSON.stringify([type, source, root, options, external]);
-    return sameContainer ? text : text.replaceAll(IDS, "ID");
-  };
-  return told(a) === told(b);
+function rootfsSide({ path, archive, inspection: { engine } }: Opened): RootfsSide {
+  return { path, archive, engine };
 }

@@ -5,7 +5,7 @@ import type { PageRun } from "../../criu/pagemap.ts";
 export interface PlacedPages {
   /** Which pair: ascending. */
   readonly pair: number;
-  /** How many pages from the beginning of its region. */
+  /** How many pages from the beginning of its region, or from address 0. */
   readonly page: number;
   readonly pages: number;
   /** Where they are in the file of pages. */
@@ -18,8 +18,8 @@ export interface Side {
   readonly placed: AsyncIterable<PlacedPages>;
 }
 
-/** Told of pages that differ and were compared, of one pair. */
-export type Count = (pair: number, compared: number, changed: number) => void;
+/** Told of pages that were compared and differ, with the place of the first. */
+export type Count = (at: PlacedPages, compared: number, changed: number) => void;
 
 /**
  * Compares pages by their places. A page that one side alone has counts as changed. Both sides are walked once, and
@@ -32,14 +32,14 @@ export async function comparePages(from: Side, to: Side, pageSize: number, count
   while (a !== undefined || b !== undefined) {
     const [onlyA, onlyB] = [alone(a, b), alone(b, a)];
     if (a !== undefined && onlyA > 0) {
-      count(a.pair, onlyA, onlyA);
+      count(a, onlyA, onlyA);
       a = await left(onlyA);
     } else if (b !== undefined && onlyB > 0) {
-      count(b.pair, onlyB, onlyB);
+      count(b, onlyB, onlyB);
       b = await right(onlyB);
     } else if (a !== undefined && b !== undefined) {
       const pages = Math.min(a.pages, b.pages);
-      count(a.pair, pages, pages - (await equalPages(a.firstPage, b.firstPage, pages)));
+      count(a, pages, pages - (await equalPages(a.firstPage, b.firstPage, pages)));
       a = await left(pages);
       b = await right(pages);
     }

@@ -57,12 +57,3 @@ function pairInOrder(from: readonly Region[], to: readonly Region[], before: Uin
   }
   return pairs;
 }
-
-/** Pairs regions that begin at the same address: of one process at two times. */
-export function pairByAddress(from: readonly Region[], to: readonly Region[]): RegionPair[] {
-  const after = new Map(to.map((region) => [region.start, region]));
-  return from.flatMap((region): RegionPair[] => {
-    const counterpart = after.get(region.start);
-    return counterpart === undefined ? [] : [[region, counterpart]];
-  });
-}

@@ -1,34 +1,81 @@
-import type { Archive, Member } from "../../archive/archive.ts";
-import { rootfsChange, type RootfsChange } from "../../archive/rootfs.ts";
+import type { IndexedArchive, Member } from "../../archive/archive.ts";
+import { hasRootfsChange, rootfsChange, type RootfsChange } from "../../archive/rootfs.ts";
+import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
 import type { Tell } from "../../criu/problems.ts";
 import { UserError } from "../../model/error.ts";
 import type { Source } from "../../model/source.ts";
 import type { Changes, RootfsItem } from "../../model/difference.ts";
-import { changesOf } from "./changes.ts";
 import { octal } from "../inspect/process.ts";
 
 const CHUNK = 1 << 20;
 
-/** How the changes of two root file systems differ. Throws a UserError where one cannot be read. */
-export async function compareRootfs(from: Archive, to: Archive, signal: AbortSignal, tell: Tell): Promise<Changes<RootfsItem>> {
-  await using before = await rootfsChange(from, signal);
-  await using after = await rootfsChange(to, signal);
+/** One side of the comparison. */
+export interface RootfsSide {
+  readonly path: string;
+  readonly archive: IndexedArchive;
+  /** As inspections name it; undefined where it is not known. */
+  readonly engine: string | undefined;
+}
+
+/** How the changes of two root file systems differ. Throws a UserError where one is not there, cannot be read, or too much differs. */
+export async function compareRootfs(from: RootfsSide, to: RootfsSide, signal: AbortSignal, tell: Tell): Promise<Changes<RootfsItem>> {
+  for (const side of [from, to]) mustHold(side);
+  await using before = await rootfsChange(from.archive, signal);
+  await using after = await rootfsChange(to.archive, signal);
   for (const problem of [...before.problems, ...after.problems]) {
     tell(new UserError({ reason: "ArchiveDamaged", message: `the change of the root file system: ${problem}` }));
   }
-  const { added, removed, changed } = changesOf(items(before), items(after), () => false);
-  const differing = [];
-  for (const pair of changed) if (!(await same(pair, before, after))) differing.push(pair);
-  return { added, removed, changed: differing };
+  if (!before.complete) throw notCompared(`rootfs-diff.tar in ${from.path} is cut short`);
+  if (!after.complete) throw notCompared(`rootfs-diff.tar in ${to.path} is cut short`);
+  const spend = allowance(MAX_ANSWER_ITEMS);
+  const [added, removed, changed]: [RootfsItem[], RootfsItem[], { from: RootfsItem; to: RootfsItem }[]] = [[], [], []];
+  for (const path of paths(before)) {
+    const [a, b] = [itemAt(before, path), itemAt(after, path)];
+    if (a === undefined || (b !== undefined && (await same(a, b, before, after)))) continue;
+    spend("rootfs-diff.tar", 1, path.length);
+    if (b === undefined) removed.push(a);
+    else changed.push({ from: a, to: b });
+  }
+  for (const path of paths(after)) {
+    const item = itemAt(before, path) === undefined ? itemAt(after, path) : undefined;
+    if (item === undefined) continue;
+    spend("rootfs-diff.tar", 1, path.length);
+    added.push(item);
+  }
+  return { added, removed, changed };
 }
 
-function items({ members, deleted, opaque }: RootfsChange): Map<string, RootfsItem> {
-  const all = new Map<string, RootfsItem>();
-  for (const path of deleted) all.set(path, { path, type: "deleted", bytes: 0, mode: "" });
-  // What the image had in such a directory is gone.
-  for (const path of opaque) all.set(`${path}/*`, { path: `${path}/*`, type: "deleted", bytes: 0, mode: "" });
-  for (const [path, member] of members) all.set(path, item(path, member));
-  return all;
+/** Engines that write no rootfs-diff.tar where nothing has changed. */
+const MAY_LEAVE_IT_OUT = new Set(["podman", "cri-o"]);
+
+function mustHold({ path, archive, engine = "" }: RootfsSide): void {
+  if (!archive.complete) throw notCompared(`${path} is cut short`);
+  if (!hasRootfsChange(archive) && !MAY_LEAVE_IT_OUT.has(engine)) throw notCompared(`${path} has no rootfs-diff.tar`);
+}
+
+function notCompared(why: string): UserError {
+  return new UserError({ reason: "NotInArchive", message: `the root file system was not compared: ${why}` });
+}
+
+/** All that a change tells of, each once. */
+function* paths(change: RootfsChange): Generator<string> {
+  const { members, deleted, opaque } = change;
+  for (const path of deleted) if (members.get(path) === undefined) yield path;
+  for (const path of opaque) {
+    const all = path + EVERYTHING;
+    if (members.get(all) === undefined && !deleted.has(all)) yield all;
+  }
+  for (const [path] of members) yield path;
+}
+
+/** What the image had in an opaque directory is gone. */
+const EVERYTHING = "/*";
+
+function itemAt({ members, deleted, opaque }: RootfsChange, path: string): RootfsItem | undefined {
+  const member = members.get(path);
+  if (member !== undefined) return item(path, member);
+  const isDeleted = deleted.has(path) || (path.endsWith(EVERYTHING) && opaque.has(path.slice(0, -EVERYTHING.length)));
+  return isDeleted ? { path, type: "deleted", bytes: 0, mode: "" } : undefined;
 }
 
 function item(path: string, { type, size, mode, target }: Member): RootfsItem {
@@ -36,7 +83,7 @@ function item(path: string, { type, size, mode, target }: Member): RootfsItem {
 }
 
 /** The same kind, rights and bytes: when it was written does not count. */
-async function same({ from, to }: { from: RootfsItem; to: RootfsItem }, before: RootfsChange, after: RootfsChange): Promise<boolean> {
+async function same(from: RootfsItem, to: RootfsItem, before: RootfsChange, after: RootfsChange): Promise<boolean> {
   if (from.type !== to.type || from.bytes !== to.bytes || from.mode !== to.mode || from.target !== to.target) return false;
   return from.type !== "file" || (await equalBytes(before.open(from.path), after.open(to.path)));
 }
