@@ -7,7 +7,7 @@ import type { Compression } from "./compression.ts";
 const SUSPICIOUS = 4 * 2 ** 30;
 const RATIO = 800;
 
-/** Expands a stream. Iterating throws a UserError where the compressed data are damaged, cut short, or a bomb. */
+/** Expands a stream. Iterating throws a UserError where the compressed data are damaged, cut short, a bomb, or need too much memory. */
 export async function* expand(
   input: AsyncIterable<Buffer>,
   compression: Compression,
@@ -60,10 +60,22 @@ function bomb(compression: "gzip" | "zstd", label: string): UserError {
   });
 }
 
+/** Of zstd: it keeps the bytes that later ones may repeat, and their number is the window. */
+const WINDOW_TOO_LARGE = "ZSTD_error_frameParameter_windowTooLarge";
+
 function explained(error: unknown, compression: string, label: string): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "Z_BUF_ERROR")
     return new UserError({ reason: "ArchiveTruncated", message: `the ${compression} data of ${label} are cut short`, cause: error });
+  if (code === WINDOW_TOO_LARGE) {
+    return new UserError({
+      reason: "WindowTooLarge",
+      message: `${label} takes more memory to expand than this plugin gives, 128 MiB`,
+      why: "zstd was told to look far back while compressing it (--long)",
+      fix: `expand it first: zstd -d --long=31 ${label}`,
+      cause: error,
+    });
+  }
   if (code.startsWith("Z_") || code.startsWith("ZSTD_")) {
     return new UserError({
       reason: "ArchiveDamaged",

@@ -1,5 +1,6 @@
-import type { Member } from "./archive.ts";
+import type { Archive, Member } from "./archive.ts";
 import type { Engine } from "./engines/info.ts";
+import { readObject } from "./read.ts";
 
 /** What an engine always writes; `later` is what it writes since a version that no file names. */
 interface Expected {
@@ -23,4 +24,26 @@ export function missingMembers(members: ReadonlyMap<string, Member>, engine: Eng
   const { always, later } = engine === undefined ? { always: ["config.dump", "spec.dump"], later: [] } : EXPECTED[engine];
   const expected = [...always, ...(later.some((name) => members.has(name)) ? later : []), ...IMAGES];
   return expected.filter((name) => members.get(name)?.type !== "file");
+}
+
+/** What every engine always writes into its JSON, among what is read of it. */
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  "config.dump": ["id", "name"],
+  "spec.dump": ["process"],
+  "status.dump": ["id", "metadata"],
+};
+
+/**
+ * The fields that an engine would have written and that are not there, a sentence for each file. Throws a UserError where
+ * a file is no JSON.
+ */
+export async function missingFields(archive: Archive): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [name, fields] of Object.entries(FIELDS)) {
+    if (!archive.members.has(name)) continue;
+    const written = await readObject(archive, name);
+    const missing = fields.filter((field) => (written[field] ?? "") === "");
+    if (missing.length > 0) problems.push(`${name} does not say the container's ${missing.join(" and ")}`);
+  }
+  return problems;
 }

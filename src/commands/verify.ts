@@ -27,6 +27,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
       yield { text: lines(verification), ...(ok ? { name: path } : {}) };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
+      items.push({ path: file, ok: false, problems: [error.message], notes: [] });
       yield { error };
     } finally {
       call.emit({ kind: "idle", lane: file });

@@ -20,12 +20,12 @@ const IMAGE = /\.img$/;
 
 /** Decodes every image of CRIU, stats-dump included; tells of each that is not as it should be. */
 export async function* checkImages(archive: Archive): AsyncGenerator<ImageFinding> {
-  const tasks = await taskIds(archive).catch(() => undefined);
+  const tasks = await taskIds(archive).catch(() => new Set<number>());
   for (const image of imageNames(archive)) {
     const finding = await checkImage(archive, image);
     const task = TASK_IMAGE.exec(image)?.[1];
     if (finding !== undefined) yield finding;
-    else if (task !== undefined && tasks?.has(Number(task)) === false) {
+    else if (task !== undefined && tasks.size > 0 && !tasks.has(Number(task))) {
       yield { image, kind: "stale", message: `the process tree has no task ${task}: it is left over from an earlier checkpoint` };
     }
   }
@@ -59,14 +59,23 @@ async function kindOf(archive: Archive, image: string) {
   return KINDS.get((await openImage(archive, image)).magic);
 }
 
+/** Of these kinds every image has an entry: all of a task, of a namespace, of a file. */
+const NEVER_EMPTY: ReadonlySet<string> = new Set(
+  (
+    "CGROUP CORE CPUINFO CREDS FILES FS GHOST_FILE IDS INVENTORY IPC_VAR MM MNTS NETNS PAGEMAP PIDNS PSTREE REG_FILES SECCOMP STATS " +
+    "TCP_STREAM TIMENS USERNS UTSNS"
+  ).split(" "),
+);
+
 async function checkImage(archive: Archive, name: string): Promise<ImageFinding | undefined> {
   try {
     const image = await openImage(archive, name);
     const kind = KINDS.get(image.magic);
     if (kind === undefined)
       return { image: name, kind: "unknown", message: `its kind, 0x${image.magic.toString(16)}, is not known to this version` };
-    for await (const _ of entryBatches(image, kind.reader(image)));
-    return undefined;
+    let entries = 0;
+    for await (const batch of entryBatches(image, kind.reader(image))) entries += batch.length;
+    return entries === 0 && NEVER_EMPTY.has(kind.name) ? { image: name, kind: "damaged", message: "it is empty" } : undefined;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { image: name, kind: "damaged", message: error.message.replace(`${name}: `, "") };

@@ -42,7 +42,8 @@ export async function ghostFiles(archive: Archive, { files, remaps }: FileTable)
   }
   const all: GhostFile[] = [];
   for (const [id, { path, fileIds }] of ghosts) {
-    const file = `ghost-file-${id}.img`;
+    // CRIU writes the number in hexadecimal (image-desc.c).
+    const file = `ghost-file-${id.toString(16)}.img`;
     if (!hasImage(archive, file)) throw notThere(`${imageName(file)} is not in the archive`, `it holds the deleted file ${path}`);
     const { head, image, dataAt } = await openGhost(archive, imageName(file));
     const size = head.chunks ? count(head.size, image.name) : Number(head.size) || image.source.size - dataAt;

@@ -1,7 +1,8 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { Archive } from "../archive/archive.ts";
 import { UserError } from "../model/error.ts";
 import { allEntries, oneEntry } from "./entries.ts";
-import { FsEntrySchema, PstreeEntrySchema, type PstreeEntry } from "./gen/process_pb.ts";
+import { FsEntrySchema, PstreeEntrySchema, type CoreEntry, type PstreeEntry } from "./gen/process_pb.ts";
 import { TaskKobjIdsEntrySchema, type TaskKobjIdsEntry } from "./gen/namespaces_pb.ts";
 import { hasImage, imageName } from "./image.ts";
 import { ITEMS_PER_PROCESS, type Spend } from "./limits.ts";
@@ -40,6 +41,11 @@ export interface Process {
 const PSTREE = "pstree.img";
 const STATES: Readonly<Record<number, Process["state"]>> = { 1: "alive", 2: "zombie", 3: "stopped", 6: "zombie" };
 
+/** Of a process, by the core of its main thread. */
+export function stateOf({ tc }: CoreEntry): Process["state"] {
+  return STATES[tc?.taskState ?? 0] ?? "unknown";
+}
+
 /**
  * All processes, in the order of CRIU. Throws a UserError where there is no process tree or it is damaged; what else
  * cannot be read is told, and left out.
@@ -52,15 +58,17 @@ export async function processes(archive: Archive, spend: Spend, tell: Tell): Pro
     spend(imageName(PSTREE), ITEMS_PER_PROCESS + entry.threads.length, 0);
     found.set(entry.pid, await process(archive, entry, tell));
   }
+  if (found.size === 0) throw damaged(imageName(PSTREE), "it is empty");
   return [...found.values()];
 }
 
 async function process(archive: Archive, { pid, ppid, pgid, sid, threads }: PstreeEntry, tell: Tell): Promise<Process> {
   const core = await attempt(tell, async () => await coreOf(archive, pid));
   const task = core?.tc;
-  const state = STATES[task?.taskState ?? 0] ?? "unknown";
-  const fs = await attempt(tell, async () => await oneEntry(archive, `fs-${pid}.img`, FsEntrySchema));
-  const ids = await attempt(tell, async () => await oneEntry(archive, `ids-${pid}.img`, TaskKobjIdsEntrySchema));
+  const state = core === undefined ? "unknown" : stateOf(core);
+  const lives = core !== undefined && state !== "zombie";
+  const fs = await attempt(tell, async () => await entryOf(archive, `fs-${pid}.img`, FsEntrySchema, lives));
+  const ids = await attempt(tell, async () => await entryOf(archive, `ids-${pid}.img`, TaskKobjIdsEntrySchema, lives && !core.ids));
   const signals = [...(task?.signalsS?.signals ?? []), ...(core?.threadCore?.signalsP?.signals ?? [])];
   return {
     pid,
@@ -85,6 +93,17 @@ async function process(archive: Archive, { pid, ppid, pgid, sid, threads }: Pstr
     rootId: fs?.rootId,
     umask: fs?.umask,
   };
+}
+
+/** Throws a UserError where the image is damaged, or is missing though a living process has it. */
+async function entryOf<D extends DescMessage>(
+  archive: Archive,
+  file: string,
+  schema: D,
+  needed: boolean,
+): Promise<MessageShape<D> | undefined> {
+  if (needed && !hasImage(archive, file)) throw notThere(`${imageName(file)} is not in the archive`, "every process that lives has one");
+  return await oneEntry(archive, file, schema);
 }
 
 function noImages(archive: Archive): ReturnType<typeof notThere> {

@@ -1,9 +1,10 @@
 import { engineOf } from "../archive/engines/engine.ts";
-import { missingMembers } from "../archive/expected.ts";
+import { missingFields, missingMembers } from "../archive/expected.ts";
 import { openArchive, openNested, type OpenArchive } from "../archive/open.ts";
 import { readJson } from "../archive/read.ts";
 import { recordProblems } from "../archive/record.ts";
 import { checkImages } from "../criu/check.ts";
+import { missingImages } from "../criu/missing.ts";
 import { UserError } from "../model/error.ts";
 import { memoryProblems } from "./verify-memory.ts";
 
@@ -23,18 +24,19 @@ const MOST_PROBLEMS = 1000;
 /**
  * Checks an archive: its structure and that of the archives inside it, that all its engine writes is there, that every
  * file of CRIU can be read, that memory and statistics fit, and that it is what the record beside it says.
- * Throws a UserError where there is no such file, or it may not be read.
+ * Throws a UserError where there is no such file, or it cannot be read for what is not its fault.
  */
 export async function verify(path: string, signal: AbortSignal): Promise<Verification> {
-  const problems: string[] = [];
+  // What several checks stumble over is one problem.
+  const problems = new Set<string>();
   const notes: string[] = [];
   let more = 0;
   for await (const finding of orWhyNot(archiveFindings(path, signal))) {
     if (typeof finding !== "string") notes.push(finding.note);
-    else if (problems.length < MOST_PROBLEMS) problems.push(finding);
+    else if (problems.size < MOST_PROBLEMS) problems.add(finding);
     else more += 1;
   }
-  if (more > 0) problems.push(`and ${more} more`);
+  if (more > 0) problems.add(`and at least ${more} more`);
   const recorded = path === "-" ? undefined : await recordProblems(path, signal);
   return { path, problems: [...problems, ...(recorded ?? [])], notes, recorded: recorded !== undefined };
 }
@@ -45,7 +47,7 @@ type Finding = string | { readonly note: string };
 /** Throws a UserError where it cannot go on. */
 type Check = (archive: OpenArchive, signal: AbortSignal) => AsyncIterable<Finding>;
 
-const CHECKS: readonly Check[] = [structure, members, nestedArchives, images, memoryProblems];
+const CHECKS: readonly Check[] = [structure, members, nestedArchives, images, lostImages, memoryProblems];
 
 async function* archiveFindings(path: string, signal: AbortSignal): AsyncGenerator<Finding, void> {
   await using archive = await openArchive(path, { signal });
@@ -56,7 +58,7 @@ async function* archiveFindings(path: string, signal: AbortSignal): AsyncGenerat
 }
 
 /** What says nothing about the archive itself. */
-const NOT_ITS_FAULT = new Set(["NoSuchFile", "PermissionDenied", "CannotOpen", "NoTemporarySpace"]);
+const NOT_ITS_FAULT = new Set(["NoSuchFile", "PermissionDenied", "CannotOpen", "NoTemporarySpace", "WindowTooLarge"]);
 
 /** What ends a check is a problem too. */
 async function* orWhyNot<T>(check: AsyncIterable<T>): AsyncGenerator<T | string, void> {
@@ -86,6 +88,7 @@ const MORE_JSON = ["status", "bind.mounts", "deleted.files", "checkpoint/descrip
 async function* members(archive: OpenArchive): AsyncGenerator<string, void> {
   const { engine } = await engineOf(archive);
   for (const name of missingMembers(archive.members, engine)) yield `${name} is missing`;
+  yield* await missingFields(archive);
   for (const name of MORE_JSON) yield* orWhyNot(readable(readJson(archive, name)));
 }
 
@@ -97,8 +100,8 @@ async function* readable(reading: Promise<unknown>): AsyncGenerator<string, void
 const NESTED = /^(rootfs-diff\.tar|devshm-checkpoint\.tar|volumes\/.*\.tar|checkpoint\/tmpfs-dev-\d+\.tar\.gz\.img)$/;
 
 async function* nestedArchives(archive: OpenArchive, signal: AbortSignal): AsyncGenerator<string, void> {
-  for (const { name, size } of archive.members.values()) {
-    if (!NESTED.test(name) || size === 0) continue;
+  for (const { name, type } of archive.members.values()) {
+    if (!NESTED.test(name) || type !== "file") continue;
     for await (const problem of orWhyNot(nestedProblems(archive, name, signal))) {
       yield problem.startsWith(name) ? problem : `${name}: ${problem}`;
     }
@@ -122,4 +125,15 @@ async function* images(archive: OpenArchive): AsyncGenerator<Finding, void> {
     else yield `${image}: ${message}`;
   }
   if (leftOver.length > 0) yield { note: `left over from an earlier checkpoint, of no process in the tree: ${leftOver.join(", ")}` };
+}
+
+async function* lostImages(archive: OpenArchive): AsyncGenerator<Finding, void> {
+  let found = 0;
+  for await (const { message, certain } of missingImages(archive)) {
+    yield certain ? message : { note: message };
+    // A forged process tree has no end of them.
+    if ((found += 1) < MOST_PROBLEMS) continue;
+    yield "and more images are missing";
+    return;
+  }
 }

@@ -79,6 +79,16 @@ test("an expanded archive leaves no file behind, not even while it is open, and 
   assert.ok(open.includes("600 0"), `an unlinked file of mode 0600 among ${open.join(", ")}`);
 });
 
+test("zstd that looks farther back than memory is given for is sound: how to read it is said", async (t) => {
+  // A frame of one empty block whose window has 2 GiB, as zstd --long=31 makes them.
+  const path = fileOf(t, "long.tar.zst", Buffer.from("28b52ffd00a8010000", "hex"));
+  await assert.rejects(openArchive(path), {
+    reason: "WindowTooLarge",
+    message: `${path} takes more memory to expand than this plugin gives, 128 MiB`,
+    fix: `expand it first: zstd -d --long=31 ${path}`,
+  });
+});
+
 test("one pass keeps what was asked for, and writes nothing to disk", async (t) => {
   const path = fileOf(t, "archive.tar.gz", gzipSync(SAMPLE));
   process.env["TMPDIR"] = "/nonexistent";

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as inspect from "../../src/commands/inspect.ts";
+import { FdinfoEntrySchema } from "../../src/criu/gen/files_pb.ts";
 import { Flags } from "../../src/model/flags.ts";
 import type { FileItem, Inspection, ProcessItem } from "../../src/model/inspection.ts";
 import { tar } from "../archive/tars.ts";
-import { checkpoint } from "../criu/synthetic.ts";
+import { checkpoint, image, MAGIC, message, type Files } from "../criu/synthetic.ts";
 import { runCommand } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
@@ -93,6 +94,7 @@ for (const [engine, path] of Object.entries(ENGINES)) {
       everyProcess(found.processes).reduce((sum, { memory }) => sum + (memory?.archivedBytes ?? 0), 0) / 4096,
     );
     assert.ok(found.mounts?.some(({ path: mount, type }) => mount === "/proc" && type === "proc"));
+    assert.ok(found.mounts?.every((mount) => [mount.id, mount.parent, mount.namespace].every((value) => typeof value === "string")));
   });
 }
 
@@ -283,6 +285,41 @@ test("processes whose images are missing or damaged do not hide the others", asy
       errors.map(({ message }) => message),
       ["checkpoint/core-2.img is not in the archive", "checkpoint/mm-3.img: it does not begin as an image of CRIU does"],
     );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("what is missing of a living process is said, and makes the exit status 3", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "inspect-"));
+  try {
+    const whole: Files = {
+      ...checkpoint({ processes: [{ pid: 1 }] }),
+      "checkpoint/fdinfo-1.img": image(MAGIC.fdinfo, [message(FdinfoEntrySchema, { id: 1, fd: 3 })]),
+      "config.dump": Buffer.from("{}"),
+    };
+    const inspected = async (changes: Readonly<Record<string, Buffer | undefined>>) => {
+      const members = Object.entries({ ...whole, ...changes }).flatMap(([name, data]) => (data === undefined ? [] : { name, data }));
+      const path = join(folder, "a.tar");
+      writeFileSync(path, tar(...members));
+      const { errors, exitCode } = await runCommand(inspect, [path], { all: true });
+      return [exitCode, ...errors.map(({ message: text }) => text)];
+    };
+    assert.deepEqual(await inspected({}), [0]);
+    for (const name of ["files", "fs-1", "ids-1", "fdinfo-1"]) {
+      const found = await inspected({ [`checkpoint/${name}.img`]: undefined });
+      assert.deepEqual(found, [3, `checkpoint/${name}.img is not in the archive`]);
+    }
+    assert.deepEqual(await inspected({ "checkpoint/files.img": image(MAGIC.files, []) }), [3, "checkpoint/files.img: it is empty"]);
+    const unknown = image(MAGIC.fdinfo, [message(FdinfoEntrySchema, { id: 99, fd: 3 })]);
+    assert.deepEqual(await inspected({ "checkpoint/fdinfo-1.img": unknown }), [
+      3,
+      "1 of the files that process 1 had open are not in checkpoint/files.img",
+    ]);
+    await assert.rejects(inspected({ "checkpoint/pstree.img": image(MAGIC.pstree, []) }), {
+      reason: "ImageDamaged",
+      message: "checkpoint/pstree.img: it is empty",
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -13,6 +13,7 @@ const ARCHIVES = "test/data/archives";
 const CONTAINERD = join(ARCHIVES, "containerd-a.tar");
 const OLD_PAGEMAP = join(ARCHIVES, "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz");
 
+const ZOO = join(ARCHIVES, "containerd-zoo.tar.gz");
 const ZSTD = join(ARCHIVES, "podman-zstd.tar.zst");
 const LEFT_OVER =
   "left over from an earlier checkpoint, of no process in the tree: " +
@@ -159,6 +160,46 @@ test("every image of CRIU is looked into: a broken one is named", async () => {
   assert.ok(stats.some((problem) => problem.includes("stats-dump")));
 });
 
+test("images that CRIU always writes, and are missing, or end after their words", async () => {
+  const lost = "core-1 core-12 mm-9 pagemap-9 fs-9 ids-9 files fdinfo-2 memfd remap-fpath ghost-file-1".split(" ");
+  for (const name of lost) {
+    const [first] = await problems(rewritten(ZOO, without(`checkpoint/${name}.img`)));
+    assert.ok(first?.startsWith(`checkpoint/${name}.img is missing: `), `${name}: ${first}`);
+  }
+  const cut = (member: string, size: number) => (name: string, block: Buffer) =>
+    name === member ? tarMember({ name, data: block.subarray(512, 512 + size) }) : block;
+  const empty = ["checkpoint/inventory.img", "checkpoint/pstree.img", "checkpoint/core-1.img", "checkpoint/mm-1.img"];
+  for (const name of [...empty, "checkpoint/files.img", "checkpoint/fs-1.img", "checkpoint/ids-1.img", "stats-dump"]) {
+    const found = await problems(rewritten(ZOO, cut(name, name.includes("inventory") ? 4 : 8)));
+    assert.deepEqual(
+      found.filter((problem) => problem.startsWith(name)),
+      [`${name}: it is empty`],
+      found.join("\n"),
+    );
+  }
+});
+
+test("a process that may have had nothing open is worth a note", async () => {
+  const path = rewritten(CONTAINERD, without("checkpoint/fdinfo-4.img"));
+  assert.deepEqual(await problems(path), []);
+  const { events } = await runCommand(verify, [path]);
+  assert.match(JSON.stringify(events), /fdinfo-4\.img is missing: process \d+ had nothing open, or it was lost/);
+});
+
+test("what engines always write has its content", async () => {
+  const replaced =
+    (data: string, ...names: readonly string[]) =>
+    (name: string, block: Buffer) =>
+      names.includes(name) ? tarMember({ name, data }) : block;
+  assert.deepEqual(await problems(rewritten(CONTAINERD, replaced("", "rootfs-diff.tar"))), ["rootfs-diff.tar is empty"]);
+  const json = rewritten(CONTAINERD, replaced("{}", "config.dump", "spec.dump", "status.dump"));
+  assert.deepEqual(await problems(json), [
+    "config.dump does not say the container's id and name",
+    "spec.dump does not say the container's process",
+    "status.dump does not say the container's id and metadata",
+  ]);
+});
+
 test("archives inside it, and JSON, are looked into", async () => {
   const broken = await problems(
     rewritten(CONTAINERD, (name, block) =>
@@ -242,7 +283,10 @@ test("files that cannot be read are errors, not verdicts; exit 3 where some are 
     ["NoSuchFile"],
   );
   assert.equal(exitCode, 3);
-  assert.equal((document as { items: unknown[] }).items.length, 1);
+  assert.deepEqual((document as { items: unknown[] }).items, [
+    { path: "/nonexistent.tar", ok: false, problems: ["there is no file /nonexistent.tar"], notes: [] },
+    { path: CONTAINERD, ok: true, problems: [], notes: [] },
+  ]);
   assert.deepEqual(await problems("package.json"), ["package.json is not a tar archive"]);
   await assert.rejects(runCommand(verify, []), { reason: "Usage" });
 });

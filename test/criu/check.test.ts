@@ -5,6 +5,7 @@ import { openArchive } from "../../src/archive/open.ts";
 import { checkImages, unknownImages } from "../../src/criu/check.ts";
 import { GhostChunkEntrySchema, GhostFileEntrySchema } from "../../src/criu/gen/deleted_pb.ts";
 import { IpcMsgEntrySchema, IpcMsgSchema, IpcSemEntrySchema, IpcShmEntrySchema } from "../../src/criu/gen/ipc_pb.ts";
+import { CoreEntrySchema } from "../../src/criu/gen/process_pb.ts";
 import { BpfmapDataEntrySchema, TcpStreamEntrySchema } from "../../src/criu/gen/queues_pb.ts";
 import { checkpoint, image, MAGIC, memoryArchive, message, type Files } from "./synthetic.ts";
 
@@ -58,7 +59,7 @@ test("unknown kinds, damaged and stale images are told; raw ones are none", asyn
   const files = {
     ...checkpoint({ processes: [{ pid: 1 }] }),
     "checkpoint/future-1.img": image(0x12345678, [Buffer.from("?")]),
-    "checkpoint/core-99.img": image(MAGIC.core, []),
+    "checkpoint/core-99.img": image(MAGIC.core, [message(CoreEntrySchema, { mtype: 1 })]),
     "checkpoint/files.img": image(MAGIC.files, [Buffer.from([0xff])]),
     "checkpoint/fs-1.img": Buffer.from("no image"),
     "checkpoint/pages-1.img": Buffer.from("raw"),

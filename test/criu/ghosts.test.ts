@@ -26,8 +26,8 @@ test("the deleted file of a real archive, by its path", async () => {
 const ghost = (entries: Parameters<typeof image>[1], name = "/tmp/big") =>
   memoryArchive({
     "checkpoint/files.img": image(MAGIC.files, [message(FileEntrySchema, { type: 1, id: 3, reg: { id: 3, name } })]),
-    "checkpoint/remap-fpath.img": image(MAGIC.remap, [message(RemapFilePathEntrySchema, { origId: 3, remapId: 1, remapType: 1 })]),
-    "checkpoint/ghost-file-1.img": image(MAGIC.ghost, entries),
+    "checkpoint/remap-fpath.img": image(MAGIC.remap, [message(RemapFilePathEntrySchema, { origId: 3, remapId: 27, remapType: 1 })]),
+    "checkpoint/ghost-file-1b.img": image(MAGIC.ghost, entries),
   });
 const chunk = (off: bigint, text: string) =>
   [message(GhostChunkEntrySchema, { off, len: BigInt(text.length) }), Buffer.from(text)] as const;
@@ -43,7 +43,7 @@ test("chunks out of order or beyond the file are refused", async () => {
   for (const chunks of [[chunk(50n, "b"), chunk(10n, "a")], [chunk(99n, "too long")]]) {
     await assert.rejects(contents(ghost([head, ...chunks])), {
       reason: "ImageDamaged",
-      message: /ghost-file-1\.img: a chunk at \d+ is out of order/,
+      message: /ghost-file-1b\.img: a chunk at \d+ is out of order/,
     });
   }
   const lie = [message(GhostChunkEntrySchema, { off: 0n, len: 2n ** 40n }), Buffer.from("x")] as const;

@@ -3,7 +3,8 @@ import type { Archive, Member } from "../../src/archive/archive.ts";
 import { TaskKobjIdsEntrySchema } from "../../src/criu/gen/namespaces_pb.ts";
 import { InventoryEntrySchema } from "../../src/criu/gen/inventory_pb.ts";
 import { MmEntrySchema, PagemapEntrySchema, PagemapHeadSchema } from "../../src/criu/gen/memory_pb.ts";
-import { CoreEntrySchema, PstreeEntrySchema } from "../../src/criu/gen/process_pb.ts";
+import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
+import { CoreEntrySchema, FsEntrySchema, PstreeEntrySchema } from "../../src/criu/gen/process_pb.ts";
 import { UserError } from "../../src/model/error.ts";
 
 /** Magic words of the images that tests make, from criu-magics.tsv of the facts. */
@@ -131,11 +132,13 @@ export function checkpoint({ processes, pageSize = 4096, oldPagemap = false, mac
     MAGIC.pstree,
     processes.map(({ pid, ppid = 0, threads = [pid] }) => message(PstreeEntrySchema, { pid, ppid, pgid: pid, sid: pid, threads })),
   );
+  add("files.img", MAGIC.files, [message(FileEntrySchema, { type: 1, id: 1, reg: { id: 1, name: "/" } })]);
   for (const { pid, comm = "test", threads = [pid], mappings = [], runs = [], bytes, args, env } of processes) {
     for (const tid of threads)
       add(`core-${tid}.img`, MAGIC.core, [message(CoreEntrySchema, { mtype: machine, tc: { taskState: 1, comm } })]);
     add(`ids-${pid}.img`, MAGIC.ids, [message(TaskKobjIdsEntrySchema, { filesId: pid })]);
     add(`fdinfo-${pid}.img`, MAGIC.fdinfo, []);
+    add(`fs-${pid}.img`, MAGIC.fs, [message(FsEntrySchema, { cwdId: 1, rootId: 1 })]);
     add(`mm-${pid}.img`, MAGIC.mm, [
       message(MmEntrySchema, {
         mmArgStart: args?.start ?? 0n,

@@ -17,7 +17,11 @@ const FD_CLOEXEC = 1;
 /** The descriptors of a table, ascending. Processes that share a table have the same files_id. Throws a UserError where the image is missing or damaged. */
 export async function descriptors(archive: Archive, filesId: number): Promise<Descriptor[]> {
   const file = `fdinfo-${filesId}.img`;
-  if (!hasImage(archive, file)) throw notThere(`${imageName(file)} is not in the archive`, "it tells what a process had open");
+  if (!hasImage(archive, file))
+    throw notThere(
+      `${imageName(file)} is not in the archive`,
+      "it tells what a process had open; CRIU writes none for one that had nothing open",
+    );
   const all: Descriptor[] = [];
   for await (const { id, fd, flags } of allEntries(archive, file, FdinfoEntrySchema)) {
     all.push({ fd, fileId: id, closeOnExec: (flags & FD_CLOEXEC) !== 0 });

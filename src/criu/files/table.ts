@@ -6,6 +6,7 @@ import { TtyInfoEntrySchema, type TtyInfoEntry } from "../gen/tty_pb.ts";
 import { allEntries } from "../entries.ts";
 import { entryBatches, hasImage, imageName, openImage } from "../image.ts";
 import { allowance, MAX_TABLE_ITEMS, type Spend } from "../limits.ts";
+import { damaged, notThere } from "../problems.ts";
 import { eventFile, epollFile, fanotifyFile, inotifyFile, pidFile, signalFile, timerFile } from "./events.ts";
 import type { OpenFile } from "./file.ts";
 import { bpfMapFile, externalFile, fifoFile, memfdFile, namespaceFile, pipeFile, ttyFile, tunFile } from "./other.ts";
@@ -36,9 +37,9 @@ interface Tables {
 
 const FILES = "files.img";
 
-/** Of files.img and what belongs to it. Throws a UserError where an image is damaged, or there are too many files. */
+/** Of files.img and what belongs to it. Throws a UserError where files.img is missing, an image is damaged, or there are too many files. */
 export async function fileTable(archive: Archive, spend: Spend = allowance(MAX_TABLE_ITEMS)): Promise<FileTable> {
-  if (!hasImage(archive, FILES)) return { files: new Map(), remaps: new Map() };
+  if (!hasImage(archive, FILES)) throw noFiles(archive);
   const image = await openImage(archive, imageName(FILES));
   const tables: Tables = {
     memfds: await memfdInodes(archive),
@@ -54,7 +55,22 @@ export async function fileTable(archive: Archive, spend: Spend = allowance(MAX_T
       files.set(file.id, file);
     }
   }
+  if (files.size === 0) throw damaged(image.name, "it is empty");
   return { files, remaps: await remaps(archive) };
+}
+
+/** Whether open files are in images by type, as CRIU before 3.3 wrote them: those are not read. */
+export function isOldLayout(archive: Archive): boolean {
+  return !hasImage(archive, FILES) && hasImage(archive, "reg-files.img");
+}
+
+function noFiles(archive: Archive): ReturnType<typeof notThere> {
+  return notThere(
+    `${imageName(FILES)} is not in the archive`,
+    isOldLayout(archive)
+      ? "CRIU before 3.3 kept open files in images by type, which this version does not read"
+      : "it tells what the processes had open",
+  );
 }
 
 /** What a mapping, a working directory or a descriptor calls a file: its path, and that it was deleted. */

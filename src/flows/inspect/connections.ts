@@ -4,7 +4,7 @@ import type { OpenFile } from "../../criu/files/file.ts";
 import { queues, type Queues } from "../../criu/files/queues.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import type { Spend } from "../../criu/limits.ts";
-import { attempt, type Tell } from "../../criu/problems.ts";
+import { attempt, notThere, type Tell } from "../../criu/problems.ts";
 import type { Process } from "../../criu/processes.ts";
 import type { Holder } from "../../model/inspection.ts";
 
@@ -42,10 +42,17 @@ export async function connections(
     spend(`checkpoint/fdinfo-${ids?.filesId}.img`, all.length, 0);
     byPid.set(pid, all);
     for (const { fd, fileId } of all) add(holders, fileId, { pid, fd });
+    const lost = all.filter(({ fileId }) => !table.files.has(fileId)).length;
+    // Where the whole table cannot be read, that was told.
+    if (lost > 0 && table.files.size > 0) tell(notInTable(pid, lost));
   }
   const partners = partnersOf(table);
   const others = (file: OpenFile): Holder[] => (partners(file) ?? []).flatMap((id) => holders.get(id) ?? []).slice(0, MOST_OTHERS);
   return { table, queues: await attempt(tell, async () => await queues(archive)), descriptors: byPid, holders, others };
+}
+
+function notInTable(pid: number, files: number): ReturnType<typeof notThere> {
+  return notThere(`${files} of the files that process ${pid} had open are not in checkpoint/files.img`, "the image is incomplete");
 }
 
 /** For a file, the ids of those at its other end. */
