@@ -95,7 +95,11 @@ async function checkpointWhenPossible(
     starting();
     const left = timeoutMs === undefined ? undefined : Math.max(1, deadline - now());
     try {
-      return await needing(connection, rights, async () => await postCheckpoint(connection, target, { timeoutMs: left, signal }));
+      return await needing(
+        connection,
+        rights,
+        async () => await postCheckpoint(connection, target, { timeoutMs: left, givenMs: timeoutMs, signal }),
+      );
     } catch (error) {
       if (!(error instanceof UserError && error.reason === "ContainerPaused") || now() + delay > deadline) throw error;
       emit({

@@ -10,6 +10,8 @@ import { outcomeUnknown, type CheckpointTarget } from "./target.ts";
 export interface CheckpointOptions {
   /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
   readonly timeoutMs?: number | undefined;
+  /** What --timeout said, where some of it is gone: an error names it. */
+  readonly givenMs?: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -58,7 +60,7 @@ function archivePath(text: string): string | undefined {
 function unanswered(
   error: unknown,
   target: CheckpointTarget,
-  { timeoutMs, signal }: CheckpointOptions,
+  { timeoutMs = 0, givenMs = timeoutMs, signal }: CheckpointOptions,
   hangUp: AbortSignal | undefined,
 ): unknown {
   const { node, pod, container } = target;
@@ -73,7 +75,7 @@ function unanswered(
   if (hangUp?.aborted === true) {
     return new UserError({
       reason: "TimedOut",
-      message: `the checkpoint of container ${container} in pod/${pod} took longer than --timeout ${(timeoutMs ?? 0) / 1000}s`,
+      message: `the checkpoint of container ${container} in pod/${pod} took longer than --timeout ${givenMs / 1000}s`,
       why: "the call was given up, so that the kubelet cancels it: nothing is left on the node unless it was all but done, and the container runs on",
       fix: "give a longer --timeout, or none",
       cause: error,

@@ -75,6 +75,12 @@ test("it is not waited for beyond the timeout", async (t) => {
   assert.equal(posted, 2);
 });
 
+test("a later try that takes too long names what --timeout said, not what was left of it", async (t) => {
+  const { error } = await captured(t, { posts: [paused, () => undefined] }, 700);
+  assert.equal(error?.reason, "TimedOut");
+  assert.match(error.message, /took longer than --timeout 0\.7s$/);
+});
+
 test("no other answer makes the call go out again", async (t) => {
   for (const status of [429, 500, 502, 503, 504]) {
     const { error, posted } = await captured(t, {
