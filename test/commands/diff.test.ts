@@ -356,10 +356,8 @@ test("root file systems that differ in more than anyone reads are trouble, and d
     const names = Array.from({ length: 100_001 }, (_, index) => ({ name: `data/${index}` }));
     files.set("rootfs-diff.tar", gzipSync(tar(...names), { level: 1 }));
   });
-  for (const pair of bothWays(none, many)) {
-    const { rootfs, problems, exitCode } = await difference(...pair);
-    assert.deepEqual([rootfs, problems, exitCode], [NOTHING, ["rootfs-diff.tar: with it there are more than 100000 parts"], 2]);
-  }
+  const { rootfs, problems, exitCode } = await difference(none, many);
+  assert.deepEqual([rootfs, problems, exitCode], [NOTHING, ["rootfs-diff.tar: with it there are more than 100000 parts"], 2]);
 });
 
 test("exit status as diff's: what could not be compared is trouble", async () => {

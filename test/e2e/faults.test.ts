@@ -152,7 +152,7 @@ clusterTest(
   "connections cut at random bytes",
   async (t) => {
     const before = await pods();
-    const runs = FULL ? 200 : 10;
+    const runs = FULL ? 200 : 6;
     // The same cuts each time, so that whatever fails can be tried again; of a long series others.
     let seed = Number(process.env["SEED"] ?? (FULL ? Date.now() % 1e6 : 1));
     t.diagnostic(`seed ${seed}`);

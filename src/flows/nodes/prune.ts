@@ -1,6 +1,9 @@
 import { ageOf, type ListedArchive } from "./archive.ts";
 import { maybeWritten } from "./remove.ts";
 
+/** Clocks that differ by less are taken for right. */
+const CLOCKS_AGREE_MS = 600_000;
+
 /** What stays. */
 export interface Retention {
   /** So many of each container, the newest; undefined: no number keeps any. */
@@ -28,11 +31,19 @@ export function toPrune(archives: readonly ListedArchive[], { keep, olderThanMs 
   });
 }
 
-/** Within a second, by the time in the name. */
+/** Within a second, by the time in the name; so that a plan that is made again is the same one. */
 function newestFirst(now: number): (a: ListedArchive, b: ListedArchive) => number {
   return (a, b) => {
-    const [ageOfA, ageOfB] = [ageOf(a, now) ?? 0, ageOf(b, now) ?? 0];
-    if (ageOfA !== ageOfB) return ageOfA - ageOfB;
-    return a.file.name < b.file.name ? 1 : -1;
+    const [ofA, ofB] = [writtenAt(a, now), writtenAt(b, now)];
+    if (ofA !== ofB) return ofA > ofB ? -1 : 1;
+    if (a.file.name !== b.file.name) return a.file.name < b.file.name ? 1 : -1;
+    return a.node < b.node ? -1 : 1;
   };
+}
+
+/** Milliseconds by our clock, as far as the node's is wrong at all: ages are of when each node was asked, and order nothing within seconds. */
+function writtenAt({ file: { age, modifiedAt } }: ListedArchive, now: number): number {
+  if (modifiedAt === undefined) return Infinity;
+  const ahead = age === undefined ? 0 : (modifiedAt + age) * 1000 - now;
+  return modifiedAt * 1000 - Math.round(ahead / CLOCKS_AGREE_MS) * CLOCKS_AGREE_MS;
 }

@@ -60,6 +60,18 @@ test("within a second, and without times, the names' times decide", () => {
   assert.deepEqual(pruned([archive("x-1"), archive("x-2")], 1), ["x-1"]);
 });
 
+test("between nodes the files' times decide, not when each was asked, nor by which clock that is far off", () => {
+  const asked = (name: string, node: string, writtenBefore: number, { late = 0, ahead = 0 } = {}): ListedArchive => {
+    const one = archive(name, { node, age: writtenBefore });
+    return { ...one, file: { ...one.file, modifiedAt: NOW / 1000 - writtenBefore + ahead, age: writtenBefore + late } };
+  };
+  // Both at one second; the one that was asked 3 s later seems older.
+  const tie = [asked("x-00:02", "b", 50, { late: 3 }), asked("x-00:01", "a", 50)];
+  assert.deepEqual(pruned(tie, 1), ["x-00:01"]);
+  assert.deepEqual(pruned(tie.toReversed(), 1), ["x-00:01"]);
+  assert.deepEqual(pruned([asked("old", "fast", 500, { ahead: 7200 }), asked("new", "right", 50)], 1), ["old"]);
+});
+
 test("by age; with both, what is beyond the number and old enough", () => {
   const archives = [1, 2, 3, 4].map((hours) => archive(`a${hours}`, { age: hours * HOUR }));
   assert.deepEqual(pruned(archives, undefined, 3 * HOUR * 1000), ["a3", "a4"]);
