@@ -1,5 +1,6 @@
 import { UserError } from "../model/error.ts";
 import { list, object, string, type Json } from "../model/json.ts";
+import type { Right } from "./access.ts";
 import { callJson } from "./api.ts";
 import { apiPath, type Connection } from "./connection.ts";
 
@@ -26,6 +27,18 @@ const CRONJOB = /^(cronjobs?|cj)(\..*)?$/;
 /** Whether pods stand behind things of this type. */
 export function isWorkloadType(type: string): boolean {
   return CRONJOB.test(type) || KINDS.some(({ names }) => names.test(type));
+}
+
+/** What finding the pods behind a thing of this type takes. */
+export function workloadRights(type: string): Right[] {
+  if (CRONJOB.test(type))
+    return [
+      { verb: "get", group: "batch", resource: "cronjobs" },
+      { verb: "list", group: "batch", resource: "jobs" },
+    ];
+  return KINDS.filter(({ names }) => names.test(type)).map(({ path, resource }) => {
+    return { verb: "get", group: /^\/apis\/(\w+)\//.exec(path)?.[1] ?? "", resource };
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import { ApiFailure } from "../cluster/answer.ts";
 import { describeRight, missingRights, whoAmI, type Right } from "../cluster/access.ts";
 import type { Connection } from "../cluster/connection.ts";
 import { grantCommands } from "../cluster/grants.ts";
+import { workloadRights } from "../cluster/workloads.ts";
 import { helperRights, withoutSpareRights } from "../helper/rights.ts";
 import type { UserError } from "../model/error.ts";
 import type { FlowContext } from "./context.ts";
@@ -90,30 +91,10 @@ export interface CheckpointNeeds {
 export function checkpointRights({ namespace, listed, workloads, helperNamespace }: CheckpointNeeds): Right[] {
   const scope = namespace === undefined ? {} : { namespace };
   return distinct([
-    ...workloads.flatMap(readingWorkload).map((right) => ({ ...right, ...scope })),
+    ...workloads.flatMap(workloadRights).map((right) => ({ ...right, ...scope })),
     ...(listed ? [{ verb: "list", group: "", resource: "pods", ...scope }] : []),
     { verb: "get", group: "", resource: "pods", ...scope },
     { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
     ...(helperNamespace === undefined ? [] : helperRights(helperNamespace)),
   ]);
-}
-
-/** Resources by the names that are taken for them: of cluster/workloads.ts. */
-const WORKLOADS: readonly { readonly names: RegExp; readonly group: string; readonly resource: string }[] = [
-  { names: /^deploy/, group: "apps", resource: "deployments" },
-  { names: /^(rs|replicaset)/, group: "apps", resource: "replicasets" },
-  { names: /^(sts|statefulset)/, group: "apps", resource: "statefulsets" },
-  { names: /^(ds|daemonset)/, group: "apps", resource: "daemonsets" },
-  { names: /^(rc|replicationcontroller)/, group: "", resource: "replicationcontrollers" },
-  { names: /^job/, group: "batch", resource: "jobs" },
-  { names: /^(svc|service)/, group: "", resource: "services" },
-  { names: /^(cj|cronjob)/, group: "batch", resource: "cronjobs" },
-];
-
-/** A cronjob's pods are those of its newest job. */
-function readingWorkload(type: string): Right[] {
-  const found = WORKLOADS.find(({ names }) => names.test(type));
-  if (found === undefined) return [];
-  const { group, resource } = found;
-  return [{ verb: "get", group, resource }, ...(resource === "cronjobs" ? [{ verb: "list", group, resource: "jobs" }] : [])];
 }

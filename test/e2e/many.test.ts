@@ -1,6 +1,6 @@
 // Many containers at once, on both nodes of the real cluster.
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -290,7 +290,6 @@ clusterTest(
     assert.equal(first.code, 0, first.stderr);
     const path = join(directory, readdirSync(directory)[0] ?? "");
     const run = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(
       path,
       JSON.stringify({ ...run, options: { ...run.options, copy: { destination: directory, remove: true, codec: "auto" } } }),
@@ -327,7 +326,6 @@ clusterTest("--resume: a container that was replaced is said to be, one that is 
   assert.equal(first.code, 0, first.stderr);
   const path = join(directory, readdirSync(directory)[0] ?? "");
   const run = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
-  const { writeFileSync } = await import("node:fs");
   writeFileSync(
     path,
     JSON.stringify({ ...run, items: run.items.map(({ result, ...item }) => (item.pod === "same" ? { ...item, result } : item)) }),
