@@ -14,6 +14,8 @@ export interface Verdict {
   readonly decides?: readonly Purpose[];
   /** Not looked at, because only --deep looks there. */
   readonly onlyDeep?: true;
+  /** Bytes. Verdicts that differ only in what is left are one line, which tells the least. */
+  readonly leftBytes?: number;
 }
 
 /** A check, as data: it judges what was asked before, and asks nothing. */
@@ -44,6 +46,11 @@ export function runChecks<Facts>(checks: readonly Check<Facts>[], facts: Facts, 
 
 export function ok(message: string): Verdict {
   return { status: "ok", message };
+}
+
+/** Of something that there is enough of. */
+export function enough(message: string, leftBytes: number): Verdict {
+  return { status: "ok", message, leftBytes };
 }
 
 export function warn(message: string, fix?: string): Verdict {

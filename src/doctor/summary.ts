@@ -11,13 +11,15 @@ export function summarize(findings: readonly Finding[]): DiagnosisItem[] {
 }
 
 function merged(findings: readonly Finding[]): DiagnosisItem[] {
-  const groups = Map.groupBy(findings, ({ check, status, message, of }) => [check, status, message, of === undefined].join("\0"));
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group;
-    if (first === undefined) return [];
-    const { check, status, message, fix } = first;
+  const groups = Map.groupBy(findings, ({ check, status, message, of, leftBytes }) =>
+    [check, status, leftBytes === undefined ? message : "", of === undefined].join("\0"),
+  );
+  return [...groups.values()].map((group) => {
+    const least = group.reduce((one, other) => ((other.leftBytes ?? 0) < (one.leftBytes ?? 0) ? other : one));
+    const { check, status, message, fix, of = "" } = least;
     const places = placesOf(group);
-    return [{ check, status, message: places === "" ? message : `${places}: ${message}`, ...(fix === undefined ? {} : { fix }) }];
+    const told = group.some((other) => other.message !== message) ? `${message} (the least, on ${of})` : message;
+    return { check, status, message: places === "" ? told : `${places}: ${told}`, ...(fix === undefined ? {} : { fix }) };
   });
 }
 

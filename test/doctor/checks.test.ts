@@ -305,6 +305,22 @@ test("one screen: what is the same of several is a line; the last lines answer",
   );
 });
 
+test("what is left differs from node to node: one line, and it tells the least", () => {
+  const GIB = 2 ** 30;
+  const disks = (...rooms: [string, number][]): string[] =>
+    summarize(rooms.flatMap(([name, roomBytes]) => runChecks(NODE_CHECKS, { ...node({ facts: { roomBytes } }), name }, name)))
+      .filter(({ check }) => check === "disk")
+      .map(({ status, message }) => `${status} ${message}`);
+  assert.deepEqual(disks(["a", 50 * GIB], ["b", 49 * GIB], ["c", 50 * GIB]), [
+    "ok a, b, c: 49.0 GiB free above the eviction threshold (the least, on b)",
+  ]);
+  assert.deepEqual(disks(["a", 50 * GIB], ["b", 50 * GIB + 1]), ["ok a, b: 50.0 GiB free above the eviction threshold"]);
+  assert.deepEqual(disks(["a", 50 * GIB], ["b", 1000], ["c", 49 * GIB]), [
+    "ok a, c: 49.0 GiB free above the eviction threshold (the least, on c)",
+    "warn b: 1000 B free above the eviction threshold",
+  ]);
+});
+
 function answers(findings: readonly Finding[]): string[] {
   return summarize(findings)
     .slice(-3)

@@ -1,7 +1,7 @@
 import { UserError } from "../../model/error.ts";
 import { formatBytes } from "../../model/units.ts";
 import type { DeepFacts } from "../facts/deep.ts";
-import { fail, ok, skip, warn, type Check } from "../finding.ts";
+import { enough, fail, ok, skip, warn, type Check } from "../finding.ts";
 import { criuTooOld } from "../versions.ts";
 
 const LITTLE_ROOM = 1024 ** 3;
@@ -61,7 +61,7 @@ export const DEEP_CHECKS: readonly Check<DeepFacts>[] = [
       if (room === undefined) return ok(`${there}; the helper image cannot tell what is free (no stat)`);
       const free = `${formatBytes(room.freeBytes)} and ${room.freeInodes} inodes free`;
       const short = room.freeBytes < LITTLE_ROOM || (room.inodes > 0 && room.freeInodes < FEW_INODES);
-      return short ? warn(`${there}; only ${free}`, "kubectl checkpoint prune -A --keep 1") : ok(`${there}; ${free}`);
+      return short ? warn(`${there}; only ${free}`, "kubectl checkpoint prune -A --keep 1") : enough(`${there}; ${free}`, room.freeBytes);
     },
   },
   {
@@ -70,7 +70,7 @@ export const DEEP_CHECKS: readonly Check<DeepFacts>[] = [
     judge: ({ tmp }) => {
       if (tmp === undefined) return skip("the helper image cannot tell what is free (no stat)");
       const message = `${formatBytes(tmp.freeBytes)} free in /tmp, where CRIU's images go first`;
-      return tmp.freeBytes < LITTLE_ROOM ? warn(message, "on the node, make room in /tmp") : ok(message);
+      return tmp.freeBytes < LITTLE_ROOM ? warn(message, "on the node, make room in /tmp") : enough(message, tmp.freeBytes);
     },
   },
   {

@@ -3,7 +3,7 @@ import { UserError } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
 import { formatBytes, parseDuration } from "../../model/units.ts";
 import type { NodeFacts } from "../facts/node.ts";
-import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
+import { enough, fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
 import { atLeast, versionIn } from "../versions.ts";
 
 /** A runtime's word for itself, and what it takes to restore; the flow knows the second. */
@@ -152,7 +152,7 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
       const message = `${formatBytes(roomBytes)} free above the eviction threshold`;
       return roomBytes < LITTLE_ROOM
         ? warn(message, `kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`)
-        : ok(message);
+        : enough(message, roomBytes);
     },
   },
 ];
