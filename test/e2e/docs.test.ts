@@ -7,7 +7,7 @@ import {
   ADMIN,
   apply,
   BUSYBOX,
-  claimCluster,
+  shareCluster,
   clusterTest,
   container,
   COUNT,
@@ -21,19 +21,16 @@ import {
   temporaryDirectory,
 } from "./harness.ts";
 
-claimCluster();
+shareCluster();
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const namespace = ownNamespace("e2e-docs");
 
+/** It makes a namespace where every command then makes its helper pods. */
+const PERMISSIONS = "docs/permissions.md";
+
 /** Pages whose commands are run, in this order; what they make in the cluster is removed afterwards. */
-const PAGES = [
-  "docs/capture-for-forensics.md",
-  "docs/explain-a-failure.md",
-  "docs/clean-nodes.md",
-  "docs/permissions.md",
-  "docs/air-gapped.md",
-];
+const PAGES = ["docs/capture-for-forensics.md", "docs/explain-a-failure.md", "docs/clean-nodes.md", PERMISSIONS, "docs/air-gapped.md"];
 
 /** Objects that pages make for the whole cluster. */
 const MADE = [
@@ -74,7 +71,8 @@ for (const page of PAGES) {
       const directory = await temporaryDirectory(t);
       mkdirSync(join(directory, "evidence"));
       t.after(async () => {
-        for (const [kind = "", name = ""] of MADE) await kubectl("delete", kind, name, "--ignore-not-found", "--wait=true");
+        if (page === PERMISSIONS)
+          for (const [kind = "", name = ""] of MADE) await kubectl("delete", kind, name, "--ignore-not-found", "--wait=true");
       });
       const kubeconfig = join(directory, "kubeconfig");
       await run("sh", [
@@ -102,7 +100,7 @@ for (const page of PAGES) {
       assert.ok(tried > 0);
       t.diagnostic(`${tried} commands`);
     },
-    { timeout: 180_000 },
+    { timeout: 180_000, alone: page === PERMISSIONS },
   );
 }
 

@@ -6,7 +6,7 @@ import {
   apply,
   APPS,
   BUSYBOX,
-  claimCluster,
+  shareCluster,
   cluster,
   clusterTest,
   container,
@@ -24,7 +24,7 @@ import {
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 
-claimCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-doctor");
 const baseline = ownNamespace("e2e-doctor-baseline");
@@ -142,47 +142,55 @@ clusterTest("healthy: everything will work, in one screen", async () => {
   assert.ok(text.stdout.split("\n").length <= 24, text.stdout);
 });
 
-clusterTest("no grant: named, and the printed fix makes the checkpoint work", async (t) => {
-  t.after(async () => await cluster("grant", "yes"));
-  await cluster("grant", "no");
-  const { code, bad, items, fix } = await doctor();
-  assert.deepEqual([code, bad], [1, ["api-server-right", "checkpoint"]]);
-  assert.match(items.at(-3)?.message ?? "", /^will not work \(node1, node2\): api-server-right$/);
-  assert.ok(items.some(({ check, message }) => check === "api-server-right" && message.includes("kube-apiserver-kubelet-client")));
-  await follow(fix("api-server-right"));
-  await eventually(works, "the checkpoint", 40);
-  assert.deepEqual((await doctor()).bad, []);
-});
+clusterTest(
+  "no grant: named, and the printed fix makes the checkpoint work",
+  async (t) => {
+    t.after(async () => await cluster("grant", "yes"));
+    await cluster("grant", "no");
+    const { code, bad, items, fix } = await doctor();
+    assert.deepEqual([code, bad], [1, ["api-server-right", "checkpoint"]]);
+    assert.match(items.at(-3)?.message ?? "", /^will not work \(node1, node2\): api-server-right$/);
+    assert.ok(items.some(({ check, message }) => check === "api-server-right" && message.includes("kube-apiserver-kubelet-client")));
+    await follow(fix("api-server-right"));
+    await eventually(works, "the checkpoint", 40);
+    assert.deepEqual((await doctor()).bad, []);
+  },
+  { alone: true },
+);
 
-clusterTest("no grant: --fix prints what is missing, for kubectl; --fix=apply asks, applies, waits", async (t) => {
-  t.after(async () => await cluster("grant", "yes"));
-  await cluster("grant", "no");
-  const printed = await plugin(["doctor", "node/node1", "--fix"], { env });
-  assert.equal(printed.code, 1);
-  const applied = await run("kubectl", ["apply", "--dry-run=server", "-f", "-", "-o", "name"], {
-    started: (child) => child.stdin?.write(printed.stdout),
-  });
-  assert.equal(
-    applied.stdout,
-    "clusterrole.rbac.authorization.k8s.io/kubelet-checkpoint\nclusterrolebinding.rbac.authorization.k8s.io/kubelet-checkpoint\n",
-    applied.stderr,
-  );
-  const unasked = await plugin(["doctor", "node/node1", "--fix=apply"], { env });
-  assert.equal(unasked.code, 2);
-  assert.match(
-    unasked.stderr,
-    /^error: ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint would be applied to the cluster, and no question can be asked here\n/m,
-  );
-  const screen = new Terminal(["doctor", "node/node1", "--fix=apply"], { columns: 200, rows: 50 }, env);
-  t.after(() => screen.kill());
-  await screen.see(/Apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\?/, 30);
-  screen.type("y\r");
-  await screen.see(/^ok +checkpoint +will work/, 60);
-  assert.equal(await screen.ended(), 0);
-  await eventually(works, "the checkpoint", 10);
-  const again = await plugin(["doctor", "node/node1", "--fix=apply", "--yes"], { env });
-  assert.deepEqual([again.code, /no right is missing: nothing is applied/.test(again.stderr)], [0, true]);
-});
+clusterTest(
+  "no grant: --fix prints what is missing, for kubectl; --fix=apply asks, applies, waits",
+  async (t) => {
+    t.after(async () => await cluster("grant", "yes"));
+    await cluster("grant", "no");
+    const printed = await plugin(["doctor", "node/node1", "--fix"], { env });
+    assert.equal(printed.code, 1);
+    const applied = await run("kubectl", ["apply", "--dry-run=server", "-f", "-", "-o", "name"], {
+      started: (child) => child.stdin?.write(printed.stdout),
+    });
+    assert.equal(
+      applied.stdout,
+      "clusterrole.rbac.authorization.k8s.io/kubelet-checkpoint\nclusterrolebinding.rbac.authorization.k8s.io/kubelet-checkpoint\n",
+      applied.stderr,
+    );
+    const unasked = await plugin(["doctor", "node/node1", "--fix=apply"], { env });
+    assert.equal(unasked.code, 2);
+    assert.match(
+      unasked.stderr,
+      /^error: ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint would be applied to the cluster, and no question can be asked here\n/m,
+    );
+    const screen = new Terminal(["doctor", "node/node1", "--fix=apply"], { columns: 200, rows: 50 }, env);
+    t.after(() => screen.kill());
+    await screen.see(/Apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\?/, 30);
+    screen.type("y\r");
+    await screen.see(/^ok +checkpoint +will work/, 60);
+    assert.equal(await screen.ended(), 0);
+    await eventually(works, "the checkpoint", 10);
+    const again = await plugin(["doctor", "node/node1", "--fix=apply", "--yes"], { env });
+    assert.deepEqual([again.code, /no right is missing: nothing is applied/.test(again.stderr)], [0, true]);
+  },
+  { alone: true },
+);
 
 clusterTest("a user without rights: each is named; the manifests give them; who may not give them is told", async (t) => {
   const as = ["--as", "doctors-patient"];
@@ -229,81 +237,101 @@ clusterTest("who may not list nodes is told that nothing can be told; exec does 
   );
 });
 
-clusterTest("the gate is off", async (t) => {
-  t.after(async () => {
+clusterTest(
+  "the gate is off",
+  async (t) => {
+    t.after(async () => {
+      await cluster("kubelet", NODE, "stop");
+      await cluster("kubelet", NODE, "start");
+    });
     await cluster("kubelet", NODE, "stop");
-    await cluster("kubelet", NODE, "start");
-  });
-  await cluster("kubelet", NODE, "stop");
-  await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
-  const { code, bad, items, fix } = await doctor();
-  assert.deepEqual([code, bad], [1, ["checkpoint-gate", "checkpoint"]]);
-  assert.match(items.at(-3)?.message ?? "", /^will not work \(node2\): checkpoint-gate$/, "node1 is well");
-  assert.match(fix("checkpoint-gate"), /featureGates: \{ContainerCheckpoint: true\}/);
-});
+    await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
+    const { code, bad, items, fix } = await doctor();
+    assert.deepEqual([code, bad], [1, ["checkpoint-gate", "checkpoint"]]);
+    assert.match(items.at(-3)?.message ?? "", /^will not work \(node2\): checkpoint-gate$/, "node1 is well");
+    assert.match(fix("checkpoint-gate"), /featureGates: \{ContainerCheckpoint: true\}/);
+  },
+  { alone: true },
+);
 
-clusterTest("no CRIU on the node", async (t) => {
-  t.after(async () => await cluster("criu", NODE, "on"));
-  await cluster("criu", NODE, "off");
-  const { code, bad, items, fix } = await doctor(`node/${NODE}`, "--deep");
-  assert.deepEqual([code, bad], [1, ["criu", "checkpoint", "restore"]]);
-  assert.match(items.find(({ check }) => check === "criu")?.message ?? "", /^node2: there is no CRIU on the node/);
-  assert.match(fix("criu"), /^on the node, install CRIU/);
-});
+clusterTest(
+  "no CRIU on the node",
+  async (t) => {
+    t.after(async () => await cluster("criu", NODE, "on"));
+    await cluster("criu", NODE, "off");
+    const { code, bad, items, fix } = await doctor(`node/${NODE}`, "--deep");
+    assert.deepEqual([code, bad], [1, ["criu", "checkpoint", "restore"]]);
+    assert.match(items.find(({ check }) => check === "criu")?.message ?? "", /^node2: there is no CRIU on the node/);
+    assert.match(fix("criu"), /^on the node, install CRIU/);
+  },
+  { alone: true },
+);
 
-clusterTest("PodSecurity: named, and the printed fix makes the copy possible", async (t) => {
-  t.after(async () => await kubectl("delete", "namespace", "kubectl-checkpoint", "--ignore-not-found", "--wait=true"));
-  await kubectl("label", "namespace", baseline, "pod-security.kubernetes.io/enforce=baseline");
-  const { code, bad, items, fix } = await doctor("--helper-namespace", baseline);
-  assert.deepEqual([code, bad], [1, ["helper-pod", "copy"]]);
-  assert.match(items.find(({ check }) => check === "helper-pod")?.message ?? "", /violates PodSecurity "baseline:latest"/);
-  await follow(fix("helper-pod"));
-  await eventually(async () => (await doctor()).bad.length === 0, "a healthy doctor");
-  assert.match((await doctor()).items.find(({ check }) => check === "helper-pod")?.message ?? "", /namespace kubectl-checkpoint$/);
-});
+clusterTest(
+  "PodSecurity: named, and the printed fix makes the copy possible",
+  async (t) => {
+    t.after(async () => await kubectl("delete", "namespace", "kubectl-checkpoint", "--ignore-not-found", "--wait=true"));
+    await kubectl("label", "namespace", baseline, "pod-security.kubernetes.io/enforce=baseline");
+    const { code, bad, items, fix } = await doctor("--helper-namespace", baseline);
+    assert.deepEqual([code, bad], [1, ["helper-pod", "copy"]]);
+    assert.match(items.find(({ check }) => check === "helper-pod")?.message ?? "", /violates PodSecurity "baseline:latest"/);
+    await follow(fix("helper-pod"));
+    await eventually(async () => (await doctor()).bad.length === 0, "a healthy doctor");
+    assert.match((await doctor()).items.find(({ check }) => check === "helper-pod")?.message ?? "", /namespace kubectl-checkpoint$/);
+  },
+  { alone: true },
+);
 
-clusterTest("the kubelet is down", async (t) => {
-  t.after(async () => await cluster("kubelet", NODE, "start"));
-  await cluster("kubelet", NODE, "stop");
-  const started = Date.now();
-  const { code, bad, items, fix } = await doctor(`node/${NODE}`, "--deep");
-  assert.equal(code, 1);
-  assert.deepEqual(
-    bad.filter((check) => check !== "node"),
-    ["kubelet", "checkpoint", "copy", "restore"],
-  );
-  assert.match(
-    items.find(({ check }) => check === "kubelet")?.message ?? "",
-    /^node2: the API server cannot reach it: .*connection refused/,
-  );
-  assert.match(fix("kubelet"), /systemctl restart kubelet/);
-  assert.ok(Date.now() - started < 20_000, "no helper pod is waited for");
-});
+clusterTest(
+  "the kubelet is down",
+  async (t) => {
+    t.after(async () => await cluster("kubelet", NODE, "start"));
+    await cluster("kubelet", NODE, "stop");
+    const started = Date.now();
+    const { code, bad, items, fix } = await doctor(`node/${NODE}`, "--deep");
+    assert.equal(code, 1);
+    assert.deepEqual(
+      bad.filter((check) => check !== "node"),
+      ["kubelet", "checkpoint", "copy", "restore"],
+    );
+    assert.match(
+      items.find(({ check }) => check === "kubelet")?.message ?? "",
+      /^node2: the API server cannot reach it: .*connection refused/,
+    );
+    assert.match(fix("kubelet"), /systemctl restart kubelet/);
+    assert.ok(Date.now() - started < 20_000, "no helper pod is waited for");
+  },
+  { alone: true },
+);
 
-clusterTest("what may keep a pod's containers from being dumped", async (t) => {
-  const talks = await doctor("talks", "--deep");
-  assert.deepEqual(talks.bad, ["connections", "checkpoint"]);
-  assert.match(talks.items.find(({ check }) => check === "connections")?.message ?? "", /^container c: 2 established TCP connections/);
-  assert.match(talks.fix("connections"), /echo tcp-established >>\/etc\/criu\/runc\.conf/);
-  const refused = await plugin(["talks", "-n", namespace]);
-  assert.match(refused.stderr, /CRIU could not checkpoint/, "and it is right");
-  const [, command = ""] = /on the node: (.*?) \(crun/.exec(talks.fix("connections")) ?? [];
-  t.after(async () => await onNode(NODE, "rm", "-rf", "/etc/criu"));
-  await onNode(NODE, "sh", "-c", command);
-  const told = await doctor("talks", "--deep");
-  assert.deepEqual(told.bad, []);
-  assert.match(told.items.find(({ check }) => check === "criu-config")?.message ?? "", /\/etc\/criu\/runc\.conf: tcp-established$/);
-  assert.equal((await plugin(["talks", "-n", namespace])).code, 0, "with what it says to do");
+clusterTest(
+  "what may keep a pod's containers from being dumped",
+  async (t) => {
+    const talks = await doctor("talks", "--deep");
+    assert.deepEqual(talks.bad, ["connections", "checkpoint"]);
+    assert.match(talks.items.find(({ check }) => check === "connections")?.message ?? "", /^container c: 2 established TCP connections/);
+    assert.match(talks.fix("connections"), /echo tcp-established >>\/etc\/criu\/runc\.conf/);
+    const refused = await plugin(["talks", "-n", namespace]);
+    assert.match(refused.stderr, /CRIU could not checkpoint/, "and it is right");
+    const [, command = ""] = /on the node: (.*?) \(crun/.exec(talks.fix("connections")) ?? [];
+    t.after(async () => await onNode(NODE, "rm", "-rf", "/etc/criu"));
+    await onNode(NODE, "sh", "-c", command);
+    const told = await doctor("talks", "--deep");
+    assert.deepEqual(told.bad, []);
+    assert.match(told.items.find(({ check }) => check === "criu-config")?.message ?? "", /\/etc\/criu\/runc\.conf: tcp-established$/);
+    assert.equal((await plugin(["talks", "-n", namespace])).code, 0, "with what it says to do");
 
-  const uring = await doctor("pod/uring", "-c", "node", "--deep");
-  assert.deepEqual(uring.bad, ["open-files", "checkpoint"]);
-  const shares = await doctor("shares");
-  assert.equal(shares.code, 0);
-  const warned = shares.items.filter(({ status }) => status === "warn").map(({ check, message }) => `${check} ${message}`);
-  assert.match(warned.join("\n"), /^namespaces container c, container other: shareProcessNamespace: /m);
-  assert.match(warned.join("\n"), /^mounts container c: the node's own \/etc: not in the archive/m);
-  assert.ok(shares.items.some(({ check, status }) => check === "connections" && status === "skip"));
-});
+    const uring = await doctor("pod/uring", "-c", "node", "--deep");
+    assert.deepEqual(uring.bad, ["open-files", "checkpoint"]);
+    const shares = await doctor("shares");
+    assert.equal(shares.code, 0);
+    const warned = shares.items.filter(({ status }) => status === "warn").map(({ check, message }) => `${check} ${message}`);
+    assert.match(warned.join("\n"), /^namespaces container c, container other: shareProcessNamespace: /m);
+    assert.match(warned.join("\n"), /^mounts container c: the node's own \/etc: not in the archive/m);
+    assert.ok(shares.items.some(({ check, status }) => check === "connections" && status === "skip"));
+  },
+  { alone: true },
+);
 
 clusterTest("what is not there, and what cannot be reached", async () => {
   const none = await plugin(["doctor", "nobody", "-n", namespace], { env });

@@ -10,7 +10,7 @@ import type { V1PodList } from "@kubernetes/client-node";
 import {
   apply,
   BUSYBOX,
-  claimCluster,
+  shareCluster,
   cluster,
   clusterTest,
   eventually,
@@ -27,7 +27,7 @@ import {
 } from "./harness.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
-claimCluster();
+shareCluster();
 
 const FULL = process.env["FULL"] === "1";
 const namespace = ownNamespace("e2e-faults");
@@ -38,6 +38,8 @@ const SIZE = 24 * 1024 * 1024;
 /** Slow enough to be met in the middle: some 4 s. */
 const SLOW = { bytesPerSecond: 6 * 1024 * 1024 };
 const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+/** Helper pods of these tests alone, which count them. */
+const HERE = ["--helper-namespace", namespace];
 let sha256 = "";
 
 /** Milliseconds: before the pod, while it starts, in the middle of the copy. */
@@ -67,7 +69,7 @@ if (NO_CLUSTER === undefined) {
 }
 
 async function pods(): Promise<string[]> {
-  const { items } = await getJson<V1PodList>("pods,jobs", "-A", "-l", "app.kubernetes.io/name=kubectl-checkpoint");
+  const { items } = await getJson<V1PodList>("pods,jobs", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint");
   return items.map(({ metadata }) => metadata?.name ?? "");
 }
 
@@ -101,7 +103,7 @@ async function judge(
   assert.match(ended.stderr, explained);
   assert.doesNotMatch(ended.stderr, /internal error|^ {4}at /m);
   if (existsSync(`${path}.part`)) assert.equal(statSync(`${path}.part`).mode & 0o777, 0o600);
-  const again = await plugin(["cp", `${NODE}:${name}`, directory], { env });
+  const again = await plugin(["cp", `${NODE}:${name}`, directory, ...HERE], { env });
   assert.equal(again.code, 0, again.stderr);
   assert.ok(isWhole(path));
   row.next += 1;
@@ -115,7 +117,7 @@ async function slowly(
 ): Promise<Ended> {
   const proxy = await TcpProxy.start(t, SLOW);
   let child: { kill(signal: NodeJS.Signals): boolean } | undefined;
-  const running = plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...proxy.flags], {
+  const running = plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...HERE, ...proxy.flags], {
     env,
     started: (started) => (child = started),
   });
@@ -135,7 +137,7 @@ clusterTest(
     for (const wait of moments) {
       const directory = await temporaryDirectory(t);
       const proxy = await TcpProxy.start(t, SLOW);
-      const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...proxy.flags], {
+      const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...HERE, ...proxy.flags], {
         env,
         started: (child) => setTimeout(() => child.kill("SIGKILL"), wait),
       });
@@ -162,7 +164,7 @@ clusterTest(
       const cutAfter = Math.floor((seed / 2 ** 32) * (SIZE + 200_000));
       const directory = await temporaryDirectory(t);
       const proxy = await TcpProxy.start(t, { cutAfter });
-      const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...proxy.flags], { env });
+      const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...HERE, ...proxy.flags], { env });
       await judge("connection cut at a random byte", directory, ended);
     }
     await eventually(async () => (await newPods(before)).length === 0, "no pod", 90);
@@ -180,7 +182,7 @@ clusterTest(
     });
     await judge("apiserver killed and started", directory, ended);
   },
-  { timeout: 240_000 },
+  { timeout: 240_000, alone: true },
 );
 
 clusterTest(
@@ -193,7 +195,7 @@ clusterTest(
     });
     await judge("kubelet killed and started", directory, ended);
   },
-  { timeout: 240_000 },
+  { timeout: 240_000, alone: true },
 );
 
 clusterTest(
@@ -204,16 +206,7 @@ clusterTest(
       t,
       directory,
       async () =>
-        await kubectl(
-          "delete",
-          "pods",
-          "-n",
-          "kube-system",
-          "-l",
-          "app.kubernetes.io/name=kubectl-checkpoint",
-          "--force",
-          "--grace-period=0",
-        ),
+        await kubectl("delete", "pods", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint", "--force", "--grace-period=0"),
     );
     await judge("helper pod deleted", directory, ended, {
       explained: /^error: the helper pod is gone\n {2}why: .*\n {2}fix: run the command again: what has arrived is kept/m,
@@ -271,7 +264,7 @@ clusterTest(
     const proxy = await TcpProxy.start(t, { bytesPerSecond: 1024 * 1024 });
     const kubeconfig = join(directory, "kubeconfig");
     await run("sh", ["-c", `kubectl config view --raw --minify | sed -E '/client-(certificate|key)-data/d' >'${kubeconfig}'`]);
-    const running = plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", "--token", token, ...proxy.flags], {
+    const running = plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", "--token", token, ...HERE, ...proxy.flags], {
       env: { ...env, KUBECONFIG: kubeconfig },
     });
     await eventually(async () => proxy.passed > 1024 * 1024, "bytes on their way", 30);
@@ -314,7 +307,7 @@ clusterTest(
         const directory = await temporaryDirectory(t);
         const proxy = await TcpProxy.start(t, SLOW);
         let signalled = 0;
-        const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...proxy.flags], {
+        const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...HERE, ...proxy.flags], {
           env,
           started: (child) =>
             setTimeout(() => {

@@ -1,11 +1,11 @@
 // What the end-to-end tests stand on: the real cluster of test/cluster, kubectl, and the plugin as users get it.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { after, before, test, type TestContext } from "node:test";
+import { after, before, beforeEach, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -21,16 +21,20 @@ export const APPS = `${REGISTRY}/apps:1`;
 export const NO_CLUSTER: string | undefined =
   process.env["NO_CLUSTER_BECAUSE"] ?? (existsSync(ADMIN) ? undefined : `the cluster is not up (${ADMIN}): npm run cluster -- up`);
 
-let claimed = false;
+/** Alone: a test that ends parts of the cluster, counts what is in it, or changes what others see. */
+type Mode = "--shared" | "--exclusive";
 
-/** For files that end parts of the cluster, count what is in it, or change what others see: alone. */
+const modes = new Map<string, Mode>();
+let ofFile: Mode | undefined;
+
+/** For files whose every test wants the cluster alone. */
 export function claimCluster(): void {
-  lockFirst("--exclusive");
+  takeTurns("--exclusive");
 }
 
-/** For files that stay in a namespace of their own: beside others like them. */
+/** For files that stay in a namespace of their own: their tests run beside others like them, but for those that are said to be alone. */
 export function shareCluster(): void {
-  lockFirst("--shared");
+  takeTurns("--shared");
 }
 
 let setUps: Promise<void> = Promise.resolve();
@@ -40,18 +44,37 @@ export function setUp(body: () => Promise<void>): void {
   if (NO_CLUSTER === undefined) before(async () => await (setUps = setUps.then(body)));
 }
 
-function lockFirst(mode: string): void {
-  claimed = true;
-  setUp(async () => {
-    const holder = spawn("flock", [mode, join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
-    await once(holder.stdout, "data");
-    // The lock goes with its standard input: when this process ends, however it does.
-    for (const handle of [holder, holder.stdin, holder.stdout]) (handle as { unref?(): void }).unref?.();
-  });
+function takeTurns(mode: Mode): void {
+  ofFile = mode;
+  setUp(async () => await hold(mode));
+  // Not in the test: its time limit is not for waiting.
+  if (NO_CLUSTER === undefined) beforeEach(async (context) => await hold(modes.get(context.name) ?? mode));
 }
 
-export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: { timeout?: number } = {}): void {
-  if (!claimed) throw new Error("the file says neither claimCluster nor shareCluster");
+let holder: ChildProcess | undefined;
+
+/** Until the next test, so that what a test puts right after itself is still its turn; or until this process ends, however it does. */
+async function hold(mode: Mode): Promise<void> {
+  if (holder !== undefined) {
+    holder.ref();
+    holder.stdin?.end();
+    await once(holder, "exit");
+  }
+  const lock = spawn("flock", [mode, join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  await once(lock.stdout, "data");
+  for (const handle of [lock, lock.stdin, lock.stdout]) (handle as { unref?(): void }).unref?.();
+  holder = lock;
+}
+
+interface ClusterTestOptions {
+  /** Milliseconds. */
+  readonly timeout?: number;
+  readonly alone?: boolean;
+}
+
+export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: ClusterTestOptions = {}): void {
+  if (ofFile === undefined) throw new Error("the file says neither claimCluster nor shareCluster");
+  if (options.alone === true) modes.set(name, "--exclusive");
   void test(name, { skip: NO_CLUSTER ?? false, timeout: options.timeout ?? 120_000 }, body);
 }
 
@@ -162,19 +185,33 @@ export async function onNode(node: string, ...command: string[]): Promise<string
   return await cluster("node-shell", node, "--", ...command);
 }
 
-/** A stage of a checkpoint call, as the API server's audit log has it. */
-export interface CallStage {
-  readonly stage: string;
+/** A stage of a request, as the API server's audit log has it. */
+export interface RequestStage {
+  readonly stage: "RequestReceived" | "ResponseStarted" | "ResponseComplete";
+  readonly verb: string;
   readonly requestURI: string;
-  readonly stageTimestamp: string;
 }
 
-/** Of the checkpoint calls for the containers of a namespace, or of one pod in it: "namespace/pod". */
-export function checkpointCalls(of: string): CallStage[] {
-  const log = readFileSync(join(RUN, "log/audit.log"), "utf8");
-  // Its last line may still be on its way.
-  const lines = log.slice(0, log.lastIndexOf("\n")).split("\n");
-  return lines.filter((line) => line.includes(`/proxy/checkpoint/${of}/`)).map((line) => JSON.parse(line) as CallStage);
+const AUDIT_LOG = join(RUN, "log/audit.log");
+
+/** Where the audit log ends now, in bytes: what comes then is behind it. */
+export function auditEnd(): number {
+  return statSync(AUDIT_LOG).size;
+}
+
+/** Of the requests since then whose URI has this in it, in the order of the log. */
+export function audited(inUri: string, since: number): RequestStage[] {
+  const file = openSync(AUDIT_LOG, "r");
+  try {
+    const bytes = Buffer.alloc(Math.max(0, fstatSync(file).size - since));
+    const log = bytes.toString("utf8", 0, readSync(file, bytes, 0, bytes.length, since));
+    // Its last line may still be on its way.
+    const lines = log.slice(0, log.lastIndexOf("\n") + 1).split("\n");
+    const stages = lines.filter((line) => line.includes(inUri)).map((line) => JSON.parse(line) as RequestStage);
+    return stages.filter(({ requestURI }) => requestURI.includes(inUri));
+  } finally {
+    closeSync(file);
+  }
 }
 
 export interface PodOptions {

@@ -9,9 +9,10 @@ import type { CheckpointList } from "../../src/model/documents.ts";
 import {
   ADMIN,
   apply,
+  auditEnd,
   APPS,
-  checkpointCalls,
-  claimCluster,
+  audited,
+  shareCluster,
   cluster,
   clusterTest,
   container,
@@ -29,7 +30,7 @@ import {
   setUp,
 } from "./harness.ts";
 
-claimCluster();
+shareCluster();
 
 const namespace = ownNamespace("e2e-answers");
 const NODE = "node2";
@@ -60,10 +61,9 @@ async function refused(name = "counter"): Promise<string> {
 
 /** Calls back a moment after the next checkpoint of big has begun: in the middle of it, however fast the machine is. */
 function inTheMiddle(callback: () => void): void {
-  const begun = (): number => checkpointCalls(`${namespace}/big`).filter(({ stage }) => stage === "RequestReceived").length;
-  const before = begun();
+  const since = auditEnd();
   const watch = setInterval(() => {
-    if (begun() === before) return;
+    if (audited(`/proxy/checkpoint/${namespace}/big/`, since).every(({ stage }) => stage !== "RequestReceived")) return;
     clearInterval(watch);
     setTimeout(callback, 300);
   }, 50).unref();
@@ -79,46 +79,58 @@ async function archives(name: string): Promise<string[]> {
   return listing.split("\n").filter(Boolean);
 }
 
-clusterTest("the apiserver's own user lacks nodes/checkpoint: explained, and the printed fix works", async () => {
-  await cluster("grant", "no");
-  let stderr = "";
-  await eventually(async () => (stderr = (await plugin(["counter", "-n", namespace])).stderr) !== "", "the refusal", 20);
-  assert.match(
-    stderr,
-    /^error: the kubelet of node2 does not let the API server checkpoint\n {2}why: the API server's own user kube-apiserver-kubelet-client lacks the right create nodes\/checkpoint/,
-  );
-  const commands = stderr
-    .split("\n")
-    .map((line) => line.replace(/^ {2}fix:/, "").trim())
-    .filter((line) => line.startsWith("kubectl create"));
-  assert.equal(commands.length, 2);
-  for (const command of commands) assert.equal((await run("sh", ["-c", command])).code, 0, command);
-  await eventually(async () => (await plugin(["counter", "-n", namespace])).code === 0, "the checkpoint after the fix", 20);
-});
+clusterTest(
+  "the apiserver's own user lacks nodes/checkpoint: explained, and the printed fix works",
+  async () => {
+    await cluster("grant", "no");
+    let stderr = "";
+    await eventually(async () => (stderr = (await plugin(["counter", "-n", namespace])).stderr) !== "", "the refusal", 20);
+    assert.match(
+      stderr,
+      /^error: the kubelet of node2 does not let the API server checkpoint\n {2}why: the API server's own user kube-apiserver-kubelet-client lacks the right create nodes\/checkpoint/,
+    );
+    const commands = stderr
+      .split("\n")
+      .map((line) => line.replace(/^ {2}fix:/, "").trim())
+      .filter((line) => line.startsWith("kubectl create"));
+    assert.equal(commands.length, 2);
+    for (const command of commands) assert.equal((await run("sh", ["-c", command])).code, 0, command);
+    await eventually(async () => (await plugin(["counter", "-n", namespace])).code === 0, "the checkpoint after the fix", 20);
+  },
+  { alone: true },
+);
 
-clusterTest("the feature gate is off", async (t) => {
-  await cluster("kubelet", NODE, "stop");
-  t.after(async () => {
+clusterTest(
+  "the feature gate is off",
+  async (t) => {
     await cluster("kubelet", NODE, "stop");
-    await cluster("kubelet", NODE, "start");
-  });
-  await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
-  assert.match(
-    await refused(),
-    /^error: the kubelet of node2 has no checkpoint API\n {2}why: its feature gate ContainerCheckpoint is off .*\n {2}fix: in the kubelet's configuration on node2 set featureGates/,
-  );
-});
+    t.after(async () => {
+      await cluster("kubelet", NODE, "stop");
+      await cluster("kubelet", NODE, "start");
+    });
+    await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
+    assert.match(
+      await refused(),
+      /^error: the kubelet of node2 has no checkpoint API\n {2}why: its feature gate ContainerCheckpoint is off .*\n {2}fix: in the kubelet's configuration on node2 set featureGates/,
+    );
+  },
+  { alone: true },
+);
 
-clusterTest("no CRIU on the node", async (t) => {
-  await cluster("criu", NODE, "off");
-  t.after(async () => await cluster("criu", NODE, "on"));
-  assert.match(
-    await refused(),
-    /^error: there is no CRIU on the node node2, which the runtime checkpoints with\n {2}why: .*exec: "criu": executable file not found in \$PATH\)\n {2}fix: install CRIU 4\.2/,
-  );
-  await cluster("criu", NODE, "on");
-  await checkpointed();
-});
+clusterTest(
+  "no CRIU on the node",
+  async (t) => {
+    await cluster("criu", NODE, "off");
+    t.after(async () => await cluster("criu", NODE, "on"));
+    assert.match(
+      await refused(),
+      /^error: there is no CRIU on the node node2, which the runtime checkpoints with\n {2}why: .*exec: "criu": executable file not found in \$PATH\)\n {2}fix: install CRIU 4\.2/,
+    );
+    await cluster("criu", NODE, "on");
+    await checkpointed();
+  },
+  { alone: true },
+);
 
 clusterTest("CRIU fails: where its log is, and the container runs on", async () => {
   const stderr = await refused("uring");
@@ -140,14 +152,18 @@ clusterTest("CRIU fails: where its log is, and the container runs on", async () 
   assert.equal(stdout, "true 0");
 });
 
-clusterTest("kubelet down", async (t) => {
-  await cluster("kubelet", NODE, "stop");
-  t.after(async () => await cluster("kubelet", NODE, "start"));
-  assert.match(
-    await refused(),
-    /^error: the API server cannot reach the kubelet of node2\n {2}why: error trying to reach service: dial tcp .*connection refused\n {2}fix: kubectl describe node node2/,
-  );
-});
+clusterTest(
+  "kubelet down",
+  async (t) => {
+    await cluster("kubelet", NODE, "stop");
+    t.after(async () => await cluster("kubelet", NODE, "start"));
+    assert.match(
+      await refused(),
+      /^error: the API server cannot reach the kubelet of node2\n {2}why: error trying to reach service: dial tcp .*connection refused\n {2}fix: kubectl describe node node2/,
+    );
+  },
+  { alone: true },
+);
 
 clusterTest("two checkpoints of one container at once: each ends well or says why it did not", async () => {
   const both = await Promise.all([plugin(["big", "-n", namespace, "-o", "json"]), plugin(["big", "-n", namespace, "-o", "json"])]);
@@ -189,18 +205,22 @@ clusterTest("Ctrl-C: said what becomes of it, exit status 130, nothing left", as
   await checkpointed("big");
 });
 
-clusterTest("a kubelet that dies in the middle: the outcome is unknown, and is said to be", async (t) => {
-  t.after(async () => await cluster("kubelet", NODE, "start"));
-  const { code, stdout, stderr } = await plugin(["big", "-n", namespace, "-o", "json"], {
-    started: () => inTheMiddle(() => void cluster("kubelet", NODE, "kill")),
-  });
-  assert.equal(code, 1);
-  assert.match(
-    stderr,
-    /^error: the connection was lost while container big in pod\/big was being checkpointed: the archive may be on node2 or not\n {2}why: .*\n {2}fix: look for it before you try again: kubectl checkpoint ls big --node node2/m,
-  );
-  assert.equal((JSON.parse(stdout) as CheckpointList).items[0]?.error?.reason, "OutcomeUnknown");
-});
+clusterTest(
+  "a kubelet that dies in the middle: the outcome is unknown, and is said to be",
+  async (t) => {
+    t.after(async () => await cluster("kubelet", NODE, "start"));
+    const { code, stdout, stderr } = await plugin(["big", "-n", namespace, "-o", "json"], {
+      started: () => inTheMiddle(() => void cluster("kubelet", NODE, "kill")),
+    });
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^error: the connection was lost while container big in pod\/big was being checkpointed: the archive may be on node2 or not\n {2}why: .*\n {2}fix: look for it before you try again: kubectl checkpoint ls big --node node2/m,
+    );
+    assert.equal((JSON.parse(stdout) as CheckpointList).items[0]?.error?.reason, "OutcomeUnknown");
+  },
+  { alone: true },
+);
 
 clusterTest("the answers to calls that the plugin itself would not make", async (t) => {
   const target = { node: NODE, namespace, pod: "counter", container: "counter" };
