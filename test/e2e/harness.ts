@@ -3,7 +3,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, beforeEach, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,26 +44,39 @@ export function setUp(body: () => Promise<void>): void {
   if (NO_CLUSTER === undefined) before(async () => await (setUps = setUps.then(body)));
 }
 
+/** Files that use the cluster at once: each starts pods all the time, and more of them are no faster on two processors. */
+const SLOTS = 2;
+
 function takeTurns(mode: Mode): void {
   ofFile = mode;
-  setUp(async () => await hold(mode));
+  setUp(async () => {
+    // Tests that need no cluster have what these leave of the processors (test/run.sh).
+    setPriority(0);
+    for (let slot = 0; (await lock(`tests.slot${slot % SLOTS}`, "--nonblock")) === undefined; slot += 1) await sleep(200);
+    await hold(mode);
+  });
   // Not in the test: its time limit is not for waiting.
   if (NO_CLUSTER === undefined) beforeEach(async (context) => await hold(modes.get(context.name) ?? mode));
 }
 
 let holder: ChildProcess | undefined;
 
-/** Until the next test, so that what a test puts right after itself is still its turn; or until this process ends, however it does. */
+/** Until the next test, so that what a test puts right after itself is still its turn; or until this process ends. */
 async function hold(mode: Mode): Promise<void> {
   if (holder !== undefined) {
     holder.ref();
     holder.stdin?.end();
     await once(holder, "exit");
   }
-  const lock = spawn("flock", [mode, join(RUN, "tests.lock"), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
-  await once(lock.stdout, "data");
-  for (const handle of [lock, lock.stdin, lock.stdout]) (handle as { unref?(): void }).unref?.();
-  holder = lock;
+  holder = await lock("tests.lock", mode);
+}
+
+/** The process that holds a lock until its standard input ends, or this process; undefined where it is not to be had. */
+async function lock(name: string, ...flags: string[]): Promise<ChildProcess | undefined> {
+  const child = spawn("flock", [...flags, join(RUN, name), "sh", "-c", "echo held; cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  const held = await Promise.race([once(child.stdout, "data").then(() => true), once(child, "exit").then(() => false)]);
+  for (const handle of [child, child.stdin, child.stdout]) (handle as { unref?(): void }).unref?.();
+  return held ? child : undefined;
 }
 
 interface ClusterTestOptions {
