@@ -43,6 +43,21 @@ export async function memoryOf(
   return memory;
 }
 
+/**
+ * The pages of the shared memory that a region maps; undefined where it maps none. Throws a UserError where the image that
+ * tells of them is not in the archive: CRIU writes one for all shared memory, written to or not.
+ */
+export async function sharedPages(memory: ProcessMemory, { kind, shmid, start }: Region): Promise<SharedPages | undefined> {
+  if (kind !== "shared") return undefined;
+  const where = `the shared memory that process ${memory.space.pid} has at 0x${start.toString(16)}`;
+  if (shmid === undefined)
+    throw notThere(`${where} cannot be told`, "checkpoint/files.img and checkpoint/memfd.img, which say what it is, lack it");
+  const pages = await memory.shared(shmid);
+  if (pages === undefined)
+    throw notThere(`checkpoint/pagemap-shmem-${shmid}.img is not in the archive`, `it tells what is there of ${where}`);
+  return pages;
+}
+
 async function withMemfds(space: AddressSpace, { files }: Commons): Promise<AddressSpace> {
   if (!space.regions.some(isMemfd)) return space;
   const table = await files();

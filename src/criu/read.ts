@@ -1,6 +1,9 @@
-import { placedRuns, type ProcessMemory } from "./memory.ts";
+import type { UserError } from "../model/error.ts";
+import type { SharedPages } from "./commons.ts";
+import { placedRuns, sharedPages, type ProcessMemory } from "./memory.ts";
 import type { PageRun } from "./pagemap.ts";
 import { pagesSource, type Pages } from "./pages.ts";
+import { attempt, type Tell } from "./problems.ts";
 import { regionAfter, type AddressRange, type Region } from "./regions.ts";
 
 /** Why bytes of a range are not in the archive. */
@@ -16,7 +19,9 @@ export type Absence =
   /** In an earlier checkpoint that this one builds on. */
   | "parent"
   /** Left on the node, to be sent when a restored process touches it. */
-  | "lazy";
+  | "lazy"
+  /** The image that tells of it is missing, which was told. */
+  | "lost";
 
 /** A part of a range: its bytes, or why they are not there. */
 export type MemoryPiece = AddressRange & ({ readonly bytes: Buffer } | { readonly absent: Absence });
@@ -26,18 +31,24 @@ const CHUNK = 1024 * 1024;
 
 /**
  * The bytes of a range of a process's memory, in order and without a gap: what is not in the archive comes as a piece
- * without bytes that says why. Throws a UserError where the images are damaged.
+ * without bytes that says why. Throws a UserError where the images are damaged, and where those of shared memory are
+ * missing: `tell` takes that instead.
  */
-export async function* readMemory(memory: ProcessMemory, range: AddressRange): AsyncGenerator<MemoryPiece> {
+export async function* readMemory(memory: ProcessMemory, range: AddressRange, tell: Tell = thrown): AsyncGenerator<MemoryPiece> {
+  const lost = new Set<Region>();
   let at = range.start;
-  for await (const { start, end, run, pages, region } of mappedRuns(memory, range)) {
-    if (start > at) yield* absent(memory, { start: at, end: start });
+  for await (const { start, end, run, pages, region } of mappedRuns(memory, range, lost, tell)) {
+    if (start > at) yield* absent(memory, { start: at, end: start }, lost);
     if (run.content === "present") yield* presentPieces(pages, run, { start, end }, memory.pageSize);
-    else if (run.content === "none") yield* absent(memory, { start, end });
+    else if (run.content === "none") yield* absent(memory, { start, end }, lost);
     else yield { start, end, absent: region === undefined ? "unmapped" : run.content };
     at = end;
   }
-  if (at < range.end) yield* absent(memory, { start: at, end: range.end });
+  if (at < range.end) yield* absent(memory, { start: at, end: range.end }, lost);
+}
+
+function thrown(problem: UserError): never {
+  throw problem;
 }
 
 interface MappedRun extends AddressRange {
@@ -47,21 +58,23 @@ interface MappedRun extends AddressRange {
 }
 
 /** Runs within a range, of the process's own pages and of shared memory as it is mapped, ascending. */
-async function* mappedRuns(memory: ProcessMemory, range: AddressRange): AsyncGenerator<MappedRun> {
+async function* mappedRuns(memory: ProcessMemory, range: AddressRange, lost: Set<Region>, tell: Tell): AsyncGenerator<MappedRun> {
   const { own, pageSize, space } = memory;
-  const shared = space.regions.filter(({ shmid, start, end }) => shmid !== undefined && end > range.start && start < range.end);
+  const shared = space.regions.filter(({ kind, start, end }) => kind === "shared" && end > range.start && start < range.end);
   let passed = 0;
   const sharedBefore = async function* (limit: bigint): AsyncGenerator<MappedRun> {
     for (let region = shared[passed]; region !== undefined && region.start < limit; region = shared[passed]) {
       passed += 1;
-      yield* sharedRuns(memory, region, range);
+      const pages = await attempt(tell, async () => await sharedPages(memory, region));
+      if (pages === undefined) lost.add(region);
+      else yield* sharedRuns(memory, region, pages, range);
     }
   };
   for await (const batch of placedRuns(memory)) {
     for (const run of batch) {
       const mapped = clipped(run.address, run, pageSize, range);
       if (run.address >= range.end) break;
-      if (mapped === undefined || run.region?.shmid !== undefined) continue;
+      if (mapped === undefined || run.region?.kind === "shared") continue;
       yield* sharedBefore(run.address);
       yield { ...mapped, run, pages: own, region: run.region };
     }
@@ -70,14 +83,12 @@ async function* mappedRuns(memory: ProcessMemory, range: AddressRange): AsyncGen
   yield* sharedBefore(range.end);
 }
 
-async function* sharedRuns(memory: ProcessMemory, region: Region, range: AddressRange): AsyncGenerator<MappedRun> {
-  const pages = region.shmid === undefined ? undefined : await memory.shared(region.shmid);
-  if (pages === undefined) return;
+function* sharedRuns({ pageSize }: ProcessMemory, region: Region, pages: SharedPages, range: AddressRange): Generator<MappedRun> {
   const window = { start: max(region.start, range.start), end: min(region.end, range.end) };
   const shift = region.start - region.offset;
-  for (const run of pages.after(window.start - shift, memory.pageSize)) {
+  for (const run of pages.after(window.start - shift, pageSize)) {
     if (run.address + shift >= window.end) break;
-    const mapped = clipped(run.address + shift, run, memory.pageSize, window);
+    const mapped = clipped(run.address + shift, run, pageSize, window);
     if (mapped !== undefined) yield { ...mapped, run: { ...run, address: run.address + shift }, pages, region };
   }
 }
@@ -99,7 +110,7 @@ async function* presentPieces(pages: Pages, run: PageRun, { start, end }: Addres
   }
 }
 
-function* absent({ space }: ProcessMemory, range: AddressRange): Generator<MemoryPiece> {
+function* absent({ space }: ProcessMemory, range: AddressRange, lost: ReadonlySet<Region>): Generator<MemoryPiece> {
   let at = range.start;
   for (let index = regionAfter(space.regions, at); at < range.end; index += 1) {
     const region = space.regions[index];
@@ -107,7 +118,11 @@ function* absent({ space }: ProcessMemory, range: AddressRange): Generator<Memor
     if (region.start > at) yield { start: at, end: region.start, absent: "unmapped" };
     const start = max(at, region.start);
     at = min(range.end, region.end);
-    yield { start, end: at, absent: region.kind === "file" ? "file" : region.kind === "vdso" ? "kernel" : "untouched" };
+    yield {
+      start,
+      end: at,
+      absent: lost.has(region) ? "lost" : region.kind === "file" ? "file" : region.kind === "vdso" ? "kernel" : "untouched",
+    };
   }
   if (at < range.end) yield { start: at, end: range.end, absent: "unmapped" };
 }

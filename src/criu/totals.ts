@@ -1,4 +1,4 @@
-import { placedRuns, type ProcessMemory } from "./memory.ts";
+import { placedRuns, sharedPages, type ProcessMemory } from "./memory.ts";
 import type { Archive } from "../archive/archive.ts";
 import type { Region, RegionKind } from "./regions.ts";
 
@@ -27,7 +27,7 @@ export function memorySize({ members }: Archive): number {
   return bytes;
 }
 
-/** Every region of a process with what is in the archive of it. Throws a UserError where the pagemap is damaged. */
+/** Every region of a process with what is in the archive of it. Throws a UserError where a pagemap is damaged or missing. */
 export async function regionUses(memory: ProcessMemory): Promise<RegionUse[]> {
   const { pageSize, space } = memory;
   const uses = new Map(space.regions.map((region) => [region, { region, archived: 0, elsewhere: 0 }]));
@@ -44,8 +44,8 @@ export async function regionUses(memory: ProcessMemory): Promise<RegionUse[]> {
 }
 
 async function addShared(memory: ProcessMemory, use: { region: Region; archived: number; elsewhere: number }): Promise<void> {
-  const { shmid, offset, start, end } = use.region;
-  const shared = shmid === undefined ? undefined : await memory.shared(shmid);
+  const { offset, start, end } = use.region;
+  const shared = await sharedPages(memory, use.region);
   const limit = offset + end - start;
   const size = BigInt(memory.pageSize);
   for (const { address, pages, content } of shared?.after(offset, memory.pageSize) ?? []) {

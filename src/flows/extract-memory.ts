@@ -38,6 +38,7 @@ const WHY: Readonly<Record<Exclude<Absence, "untouched">, string>> = {
   kernel: "the kernel makes it anew when the process is restored",
   parent: "it is in an earlier checkpoint that this one builds on",
   lazy: "it was left on the node, to be sent when a restored process touches it",
+  lost: "the image that tells of it is missing",
 };
 
 function notInArchive({ start, end }: AddressRange, absent: Exclude<Absence, "untouched">, range: AddressRange): UserError {
@@ -54,7 +55,8 @@ function notInArchive({ start, end }: AddressRange, absent: Exclude<Absence, "un
 
 /**
  * Writes all of a process's memory that is in the archive into a new directory, a file for each piece without a gap,
- * named by the address of its first byte and the kind of its region.
+ * named by the address of its first byte and the kind of its region. Throws a UserError, after all that is there, where an image
+ * of shared memory is missing.
  */
 export async function* writeMemory(memory: ProcessMemory, directory: string, signal: AbortSignal): AsyncGenerator<Extracted, void> {
   const { regions } = memory.space;
@@ -69,8 +71,10 @@ export async function* writeMemory(memory: ProcessMemory, directory: string, sig
     yield { from: addresses({ start, end }), path, bytes };
   };
   let at = 0;
+  let lost: UserError | undefined;
   try {
-    for await (const piece of readMemory(memory, { start: regions[0]?.start ?? 0n, end: regions.at(-1)?.end ?? 0n })) {
+    const range = { start: regions[0]?.start ?? 0n, end: regions.at(-1)?.end ?? 0n };
+    for await (const piece of readMemory(memory, range, (problem) => (lost ??= problem))) {
       signal.throwIfAborted();
       const { start, end } = piece;
       while (at < regions.length && (regions[at]?.end ?? 0n) <= start) at += 1;
@@ -87,6 +91,7 @@ export async function* writeMemory(memory: ProcessMemory, directory: string, sig
       current.end = end;
     }
     yield* finish();
+    if (lost !== undefined) throw lost;
   } finally {
     await current?.file[Symbol.asyncDispose]();
   }

@@ -103,6 +103,22 @@ test("the file that the container wrote, on all three engines; what it removed i
   }
 });
 
+test("memory whose images are missing is no file of zeros: what is there is written, and then it is told", async () => {
+  const whole = scratch();
+  await extractTo(whole, [ZOO], { pid: "1" });
+  const damaged = await without(ZOO, "checkpoint/pagemap-shmem-245.img");
+  const part = scratch();
+  await assert.rejects(extractTo(part, [damaged], { pid: "1" }), {
+    reason: "NotInArchive",
+    message: "checkpoint/pagemap-shmem-245.img is not in the archive",
+  });
+  const missing = Object.keys(filesBelow(whole)).filter((name) => !(name in filesBelow(part)));
+  assert.equal(missing.length, 1, missing.join());
+  const [, at = ""] = /([\da-f]+)\.shared\.bin$/.exec(missing[0] ?? "") ?? [];
+  const range = `${at}-${(BigInt(`0x${at}`) + 16n).toString(16)}`;
+  await assert.rejects(stdout([damaged], { pid: "1", range }), { reason: "NotInArchive" });
+});
+
 test("a directory with what is below it; the whole change; links are left out", async () => {
   const directory = scratch();
   await extractTo(directory, [CONTAINERD, "/data/"]);

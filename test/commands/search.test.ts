@@ -8,6 +8,7 @@ import { escapeBytes } from "../../src/commands/search/bytes.ts";
 import { Flags } from "../../src/model/flags.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, type CheckpointSpec } from "../criu/synthetic.ts";
+import { without } from "./altered.ts";
 import { runCommand } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
@@ -122,6 +123,17 @@ test("every kind of memory: where the match is, shared memory once in each proce
   const across = items.find(({ pid, match }) => pid === 1 && match === "needle-across-pages");
   assert.equal(across?.address, "0x7faa96f1fffa");
   assert.equal(across?.offset, 0xffa);
+});
+
+test("shared memory whose images are missing is said not to have been searched", async () => {
+  for (const [image, told] of [
+    ["memfd.img", /^the shared memory that process 1 has at 0x[\da-f]+ cannot be told$/],
+    ["pagemap-shmem-245.img", /^checkpoint\/pagemap-shmem-245\.img is not in the archive$/],
+  ] as const) {
+    const { errors, exitCode, complete } = await matches([await without(ZOO, `checkpoint/${image}`), "certainly not there"]);
+    assert.deepEqual([exitCode, complete], [2, false], image);
+    assert.match(errors[0] ?? "", told);
+  }
 });
 
 test("exit status as grep's: nothing found is 1, trouble 2", async () => {

@@ -93,6 +93,31 @@ test("shared memory is read where it is mapped, from the part that is", async ()
   assert.equal(all.archived, 5 * 4096);
 });
 
+test("shared memory whose images are missing is told, never read as untouched", async () => {
+  const shared = { pages: 1, status: STATUS.regular | STATUS.shared, flags: 0x21 };
+  const spec: ProcessSpec = {
+    pid: 1,
+    mappings: [
+      { start: 0x10000n, ...shared, shmid: 7n },
+      { start: 0x11000n, ...shared, shmid: 8n },
+    ],
+    runs: [],
+  };
+  const memory = await memoryOf(spec, 4096, {
+    "checkpoint/pagemap-shmem-8.img": pagemapImage(9, [{ vaddr: 0n, pages: 1, flags: 4 }]),
+    "checkpoint/pages-9.img": pages("x"),
+  });
+  const missing = { reason: "NotInArchive", message: "checkpoint/pagemap-shmem-7.img is not in the archive" };
+  await assert.rejects(pieces(memory, 0x10000n, 0x12000n), missing);
+  await assert.rejects(regionUses(memory), missing);
+  assert.deepEqual(await pieces(memory, 0x11000n, 0x12000n), ['4096 "x"'], "the other is there");
+  const told: string[] = [];
+  const absences = [];
+  for await (const piece of readMemory(memory, { start: 0x10000n, end: 0x12000n }, ({ message }) => told.push(message)))
+    absences.push("absent" in piece ? piece.absent : piece.bytes.length);
+  assert.deepEqual([absences, told], [["lost", 4096], [missing.message]]);
+});
+
 test("an address space whose head can be read, but not its mappings", async () => {
   // Field 1 as a group of which the first tag is none: a decoder that believes the schema reads the number 6.
   const mm = image(MAGIC.mm, [Buffer.from([0x0b, 0x06])]);

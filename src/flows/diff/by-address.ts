@@ -64,8 +64,8 @@ function cutAt(others: readonly Region[], pageSize: number): (run: PlacedRun) =>
   };
 }
 
-function isShared({ shmid }: Region): boolean {
-  return shmid !== undefined;
+function isShared({ kind }: Region): boolean {
+  return kind === "shared";
 }
 
 /** The pieces of either side's regions, cut wherever one of them begins or ends: at each address what both have there. */

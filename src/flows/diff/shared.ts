@@ -1,5 +1,5 @@
 import type { SharedPages } from "../../criu/commons.ts";
-import type { ProcessMemory } from "../../criu/memory.ts";
+import { sharedPages, type ProcessMemory } from "../../criu/memory.ts";
 import type { Region } from "../../criu/regions.ts";
 import { comparePages, type PlacedPages } from "./pages.ts";
 
@@ -13,8 +13,8 @@ export async function compareShared(
   [a, b]: readonly [Region | undefined, Region | undefined],
   count: Count,
 ): Promise<void> {
-  const before = a?.shmid === undefined ? undefined : await from.shared(a.shmid);
-  const after = b?.shmid === undefined ? undefined : await to.shared(b.shmid);
+  const before = a && (await sharedPages(from, a));
+  const after = b && (await sharedPages(to, b));
   const { pageSize } = from;
   if (a !== undefined && b !== undefined && before !== undefined && after !== undefined) {
     const [left, right] = [sharedPlaces(before, a, pageSize), sharedPlaces(after, b, pageSize)];

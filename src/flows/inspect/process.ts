@@ -86,6 +86,7 @@ const ELSEWHERE = {
   kernel: "they lie in the kernel's part of the address space",
   parent: "that memory is in an earlier checkpoint, which this one builds on",
   lazy: "that memory was left on the node, to be sent when a restored process touches it",
+  lost: "the image that tells of that memory is missing",
 } as const;
 
 /** By name; of a name that is there twice the first, as getenv(3) finds it. */

@@ -3,7 +3,7 @@ import { commonsOf, type Commons } from "../../criu/commons.ts";
 import { descriptors } from "../../criu/files/descriptors.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
-import { memoryOf, type ProcessMemory } from "../../criu/memory.ts";
+import { memoryOf, sharedPages, type ProcessMemory } from "../../criu/memory.ts";
 import type { Pages } from "../../criu/pages.ts";
 import type { PageRun } from "../../criu/pagemap.ts";
 import { pageSize } from "../../criu/pagesize.ts";
@@ -94,12 +94,13 @@ async function* searchProcess(
     yield { ...match, process, region: place(region, table), offset: match.address - (region?.start ?? 0n), mapped: true };
   }
   const shared = Map.groupBy(
-    regions.filter(({ shmid }) => shmid !== undefined),
-    ({ shmid }) => shmid ?? 0n,
+    regions.filter(({ kind }) => kind === "shared"),
+    ({ shmid }) => shmid,
   );
   for (const [shmid, mappings] of shared) {
-    mapped.add(shmid);
-    const pages = await memory.shared(shmid);
+    if (shmid !== undefined) mapped.add(shmid);
+    const [first] = mappings;
+    const pages = first && (await attempt(settings.tell, async () => await sharedPages(memory, first)));
     if (pages === undefined) continue;
     for await (const match of found(pages, counted(inBatches(pages.runs), elsewhere), process, memory.pageSize, settings)) {
       const region = mappings.find(({ offset, start, end }) => offset <= match.address && match.address < offset + end - start);
