@@ -1,5 +1,4 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync, statSync } from "node:fs";
-import process from "node:process";
 import type { Readable } from "node:stream";
 import { UserError } from "../model/error.ts";
 import type { Source } from "../model/source.ts";
@@ -17,7 +16,15 @@ export interface OpenOptions {
    */
   readonly keep?: (member: Member) => boolean;
   readonly signal?: AbortSignal;
+  /**
+   * Standard input, for those who may be asked to read it. Node.js's own stream: it may have made the descriptor one that
+   * does not block, which no other reader expects.
+   */
+  readonly stdin?: () => Readable;
 }
+
+/** What whoever opens archives for a command is given. */
+export type Reading = OpenOptions & { readonly signal: AbortSignal };
 
 /** An indexed archive, and what it holds open. */
 export interface OpenArchive extends IndexedArchive, AsyncDisposable {
@@ -38,13 +45,12 @@ const WINDOW = 16 << 10;
 export type Close = () => Promise<void>;
 
 /**
- * Opens an archive on this machine: plain, gzip or zstd, told by content and not by name; "-" is standard input.
+ * Opens an archive on this machine: plain, gzip or zstd, told by content and not by name; "-" is standard input, where it is given.
  * Throws a UserError where there is no such file, it cannot be read, or it is no archive.
  */
 export async function openArchive(path: string, options: OpenOptions = {}): Promise<OpenArchive> {
   const label = path === "-" ? "standard input" : path;
-  // Node.js's own stream: it may have made the descriptor one that does not block, which no other reader expects.
-  if (path === "-") return await openStream(process.stdin, label, options);
+  if (path === "-" && options.stdin !== undefined) return await openStream(options.stdin(), label, options);
   const stats = orCannotOpen(path, () => statSync(path));
   if (stats.isDirectory()) throw new UserError({ reason: "NotAnArchive", message: `${path} is a directory, not an archive` });
   if (stats.isFIFO()) return await openStream(await namedPipe(path), label, options);

@@ -54,6 +54,7 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
     emit: (event) => printer.event(event),
     now: Date.now,
     version: shell.version,
+    stdin: () => shell.stdin,
     terminal: shell.stdout.isTTY && shell.stderr.isTTY,
   };
   const pieces = command.run(call);

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Context } from "../model/context.ts";
 import type { Flags } from "../model/flags.ts";
 import type { Outcome, Piece } from "../model/report.ts";
@@ -8,6 +9,8 @@ export interface Call extends Context {
   readonly flags: Flags;
   /** Whether somebody reads the results as they come. */
   readonly terminal: boolean;
+  /** Standard input: an archive may come through it. Opened when it is first asked for. */
+  readonly stdin: () => Readable;
 }
 
 /** A verb's code: flags -> request -> one flow -> what to show. */

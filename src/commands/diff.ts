@@ -33,12 +33,16 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   }
 }
 
-async function* diff({ from, to }: DiffRequest, { signal }: Call): AsyncGenerator<Piece, Outcome> {
-  await using before = await openArchive(from, { signal });
-  await using after = await openArchive(to, { signal });
+async function* diff({ from, to }: DiffRequest, call: Call): AsyncGenerator<Piece, Outcome> {
+  await using before = await openArchive(from, call);
+  await using after = await openArchive(to, call);
   const damage = [...damages(from, before), ...damages(to, after)];
   for (const error of damage) yield { error };
-  const { difference: compared, problems } = await compareArchives({ path: from, archive: before }, { path: to, archive: after }, signal);
+  const { difference: compared, problems } = await compareArchives(
+    { path: from, archive: before },
+    { path: to, archive: after },
+    call.signal,
+  );
   const difference = { ...compared, problems: [...damage, ...problems].map(({ message }) => message) };
   for (const text of differenceViews(difference)) yield { text };
   for (const error of problems) yield { error };

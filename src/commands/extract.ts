@@ -61,7 +61,7 @@ function parseRange(text: string): AddressRange {
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const { file, what, to } = extractRequest(call.words, call.flags);
-  await using archive = await openArchive(file, { signal: call.signal });
+  await using archive = await openArchive(file, call);
   for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
   if (what.kind === "memory") {
     const memory = await memoryOf(archive, what.pid);

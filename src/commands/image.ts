@@ -60,7 +60,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const request = imageRequest(call.words, call.flags);
   const { file, reference, compression, to, settings } = request;
   const started = performance.now();
-  const archive = await archiveFile(file);
+  const archive = await archiveFile(file, call.stdin);
   const { origin, sha256, problem } = await recorded(file);
   if (problem !== undefined) call.emit({ kind: "warning", text: problem });
   const what = checkpointOf(await early(file, call.signal));

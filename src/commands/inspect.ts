@@ -36,7 +36,7 @@ function sections(flags: Flags): ReadonlySet<Section> {
 
 export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   const { file, ...request } = inspectRequest(call.words, call.flags);
-  await using archive = await openArchive(file, { signal: call.signal });
+  await using archive = await openArchive(file, call);
   const damage = damages(file, archive);
   for (const error of damage) yield { error };
   const { inspection, problems } = await inspectArchive(archive, request);

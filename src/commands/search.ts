@@ -83,7 +83,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
 
 async function* search({ file, pattern, pid, around, max }: SearchRequest, call: Call): AsyncGenerator<Piece, Outcome> {
   const { signal } = call;
-  await using archive = await openArchive(file, { signal });
+  await using archive = await openArchive(file, call);
   const damage = damages(file, archive);
   for (const error of damage) yield { error };
   const problems: UserError[] = [];

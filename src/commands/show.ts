@@ -26,7 +26,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   for (const file of files) {
     call.signal.throwIfAborted();
     try {
-      const summary = await summarize(file, call.signal);
+      const summary = await summarize(file, call);
       for (const problem of summary.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
       summaries.push(summary);
       yield { name: file };

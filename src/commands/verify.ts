@@ -18,7 +18,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
   for (const file of files) {
     try {
       call.emit({ kind: "activity", lane: file, text: say`verifying ${file}` });
-      const verification = await verify(file, call.signal);
+      const verification = await verify(file, call);
       const { path, problems, notes } = verification;
       for (const note of notes) call.emit({ kind: "hint", text: say`${path}: ${note}` });
       const ok = problems.length === 0;

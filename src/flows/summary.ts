@@ -1,7 +1,7 @@
 import type { Member } from "../archive/archive.ts";
 import { ENGINE_FILES, engineOf } from "../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../archive/engines/info.ts";
-import { openArchive, type OpenArchive } from "../archive/open.ts";
+import { openArchive, type OpenArchive, type Reading } from "../archive/open.ts";
 import { statistics } from "../criu/statistics.ts";
 import { memorySize } from "../criu/totals.ts";
 import { UserError } from "../model/error.ts";
@@ -26,8 +26,8 @@ export interface Summary {
 }
 
 /** Reads an archive's summary, in one pass where it is compressed. Throws a UserError where it holds no readable checkpoint. */
-export async function summarize(path: string, signal: AbortSignal): Promise<Summary> {
-  await using archive = await openArchive(path, { keep: isWanted, signal });
+export async function summarize(path: string, reading: Reading): Promise<Summary> {
+  await using archive = await openArchive(path, { ...reading, keep: isWanted });
   const problems = [...archive.problems];
   const { bytes, compression, complete, members, hostile } = archive;
   if (hostile.length > 0) problems.push(`${hostile.length} members have hostile names`);

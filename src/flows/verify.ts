@@ -1,6 +1,6 @@
 import { engineOf } from "../archive/engines/engine.ts";
 import { missingFields, missingMembers } from "../archive/expected.ts";
-import { openArchive, openNested, type OpenArchive } from "../archive/open.ts";
+import { openArchive, openNested, type OpenArchive, type Reading } from "../archive/open.ts";
 import { readJson } from "../archive/read.ts";
 import { recordProblems } from "../archive/record.ts";
 import { checkImages } from "../criu/check.ts";
@@ -26,18 +26,18 @@ const MOST_PROBLEMS = 1000;
  * file of CRIU can be read, that memory and statistics fit, and that it is what the record beside it says.
  * Throws a UserError where there is no such file, or it cannot be read for what is not its fault.
  */
-export async function verify(path: string, signal: AbortSignal): Promise<Verification> {
+export async function verify(path: string, reading: Reading): Promise<Verification> {
   // What several checks stumble over is one problem.
   const problems = new Set<string>();
   const notes: string[] = [];
   let more = 0;
-  for await (const finding of orWhyNot(archiveFindings(path, signal))) {
+  for await (const finding of orWhyNot(archiveFindings(path, reading))) {
     if (typeof finding !== "string") notes.push(finding.note);
     else if (problems.size < MOST_PROBLEMS) problems.add(finding);
     else more += 1;
   }
   if (more > 0) problems.add(`and at least ${more} more`);
-  const recorded = path === "-" ? undefined : await recordProblems(path, signal);
+  const recorded = path === "-" ? undefined : await recordProblems(path, reading.signal);
   return { path, problems: [...problems, ...(recorded ?? [])], notes, recorded: recorded !== undefined };
 }
 
@@ -49,8 +49,9 @@ type Check = (archive: OpenArchive, signal: AbortSignal) => AsyncIterable<Findin
 
 const CHECKS: readonly Check[] = [structure, members, nestedArchives, images, lostImages, memoryProblems];
 
-async function* archiveFindings(path: string, signal: AbortSignal): AsyncGenerator<Finding, void> {
-  await using archive = await openArchive(path, { signal });
+async function* archiveFindings(path: string, reading: Reading): AsyncGenerator<Finding, void> {
+  const { signal } = reading;
+  await using archive = await openArchive(path, reading);
   for (const check of CHECKS) {
     signal.throwIfAborted();
     yield* orWhyNot(check(archive, signal));

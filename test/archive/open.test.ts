@@ -112,7 +112,7 @@ test("no room for the expanded archive: said, with what to do", async (t) => {
 test("standard input and pipes", () => {
   const program = `
     import { openArchive } from "./src/archive/open.ts";
-    await using archive = await openArchive(process.argv[1]);
+    await using archive = await openArchive(process.argv[1], { stdin: () => process.stdin });
     const source = archive.open("last");
     console.log(archive.bytes, archive.members.size, String(await source.read(0, source.size)));`;
   for (const bytes of [SAMPLE, gzipSync(SAMPLE)]) {

@@ -26,7 +26,7 @@ async function extractTo(directory: string, words: readonly string[], flags: Rea
 
 /** What --to - writes. */
 async function stdout(words: readonly string[], flags: Readonly<Record<string, string>> = {}): Promise<Buffer> {
-  const call = { words, flags: new Flags(new Map(Object.entries({ ...flags, to: "-" }))), terminal: false };
+  const call = { words, flags: new Flags(new Map(Object.entries({ ...flags, to: "-" }))), terminal: false, stdin: () => process.stdin };
   const parts: Uint8Array[] = [];
   // The archive is open only while the command runs.
   const { context } = await import("../fakes.ts");

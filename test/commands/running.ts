@@ -22,7 +22,13 @@ export async function runCommand(
   words: readonly string[],
   flags: Readonly<Record<string, string | boolean>> = {},
 ): Promise<Ran> {
-  const call = { ...context(new AbortController().signal), words, flags: new Flags(new Map(Object.entries(flags))), terminal: false };
+  const call = {
+    ...context(new AbortController().signal),
+    words,
+    flags: new Flags(new Map(Object.entries(flags))),
+    terminal: false,
+    stdin: () => process.stdin,
+  };
   const pieces: Piece[] = [];
   const running = command.run(call);
   let next = await running.next();

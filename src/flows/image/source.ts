@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import process from "node:process";
+import type { Readable } from "node:stream";
 import type { ArchiveBytes } from "../../image/layer.ts";
 import { UserError } from "../../model/error.ts";
 
@@ -7,9 +7,10 @@ const READ = 1 << 20;
 /** Read into in turn: a piece is used up before the one after the next is asked for. */
 const BUFFERS = 3;
 
-/** An archive on this machine as bytes in order; "-" is standard input. Throws a UserError where there is no such file. */
-export async function archiveFile(path: string): Promise<ArchiveBytes> {
-  if (path === "-") return { label: "standard input", size: undefined, open: standardInput, repeatable: false };
+/** An archive on this machine as bytes in order; "-" is standard input, where it is given. Throws a UserError where there is no such file. */
+export async function archiveFile(path: string, stdin?: () => Readable): Promise<ArchiveBytes> {
+  if (path === "-" && stdin !== undefined)
+    return { label: "standard input", size: undefined, open: () => streamed(stdin()), repeatable: false };
   const file = await open(path, "r").catch((error: unknown) => {
     throw cannotOpen(path, error);
   });
@@ -24,10 +25,9 @@ export async function archiveFile(path: string): Promise<ArchiveBytes> {
   };
 }
 
-/** Node.js's own stream: it may have made the descriptor one that does not block, which no other reader expects. */
-async function* standardInput(): AsyncGenerator<Buffer, void> {
+async function* streamed(stdin: Readable): AsyncGenerator<Buffer, void> {
   try {
-    yield* process.stdin;
+    yield* stdin;
   } catch (error) {
     throw cannotOpen("standard input", error);
   }

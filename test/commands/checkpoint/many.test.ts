@@ -65,7 +65,7 @@ async function fakeCluster(t: TestContext, { pods: all, posting, memory }: Clust
 async function ran(t: TestContext, server: string, flags: Record<string, string | boolean>) {
   const surroundings = context(t.signal);
   const call = { ...surroundings, words: [], flags: new Flags(new Map(Object.entries({ kubeconfig: KUBECONFIG, server, ...flags }))) };
-  const running = run({ ...call, terminal: false });
+  const running = run({ ...call, terminal: false, stdin: () => process.stdin });
   const errors: string[] = [];
   let next = await running.next();
   for (; next.done !== true; next = await running.next()) if (next.value.error !== undefined) errors.push(next.value.error.message);
