@@ -1,6 +1,6 @@
 // The peer: $CHECKPOINTCTL, or version 1.6.0 built from its Go module, outside of this project.
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE } from "./archive.ts";
 
@@ -18,6 +18,7 @@ export function checkpointctl(): string {
   const env = { ...process.env, PATH: `${process.env["PATH"]}:/usr/local/go/bin`, GOFLAGS: "-mod=mod" };
   const go = (...args: string[]): string => execFileSync("go", args, { env, cwd: existsSync(source) ? source : CACHE, encoding: "utf8" });
   rmSync(source, { recursive: true, force: true });
+  mkdirSync(CACHE, { recursive: true });
   const { Dir } = JSON.parse(go("mod", "download", "-json", MODULE)) as { Dir: string };
   cpSync(Dir, source, { recursive: true });
   execFileSync("chmod", ["-R", "u+w", source]);
