@@ -7,7 +7,6 @@ import {
   ADMIN,
   apply,
   BUSYBOX,
-  shareCluster,
   clusterTest,
   container,
   COUNT,
@@ -18,6 +17,7 @@ import {
   run,
   running,
   setUp,
+  shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
 

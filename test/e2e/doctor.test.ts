@@ -6,7 +6,6 @@ import {
   apply,
   APPS,
   BUSYBOX,
-  shareCluster,
   cluster,
   clusterTest,
   container,
@@ -21,6 +20,7 @@ import {
   run,
   running,
   setUp,
+  shareCluster,
 } from "./harness.ts";
 import { Terminal } from "./terminal.ts";
 

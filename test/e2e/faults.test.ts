@@ -10,7 +10,6 @@ import type { V1PodList } from "@kubernetes/client-node";
 import {
   apply,
   BUSYBOX,
-  shareCluster,
   cluster,
   clusterTest,
   eventually,
@@ -22,6 +21,7 @@ import {
   plugin,
   run,
   setUp,
+  shareCluster,
   temporaryDirectory,
   type Ended,
 } from "./harness.ts";

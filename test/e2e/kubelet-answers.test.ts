@@ -9,10 +9,9 @@ import type { CheckpointList } from "../../src/model/documents.ts";
 import {
   ADMIN,
   apply,
-  auditEnd,
   APPS,
   audited,
-  shareCluster,
+  auditEnd,
   cluster,
   clusterTest,
   container,
@@ -28,6 +27,7 @@ import {
   run,
   running,
   setUp,
+  shareCluster,
 } from "./harness.ts";
 
 shareCluster();

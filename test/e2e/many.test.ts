@@ -10,9 +10,9 @@ import type { CheckpointItem, CheckpointList } from "../../src/model/documents.t
 import {
   apply,
   APPS,
-  BUSYBOX,
   audited,
   auditEnd,
+  BUSYBOX,
   clusterTest,
   container,
   COUNT,
