@@ -5,7 +5,7 @@ import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
-import { helperFile } from "../src/flows/completion-helper.ts";
+import { helperFile } from "../src/local/completion-helper.ts";
 import { bundle, packagesOf, type Chunk } from "./build/bundle.ts";
 import { writeExecutable } from "./build/executable.ts";
 import { manualPage } from "./build/man.ts";

@@ -1,17 +1,22 @@
 // The house's rules: imports go down, from cmd to model, and only some rooms know each other; nobody prints but cmd and cli.
 import { dirname, relative, resolve } from "node:path";
 
-const ROOMS = new Set(["archive", "cluster", "criu", "doctor", "helper", "image", "kubelet", "restore", "transfer"]);
+const ROOMS = new Set(["archive", "cluster", "criu", "doctor", "helper", "image", "kubelet", "local", "restore", "transfer"]);
 const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
 const BETWEEN_ROOMS: Record<string, string[]> = {
-  transfer: ["helper"],
+  transfer: ["helper", "local"],
+  archive: ["local"],
   helper: ["cluster"],
   kubelet: ["cluster"],
   restore: ["image"],
   criu: ["archive"],
-  image: ["archive"],
+  image: ["archive", "local"],
   doctor: ["kubelet", "helper", "cluster"],
 };
+
+/** Rooms that need a cluster: flows that read archives on this machine use none of them. */
+const CLUSTER_ROOMS = new Set(["cluster", "doctor", "helper", "kubelet", "transfer"]);
+const OFFLINE_FLOWS = "flows/examine/";
 
 const root = resolve(import.meta.dirname, "..");
 
@@ -48,14 +53,29 @@ interface RuleContext {
   report(problem: { readonly node: ImportNode | MemberNode; readonly message: string }): void;
 }
 
+/** An offline flow may use other offline flows and rooms without a cluster. */
+function offlineComplaint(from: string, to: string): string | undefined {
+  if (!from.startsWith(OFFLINE_FLOWS)) return undefined;
+  const room = to.split("/")[0] ?? "";
+  if (CLUSTER_ROOMS.has(room)) return `${OFFLINE_FLOWS} works without a cluster: it must not import src/${room}`;
+  return room === "flows" && !to.startsWith(OFFLINE_FLOWS) ? `${OFFLINE_FLOWS} must not import other flows: src/${to}` : undefined;
+}
+
+/** Below src, with "/" between folders. */
+function belowSource(file: string): string {
+  return relative(resolve(root, "src"), file).replaceAll("\\", "/");
+}
+
 const importsGoDown = {
   create(context: RuleContext) {
     const from = roomOf(context.filename);
     const check = (node: ImportNode): void => {
       const target = node.source?.value;
       if (from === undefined || typeof target !== "string" || !target.startsWith(".")) return;
-      const to = roomOf(resolve(dirname(context.filename), target));
-      const message = to === undefined ? undefined : complaint(from, to);
+      const file = resolve(dirname(context.filename), target);
+      const to = roomOf(file);
+      const message =
+        to === undefined ? undefined : (complaint(from, to) ?? offlineComplaint(belowSource(context.filename), belowSource(file)));
       if (message !== undefined) context.report({ node, message });
     };
     return { ImportDeclaration: check, ImportExpression: check, ExportNamedDeclaration: check, ExportAllDeclaration: check };

@@ -5,7 +5,7 @@ import { errorText, exitCodeOf } from "../src/cli/errors.ts";
 import { quickAnswer } from "../src/cli/quick.ts";
 import { VERBS } from "../src/cli/verbs/table.ts";
 import { readWords, type Words } from "../src/cli/words.ts";
-import { COMPLETE } from "../src/flows/completion-helper.ts";
+import { COMPLETE } from "../src/local/completion-helper.ts";
 import { Interrupted } from "../src/model/error.ts";
 import packageJson from "../package.json" with { type: "json" };
 

@@ -1,10 +1,10 @@
-import { captureOne } from "../flows/capture.ts";
+import { captureOne } from "../flows/capture/one.ts";
 import type { FlowContext } from "../flows/context.ts";
-import { pickContainer } from "../flows/pick.ts";
+import { pickContainer } from "../flows/capture/pick.ts";
 import { checkpointRights, needing, type Rights, type VerbContext } from "../flows/rights.ts";
-import { resolveTargets } from "../flows/targets/resolve.ts";
-import { ensureRunning } from "../flows/targets/running.ts";
-import type { ContainerTarget } from "../flows/targets/target.ts";
+import { resolveTargets } from "../flows/capture/targets/resolve.ts";
+import { ensureRunning } from "../flows/capture/targets/running.ts";
+import type { ContainerTarget } from "../flows/capture/targets/target.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
 import { say } from "../model/phrase.ts";
@@ -84,7 +84,8 @@ async function* takeOne(
   lease?.helper().catch(() => undefined);
   const options = { timeoutMs: request.timeoutMs, withoutRuntime: plan === undefined && !request.document };
   const captured = await explained(context, request, await captureOne(context, target, options), true);
-  const taken = plan === undefined ? captured : await (await import("../flows/copy/plan.ts")).copyCaptured(context, target, captured, plan);
+  const taken =
+    plan === undefined ? captured : await (await import("../flows/collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {
     context.emit({ kind: "hint", text: say`copy it here: kubectl checkpoint cp ${location(taken.archive)}` });

@@ -1,4 +1,4 @@
-import { installCompletion, uninstallCompletion } from "../flows/completion.ts";
+import { installCompletion, uninstallCompletion } from "../local/completion.ts";
 import { usageError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
 import { joined, say } from "../model/phrase.ts";

@@ -1,7 +1,7 @@
-import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/copy/copy.ts";
+import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/collect/copy/copy.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { helperRights, needingInOutcome } from "../flows/rights.ts";
-import { streamArchive } from "../flows/copy/stream.ts";
+import { streamArchive } from "../flows/collect/copy/stream.ts";
 import type { Codec } from "../helper/files.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";

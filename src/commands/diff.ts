@@ -1,5 +1,5 @@
 import { openArchive } from "../archive/open.ts";
-import { compareArchives } from "../flows/diff/diff.ts";
+import { compareArchives } from "../flows/examine/diff/diff.ts";
 import { usageError } from "../model/error.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import type { Call } from "./command.ts";

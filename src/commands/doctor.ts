@@ -1,7 +1,7 @@
 import { summarize } from "../doctor/summary.ts";
 import type { FlowContext } from "../flows/context.ts";
-import { diagnose, type Diagnosed, type Subject } from "../flows/diagnose.ts";
-import { agreeTo } from "../flows/nodes/consent.ts";
+import { diagnose, type Diagnosed, type Subject } from "../flows/diagnose/diagnose.ts";
+import { agreeTo } from "../flows/consent.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import type { Diagnosis, DiagnosisItem } from "../model/diagnosis.ts";
@@ -67,7 +67,7 @@ export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
 
 /** Only they go to stdout, for kubectl apply -f -; what was found goes beside it. */
 async function* printManifests(context: FlowContext, found: Diagnosed): AsyncGenerator<Piece, Outcome> {
-  const { missingManifests } = await import("../flows/repair.ts");
+  const { missingManifests } = await import("../flows/diagnose/repair.ts");
   const { dump } = await import("js-yaml");
   const manifests = missingManifests(found);
   const items = summarize(found.findings);
@@ -80,7 +80,7 @@ async function* printManifests(context: FlowContext, found: Diagnosed): AsyncGen
 
 /** Whether anything was applied. */
 async function repaired(context: FlowContext, found: Diagnosed, yes: boolean): Promise<boolean> {
-  const { applyManifests, missingManifests, waitForKubelets } = await import("../flows/repair.ts");
+  const { applyManifests, missingManifests, waitForKubelets } = await import("../flows/diagnose/repair.ts");
   const manifests = missingManifests(found);
   if (manifests.length === 0) {
     context.emit({ kind: "hint", text: say`no right is missing: nothing is applied` });

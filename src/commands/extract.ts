@@ -1,10 +1,10 @@
 import { openArchive } from "../archive/open.ts";
 import type { ProcessMemory } from "../criu/memory.ts";
 import type { AddressRange } from "../criu/regions.ts";
-import { writeNamed, type Extracted } from "../flows/extract.ts";
-import { addresses, memoryOf, rangeBytes, writeMemory } from "../flows/extract-memory.ts";
-import { placeFor, writeNew, type Written } from "../flows/destination.ts";
-import { find } from "../flows/named.ts";
+import { writeNamed, type Extracted } from "../flows/examine/extract/extract.ts";
+import { addresses, memoryOf, rangeBytes, writeMemory } from "../flows/examine/extract/memory.ts";
+import { placeFor, writeNew, type Written } from "../local/new-file.ts";
+import { find } from "../flows/examine/extract/named.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";

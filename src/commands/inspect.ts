@@ -1,6 +1,6 @@
 import { openArchive } from "../archive/open.ts";
-import { inspectArchive, type InspectionRequest } from "../flows/inspect/inspection.ts";
-import type { Section } from "../flows/inspect/process.ts";
+import { inspectArchive, type InspectionRequest } from "../flows/examine/inspect/inspection.ts";
+import type { Section } from "../flows/examine/inspect/process.ts";
 import { usageError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";
 import type { Outcome, Piece } from "../model/report.ts";

@@ -1,7 +1,7 @@
-import { ageOf, archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/nodes/archive.ts";
-import { agreeToPods } from "../flows/nodes/consent.ts";
-import { nodesMeant, onNodes, unreachableNode } from "../flows/nodes/each.ts";
-import { listArchives } from "../flows/nodes/list.ts";
+import { ageOf, archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/collect/nodes/archive.ts";
+import { agreeToPods } from "../flows/consent.ts";
+import { nodesMeant, onNodes, unreachableNode } from "../flows/collect/nodes/each.ts";
+import { listArchives } from "../flows/collect/nodes/list.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import type { ArchiveList } from "../model/archives.ts";

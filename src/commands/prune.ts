@@ -1,9 +1,9 @@
 import type { FlowContext } from "../flows/context.ts";
-import type { ListedArchive } from "../flows/nodes/archive.ts";
-import { agreeToPods } from "../flows/nodes/consent.ts";
-import { held, nodesMeant, onNodes } from "../flows/nodes/each.ts";
-import { listArchives } from "../flows/nodes/list.ts";
-import { toPrune, type Retention } from "../flows/nodes/prune.ts";
+import type { ListedArchive } from "../flows/collect/nodes/archive.ts";
+import { agreeToPods } from "../flows/consent.ts";
+import { held, nodesMeant, onNodes } from "../flows/collect/nodes/each.ts";
+import { listArchives } from "../flows/collect/nodes/list.ts";
+import { toPrune, type Retention } from "../flows/collect/nodes/prune.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";

@@ -1,4 +1,4 @@
-import type { RegistrySettings } from "../flows/image/registries.ts";
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { Flags } from "../model/flags.ts";
 
 /** How registries are reached. */

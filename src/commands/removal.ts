@@ -1,7 +1,7 @@
-import { archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/nodes/archive.ts";
-import { agreeTo } from "../flows/nodes/consent.ts";
-import type { Unreachable } from "../flows/nodes/each.ts";
-import { removalError, removeArchives } from "../flows/nodes/remove.ts";
+import { archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/collect/nodes/archive.ts";
+import { agreeTo } from "../flows/consent.ts";
+import type { Unreachable } from "../flows/collect/nodes/each.ts";
+import { removalError, removeArchives } from "../flows/collect/nodes/remove.ts";
 import type { FlowContext } from "../flows/context.ts";
 import type { Helpers } from "../helper/helpers.ts";
 import type { RemovalItem, RemovalList } from "../model/archives.ts";

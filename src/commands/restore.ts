@@ -1,8 +1,8 @@
 import type { FlowContext } from "../flows/context.ts";
-import { consentToPush } from "../flows/image/consent.ts";
-import { pushImage } from "../flows/image/push.ts";
-import type { RegistrySettings } from "../flows/image/registries.ts";
-import { archiveFile } from "../flows/image/source.ts";
+import { consentToPush } from "../flows/restore/image/consent.ts";
+import { pushImage } from "../flows/restore/image/push.ts";
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
+import { archiveFile } from "../flows/restore/image/source.ts";
 import { needing } from "../flows/rights.ts";
 import { checkBaseImage } from "../flows/restore/base.ts";
 import { agreeToPowers } from "../flows/restore/consent.ts";

@@ -1,7 +1,7 @@
 import type { FlowContext } from "../flows/context.ts";
-import { agreeToPods } from "../flows/nodes/consent.ts";
-import { held } from "../flows/nodes/each.ts";
-import { findNamed, type Found } from "../flows/nodes/remove.ts";
+import { agreeToPods } from "../flows/consent.ts";
+import { held } from "../flows/collect/nodes/each.ts";
+import { findNamed, type Found } from "../flows/collect/nodes/remove.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import type { RemovalItem } from "../model/archives.ts";

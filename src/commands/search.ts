@@ -1,7 +1,7 @@
 import { openArchive } from "../archive/open.ts";
 import { hex } from "../criu/numbers.ts";
 import { bytesMatcher, type Matcher } from "../criu/search/matcher.ts";
-import { searchArchive, type Found } from "../flows/search/search.ts";
+import { searchArchive, type Found } from "../flows/examine/search.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError, UserError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";

@@ -1,5 +1,5 @@
 import type { VolumeMount } from "../archive/engines/info.ts";
-import { summarize, type Summary } from "../flows/summary.ts";
+import { summarize, type Summary } from "../flows/examine/summary.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import type { Flags } from "../model/flags.ts";

@@ -1,4 +1,4 @@
-import { verify, type Verification } from "../flows/verify.ts";
+import { verify, type Verification } from "../flows/examine/verify/verify.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { joined, say, styled, type Phrase } from "../model/phrase.ts";

@@ -7,7 +7,8 @@ import { CodecChooser, MIN_BYTES, type Choice } from "./choose.ts";
 import { decoder } from "./decode.ts";
 import { FollowingHash } from "./hash.ts";
 import { Malformed } from "./malformed.ts";
-import { cannotWrite, type Part } from "./part.ts";
+import { cannotWrite } from "../local/failure.ts";
+import type { Part } from "./part.ts";
 import { gaps, prefix, totalBytes } from "./ranges.ts";
 import { RangeWriter } from "./writer.ts";
 

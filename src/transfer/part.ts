@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { kill } from "node:process";
 import { Disposal } from "../model/disposal.ts";
+import { cannotWrite } from "../local/failure.ts";
 import { UserError } from "../model/error.ts";
 import { number, object, string } from "../model/json.ts";
 import { isRanges, withRange, type Ranges } from "./ranges.ts";
@@ -151,30 +152,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
-}
-
-export function cannotWrite(path: string, error: unknown): UserError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ELOOP")
-    return new UserError({
-      reason: "DestinationUnusable",
-      message: `${path} is a link, which is not followed`,
-      fix: `remove ${path}`,
-      cause: error,
-    });
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return new UserError({
-      reason: "LocalDiskFull",
-      message: `there is no space left for ${path}`,
-      fix: "make room, then run the command again: what has arrived is kept",
-      cause: error,
-    });
-  }
-  return new UserError({
-    reason: "DestinationUnusable",
-    message: `${path} cannot be written`,
-    why: message,
-    fix: "choose another destination",
-    cause: error,
-  });
 }

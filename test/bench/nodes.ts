@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Connection } from "../../src/cluster/connection.ts";
-import { listArchives } from "../../src/flows/nodes/list.ts";
+import { listArchives } from "../../src/flows/collect/nodes/list.ts";
 import { Helpers } from "../../src/helper/helpers.ts";
 import { Disposal } from "../../src/model/disposal.ts";
 import { context } from "../fakes.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { completionRequest } from "../../src/commands/completion.ts";
-import { installCompletion, uninstallCompletion } from "../../src/flows/completion.ts";
+import { installCompletion, uninstallCompletion } from "../../src/local/completion.ts";
 import { Flags } from "../../src/model/flags.ts";
 
 const NAME = "kubectl_complete-checkpoint";

@@ -6,7 +6,7 @@ import { type TestContext } from "node:test";
 import type { V1PodList } from "@kubernetes/client-node";
 import { Connection } from "../../src/cluster/connection.ts";
 import type { FlowContext } from "../../src/flows/context.ts";
-import { explainFailure, readableLog } from "../../src/flows/explain.ts";
+import { explainFailure, readableLog } from "../../src/flows/capture/explain.ts";
 import { Helpers } from "../../src/helper/helpers.ts";
 import { CriuFailure } from "../../src/kubelet/answers.ts";
 import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { V1PodList } from "@kubernetes/client-node";
-import type { RunDocument } from "../../src/flows/run/state.ts";
+import type { RunDocument } from "../../src/flows/capture/run/state.ts";
 import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";
 import {
   apply,

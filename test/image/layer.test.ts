@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { imageFacts } from "../../src/flows/image/facts.ts";
+import { imageFacts } from "../../src/flows/restore/image/facts.ts";
 import { checkpointImage, POD_ANNOTATION } from "../../src/image/manifest.ts";
 import { digestOf } from "./fake-registry.ts";
 import { archiveBytes, layerOf, sample } from "./samples.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { openArchive } from "../../src/archive/open.ts";
-import { buildImage } from "../../src/flows/image/build.ts";
+import { buildImage } from "../../src/flows/restore/image/build.ts";
 import { digestOf } from "./fake-registry.ts";
 import { context } from "../fakes.ts";
 import { archiveBytes, sample } from "./samples.ts";

@@ -1,7 +1,7 @@
 // Real archives as bytes in order, for what reads them once.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { archiveFacts, keepForFacts } from "../../src/flows/image/facts.ts";
+import { archiveFacts, keepForFacts } from "../../src/flows/restore/image/facts.ts";
 import { writeLayer, type ArchiveBytes, type BlobSink } from "../../src/image/layer.ts";
 import type { Compression } from "../../src/archive/compression.ts";
 

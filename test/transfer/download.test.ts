@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { Codec, PieceRequest } from "../../src/helper/files.ts";
 import { cut } from "../../src/helper/transport.ts";
-import { localName } from "../../src/transfer/destination.ts";
+import { localName } from "../../src/local/destination.ts";
 import { download } from "../../src/transfer/download.ts";
 import { Part } from "../../src/transfer/part.ts";
 import { streamFile } from "../../src/transfer/stream.ts";

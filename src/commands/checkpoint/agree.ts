@@ -1,6 +1,6 @@
 import type { FlowContext } from "../../flows/context.ts";
-import type { Expectations } from "../../flows/run/expect.ts";
-import type { ContainerTarget } from "../../flows/targets/target.ts";
+import type { Expectations } from "../../flows/capture/run/expect.ts";
+import type { ContainerTarget } from "../../flows/capture/targets/target.ts";
 import { Interrupted, usageError } from "../../model/error.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 

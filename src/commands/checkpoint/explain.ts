@@ -1,4 +1,4 @@
-import type { Captured } from "../../flows/capture.ts";
+import type { Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import { CriuFailure } from "../../kubelet/answers.ts";
 import { say } from "../../model/phrase.ts";
@@ -12,7 +12,7 @@ export async function explained(context: FlowContext, request: CheckpointRequest
   const { error, item } = captured;
   const { explain, settings, copy } = request;
   if (!(error instanceof CriuFailure) || !(explain || (mayAsk && context.ask.possible)) || context.signal.aborted) return captured;
-  const { explainFailure, readableLog } = await import("../../flows/explain.ts");
+  const { explainFailure, readableLog } = await import("../../flows/capture/explain.ts");
   const log = readableLog(error, item);
   if (log === undefined) {
     if (explain) context.emit({ kind: "warning", text: say`CRIU's log is not read: ${notRead(error)}` });

@@ -1,12 +1,12 @@
 import { join, resolve } from "node:path";
-import type { Captured } from "../../flows/capture.ts";
+import type { Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
-import type { CopyPlan } from "../../flows/copy/plan.ts";
-import { ensureFits, expectRun } from "../../flows/run/expect.ts";
-import { restOf } from "../../flows/run/resume.ts";
-import { runAll, type RunRequest } from "../../flows/run/run.ts";
-import { RunState, type RunOptions } from "../../flows/run/state.ts";
-import type { ContainerTarget } from "../../flows/targets/target.ts";
+import type { CopyPlan } from "../../flows/collect/copy/captured.ts";
+import { ensureFits, expectRun } from "../../flows/capture/run/expect.ts";
+import { restOf } from "../../flows/capture/run/resume.ts";
+import { runAll, type RunRequest } from "../../flows/capture/run/run.ts";
+import { RunState, type RunOptions } from "../../flows/capture/run/state.ts";
+import type { ContainerTarget } from "../../flows/capture/targets/target.ts";
 import type { Codec } from "../../helper/files.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
@@ -150,6 +150,6 @@ function withoutState({ emit }: FlowContext, error: unknown): undefined {
 async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {
   if (plan === undefined) return undefined;
   const path = resolve(plan.destination ?? ".");
-  const { freeBytes } = await import("../../transfer/destination.ts");
+  const { freeBytes } = await import("../../local/destination.ts");
   return { path, roomBytes: await freeBytes(path) };
 }

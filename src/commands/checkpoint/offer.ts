@@ -1,5 +1,5 @@
 import type { FlowContext } from "../../flows/context.ts";
-import type { ContainerTarget } from "../../flows/targets/target.ts";
+import type { ContainerTarget } from "../../flows/capture/targets/target.ts";
 import { Helpers } from "../../helper/helpers.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { forecast, frozenSeconds } from "../../kubelet/forecast.ts";

@@ -1,4 +1,4 @@
-import type { Captured } from "../../flows/capture.ts";
+import type { Captured } from "../../flows/capture/one.ts";
 import { API_VERSION, type CheckpointItem, type CheckpointList } from "../../model/documents.ts";
 import { location } from "../../model/location.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";

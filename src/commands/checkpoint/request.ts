@@ -1,5 +1,5 @@
 import { isWorkloadType } from "../../cluster/workloads.ts";
-import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/targets/resolve.ts";
+import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
 import type { Codec } from "../../helper/files.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";

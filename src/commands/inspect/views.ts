@@ -1,5 +1,5 @@
-import type { InspectionRequest } from "../../flows/inspect/inspection.ts";
-import type { Section } from "../../flows/inspect/process.ts";
+import type { InspectionRequest } from "../../flows/examine/inspect/inspection.ts";
+import type { Section } from "../../flows/examine/inspect/process.ts";
 import type { Inspection, ProcessItem } from "../../model/inspection.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
 import { filesView, deletedView } from "./files.ts";

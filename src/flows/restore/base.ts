@@ -4,8 +4,8 @@ import { say, type Phrase } from "../../model/phrase.ts";
 import { parseReference, type Reference } from "../../image/reference.ts";
 import { findManifest } from "../../image/registry/repository.ts";
 import { alwaysPullsBase } from "../../restore/runtimes.ts";
-import type { Needs } from "../image/facts.ts";
-import { registryFor, type RegistrySettings } from "../image/registries.ts";
+import type { Needs } from "./image/facts.ts";
+import { registryFor, type RegistrySettings } from "./image/registries.ts";
 import type { TargetNode } from "./nodes.ts";
 
 /**

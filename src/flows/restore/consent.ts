@@ -1,7 +1,7 @@
 import { joined, say } from "../../model/phrase.ts";
 import { powersOf } from "../../restore/powers.ts";
 import type { FlowContext } from "../context.ts";
-import { agreeTo } from "../nodes/consent.ts";
+import { agreeTo } from "../consent.ts";
 import type { RestorePlan } from "./plan.ts";
 
 /**

@@ -5,7 +5,7 @@ import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
 import { parseRuntime, restoreVerdict, type Runtime } from "../../restore/runtimes.ts";
-import type { Needs, Origin } from "../image/facts.ts";
+import type { Needs, Origin } from "./image/facts.ts";
 import type { FlowContext } from "../context.ts";
 
 /** What is looked at of a node. */

@@ -6,10 +6,10 @@ import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
 import { object, string } from "../../model/json.ts";
 import type { Phrase } from "../../model/phrase.ts";
-import { archiveFacts, keepForFacts, type ArchiveFacts, type Origin } from "../image/facts.ts";
-import { isCheckpoint } from "../image/push.ts";
-import { recorded } from "../image/record.ts";
-import { registryFor, type RegistrySettings } from "../image/registries.ts";
+import { archiveFacts, keepForFacts, type ArchiveFacts, type Origin } from "./image/facts.ts";
+import { isCheckpoint } from "./image/push.ts";
+import { recorded } from "./image/record.ts";
+import { registryFor, type RegistrySettings } from "./image/registries.ts";
 
 /** What a restore is made from: what the archive tells, and what else is known of where it came from. */
 export interface Checkpoint {

@@ -5,7 +5,7 @@ import { originOf, restoredPod, type Keep } from "../../restore/pod.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
-import type { Origin } from "../image/facts.ts";
+import type { Origin } from "./image/facts.ts";
 
 /** What of an archive's facts a pod is planned from. */
 export interface PlannedFacts {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { before, test, type TestContext } from "node:test";
 import { plainText } from "../../../src/cli/render.ts";
 import { run } from "../../../src/commands/checkpoint.ts";
-import type { RunDocument } from "../../../src/flows/run/state.ts";
+import type { RunDocument } from "../../../src/flows/capture/run/state.ts";
 import type { CheckpointList } from "../../../src/model/documents.ts";
 import { Flags } from "../../../src/model/flags.ts";
 import { context, fakeApiserver } from "../../fakes.ts";

@@ -1,0 +1,88 @@
+import { dirname, join } from "node:path";
+import type { NodeFile } from "../../helper/files.ts";
+import type { Helper, Helpers } from "../../helper/helpers.ts";
+import { CriuLogReader, type Failure } from "../../kubelet/criu-causes.ts";
+import { criuLogOf, type CriuLog } from "../../kubelet/criu-log.ts";
+import type { CriuFailure } from "../../kubelet/answers.ts";
+import { itemError, type CheckpointItem } from "../../model/documents.ts";
+import { UserError } from "../../model/error.ts";
+import { say } from "../../model/phrase.ts";
+import { formatBytes } from "../../model/units.ts";
+import { destinationOf, localName } from "../../local/destination.ts";
+import type { Captured } from "./one.ts";
+import type { FlowContext } from "../context.ts";
+import { writeNew } from "../../local/new-file.ts";
+import { helperRights, needing } from "../rights.ts";
+
+/** Of a longer log the end is read: its errors stand there. In bytes. */
+const LONGEST_LOG = 64 << 20;
+const PIECE = 1 << 20;
+/** Why a log is gone, by the reason: no such directory, or a directory without it. */
+const GONE: Readonly<Record<string, string>> = {
+  HelperMount: "it is gone: the container has ended, and its directory with it",
+  // containerd's two checkpoints of one container share the directory that CRIU writes its log to, and whoever ends first removes it.
+  ArchiveNotFound: "there is none: another checkpoint of the container ended at the same time and took it away, or the container has ended",
+};
+
+/** Whether the log of a failure can be read at all: it must lie where a runtime would keep this very container's. */
+export function readableLog({ log }: CriuFailure, { containerID }: CheckpointItem): CriuLog | undefined {
+  return log === undefined ? undefined : criuLogOf(log, containerID);
+}
+
+/**
+ * Reads CRIU's log of a failed checkpoint through a helper pod that sees that one directory, saves it beside where the archive would
+ * have gone, and answers with the same failure, its cause found out. Where the log cannot be read it says so, and the failure stays.
+ */
+export async function explainFailure(
+  context: FlowContext,
+  helpers: Helpers,
+  { item }: Captured,
+  failure: CriuFailure,
+  log: CriuLog,
+  destination: string | undefined,
+): Promise<Captured> {
+  try {
+    const path = await logPath(item, destination);
+    const rights = helperRights(await helpers.namespace());
+    const found = await needing(context.connection, rights, async () => await readLog(context, helpers, item.node, log, path));
+    const fix = [found.fix, `CRIU's log: ${path}`].filter(Boolean).join("\n");
+    const error = new UserError({ reason: failure.reason, message: failure.message, why: found.why, fix, cause: failure });
+    return { item: { ...item, error: itemError("checkpoint", error) }, error };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const why = GONE[error.reason] ?? [error.message, error.why].filter(Boolean).join(": ");
+    context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${why}` });
+    return { item, error: failure };
+  }
+}
+
+async function readLog(context: FlowContext, helpers: Helpers, node: string, { directory, name }: CriuLog, path: string): Promise<Failure> {
+  await using lease = helpers.on(node, "criu-log", directory);
+  const helper = await lease.helper();
+  const file = await helper.files.stat(name, helper.signal);
+  if (file.bytes > LONGEST_LOG)
+    context.emit({
+      kind: "warning",
+      text: say`CRIU's log has ${formatBytes(file.bytes)}: only its last ${formatBytes(LONGEST_LOG)} are saved`,
+    });
+  const reader = new CriuLogReader();
+  const pieces = async function* (): AsyncGenerator<Buffer> {
+    for await (const piece of piecesOf(helper, file)) {
+      reader.read(piece);
+      yield piece;
+    }
+  };
+  await writeNew(path, pieces(), helper.signal);
+  return reader.failure();
+}
+
+async function* piecesOf({ files, signal }: Helper, file: NodeFile): AsyncGenerator<Buffer> {
+  for (let at = Math.max(0, file.bytes - LONGEST_LOG); at < file.bytes; at += PIECE)
+    yield await files.read(file, at, Math.min(PIECE, file.bytes - at), signal);
+}
+
+/** Beside where the archive would have gone, called like it. */
+async function logPath({ pod, namespace, container, startedAt }: CheckpointItem, destination: string | undefined): Promise<string> {
+  const directory = dirname(await destinationOf("archive", destination, false));
+  return join(directory, localName(`checkpoint-${pod}_${namespace}-${container}-${startedAt}.criu.log`));
+}

@@ -1,0 +1,182 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { callJson } from "../../cluster/api.ts";
+import { apiPath } from "../../cluster/connection.ts";
+import { getPod, type Container, type Pod } from "../../cluster/pods.ts";
+import { postCheckpoint } from "../../kubelet/checkpoint.ts";
+import { callSeconds, forecast, frozenSeconds, outlastsProbe, overfillsDisk, type Forecast } from "../../kubelet/forecast.ts";
+import type { CheckpointTarget } from "../../kubelet/target.ts";
+import { itemError, type CheckpointItem } from "../../model/documents.ts";
+import { UserError } from "../../model/error.ts";
+import { object, string } from "../../model/json.ts";
+import type { NodeArchive } from "../../model/location.ts";
+import { say, type Phrase } from "../../model/phrase.ts";
+import { formatBytes, formatSeconds } from "../../model/units.ts";
+import type { FlowContext } from "../context.ts";
+import { needing, type VerbContext } from "../rights.ts";
+import { ensureRunning } from "./targets/running.ts";
+import type { ContainerTarget } from "./targets/target.ts";
+
+/** How a capture ended: always an item; `error` is what went wrong, in full. */
+export interface Captured {
+  readonly item: CheckpointItem;
+  readonly archive?: NodeArchive;
+  readonly error?: UserError;
+}
+
+const FORECAST_MS = 500;
+/** What a container is taken to hold where it may not be read. */
+const UNKNOWN_MEMORY = 256 * 1024 * 1024;
+/** How long a paused container is waited for where no --timeout says so. */
+const PAUSED_PATIENCE_MS = 120_000;
+/** Where the verb does not say that it needs more. */
+const CHECKPOINT_RIGHTS = [{ verb: "create", group: "", resource: "nodes", subresource: "proxy" }];
+
+export interface CaptureOptions {
+  /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
+  readonly timeoutMs: number | undefined;
+  /** Where the caller knows already what to expect. */
+  readonly expected?: Forecast;
+  /** Whose progress it is: of the container itself, or of its node where many are taken. */
+  readonly lane?: string;
+  /** How far the caller is with others, said before what is done. */
+  readonly prefix?: Phrase;
+  /** The node's runtime is not asked for: nobody will see it. */
+  readonly withoutRuntime?: boolean;
+}
+
+/** Checkpoints one container. Throws no UserError: it is in what comes back. */
+export async function captureOne(context: VerbContext, { pod, container }: ContainerTarget, options: CaptureOptions): Promise<Captured> {
+  const { timeoutMs, lane = `${pod.namespace}/${pod.name}/${container.name}`, prefix = say`` } = options;
+  const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
+  let startedAt = context.now();
+  // Asked for beside the checkpoint, not before it.
+  let runtime: Promise<{ runtime?: string }> = Promise.resolve({});
+  const item = async (more: Partial<CheckpointItem>): Promise<CheckpointItem> => ({
+    ...identity(pod, container),
+    ...(await runtime),
+    startedAt: new Date(startedAt).toISOString(),
+    ...finished(startedAt, context.now()),
+    restartCount: container.restartCount,
+    ...more,
+  });
+  try {
+    ensureRunning({ pod, container });
+    const expected = options.expected ?? (await forecast(context.connection, target, FORECAST_MS));
+    warn(context, container, target, expected);
+    context.emit({ kind: "activity", lane, text: say`${prefix}${activity(target, expected)}` });
+    if (options.withoutRuntime !== true) runtime = nodeRuntime(context, pod.node);
+    startedAt = context.now();
+    const starting = (): void => void (startedAt = context.now());
+    const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting });
+    const end = finished(startedAt, context.now());
+    const after = await stillThere(context, pod, container);
+    return { archive, item: await item({ ...end, nodePath: archive.path, ...after }) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { error, item: await item({ error: itemError("checkpoint", error) }) };
+  } finally {
+    context.emit({ kind: "idle", lane });
+  }
+}
+
+/**
+ * The one case in which the POST is sent again: the container is paused, by another checkpoint of it. That one then writes
+ * its archive, and containerd would mix the files of both: the next try waits for as long as the whole call may take.
+ */
+async function checkpointWhenPossible(
+  { connection, signal, emit, now, rights = CHECKPOINT_RIGHTS }: VerbContext,
+  target: CheckpointTarget,
+  lane: string,
+  { timeoutMs, expected, starting }: { timeoutMs: number | undefined; expected: Forecast; starting: () => void },
+): Promise<NodeArchive> {
+  const deadline = now() + (timeoutMs ?? PAUSED_PATIENCE_MS);
+  const pause = 1500 * callSeconds(expected.memoryBytes ?? UNKNOWN_MEMORY);
+  for (let delay = pause; ; delay *= 2) {
+    starting();
+    const left = timeoutMs === undefined ? undefined : Math.max(1, deadline - now());
+    try {
+      return await needing(
+        connection,
+        rights,
+        async () => await postCheckpoint(connection, target, { timeoutMs: left, givenMs: timeoutMs, signal }),
+      );
+    } catch (error) {
+      if (!(error instanceof UserError && error.reason === "ContainerPaused") || now() + delay > deadline) throw error;
+      emit({
+        kind: "activity",
+        lane,
+        text: say`waiting: another checkpoint of container ${target.container} in pod/${target.pod} is under way`,
+      });
+      await sleep(delay, undefined, { signal }).catch(() => Promise.reject(signal.reason as Error));
+    }
+  }
+}
+
+function warn({ emit }: FlowContext, container: Container, { pod, node }: CheckpointTarget, expected: Forecast): void {
+  const { memoryBytes = 0, roomBytes = 0 } = expected;
+  const { livenessProbe } = container;
+  if (livenessProbe !== undefined && outlastsProbe(expected, livenessProbe)) {
+    const patience = formatSeconds(livenessProbe.periodSeconds * livenessProbe.failureThreshold);
+    emit({
+      kind: "warning",
+      text: say`the freeze (about ${formatSeconds(frozenSeconds(memoryBytes))} for ${formatBytes(memoryBytes)}) may outlast the liveness probe of container ${container.name} in pod/${pod} (${patience}): the kubelet would restart it`,
+    });
+  }
+  if (overfillsDisk(expected)) {
+    emit({
+      kind: "warning",
+      text: say`the archive (about ${formatBytes(memoryBytes)}, twice that while it is written) may push the disk of ${node} over its eviction threshold (${formatBytes(roomBytes)} left until then): the kubelet would evict pods`,
+    });
+  }
+}
+
+function activity({ container, pod, node }: CheckpointTarget, { memoryBytes }: Forecast) {
+  const what = say`checkpointing container ${container} in pod/${pod} on ${node}`;
+  if (memoryBytes === undefined) return what;
+  return say`${what} (about ${formatBytes(memoryBytes)}, frozen for about ${formatSeconds(frozenSeconds(memoryBytes))})`;
+}
+
+/** The proof that the original runs on: the same container ID, not restarted. What cannot be seen is left out, with a warning. */
+async function stillThere({ connection, emit }: FlowContext, pod: Pod, before: Container): Promise<Partial<CheckpointItem>> {
+  const warning = (what: string): void => emit({ kind: "warning", text: say`container ${before.name} in pod/${pod.name}: ${what}` });
+  let after: Pod;
+  try {
+    after = await getPod(connection, pod.namespace, pod.name);
+  } catch (error) {
+    warning(`whether it still runs could not be seen: ${(error as Error).message}`);
+    return {};
+  }
+  const container = after.containers.find(({ name }) => name === before.name);
+  const { restartCount } = container ?? before;
+  if (after.uid !== pod.uid) warning("the pod was replaced during the checkpoint");
+  else if (container?.containerID !== before.containerID || restartCount !== before.restartCount) {
+    warning(`it was restarted during the checkpoint (restarts before: ${before.restartCount}, now: ${restartCount})`);
+  } else if (container.state.phase !== "running") warning("it has stopped since the checkpoint");
+  else return { stillRunning: true, restartCount };
+  return { stillRunning: false, restartCount };
+}
+
+/** Of the node's status: whoever may not read nodes goes without. Never throws. */
+async function nodeRuntime({ connection }: FlowContext, node: string): Promise<{ runtime?: string }> {
+  if (node === "") return {};
+  const answer = await callJson(connection, { path: apiPath`/api/v1/nodes/${node}` }).catch(() => undefined);
+  const runtime = string(object(object(object(answer)["status"])["nodeInfo"])["containerRuntimeVersion"]);
+  return runtime === "" ? {} : { runtime };
+}
+
+function identity(pod: Pod, container: Container) {
+  const { namespace, name, uid, node } = pod;
+  return {
+    namespace,
+    pod: name,
+    podUID: uid,
+    container: container.name,
+    containerID: container.containerID,
+    imageID: container.imageID,
+    node,
+  };
+}
+
+function finished(startedAt: number, now: number) {
+  return { finishedAt: new Date(now).toISOString(), seconds: Math.round(now - startedAt) / 1000 };
+}

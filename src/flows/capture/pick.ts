@@ -1,0 +1,103 @@
+import { listPods, NOT_ENDED, type Pod } from "../../cluster/pods.ts";
+import { memoryOnNode } from "../../kubelet/memory.ts";
+import type { PickerRow } from "../../model/context.ts";
+import { UserError } from "../../model/error.ts";
+import { formatAge, formatBytes } from "../../model/units.ts";
+import type { FlowContext } from "../context.ts";
+import { matchingContainers } from "./targets/containers.ts";
+import { findPod } from "./targets/find.ts";
+import type { ContainerTarget } from "./targets/target.ts";
+
+/** What can be picked from: one pod, or the pods of the namespace or of all. */
+export type Choice = { readonly pod: Pod } | { readonly allNamespaces: boolean; readonly containers: readonly string[] };
+
+/** What a row stands for: of ten thousand pods no more is kept. */
+interface Candidate {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid: string;
+  readonly container: string;
+  readonly node: string;
+}
+
+/** Choices that an error lists where no question may be asked. */
+const LISTED = 50;
+
+/**
+ * Lets the person at the terminal pick a running container. Where no question may be asked, throws ChoiceNeeded with the
+ * choices (exit status 2).
+ */
+export async function pickContainer(context: FlowContext, choice: Choice): Promise<ContainerTarget> {
+  const { ask, connection } = context;
+  const everywhere = "allNamespaces" in choice && choice.allNamespaces;
+  const rows = "pod" in choice ? onePage(rowsOf(context, choice.pod, false)) : pagesOfRows(context, everywhere, choice.containers);
+  if (!ask.possible) throw await choices(context, rows, everywhere);
+  const place = everywhere ? "any namespace" : `namespace ${connection.namespace}`;
+  const picked = await ask.pick<Candidate>({
+    question: "pod" in choice ? `Container of pod/${choice.pod.name}` : `Container to checkpoint in ${place}`,
+    columns: [...(everywhere ? ["NAMESPACE"] : []), "POD", "CONTAINER", "NODE", "AGE"],
+    rows,
+    detail: { column: "MEMORY", of: memoryReader(context) },
+  });
+  return await asItIsNow(context, picked);
+}
+
+/** Asks each node once, when the first of its containers comes into view. */
+function memoryReader({ connection }: FlowContext): (candidate: Candidate) => Promise<string> {
+  const nodes = new Map<string, Promise<Map<string, number>>>();
+  return async ({ namespace, pod, container, node }) => {
+    if (node === "") return "";
+    const asked = nodes.get(node) ?? memoryOnNode(connection, node);
+    nodes.set(node, asked);
+    const bytes = (await asked).get(`${namespace}/${pod}/${container}`);
+    return bytes === undefined ? "" : formatBytes(bytes);
+  };
+}
+
+/** The row may be old by now: the pod is read again. */
+async function asItIsNow(context: FlowContext, { namespace, pod: name, uid, container: wanted }: Candidate): Promise<ContainerTarget> {
+  const pod = await findPod(context, name, namespace);
+  const container = pod.containers.find((one) => one.name === wanted);
+  if (pod.uid === uid && container !== undefined) return { pod, container };
+  throw new UserError({ reason: "PodGone", message: `pod/${name} was replaced while you were choosing`, fix: "run the command again" });
+}
+
+async function* pagesOfRows(
+  context: FlowContext,
+  everywhere: boolean,
+  containers: readonly string[],
+): AsyncGenerator<PickerRow<Candidate>[]> {
+  const { connection } = context;
+  const query = { namespace: everywhere ? undefined : connection.namespace, fieldSelector: NOT_ENDED };
+  for await (const pods of listPods(connection, query)) yield pods.flatMap((pod) => rowsOf(context, pod, everywhere, containers));
+}
+
+async function* onePage<T>(rows: T[]): AsyncGenerator<T[]> {
+  yield rows;
+}
+
+function rowsOf({ now }: FlowContext, pod: Pod, everywhere: boolean, containers: readonly string[] = []): PickerRow<Candidate>[] {
+  const { namespace, name, uid, node } = pod;
+  return matchingContainers(pod, containers.length === 0 ? ["*"] : containers).map((container) => ({
+    value: { namespace, pod: name, uid, container: container.name, node },
+    cells: [...(everywhere ? [namespace] : []), name, container.name, node, formatAge(now() - pod.createdAt)],
+  }));
+}
+
+async function choices({ connection }: FlowContext, pages: AsyncIterable<PickerRow<Candidate>[]>, everywhere: boolean): Promise<UserError> {
+  const found: string[] = [];
+  for await (const rows of pages) {
+    found.push(
+      ...rows.map(({ value }) => `kubectl checkpoint ${value.pod} -c ${value.container}${everywhere ? ` -n ${value.namespace}` : ""}`),
+    );
+    if (found.length > LISTED) break;
+  }
+  const where = everywhere ? "" : `, with -n ${connection.namespace}`;
+  const list = `one of${where}:\n${found.slice(0, LISTED).join("\n")}${found.length > LISTED ? "\n…" : ""}`;
+  return new UserError({
+    reason: "ChoiceNeeded",
+    message: "which container? No pod was named, and no question can be asked here",
+    fix: found.length === 0 ? `nothing runs${everywhere ? "" : ` in namespace ${connection.namespace}: give -n NAME`}` : list,
+    exitCode: 2,
+  });
+}

@@ -1,0 +1,158 @@
+import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ApiFailure } from "../../cluster/answer.ts";
+import { getPod, type Pod } from "../../cluster/pods.ts";
+import type { Helpers } from "../../helper/helpers.ts";
+import { UserError } from "../../model/error.ts";
+import { say } from "../../model/phrase.ts";
+import { formatSeconds } from "../../model/units.ts";
+import { captureOne, type Captured } from "./one.ts";
+import type { FlowContext } from "../context.ts";
+import type { CopyPlan } from "../collect/copy/captured.ts";
+import type { ContainerTarget } from "./targets/target.ts";
+
+export interface SeriesRequest {
+  readonly target: ContainerTarget;
+  readonly everyMs: number;
+  /** Turns; undefined is until the pod ends or the command is stopped. */
+  readonly count: number | undefined;
+  /** How many archives of this series are kept; undefined is all. */
+  readonly keep: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly plan: CopyPlan | undefined;
+  /** For what is removed from the node; the kubelet's directory there. */
+  readonly helpers: Helpers | undefined;
+  readonly checkpointDir: string;
+}
+
+/**
+ * A series of checkpoints of one container, a normal archive each, at fixed times: turns that were missed are logged, never
+ * piled up. Ends when the count is reached, the pod ends, or the command is stopped; throws where the pod may not be read any more.
+ */
+export async function* takeSeries(context: FlowContext, request: SeriesRequest): AsyncGenerator<Captured> {
+  const { everyMs, count = Infinity, timeoutMs, plan } = request;
+  const { signal, emit, now } = context;
+  const begun = now();
+  const kept: Captured[] = [];
+  let { target } = request;
+  let turn = 0;
+  for (let taken = 0; taken < count; taken += 1) {
+    const captured = await captureOne(context, target, { timeoutMs });
+    const result =
+      plan === undefined ? captured : await (await import("../collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
+    yield result;
+    if (result.archive !== undefined) kept.push(result);
+    await retain(context, request, kept);
+    if (taken + 1 >= count || signal.aborted) return;
+
+    let next: Awaited<ReturnType<typeof refreshed>>;
+    do {
+      const due = Math.floor((now() - begun) / everyMs) + 1;
+      if (due > turn + 1)
+        emit({
+          kind: "warning",
+          text: say`${due - turn - 1} turns of the series were missed: the last one took longer than ${formatSeconds(everyMs / 1000)}`,
+        });
+      turn = due;
+      await waitUntil(context, begun + due * everyMs, target);
+      next = await refreshed(context, target);
+    } while (next === "missed");
+    if (next === "ended") return;
+    target = next;
+  }
+}
+
+async function waitUntil({ signal, emit, now }: FlowContext, at: number, { pod, container }: ContainerTarget): Promise<void> {
+  const lane = "series";
+  while (now() < at) {
+    emit({
+      kind: "activity",
+      lane,
+      text: say`next checkpoint of container ${container.name} in pod/${pod.name} in ${formatSeconds((at - now()) / 1000)}`,
+    });
+    await sleep(Math.min(1000, at - now()), undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+  emit({ kind: "idle", lane });
+}
+
+/**
+ * The container as it is now; "ended" where the pod has, which ends the series, "missed" where that cannot be seen at this moment.
+ * Notes a restart. Throws where the user may not see it any more.
+ */
+async function refreshed(
+  { connection, emit }: FlowContext,
+  { pod: before, container: known }: ContainerTarget,
+): Promise<ContainerTarget | "ended" | "missed"> {
+  let pod: Pod;
+  try {
+    pod = await getPod(connection, before.namespace, before.name);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const status = error instanceof ApiFailure ? error.status : undefined;
+    if (status === 401 || status === 403) throw error;
+    if (status !== 404) {
+      emit({ kind: "warning", text: say`a turn of the series was missed: ${reasons(error)}` });
+      return "missed";
+    }
+    emit({ kind: "hint", text: say`pod/${before.name} is gone: the series ends` });
+    return "ended";
+  }
+  const container = pod.containers.find(({ name }) => name === known.name);
+  const ended = pod.uid !== before.uid || /^(Succeeded|Failed)$/.test(pod.phase);
+  if (ended || container === undefined) {
+    emit({ kind: "hint", text: say`pod/${before.name} has ended: the series ends` });
+    return "ended";
+  }
+  if (container.containerID !== known.containerID) {
+    emit({
+      kind: "warning",
+      text: say`container ${known.name} in pod/${pod.name} was restarted (restarts: ${container.restartCount}): the series goes on with the new one`,
+    });
+  }
+  return { pod, container };
+}
+
+/**
+ * Removes the oldest archives of this series beyond those to keep, wherever they are. Nothing else is ever removed. What cannot be
+ * removed now stays in `kept`, for the next time.
+ */
+async function retain({ emit }: FlowContext, request: SeriesRequest, kept: Captured[]): Promise<void> {
+  const { keep = Infinity } = request;
+  for (let [oldest] = kept; oldest !== undefined && kept.length > keep; [oldest] = kept) {
+    try {
+      await remove(request, oldest);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      emit({ kind: "warning", text: say`an old archive of the series could not be removed this time: ${reasons(error)}` });
+      return;
+    }
+    kept.shift();
+  }
+}
+
+/** Throws a UserError where an archive stays. */
+async function remove({ helpers, checkpointDir }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<void> {
+  for (const path of [copy?.path, copy?.record]) if (path !== undefined) await removeHere(path);
+  if (archive === undefined || removedFromNode === true || helpers === undefined) return;
+  const { archiveName } = await import("../../helper/files.ts");
+  await using lease = helpers.on(archive.node, "write");
+  const { files, signal } = await lease.helper();
+  try {
+    await files.remove(archiveName(archive.path, checkpointDir), signal);
+  } catch (error) {
+    // Somebody has removed it already.
+    if (!(error instanceof UserError && error.reason === "ArchiveNotFound")) throw error;
+  }
+}
+
+async function removeHere(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+  } catch (error) {
+    throw new UserError({ reason: "RemovalFailed", message: `${path} could not be removed`, why: (error as Error).message, cause: error });
+  }
+}
+
+function reasons({ message, why }: UserError): string {
+  return [message, why].filter(Boolean).join(": ");
+}

@@ -1,0 +1,156 @@
+import { batches } from "../../../helper/batches.ts";
+import { archiveName, unprinted, type NodeFiles, type Removal } from "../../../helper/files.ts";
+import type { Helper, Helpers } from "../../../helper/helpers.ts";
+import { UserError } from "../../../model/error.ts";
+import { location, type NodeArchive } from "../../../model/location.ts";
+import { say } from "../../../model/phrase.ts";
+import { formatAge } from "../../../model/units.ts";
+import type { FlowContext } from "../../context.ts";
+import { ageOf, placeOf, type ListedArchive } from "./archive.ts";
+import { onNodes, type Unreachable } from "./each.ts";
+import { listArchives } from "./list.ts";
+
+/** So long an archive without an end may still be being written, for all that can be told. */
+export const UNFINISHED_MS = 3_600_000;
+
+/** What was named, and what that is on its node: a file, or why there is none to be removed. */
+export interface Found {
+  readonly named: NodeArchive;
+  readonly archive?: ListedArchive;
+  readonly error?: UserError;
+}
+
+/** Looks the archives up on their nodes, each by its exact name. */
+export async function findNamed(
+  context: FlowContext,
+  helpers: Helpers,
+  named: readonly NodeArchive[],
+  access: "read" | "write",
+  checkpointDir: string,
+): Promise<Found[]> {
+  const found = new Map<NodeArchive, Found>();
+  const nodes = [...new Set(named.map(({ node }) => node))];
+  const unreachable = await onNodes(context, helpers, nodes, access, async (helper) => {
+    const archives = await listArchives(context, helper, checkpointDir, undefined);
+    for (const one of named.filter(({ node }) => node === helper.node))
+      found.set(one, { named: one, ...(await lookUp(context, helper, archives, one, checkpointDir)) });
+  });
+  return named.map((one) => {
+    const error = unreachable.find(({ node }) => node === one.node)?.error;
+    return found.get(one) ?? { named: one, ...(error === undefined ? {} : { error }) };
+  });
+}
+
+async function lookUp(
+  { now }: FlowContext,
+  { files, signal }: Helper,
+  archives: readonly ListedArchive[],
+  named: NodeArchive,
+  checkpointDir: string,
+): Promise<Omit<Found, "named">> {
+  const alike = matches(archives, named, checkpointDir);
+  const [archive] = alike;
+  if (archive === undefined) return { error: notFound(named) };
+  if (alike.length > 1) return { error: ambiguous(named, alike.length) };
+  const written = maybeWritten(archive, now()) && (await beginsLikeAnArchive(files, archive, signal));
+  return written ? { archive, error: unfinished(archive, now()) } : { archive };
+}
+
+/** Those of that name, else those that are printed so. Several only where names that are not UTF-8 look like others. */
+function matches(archives: readonly ListedArchive[], { path }: NodeArchive, checkpointDir: string): ListedArchive[] {
+  const name = archiveName(path, checkpointDir);
+  const exact = archives.filter(({ file }) => file.name === name);
+  return exact.length > 0 ? exact : archives.filter(({ file }) => file.name === unprinted(name));
+}
+
+/** Whether somebody may still be writing it. */
+export function maybeWritten(archive: ListedArchive, now: number): boolean {
+  return !archive.complete && (ageOf(archive, now) ?? 0) < UNFINISHED_MS;
+}
+
+/** What does not begin with a header of tar, nobody is writing an archive to. */
+async function beginsLikeAnArchive(files: NodeFiles, { file }: ListedArchive, signal: AbortSignal): Promise<boolean> {
+  if (file.bytes < 512) return file.bytes === 0;
+  const header = await files.read(file, 0, 512, signal);
+  return header.toString("latin1", 257, 262) === "ustar";
+}
+
+/** Removes archives on their nodes; one that is not any more what it was when it was listed stays. What became of each that was asked for. */
+export async function removeArchives(
+  context: FlowContext,
+  helpers: Helpers,
+  archives: readonly ListedArchive[],
+): Promise<{ ends: Map<ListedArchive, Removal>; unreachable: Unreachable[] }> {
+  const ends = new Map<ListedArchive, Removal>();
+  const byNode = Map.groupBy(archives, ({ node }) => node);
+  const unreachable = await onNodes(context, helpers, [...byNode.keys()], "write", async ({ node, files, signal }) => {
+    const own = byNode.get(node) ?? [];
+    const lane = `remove ${node}`;
+    try {
+      const archiveOf = new Map(own.map((archive) => [archive.file, archive]));
+      for (const batch of batches([...archiveOf.keys()])) {
+        context.emit({ kind: "activity", lane, text: say`removing ${own.length} archives on ${node}` });
+        const became = await files.removeEach(batch, signal);
+        for (const [index, file] of batch.entries()) {
+          const archive = archiveOf.get(file);
+          if (archive !== undefined) ends.set(archive, became[index] ?? "kept");
+        }
+      }
+    } finally {
+      context.emit({ kind: "idle", lane });
+    }
+  });
+  return { ends, unreachable };
+}
+
+/** Why one is still there; undefined where it is gone. */
+export function removalError(archive: ListedArchive, end: Removal | undefined, unreachable: readonly Unreachable[]): UserError | undefined {
+  const place = placeOf(archive);
+  switch (end) {
+    case "gone":
+      return undefined;
+    case "none":
+      return notFound({ kind: "node", node: archive.node, path: archive.path });
+    case "changed":
+      return new UserError({
+        reason: "ArchiveChanged",
+        message: `${place} has changed since it was listed: it stays`,
+        fix: "run the command again",
+      });
+    case "kept":
+      return new UserError({ reason: "RemovalFailed", message: `${place} could not be removed from the node` });
+    default:
+      return (
+        unreachable.find(({ node }) => node === archive.node)?.error ??
+        new UserError({ reason: "RemovalFailed", message: `${place} was not removed: the command was interrupted` })
+      );
+  }
+}
+
+function notFound(archive: NodeArchive): UserError {
+  return new UserError({
+    reason: "ArchiveNotFound",
+    message: `there is no archive ${location(archive)}`,
+    fix: `kubectl checkpoint ls --node ${archive.node} -A`,
+  });
+}
+
+function ambiguous({ path }: NodeArchive, count: number): UserError {
+  return new UserError({
+    reason: "ArchiveNameAmbiguous",
+    message: `${count} files look like ${path}`,
+    why: "their names differ in characters that cannot be shown",
+    fix: "give the name itself, as -o json has it",
+    exitCode: 2,
+  });
+}
+
+function unfinished(archive: ListedArchive, now: number): UserError {
+  const age = ageOf(archive, now);
+  return new UserError({
+    reason: "ArchiveUnfinished",
+    message: `${placeOf(archive)} is not finished: its checkpoint may still be under way`,
+    why: `it does not end as an archive does${age === undefined ? "" : `, and was written to ${formatAge(age)} ago`}`,
+    fix: "it can be removed an hour after the last change",
+  });
+}

@@ -1,0 +1,90 @@
+import { callJson } from "../../cluster/api.ts";
+import { whoAmI } from "../../cluster/access.ts";
+import { apiPath } from "../../cluster/connection.ts";
+import { API_VERSION, type CheckpointItem, type Copy } from "../../model/documents.ts";
+import { object, string, type Json } from "../../model/json.ts";
+import type { NodeArchive } from "../../model/location.ts";
+import type { FlowContext } from "../context.ts";
+import { replaceFile } from "../../local/replace.ts";
+
+/** What is known of an archive besides its bytes. */
+export interface RecordFacts {
+  /** Of the checkpoint that made it, where this command took it. */
+  readonly item?: CheckpointItem;
+  /** The pod's API object at that time; undefined where it is not known any more. */
+  readonly pod?: Json;
+}
+
+export interface RecordRequest {
+  readonly archive: NodeArchive;
+  readonly copy: Copy & { readonly path: string; readonly record: string };
+  readonly facts: RecordFacts;
+  readonly helperImage: string;
+  /** When the hash was complete on either side, RFC 3339. */
+  readonly hashedAt: { readonly node: string; readonly here: string };
+}
+
+/**
+ * FILE.json beside FILE, mode 0600: the result's document, and under `record` what proves it later: who took it, where, with
+ * what, the pod's manifest, and both hashes with the times at which they were computed. Throws LocalDiskFull and DestinationUnusable.
+ */
+export async function writeRecord(context: FlowContext, request: RecordRequest): Promise<void> {
+  const { archive, copy, facts } = request;
+  const item = facts.item === undefined ? { node: archive.node, nodePath: archive.path, copy } : { ...facts.item, copy };
+  const document = {
+    apiVersion: API_VERSION,
+    kind: facts.item === undefined ? "CopyList" : "CheckpointList",
+    clockOffsetSeconds: context.connection.clock.seconds,
+    items: [item],
+    record: await evidence(context, request),
+  };
+  await replaceFile(copy.record, `${JSON.stringify(document, undefined, 2)}\n`);
+}
+
+async function evidence(
+  { connection, now, version }: FlowContext,
+  { archive, copy, facts, helperImage, hashedAt }: RecordRequest,
+): Promise<object> {
+  const read = async (path: string): Promise<Json> => object(await callJson(connection, { path }).catch(() => undefined));
+  const [server, node, system, user] = await Promise.all([
+    read("/version"),
+    read(apiPath`/api/v1/nodes/${archive.node}`),
+    read("/api/v1/namespaces/kube-system"),
+    whoAmI(connection),
+  ]);
+  const { kubeletVersion, containerRuntimeVersion, kernelVersion, architecture, osImage } = object(object(node["status"])["nodeInfo"]);
+  const { selection } = connection;
+  return {
+    writtenAt: new Date(now()).toISOString(),
+    cluster: { name: selection.clusterName, server: connection.server, uid: string(object(system["metadata"])["uid"]) || undefined },
+    user: { cluster: user, kubeconfig: selection.userName, context: selection.contextName },
+    versions: { plugin: version, apiserver: server["gitVersion"], kubelet: kubeletVersion, runtime: containerRuntimeVersion },
+    node: { name: archive.node, kernel: kernelVersion, architecture, os: osImage },
+    helper: { image: helperImage },
+    hashes: [
+      {
+        of: `${archive.node}:${archive.path}`,
+        algorithm: "SHA-256",
+        value: copy.sha256,
+        bytes: copy.bytes,
+        computedOn: "node",
+        computedAt: hashedAt.node,
+      },
+      {
+        of: copy.path,
+        algorithm: "SHA-256",
+        value: copy.sha256,
+        bytes: copy.bytes,
+        computedOn: "here",
+        computedAt: hashedAt.here,
+      },
+    ],
+    ...(facts.pod === undefined ? {} : { pod: withoutManagedFields(facts.pod) }),
+  };
+}
+
+/** They tell which client set which field, at length. */
+function withoutManagedFields(pod: Json): Json {
+  const { managedFields: _, ...metadata } = object(pod["metadata"]);
+  return { apiVersion: "v1", kind: "Pod", ...pod, metadata };
+}

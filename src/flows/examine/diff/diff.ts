@@ -1,0 +1,194 @@
+import type { IndexedArchive } from "../../../archive/archive.ts";
+import { regionName } from "../../../criu/region-name.ts";
+import type { FileTable } from "../../../criu/files/table.ts";
+import type { Commons } from "../../../criu/commons.ts";
+import { memoryOf, type ProcessMemory } from "../../../criu/memory.ts";
+import { hex } from "../../../criu/numbers.ts";
+import { attempt, type Tell } from "../../../criu/problems.ts";
+import type { Region } from "../../../criu/regions.ts";
+import { API_VERSION } from "../../../model/documents.ts";
+import type { Compared, Difference, MemoryDifference, ProcessDifference, ProcessReference } from "../../../model/difference.ts";
+import { UserError } from "../../../model/error.ts";
+import type { Inspection, ProcessItem } from "../../../model/inspection.ts";
+import { inspectArchive } from "../inspect/inspection.ts";
+import type { Section } from "../inspect/process.ts";
+import { compareByAddress } from "./by-address.ts";
+import { isEmpty, NO_CHANGES } from "./changes.ts";
+import { matchByPid, matchByTree } from "./match.ts";
+import { compareMemory } from "./memory.ts";
+import { compareMounts, type MountsSide } from "./mounts.ts";
+import { environmentOf, fieldsOf, filesOf, socketsOf, type ProcessPair } from "./process.ts";
+import { pairByName } from "./regions.ts";
+import { compareRootfs, type RootfsSide } from "./rootfs.ts";
+import { untold } from "./untold.ts";
+
+const SECTIONS: ReadonlySet<Section> = new Set(["env", "files", "sockets", "mounts"]);
+
+/** An archive to compare, under the name it was opened by. */
+export interface Side {
+  readonly path: string;
+  readonly archive: IndexedArchive;
+}
+
+/** What the comparison of two archives needs of one of them. */
+interface Opened extends Side {
+  readonly inspection: Inspection;
+  readonly commons: Commons;
+  readonly table: FileTable;
+  readonly pageSize: number | undefined;
+}
+
+/** How two checkpoints differ. Throws a UserError where one has no process tree. */
+export async function compareArchives(
+  from: Side,
+  to: Side,
+  signal: AbortSignal,
+): Promise<{ difference: Difference; problems: readonly UserError[] }> {
+  const problems: UserError[] = [];
+  const tell: Tell = (problem) => {
+    if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
+  };
+  const [before, after] = [await open(from, tell), await open(to, tell)];
+  if (before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
+  const id = before.inspection.containerID;
+  const sameContainer = id !== undefined && id === after.inspection.containerID;
+  const match = sameContainer ? matchByPid : matchByTree;
+  const { pairs, removed, added } = match(before.inspection.processes, after.inspection.processes);
+  const changed: ProcessDifference[] = [];
+  const lacking = { from: untold(from.path), to: untold(to.path) };
+  for (const [a, b] of pairs) {
+    signal.throwIfAborted();
+    const pair = { from: a, to: b, untold: { from: lacking.from.note, to: lacking.to.note } };
+    const difference = await processDifference(pair, before, after, sameContainer, tell);
+    if (difference !== undefined) changed.push(difference);
+  }
+  for (const problem of [...lacking.from.problems(), ...lacking.to.problems()]) tell(problem);
+  const mounts = compareMounts(mountsSide(before), mountsSide(after), sameContainer, tell);
+  const rootfs = (await attempt(tell, async () => await compareRootfs(rootfsSide(before), rootfsSide(after), signal, tell))) ?? NO_CHANGES;
+  const difference: Difference = {
+    apiVersion: API_VERSION,
+    kind: "Difference",
+    same: removed.length === 0 && added.length === 0 && changed.length === 0 && isEmpty(mounts) && isEmpty(rootfs),
+    sameContainer,
+    from: compared(before),
+    to: compared(after),
+    processes: { added: added.map(reference), removed: removed.map(reference), changed },
+    mounts,
+    rootfs,
+    problems: problems.map(({ message }) => message),
+  };
+  return { difference, problems };
+}
+
+async function open({ path, archive }: Side, tell: Tell): Promise<Opened> {
+  const { problems, ...found } = await inspectArchive(archive, { sections: SECTIONS, pid: undefined });
+  for (const problem of problems) tell(problem);
+  return { path, archive, ...found, pageSize: found.inspection.criu.pageSize };
+}
+
+function compared({ path, inspection: { container, pod, namespace, checkpointedAt } }: Opened): Compared {
+  return { path, container, pod, namespace, checkpointedAt };
+}
+
+function reference({ pid, comm, args }: ProcessItem): ProcessReference {
+  return { pid, comm, args };
+}
+
+/** Undefined where nothing differs. */
+async function processDifference(
+  pair: ProcessPair,
+  from: Opened,
+  to: Opened,
+  sameContainer: boolean,
+  tell: Tell,
+): Promise<ProcessDifference | undefined> {
+  const { from: a, to: b } = pair;
+  const difference: ProcessDifference = {
+    pid: a.pid,
+    ...(a.pid === b.pid ? {} : { otherPid: b.pid }),
+    comm: a.comm,
+    args: a.args,
+    fields: fieldsOf(pair),
+    environment: environmentOf(pair),
+    files: filesOf(pair, sameContainer),
+    sockets: socketsOf(pair),
+    memory: await attempt(tell, async () => await memoryDifference(pair, from, to, sameContainer, tell)),
+  };
+  const { fields, environment, files, sockets, memory } = difference;
+  const same = fields.length === 0 && [environment, files, sockets].every(isEmpty) && (memory?.changedBytes ?? 0) === 0;
+  return same ? undefined : difference;
+}
+
+async function memoryDifference(
+  pair: ProcessPair,
+  from: Opened,
+  to: Opened,
+  sameContainer: boolean,
+  tell: Tell,
+): Promise<MemoryDifference | undefined> {
+  const size = from.pageSize;
+  if (size === undefined || size !== to.pageSize) return undefined;
+  const before = await memoryOf(from.archive, pair.from, size, from.commons);
+  const after = await memoryOf(to.archive, pair.to, size, to.commons);
+  if (before === undefined || after === undefined) return undefined;
+  const [known, alsoKnown] = [isKnown(before, from.table), isKnown(after, to.table)];
+  if (!known) pair.untold.from(pair.from, "memory");
+  if (!alsoKnown) pair.untold.to(pair.to, "memory");
+  if (!known || !alsoKnown) return undefined;
+  const changes = sameContainer
+    ? await compareByAddress(before, after, tell)
+    : await compareMemory(before, after, pairByName(before.space.regions, after.space.regions, named(from, to)), tell);
+  const total = changes.reduce((sum, { compared, changed }) => ({ compared: sum.compared + compared, changed: sum.changed + changed }), {
+    compared: 0,
+    changed: 0,
+  });
+  return {
+    comparedBytes: total.compared,
+    changedBytes: total.changed,
+    percent: percent(total.changed, total.compared),
+    regions: changes
+      .filter(({ changed }) => changed > 0)
+      .map(({ region, only, compared, changed }) => ({
+        start: hex(region.start),
+        kind: region.kind,
+        name: regionName(region, (only ?? (sameContainer ? "to" : "from")) === "to" ? to.table : from.table),
+        ...(only === undefined ? {} : { only }),
+        comparedBytes: compared,
+        changedBytes: changed,
+        percent: percent(changed, compared),
+      })),
+  };
+}
+
+function named(from: Opened, to: Opened) {
+  return (region: Region, side: 0 | 1): string => regionName(region, side === 0 ? from.table : to.table);
+}
+
+/** Whether the files that it maps are known: regions are told by them, and shared memory is found by them. */
+function isKnown({ space }: ProcessMemory, { files }: FileTable): boolean {
+  return space.regions.every(
+    ({ kind, fileId, shmid }) => fileId === undefined || (files.has(fileId) && (kind !== "shared" || shmid !== undefined)),
+  );
+}
+
+function pagesDiffer(from: number | undefined, to: number | undefined): UserError {
+  const told = (size: number | undefined): string => (size === undefined ? "no pages" : `pages of ${size} bytes`);
+  return new UserError({
+    reason: "PagesDiffer",
+    message: `memory was not compared: the first archive has ${told(from)}, the second ${told(to)}`,
+    why: "memory is compared page by page",
+  });
+}
+
+/** With one decimal place. */
+function percent(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10;
+}
+
+function mountsSide({ path, inspection: { mounts = [] } }: Opened): MountsSide {
+  return { path, mounts };
+}
+
+function rootfsSide({ path, archive, inspection: { engine } }: Opened): RootfsSide {
+  return { path, archive, engine };
+}

@@ -1,0 +1,103 @@
+import { join } from "node:path";
+import type { Archive } from "../../../archive/archive.ts";
+import { processMemory, type ProcessMemory } from "../../../criu/memory.ts";
+import { readMemory, type Absence } from "../../../criu/read.ts";
+import { pageSize } from "../../../criu/pagesize.ts";
+import type { AddressRange, Region } from "../../../criu/regions.ts";
+import { UserError } from "../../../model/error.ts";
+import { createNew, newDirectory, type NewFile, type Written } from "../../../local/new-file.ts";
+import type { Extracted } from "./extract.ts";
+
+/** Untouched memory of up to this many bytes between two pieces becomes zeros; after more of it a new file begins. */
+const LARGEST_GAP = 1n << 20n;
+
+/** Throws a UserError where the archive has no memory of such a process. */
+export async function memoryOf(archive: Archive, pid: number): Promise<ProcessMemory> {
+  const size = await pageSize(archive);
+  const memory = size === undefined ? undefined : await processMemory(archive, pid, size);
+  if (memory !== undefined) return memory;
+  throw new UserError({
+    reason: "NoSuchProcess",
+    message: `the archive has no memory of a process ${pid}`,
+    fix: "kubectl checkpoint inspect FILE --ps lists its processes",
+  });
+}
+
+/** The bytes of a range. Throws a UserError at the first that is not in the archive: none is ever made up. */
+export async function* rangeBytes(memory: ProcessMemory, range: AddressRange): AsyncGenerator<Written, void> {
+  for await (const piece of readMemory(memory, range)) {
+    if ("bytes" in piece) yield piece.bytes;
+    else if (piece.absent === "untouched") yield Number(piece.end - piece.start);
+    else throw notInArchive(piece, piece.absent, range);
+  }
+}
+
+const WHY: Readonly<Record<Exclude<Absence, "untouched">, string>> = {
+  unmapped: "the process has nothing mapped there",
+  file: "it is as in the mapped file, which CRIU does not write",
+  kernel: "the kernel makes it anew when the process is restored",
+  parent: "it is in an earlier checkpoint that this one builds on",
+  lazy: "it was left on the node, to be sent when a restored process touches it",
+  lost: "the image that tells of it is missing",
+};
+
+function notInArchive({ start, end }: AddressRange, absent: Exclude<Absence, "untouched">, range: AddressRange): UserError {
+  return new UserError({
+    reason: "NotInArchive",
+    message: `memory at ${addresses({ start, end })} is not in the archive`,
+    why: WHY[absent],
+    fix:
+      start > range.start
+        ? `ask for what is before it: --range ${addresses({ start: range.start, end: start })}`
+        : "without --range, all that is there is written, a file for each piece",
+  });
+}
+
+/**
+ * Writes all of a process's memory that is in the archive into a new directory, a file for each piece without a gap,
+ * named by the address of its first byte and the kind of its region. Throws a UserError, after all that is there, where an image
+ * of shared memory is missing.
+ */
+export async function* writeMemory(memory: ProcessMemory, directory: string, signal: AbortSignal): AsyncGenerator<Extracted, void> {
+  const { regions } = memory.space;
+  await newDirectory(directory);
+  let current: { file: NewFile; path: string; region: Region | undefined; start: bigint; end: bigint } | undefined;
+  const finish = async function* (): AsyncGenerator<Extracted, void> {
+    if (current === undefined) return;
+    const { file, path, start, end } = current;
+    const bytes = await file.finish();
+    await file[Symbol.asyncDispose]();
+    current = undefined;
+    yield { from: addresses({ start, end }), path, bytes };
+  };
+  let at = 0;
+  let lost: UserError | undefined;
+  try {
+    const range = { start: regions[0]?.start ?? 0n, end: regions.at(-1)?.end ?? 0n };
+    for await (const piece of readMemory(memory, range, (problem) => (lost ??= problem))) {
+      signal.throwIfAborted();
+      const { start, end } = piece;
+      while (at < regions.length && (regions[at]?.end ?? 0n) <= start) at += 1;
+      const region = regions[at];
+      const joins = current !== undefined && current.region === region && start - current.end <= LARGEST_GAP;
+      if (!joins || (!("bytes" in piece) && piece.absent !== "untouched")) yield* finish();
+      if (!("bytes" in piece)) continue;
+      if (current === undefined) {
+        const path = join(directory, `${start.toString(16)}.${region?.kind ?? "unmapped"}.bin`);
+        current = { file: await createNew(path), path, region, start, end: start };
+      }
+      current.file.skip(Number(start - current.end));
+      await current.file.append(piece.bytes);
+      current.end = end;
+    }
+    yield* finish();
+    if (lost !== undefined) throw lost;
+  } finally {
+    await current?.file[Symbol.asyncDispose]();
+  }
+}
+
+/** As /proc/PID/maps writes a range, with 0x. */
+export function addresses({ start, end }: AddressRange): string {
+  return `0x${start.toString(16)}-0x${end.toString(16)}`;
+}

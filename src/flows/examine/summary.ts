@@ -1,0 +1,66 @@
+import type { Member } from "../../archive/archive.ts";
+import { ENGINE_FILES, engineOf } from "../../archive/engines/engine.ts";
+import type { CheckpointInfo } from "../../archive/engines/info.ts";
+import { openArchive, type OpenArchive, type Reading } from "../../archive/open.ts";
+import { statistics } from "../../criu/statistics.ts";
+import { memorySize } from "../../criu/totals.ts";
+import { UserError } from "../../model/error.ts";
+
+/** What an archive is, in short: as much as can be told without looking into its memory. */
+export interface Summary {
+  readonly path: string;
+  readonly info: CheckpointInfo;
+  /** Of the file as it lies there; undefined for a pipe. */
+  readonly bytes: number | undefined;
+  readonly compression: OpenArchive["compression"];
+  /** Of CRIU's images, the memory among them; undefined where the archive breaks off. */
+  readonly imagesBytes: number | undefined;
+  /** Of all memory in the archive; undefined where it breaks off. */
+  readonly memoryBytes: number | undefined;
+  /** Of the root file system's change as it lies in the archive; undefined where there is none. */
+  readonly rootfsDiffBytes: number | undefined;
+  /** How long the processes stood still; undefined where the engine kept no statistics. */
+  readonly frozenSeconds: number | undefined;
+  /** What could not be read, and where the archive breaks off: a sentence each. */
+  readonly problems: readonly string[];
+}
+
+/** Reads an archive's summary, in one pass where it is compressed. Throws a UserError where it holds no readable checkpoint. */
+export async function summarize(path: string, reading: Reading): Promise<Summary> {
+  await using archive = await openArchive(path, { ...reading, keep: isWanted });
+  const problems = [...archive.problems];
+  const { bytes, compression, complete, members, hostile } = archive;
+  if (hostile.length > 0) problems.push(`${hostile.length} members have hostile names`);
+  return {
+    path,
+    info: await engineOf(archive),
+    bytes,
+    compression,
+    // Of an archive that breaks off, the sums would be of a part.
+    imagesBytes: complete ? imagesSize(members) : undefined,
+    memoryBytes: complete ? memorySize(archive) : undefined,
+    rootfsDiffBytes: members.get("rootfs-diff.tar")?.size,
+    frozenSeconds: await attempt(problems, async () => (await statistics(archive))?.frozenSeconds),
+    problems,
+  };
+}
+
+function isWanted({ name }: Member): boolean {
+  return ENGINE_FILES.has(name) || name === "stats-dump";
+}
+
+async function attempt<T>(problems: string[], read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    problems.push(error.message);
+    return undefined;
+  }
+}
+
+function imagesSize(members: ReadonlyMap<string, Member>): number {
+  let bytes = 0;
+  for (const { name, size } of members.values()) if (name.startsWith("checkpoint/")) bytes += size;
+  return bytes;
+}
