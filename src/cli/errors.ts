@@ -1,14 +1,16 @@
 import { UserError, type Explanation } from "../model/error.ts";
+import { phraseOf, say, type Text } from "../model/phrase.ts";
 import { escapeLines } from "./escape.ts";
+import { plainText } from "./render.ts";
 
 const ISSUES = "https://github.com/kubectl-checkpoint/kubectl-checkpoint/issues";
 
 /** A failure as users read it: what happened, then why and what to do where known. Several lines stay below their label. */
 export function errorText(error: unknown, paint: (label: string) => string): string {
   const { message, why, fix } = explanation(error);
-  const lines = [`${paint("error:")} ${hanging(message, 7)}`];
-  if (why !== undefined) lines.push(`  ${paint("why:")} ${hanging(why, 7)}`);
-  if (fix !== undefined) lines.push(`  ${paint("fix:")} ${hanging(fix, 7)}`);
+  const lines = [`${paint("error:")} ${hanging(message)}`];
+  if (why !== undefined) lines.push(`  ${paint("why:")} ${hanging(why)}`);
+  if (fix !== undefined) lines.push(`  ${paint("fix:")} ${hanging(fix)}`);
   return lines.join("\n");
 }
 
@@ -24,14 +26,15 @@ export function exitCodeOf(error: unknown): number {
 }
 
 function explanation(error: unknown): Omit<Explanation, "reason"> {
-  if (error instanceof UserError) return error;
+  if (error instanceof UserError) return error.said;
   return {
-    message: `internal error: ${error instanceof Error ? error.message : String(error)}`,
+    message: say`internal error: ${error instanceof Error ? error.message : String(error)}`,
     why: "this is a bug in kubectl checkpoint",
     fix: `run it again with -v=9 and report what it prints at ${ISSUES}`,
   };
 }
 
-function hanging(text: string, indent: number): string {
-  return escapeLines(text.trimEnd()).replaceAll("\n", `\n${" ".repeat(indent)}`);
+/** Line breaks of ours go on below the label; those of a value are shown as escapes. */
+function hanging(text: Text): string {
+  return plainText(phraseOf(text)).trimEnd().replaceAll("\n", "\n       ");
 }

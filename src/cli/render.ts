@@ -1,5 +1,6 @@
 import type { ChalkInstance } from "chalk";
 import type { Phrase, PhraseValue, Style, Table } from "../model/phrase.ts";
+import { shellWord } from "../model/shell.ts";
 import { escapeText } from "./escape.ts";
 
 /** Phrases and tables as text for one stream: values escaped, styles as colours where the stream has them. */
@@ -33,7 +34,7 @@ export class Renderer {
   }
 
   #value(value: PhraseValue): string {
-    return typeof value === "object" ? this.phrase(value) : escapeText(String(value));
+    return typeof value === "object" && !("word" in value) ? this.phrase(value) : plainText(value);
   }
 
   #style(style: Style): (text: string) => string {
@@ -45,6 +46,7 @@ export class Renderer {
 /** A value escaped and without styles: what its width is measured by. */
 export function plainText(value: PhraseValue): string {
   if (typeof value !== "object") return escapeText(String(value));
+  if ("word" in value) return escapeText(shellWord(value.word));
   return value.literals
     .map((literal, index) => literal + (index < value.values.length ? plainText(value.values[index] ?? "") : ""))
     .join("");

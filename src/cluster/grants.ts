@@ -1,4 +1,5 @@
 import type { Right } from "./access.ts";
+import { command, joined, say, type Phrase } from "../model/phrase.ts";
 
 /** A role with one kind of resource, and who gets it. */
 interface Grant {
@@ -21,19 +22,18 @@ function grants(rights: readonly Right[], user: string): Grant[] {
 }
 
 /** Commands that grant the rights, for somebody who may. */
-export function grantCommands(rights: readonly Right[], user: string): string {
-  return grants(rights, user)
-    .flatMap(({ role, binding, rights: [right, ...others] }) => {
-      const { namespace } = right;
-      const kind = namespace === undefined ? "clusterrole" : "role";
-      const suffix = namespace === undefined ? "" : ` -n ${namespace}`;
-      const verbs = [right, ...others].map(({ verb }) => verb).join(",");
-      return [
-        `kubectl create ${kind} ${role} --verb=${verbs} --resource=${kindOf(right)}${suffix}`,
-        `kubectl create ${kind}binding ${binding} --${kind}=${role} ${subjectFlag(user)}${suffix}`,
-      ];
-    })
-    .join("\n");
+export function grantCommands(rights: readonly Right[], user: string): Phrase {
+  const lines = grants(rights, user).flatMap(({ role, binding, rights: [right, ...others] }) => {
+    const { namespace } = right;
+    const kind = namespace === undefined ? "clusterrole" : "role";
+    const suffix = namespace === undefined ? say`` : command` -n ${namespace}`;
+    const verbs = [right, ...others].map(({ verb }) => verb).join(",");
+    return [
+      command`kubectl create ${kind} ${role} --verb=${verbs} --resource=${kindOf(right)}${suffix}`,
+      command`kubectl create ${say`${kind}binding`} ${binding} --${say`${kind}`}=${role} ${subjectFlag(user)}${suffix}`,
+    ];
+  });
+  return joined(lines, "\n");
 }
 
 /** The same as objects of the API. */
@@ -87,12 +87,7 @@ function subject(user: string): object {
     : { kind: "ServiceAccount", namespace, name };
 }
 
-function subjectFlag(user: string): string {
+function subjectFlag(user: string): Phrase {
   const [, namespace, name] = ACCOUNT.exec(user) ?? [];
-  return name === undefined ? `--user=${quoted(user)}` : `--serviceaccount=${namespace}:${name}`;
-}
-
-/** For a POSIX shell. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return name === undefined ? command`--user=${user}` : command`--serviceaccount=${`${namespace}:${name}`}`;
 }

@@ -1,3 +1,5 @@
+import type { Text } from "../model/phrase.ts";
+
 export type Status = "ok" | "warn" | "fail" | "skip";
 
 /** What a user wants to know: will it work? */
@@ -7,9 +9,9 @@ export type Purpose = "checkpoint" | "copy" | "restore";
 export interface Verdict {
   readonly status: Status;
   /** Without a full stop, and without the place: that is told apart. */
-  readonly message: string;
+  readonly message: Text;
   /** What to do, ready to paste; lines. */
-  readonly fix?: string | undefined;
+  readonly fix?: Text | undefined;
   /** Where it decides less than its check. */
   readonly decides?: readonly Purpose[];
   /** Not looked at, because only --deep looks there. */
@@ -44,28 +46,28 @@ export function runChecks<Facts>(checks: readonly Check<Facts>[], facts: Facts, 
   });
 }
 
-export function ok(message: string): Verdict {
+export function ok(message: Text): Verdict {
   return { status: "ok", message };
 }
 
 /** Of something that there is enough of. */
-export function enough(message: string, leftBytes: number): Verdict {
+export function enough(message: Text, leftBytes: number): Verdict {
   return { status: "ok", message, leftBytes };
 }
 
-export function warn(message: string, fix?: string): Verdict {
+export function warn(message: Text, fix?: Text): Verdict {
   return { status: "warn", message, fix };
 }
 
-export function fail(message: string, fix?: string): Verdict {
+export function fail(message: Text, fix?: Text): Verdict {
   return { status: "fail", message, fix };
 }
 
-export function skip(message: string, fix?: string): Verdict {
+export function skip(message: Text, fix?: Text): Verdict {
   return { status: "skip", message, fix };
 }
 
 /** Of what only --deep looks at, without it. */
-export function notLookedAt(message: string, fix?: string): Verdict {
+export function notLookedAt(message: Text, fix?: Text): Verdict {
   return { status: "skip", message, fix, onlyDeep: true };
 }

@@ -1,4 +1,5 @@
 import type { DiagnosisItem } from "../model/diagnosis.ts";
+import { phraseOf, plain, type Text } from "../model/phrase.ts";
 import type { Finding, Purpose } from "./finding.ts";
 
 const PURPOSES: readonly Purpose[] = ["checkpoint", "copy", "restore"];
@@ -12,15 +13,20 @@ export function summarize(findings: readonly Finding[]): DiagnosisItem[] {
 
 function merged(findings: readonly Finding[]): DiagnosisItem[] {
   const groups = Map.groupBy(findings, ({ check, status, message, of, leftBytes }) =>
-    [check, status, leftBytes === undefined ? message : "", of === undefined].join("\0"),
+    [check, status, leftBytes === undefined ? textOf(message) : "", of === undefined].join("\0"),
   );
   return [...groups.values()].map((group) => {
     const least = group.reduce((one, other) => ((other.leftBytes ?? 0) < (one.leftBytes ?? 0) ? other : one));
     const { check, status, message, fix, of = "" } = least;
     const places = placesOf(group);
-    const told = group.some((other) => other.message !== message) ? `${message} (the least, on ${of})` : message;
-    return { check, status, message: places === "" ? told : `${places}: ${told}`, ...(fix === undefined ? {} : { fix }) };
+    const text = textOf(message);
+    const told = group.some((other) => textOf(other.message) !== text) ? `${text} (the least, on ${of})` : text;
+    return { check, status, message: places === "" ? told : `${places}: ${told}`, ...(fix === undefined ? {} : { fix: textOf(fix) }) };
   });
+}
+
+function textOf(text: Text): string {
+  return plain(phraseOf(text));
 }
 
 function placesOf(findings: readonly Finding[]): string {

@@ -6,6 +6,7 @@ import { workloadRights } from "../cluster/workloads.ts";
 import { helperRights, withoutSpareRights } from "../helper/rights.ts";
 import type { UserError } from "../model/error.ts";
 import type { FlowContext } from "./context.ts";
+import { say } from "../model/phrase.ts";
 
 export { helperRights };
 
@@ -54,7 +55,7 @@ class Forbidden extends ApiFailure {
       reason: "Forbidden",
       message: `${subject} may not do this in the cluster: ${missing.map(describeRight).join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
       why: refusal.message,
-      fix: `a cluster admin does once:\n${grantCommands(missing, subject)}`,
+      fix: say`a cluster admin does once:\n${grantCommands(missing, subject)}`,
       cause: refusal,
     });
     this.refusal = refusal;

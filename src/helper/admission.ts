@@ -2,6 +2,7 @@ import { statusMessage } from "../cluster/answer.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";
 import { helperPod, type HelperRequest } from "./manifest.ts";
+import { command, say, type Phrase } from "../model/phrase.ts";
 
 /**
  * Asks the API server whether it would take the helper pod, without making it: PodSecurity, quotas and webhooks refuse a
@@ -22,13 +23,14 @@ interface Refusal {
   readonly said: RegExp;
   readonly reason: string;
   readonly why: string;
-  readonly fix: (request: HelperRequest) => string;
+  readonly fix: (request: HelperRequest) => Phrase;
 }
 
 /** Where helper pods go once it is there. */
 export const OWN_NAMESPACE = "kubectl-checkpoint";
-const PRIVILEGED = `kubectl label namespace ${OWN_NAMESPACE} pod-security.kubernetes.io/enforce=privileged`;
-const OTHER_NAMESPACE = "or give another namespace: --helper-namespace NAME";
+const PRIVILEGED = command`kubectl label namespace ${OWN_NAMESPACE} pod-security.kubernetes.io/enforce=privileged`;
+const CREATE = command`kubectl create namespace ${OWN_NAMESPACE}`;
+const OTHER_NAMESPACE = say`or give another namespace: --helper-namespace NAME`;
 
 const REFUSALS: readonly Refusal[] = [
   {
@@ -37,42 +39,40 @@ const REFUSALS: readonly Refusal[] = [
     why: "the namespace's PodSecurity level does not allow privileged pods",
     fix: ({ namespace }) =>
       namespace === OWN_NAMESPACE
-        ? `a cluster admin does once:\n${PRIVILEGED} --overwrite\n${OTHER_NAMESPACE}`
-        : `a namespace for it, made by a cluster admin, is found by itself:\n` +
-          `kubectl create namespace ${OWN_NAMESPACE}\n${PRIVILEGED}\n` +
-          `${OTHER_NAMESPACE} (refused in ${namespace})`,
+        ? say`a cluster admin does once:\n${PRIVILEGED} --overwrite\n${OTHER_NAMESPACE}`
+        : say`a namespace for it, made by a cluster admin, is found by itself:\n${CREATE}\n${PRIVILEGED}\n${OTHER_NAMESPACE} (refused in ${namespace})`,
   },
   {
     said: /exceeded quota|failed quota/,
     reason: "HelperQuota",
     why: "the namespace's quota has no room for it",
-    fix: ({ namespace }) => `kubectl describe quota -n ${namespace}\n${OTHER_NAMESPACE}`,
+    fix: ({ namespace }) => command`kubectl describe quota -n ${namespace}\n${OTHER_NAMESPACE}`,
   },
   {
     said: /(minimum|maximum) (cpu|memory)|LimitRange/i,
     reason: "HelperLimitRange",
     why: "the namespace's LimitRange does not allow its resources",
-    fix: ({ namespace }) => `kubectl describe limitrange -n ${namespace}\n${OTHER_NAMESPACE}`,
+    fix: ({ namespace }) => command`kubectl describe limitrange -n ${namespace}\n${OTHER_NAMESPACE}`,
   },
   {
     said: /namespaces? "?[^"]*"? not found/,
     reason: "HelperNamespaceNotFound",
     why: "the namespace is not there",
-    fix: ({ namespace }) => `kubectl create namespace ${namespace}\n${OTHER_NAMESPACE}`,
+    fix: ({ namespace }) => command`kubectl create namespace ${namespace}\n${OTHER_NAMESPACE}`,
   },
   {
     said: /admission webhook|ValidatingAdmissionPolicy|denied the request/i,
     reason: "HelperWebhook",
     why: "a policy of the cluster refuses it",
-    fix: () => `ask who keeps the policy for an exception for the helper pod\n${OTHER_NAMESPACE}`,
+    fix: () => say`ask who keeps the policy for an exception for the helper pod\n${OTHER_NAMESPACE}`,
   },
 ];
 
 /** Why the helper pod was refused, in the words of whoever did. */
 export function refusal(said: string, request: HelperRequest): UserError {
   const known = REFUSALS.find((one) => one.said.test(said));
-  const message = `the helper pod is not admitted in namespace ${request.namespace}`;
+  const message = say`the helper pod is not admitted in namespace ${request.namespace}`;
   if (known === undefined)
     return new UserError({ reason: "HelperRefused", message, why: said, fix: "--helper-namespace NAME takes another namespace" });
-  return new UserError({ reason: known.reason, message, why: `${known.why}: ${said}`, fix: known.fix(request) });
+  return new UserError({ reason: known.reason, message, why: say`${known.why}: ${said}`, fix: known.fix(request) });
 }

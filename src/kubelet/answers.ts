@@ -3,6 +3,7 @@ import type { ApiAnswer } from "../cluster/answer.ts";
 import { UserError, type Explanation } from "../model/error.ts";
 import { logPathIn } from "./criu-log.ts";
 import { outcomeUnknown, type CheckpointTarget } from "./target.ts";
+import { command } from "../model/phrase.ts";
 
 /** One answer that a checkpoint call is known to get, and what it means. */
 interface Known {
@@ -60,16 +61,14 @@ const KNOWN: readonly Known[] = [
     body: /^Forbidden \(user=(?<user>.*?), verb=(?<verb>\w+), resource=nodes, subresource\(s\)=\[(?<subresources>.*?)\]\)/,
     explain: ({ node }, match) => {
       const user = match.groups?.["user"] ?? "";
-      const subject = /^[\w@%+=:,./-]+$/.test(user) ? user : `'${user.replaceAll("'", String.raw`'\''`)}'`;
       return {
         reason: "KubeletForbidden",
         message: `the kubelet of ${node} does not let the API server checkpoint`,
         why: `the API server's own user ${user} lacks the right ${match.groups?.["verb"]} nodes/checkpoint; the role that kubeadm gives it does not have it (kubernetes#126232). Your own rights are enough`,
-        fix:
-          "a cluster admin does once:\n" +
-          "kubectl create clusterrole kubelet-checkpoint --verb=create --resource=nodes/checkpoint\n" +
-          `kubectl create clusterrolebinding kubelet-checkpoint --clusterrole=kubelet-checkpoint --user=${subject}\n` +
-          "then try again after 30 seconds: that long the kubelet remembers its refusal",
+        fix: command`a cluster admin does once:
+kubectl create clusterrole kubelet-checkpoint --verb=create --resource=nodes/checkpoint
+kubectl create clusterrolebinding kubelet-checkpoint --clusterrole=kubelet-checkpoint --user=${user}
+then try again after 30 seconds: that long the kubelet remembers its refusal`,
       };
     },
   },

@@ -81,6 +81,6 @@ function unanswered(
       cause: error,
     });
   }
-  if (error instanceof Unanswered && error.sent) return outcomeUnknown(target, error.why ?? error.message, error);
+  if (error instanceof Unanswered && error.sent) return outcomeUnknown(target, error.said.why ?? error.said.message, error);
   return error instanceof Error && error.name === "AbortError" ? outcomeUnknown(target, `the call to ${node} was cut`, error) : error;
 }

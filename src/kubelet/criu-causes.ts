@@ -1,3 +1,4 @@
+import { joined, say, type Text } from "../model/phrase.ts";
 /** One cause of failed checkpoints that is known by what CRIU's log says of it. */
 interface Cause {
   readonly line: RegExp;
@@ -128,8 +129,8 @@ const SHOWN = 10;
 
 /** Why CRIU failed, by its own log. */
 export interface Failure {
-  readonly why: string;
-  readonly fix: string | undefined;
+  readonly why: Text;
+  readonly fix: Text | undefined;
 }
 
 /** Reads a log piece by piece. Only its errors are kept: it may be long. */
@@ -151,10 +152,10 @@ export class CriuLogReader {
     const telling = this.#errors.filter((line) => !HARMLESS.test(line));
     for (const { line, why, fix } of CAUSES) {
       const proof = telling.find((error) => line.test(error));
-      if (proof !== undefined) return { why: `${why}\n${proof}`, fix };
+      if (proof !== undefined) return { why: say`${why}\n${proof}`, fix };
     }
     const shown = (telling.length > 0 ? telling : this.#errors).slice(-SHOWN);
-    return { why: shown.length === 0 ? "its log has no error in it" : `its log says:\n${shown.join("\n")}`, fix: undefined };
+    return { why: shown.length === 0 ? "its log has no error in it" : say`its log says:\n${joined(shown, "\n")}`, fix: undefined };
   }
 
   #keep(line: string): void {

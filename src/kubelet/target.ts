@@ -1,4 +1,5 @@
 import { UserError } from "../model/error.ts";
+import { command, say, type Text } from "../model/phrase.ts";
 
 /** One container on one node. */
 export interface CheckpointTarget {
@@ -9,12 +10,12 @@ export interface CheckpointTarget {
 }
 
 /** The call was sent and no answer came: the archive may be there or not. */
-export function outcomeUnknown({ node, pod, container, namespace }: CheckpointTarget, why: string, cause?: unknown): UserError {
+export function outcomeUnknown({ node, pod, container, namespace }: CheckpointTarget, why: Text, cause?: unknown): UserError {
   return new UserError({
     reason: "OutcomeUnknown",
-    message: `the connection was lost while container ${container} in pod/${pod} was being checkpointed: the archive may be on ${node} or not`,
+    message: say`the connection was lost while container ${container} in pod/${pod} was being checkpointed: the archive may be on ${node} or not`,
     why,
-    fix: `look for it before you try again: kubectl checkpoint ls ${pod} --node ${node} -n ${namespace}`,
+    fix: command`look for it before you try again: kubectl checkpoint ls ${pod} --node ${node} -n ${namespace}`,
     cause,
   });
 }

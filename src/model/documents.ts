@@ -75,6 +75,11 @@ export interface CheckpointList {
   readonly items: readonly CheckpointItem[];
 }
 
-export function itemError(phase: ItemError["phase"], { reason, message, why, fix }: UserError): ItemError {
-  return { phase, reason, message, ...(why === undefined ? {} : { why }), ...(fix === undefined ? {} : { fix }) };
+export function itemError(phase: ItemError["phase"], error: UserError): ItemError {
+  return { phase, ...explained(error) };
+}
+
+/** A failure as documents have it. */
+export function explained({ reason, message, why, fix }: UserError): Omit<ItemError, "phase"> {
+  return { reason, message, ...(why === undefined ? {} : { why }), ...(fix === undefined ? {} : { fix }) };
 }

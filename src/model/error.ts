@@ -1,33 +1,58 @@
-/** What a user can be told about a failure. `fix` is ready to paste; all of it may hold untrusted text, which cli/ escapes. */
+import { phraseOf, plain, say, type Phrase, type Text } from "./phrase.ts";
+
+/** What a user can be told about a failure. Untrusted text in it is a value of its phrases; a text alone is one value. */
 export interface Explanation {
   /** A stable CamelCase word that scripts may rely on. */
   readonly reason: string;
   /** What happened, in the user's terms, without a full stop. */
-  readonly message: string;
-  readonly why?: string | undefined;
-  readonly fix?: string | undefined;
+  readonly message: Text;
+  readonly why?: Text | undefined;
+  /** What to do, ready to paste: `command`. */
+  readonly fix?: Text | undefined;
+}
+
+/** What the terminal shows: values in it are still apart, so that they can be escaped. */
+interface Said {
+  readonly message: Phrase;
+  readonly why: Phrase | undefined;
+  readonly fix: Phrase | undefined;
 }
 
 /** The only error that users are meant to see. Anything else that is thrown is a bug, and is reported as one. */
-export class UserError extends Error implements Explanation {
+export class UserError extends Error {
   readonly reason: string;
+  readonly said: Said;
+  /** As plain text, as documents have them; `message` too. */
   readonly why: string | undefined;
   readonly fix: string | undefined;
   /** 2 where the command line itself was wrong or incomplete. */
   readonly exitCode: 1 | 2;
 
-  constructor(what: Explanation & { readonly exitCode?: 1 | 2; readonly cause?: unknown }) {
-    super(what.message, what.cause === undefined ? undefined : { cause: what.cause });
+  constructor(explanation: Explanation & { readonly exitCode?: 1 | 2; readonly cause?: unknown }) {
+    const { reason, exitCode = 1, cause } = explanation;
+    const message = phraseOf(explanation.message);
+    super(plain(message), cause === undefined ? undefined : { cause });
     this.name = "UserError";
-    this.reason = what.reason;
-    this.why = what.why;
-    this.fix = what.fix;
-    this.exitCode = what.exitCode ?? 1;
+    this.reason = reason;
+    this.said = { message, why: optional(explanation.why), fix: optional(explanation.fix) };
+    this.why = this.said.why && plain(this.said.why);
+    this.fix = this.said.fix && plain(this.said.fix);
+    this.exitCode = exitCode;
+  }
+
+  /** What happened and why, in one sentence. */
+  get whole(): Phrase {
+    const { message, why } = this.said;
+    return why === undefined ? message : say`${message}: ${why}`;
   }
 }
 
+function optional(text: Text | undefined): Phrase | undefined {
+  return text === undefined ? undefined : phraseOf(text);
+}
+
 /** The command line is wrong: exit status 2. */
-export function usageError(message: string, fix?: string): UserError {
+export function usageError(message: Text, fix?: Text): UserError {
   return new UserError({ reason: "Usage", message, fix, exitCode: 2 });
 }
 

@@ -1,3 +1,5 @@
+import { shellWord } from "./shell.ts";
+
 /**
  * Text whose untrusted parts are still apart from its trusted ones: commands and flows say things with it,
  * and cli/ alone escapes the values and joins them. No control character of a value reaches a terminal.
@@ -8,13 +10,55 @@ export interface Phrase {
   readonly style?: Style;
 }
 
-export type PhraseValue = string | number | Phrase;
+export type PhraseValue = string | number | Word | Phrase;
+
+/** One word of a command line to paste: quoted for a shell where it has to be. */
+export interface Word {
+  readonly word: string;
+}
+
+/** A phrase, or a text that is one value: its line breaks are shown as escapes. */
+export type Text = string | Phrase;
 
 export type Style = "strong" | "dim" | "good" | "warn" | "bad";
 
 /** say`pod/${name} is ready`: the literal text is ours, every value is data. */
 export function say(literals: TemplateStringsArray, ...values: readonly PhraseValue[]): Phrase {
   return { literals, values };
+}
+
+/**
+ * command`kubectl checkpoint cp ${archive} ${files}`: a command line to paste. A value is one word, a list several, a phrase what it
+ * says.
+ */
+export function command(literals: TemplateStringsArray, ...values: readonly (string | number | readonly string[] | Phrase)[]): Phrase {
+  return { literals, values: values.map(asWords) };
+}
+
+function asWords(value: string | number | readonly string[] | Phrase): PhraseValue {
+  if (typeof value === "string" || typeof value === "number") return { word: String(value) };
+  if (isWords(value))
+    return joined(
+      value.map((word) => ({ word })),
+      " ",
+    );
+  return value;
+}
+
+function isWords(value: readonly string[] | Phrase): value is readonly string[] {
+  return Array.isArray(value);
+}
+
+export function phraseOf(text: Text): Phrase {
+  return typeof text === "string" ? say`${text}` : text;
+}
+
+/** As text without styles, for documents: words are quoted, nothing else is escaped. */
+export function plain(value: PhraseValue): string {
+  if (typeof value !== "object") return String(value);
+  if ("word" in value) return shellWord(value.word);
+  const { literals, values } = value;
+  return literals.map((literal, index) => literal + (index < values.length ? plain(values[index] ?? "") : "")).join("");
 }
 
 export function styled(style: Style, value: PhraseValue): Phrase {

@@ -1,5 +1,6 @@
 import type { Explanation } from "../model/error.ts";
 import { number, string, type Json } from "../model/json.ts";
+import { command } from "../model/phrase.ts";
 
 /** What is known of a restore, for the words of its failure. */
 export interface Told {
@@ -119,7 +120,7 @@ const PULLING: readonly Known[] = [
       reason: "CheckpointImageNotPulled",
       message: `${node || "the node"} may not pull the checkpoint image ${image}`,
       why: input,
-      fix: `give the service account of the pod a pull secret:\nkubectl create secret docker-registry dumps -n ${namespace} --docker-server=… --docker-username=… --docker-password=…\nkubectl patch serviceaccount default -n ${namespace} -p '{"imagePullSecrets": [{"name": "dumps"}]}'`,
+      fix: command`give the service account of the pod a pull secret:\nkubectl create secret docker-registry dumps -n ${namespace} --docker-server=… --docker-username=… --docker-password=…\nkubectl patch serviceaccount default -n ${namespace} -p '{"imagePullSecrets": [{"name": "dumps"}]}'`,
     }),
   },
   {
@@ -189,7 +190,7 @@ export function explainEnd(ended: Json, told: Told): Explanation {
     reason: killed ? "Killed" : "Ended",
     message: `container ${container} ${killed ? "was killed" : "ended"} soon after its restore (exit status ${exitCode ?? "unknown"}${reason === "" ? "" : `, ${reason}`})`,
     why: message || (killed ? "the kubelet kills where a probe fails or the node runs out of something" : undefined),
-    fix: `kubectl logs ${told.pod} -c ${container} -n ${told.namespace} --previous\nkubectl describe pod ${told.pod} -n ${told.namespace}`,
+    fix: command`kubectl logs ${told.pod} -c ${container} -n ${told.namespace} --previous\nkubectl describe pod ${told.pod} -n ${told.namespace}`,
   };
 }
 

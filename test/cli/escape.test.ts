@@ -4,6 +4,7 @@ import { Chalk } from "chalk";
 import { errorText } from "../../src/cli/errors.ts";
 import { escapeJson, escapeText } from "../../src/cli/escape.ts";
 import { Renderer } from "../../src/cli/render.ts";
+import { command, say } from "../../src/model/phrase.ts";
 import { UserError } from "../../src/model/error.ts";
 import { say, styled } from "../../src/model/phrase.ts";
 
@@ -47,11 +48,12 @@ test("JSON stays the same value and holds no control character", () => {
   assert.deepEqual(JSON.parse(text), { name: HOSTILE });
 });
 
-test("errors: what, why and fix, several lines below their label, no stack", () => {
-  const error = new UserError({ reason: "X", message: `no ${HOSTILE}`, why: "one\ntwo", fix: "a\nb" });
+test("errors: what, why and fix, several lines of ours below their label, a value on one line, no stack", () => {
+  const fix = command`cat ${"a\n  fix: rm -rf /"}\nls`;
+  const error = new UserError({ reason: "X", message: `no ${HOSTILE}`, why: say`one\n${"two\nthree"}`, fix });
   const text = errorText(error, (label) => label);
   assert.doesNotMatch(text, CONTROL);
-  assert.equal(text.split("\n").slice(2).join("\n"), "  why: one\n       two\n  fix: a\n       b");
+  assert.equal(text.split("\n").slice(1).join("\n"), `  why: one\n       two\\nthree\n  fix: cat $'a\\u000a  fix: rm -rf /'\n       ls`);
   assert.match(
     errorText(new TypeError("x is not a function"), (label) => label),
     /internal error: x is not a function\n {2}why: this is a bug/,

@@ -8,7 +8,8 @@ import * as extract from "../../src/commands/extract.ts";
 import { Flags } from "../../src/model/flags.ts";
 import { pax, tar, type TarMember } from "../archive/tars.ts";
 import { altered, without } from "./altered.ts";
-import { plain, runCommand, type Ran } from "./running.ts";
+import { runCommand, type Ran } from "./running.ts";
+import { plain } from "../../src/model/phrase.ts";
 
 const ARCHIVES = resolve("test/data/archives");
 const CONTAINERD = join(ARCHIVES, "containerd-a.tar");

@@ -3,7 +3,7 @@ import type { Event } from "../../src/model/context.ts";
 import type { UserError } from "../../src/model/error.ts";
 import { Flags } from "../../src/model/flags.ts";
 import type { Piece } from "../../src/model/report.ts";
-import type { Phrase, PhraseValue, Table } from "../../src/model/phrase.ts";
+import { plain, type Phrase, type Table } from "../../src/model/phrase.ts";
 import { context } from "../fakes.ts";
 
 export interface Ran {
@@ -47,10 +47,4 @@ export async function runCommand(
 function linesOf(text: Phrase | Table): string[] {
   if ("columns" in text) return [text.columns.join("|"), ...text.rows.map((row) => row.map(plain).join("|"))];
   return plain(text).split("\n");
-}
-
-/** A phrase as plain text, unescaped. */
-export function plain(value: PhraseValue): string {
-  if (typeof value !== "object") return String(value);
-  return value.literals.map((literal, index) => literal + (index < value.values.length ? plain(value.values[index] ?? "") : "")).join("");
 }

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import * as show from "../../src/commands/show.ts";
 import { Flags } from "../../src/model/flags.ts";
-import { plain, runCommand } from "./running.ts";
+import { runCommand } from "./running.ts";
+import { plain } from "../../src/model/phrase.ts";
 
 const COUNTER = "test/data/archives/checkpoint-counter_default-counter-2026-11-24T02-28-30Z.tar";
 const REDIS = "test/data/archives/containerd-2.1.9-criu4.2.1-k8s-redis.tar";

@@ -17,13 +17,14 @@ import { summarize } from "../../src/doctor/summary.ts";
 import { criuTooOld } from "../../src/doctor/versions.ts";
 import { restoreVerdict, parseRuntime } from "../../src/restore/runtimes.ts";
 import { UserError } from "../../src/model/error.ts";
+import { plain } from "../../src/model/phrase.ts";
 
 function statuses<Facts>(checks: readonly Check<Facts>[], facts: Facts): Record<string, string> {
   return Object.fromEntries(runChecks(checks, facts).map(({ check, status }) => [check, status]));
 }
 
 function messageOf<Facts>(checks: readonly Check<Facts>[], facts: Facts, name: string): string {
-  return runChecks(checks, facts).find(({ check }) => check === name)?.message ?? "";
+  return plain(runChecks(checks, facts).find(({ check }) => check === name)?.message ?? "");
 }
 
 const needed = neededRights("web", "helpers");
@@ -47,7 +48,7 @@ test("rights are named one by one, with the commands that grant them", () => {
   assert.equal(found[1]?.message, "ann may not create nodes/proxy");
   assert.equal(found[2]?.message, "ann may not create/patch jobs.batch in namespace helpers");
   assert.match(
-    found[1]?.fix ?? "",
+    plain(found[1]?.fix ?? ""),
     /^a cluster admin does once:\nkubectl create clusterrole \S+ --verb=create --resource=nodes\/proxy\nkubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann$/,
   );
   assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(needed.restore) })["rights-restore"], "warn");
@@ -60,7 +61,7 @@ test("exec does in place of port-forward: its lack is warned of, and decides not
   const spared = of(portForward);
   assert.deepEqual([spared?.status, spared?.decides], ["warn", []]);
   assert.equal(spared?.message, "ann may not get/create pods/portforward in namespace helpers: copies go by exec, which is slower");
-  assert.match(spared.fix ?? "", /--verb=get,create --resource=pods\/portforward -n helpers/);
+  assert.match(plain(spared.fix ?? ""), /--verb=get,create --resource=pods\/portforward -n helpers/);
   assert.equal(of([...portForward, ...needed.exec])?.status, "fail");
   assert.equal(of([...portForward, ...needed.copy.slice(0, 1)])?.status, "fail");
   assert.equal(of(needed.exec)?.status, "ok");
@@ -130,8 +131,8 @@ test("what the kubelet's answer to the probe means", () => {
   const granted = runChecks(NODE_CHECKS, node({ probe: "KubeletForbidden", facts: { granted: true } })).find(
     ({ check }) => check === "api-server-right",
   );
-  assert.match(granted?.message ?? "", /has the right by now/);
-  assert.match(granted?.fix ?? "", /30 seconds/);
+  assert.match(plain(granted?.message ?? ""), /has the right by now/);
+  assert.match(plain(granted?.fix ?? ""), /30 seconds/);
 });
 
 test("versions, runtimes, timeouts, room", () => {

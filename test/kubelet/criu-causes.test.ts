@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CriuLogReader } from "../../src/kubelet/criu-causes.ts";
+import { phraseOf, plain } from "../../src/model/phrase.ts";
 
 function failure(...lines: string[]): { why: string; fix: string | undefined } {
   const reader = new CriuLogReader();
@@ -17,7 +18,12 @@ function failure(...lines: string[]): { why: string; fix: string | undefined } {
   );
   // In pieces that end anywhere.
   for (let at = 0; at < log.length; at += 7) reader.read(log.subarray(at, at + 7));
-  return reader.failure();
+  return said(reader);
+}
+
+function said(reader: CriuLogReader): { why: string; fix: string | undefined } {
+  const { why, fix } = reader.failure();
+  return { why: plain(phraseOf(why)), fix: fix === undefined ? undefined : plain(phraseOf(fix)) };
 }
 
 const ERROR = "(00.012151) Error (criu/x.c:1): ";
@@ -64,9 +70,9 @@ test("unknown causes: the lines, without those that are in every log", () => {
 });
 
 test("a log without an error; one line of a gigabyte's kind", () => {
-  assert.equal(new CriuLogReader().failure().why, "its log has no error in it");
+  assert.equal(said(new CriuLogReader()).why, "its log has no error in it");
   const reader = new CriuLogReader();
   for (let count = 0; count < 200; count += 1) reader.read(Buffer.alloc(100_000, "x"));
   reader.read(Buffer.from(`\n${ERROR}${"y".repeat(5000)}\n`));
-  assert.ok(reader.failure().why.length < 700);
+  assert.ok(said(reader).why.length < 700);
 });

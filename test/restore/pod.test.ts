@@ -4,7 +4,7 @@ import { object, list, type Json } from "../../src/model/json.ts";
 import { podOfArchive, TOKEN_PATH } from "../../src/restore/archived.ts";
 import { denyAll } from "../../src/restore/isolation.ts";
 import { restoredPod, RESTORED_LABEL, type RestoredPodRequest } from "../../src/restore/pod.ts";
-import { plain } from "../commands/running.ts";
+import { plain } from "../../src/model/phrase.ts";
 
 const IMAGE = "reg.local/dumps/web@sha256:1234";
 const KEEP = { labels: false, annotations: false, liveness: false, readiness: false, startup: false };

@@ -143,8 +143,7 @@ async function noted(context: FlowContext, state: RunState | undefined, taken: C
 
 function withoutState({ emit }: FlowContext, error: unknown): undefined {
   if (!(error instanceof UserError)) throw error;
-  const { message, why } = error;
-  emit({ kind: "warning", text: say`the run goes on without its state: ${[message, why].filter(Boolean).join(": ")}` });
+  emit({ kind: "warning", text: say`the run goes on without its state: ${error.whole}` });
 }
 
 async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {

@@ -5,6 +5,7 @@ import { UserError } from "../../model/error.ts";
 import type { ClusterFacts } from "../facts/cluster.ts";
 import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
 import { atLeast, versionIn } from "../versions.ts";
+import { say, type Text } from "../../model/phrase.ts";
 
 /** The first with the kubelet's checkpoint API. */
 const FIRST_VERSION = [1, 25];
@@ -14,7 +15,7 @@ export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
     name: "api-server",
     decides: ["checkpoint", "copy", "restore"],
     judge: ({ server, version }) => {
-      if (version instanceof UserError) return fail([version.message, version.why].filter(Boolean).join(": "), version.fix);
+      if (version instanceof UserError) return fail(version.whole, version.said.fix);
       const parsed = versionIn(version);
       if (parsed !== undefined && !atLeast(parsed, FIRST_VERSION))
         return fail(`Kubernetes ${version} has no checkpoint API`, "it came with 1.25: upgrade the cluster");
@@ -32,13 +33,13 @@ export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
       if (version instanceof UserError) return skip("the API server does not answer");
       if (admission === "admitted") return ok(`would be admitted in namespace ${helperNamespace}`);
       if (admission === "unasked") return skip(`whether namespace ${helperNamespace} admits it may not be asked (create pods)`);
-      return fail([admission.message, admission.why].filter(Boolean).join(": "), admission.fix);
+      return fail(admission.whole, admission.said.fix);
     },
   },
 ];
 
 /** exec does in place of port-forward. */
-function badForCopies(message: string, fix: string, { needed, missing }: ClusterFacts): Verdict {
+function badForCopies(message: string, fix: Text, { needed, missing }: ClusterFacts): Verdict {
   const byExec = needed.exec.every((right) => !missing.has(right));
   const onlyPortForward = needed.copy.every((right) => !missing.has(right) || isPortForward(right));
   return byExec && onlyPortForward ? { ...warn(`${message}: copies go by exec, which is slower`, fix), decides: [] } : fail(message, fix);
@@ -49,7 +50,7 @@ function rightsCheck(
   name: string,
   decides: Check<ClusterFacts>["decides"],
   of: (facts: ClusterFacts) => readonly Right[],
-  bad: (message: string, fix: string, facts: ClusterFacts) => Verdict,
+  bad: (message: string, fix: Text, facts: ClusterFacts) => Verdict,
   note?: string,
 ): Check<ClusterFacts> {
   return {
@@ -63,7 +64,7 @@ function rightsCheck(
       const message = `${user} may not ${described(lacking)}`;
       return bad(
         note === undefined ? message : `${message}: ${note}`,
-        `a cluster admin does once:\n${grantCommands(lacking, user)}`,
+        say`a cluster admin does once:\n${grantCommands(lacking, user)}`,
         facts,
       );
     },

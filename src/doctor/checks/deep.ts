@@ -55,7 +55,7 @@ export const DEEP_CHECKS: readonly Check<DeepFacts>[] = [
     name: "checkpoint-directory",
     decides: ["checkpoint", "copy"],
     judge: ({ directory }) => {
-      if (directory instanceof UserError) return warn([directory.message, directory.why].filter(Boolean).join(": "), directory.fix);
+      if (directory instanceof UserError) return warn(directory.whole, directory.said.fix);
       const { room, archives, bytes } = directory;
       const there = `${archives} files, ${formatBytes(bytes)}`;
       if (room === undefined) return ok(`${there}; the helper image cannot tell what is free (no stat)`);

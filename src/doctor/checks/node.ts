@@ -5,6 +5,7 @@ import { formatBytes, parseDuration } from "../../model/units.ts";
 import type { NodeFacts } from "../facts/node.ts";
 import { enough, fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
 import { atLeast, versionIn } from "../versions.ts";
+import { command, say } from "../../model/phrase.ts";
 
 /** A runtime's word for itself, and what it takes to restore; the flow knows the second. */
 export interface JudgedNode extends NodeFacts {
@@ -30,13 +31,13 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
         return node.reason === "NotFound" ? fail("there is no such node", "kubectl get nodes") : skip("it may not be read (get nodes)");
       if (!node.ready)
         return fail(
-          `not ready: ${node.notReadyBecause}`,
-          `kubectl describe node ${name}\non the node: systemctl status kubelet; journalctl -u kubelet -n 50`,
+          say`not ready: ${node.notReadyBecause}`,
+          command`kubectl describe node ${name}\non the node: systemctl status kubelet; journalctl -u kubelet -n 50`,
         );
       if (condition(node.object, "DiskPressure")["status"] === "True")
         return warn(
           "ready, but short of disk space: an archive may get pods evicted",
-          `kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`,
+          command`kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`,
         );
       const taints = list(object(node.object["spec"])["taints"]).map(
         (taint) => `${string(object(taint)["key"])}:${string(object(taint)["effect"])}`,
@@ -68,9 +69,9 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
       if (error === undefined || !UNREACHABLE.test(error.reason)) return mayNotProbe(error) ?? ok("answers");
       const fix =
         error.reason === "KubeletUnreachable" || error.reason === "OutcomeUnknown"
-          ? `kubectl describe node ${name}\non the node: systemctl restart kubelet; journalctl -u kubelet -n 50`
-          : error.fix;
-      return fail(`the API server cannot reach it: ${error.why ?? error.message}`, fix);
+          ? command`kubectl describe node ${name}\non the node: systemctl restart kubelet; journalctl -u kubelet -n 50`
+          : error.said.fix;
+      return fail(say`the API server cannot reach it: ${error.said.why ?? error.said.message}`, fix);
     },
   },
   {
@@ -84,7 +85,7 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
           `${message}: it has the right by now, but the kubelet remembers its refusal`,
           "try again after 30 seconds: that long it does",
         );
-      return fail(message, error.fix);
+      return fail(message, error.said.fix);
     },
   },
   {
@@ -98,10 +99,7 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
           "in the kubelet's configuration on the node set featureGates: {ContainerCheckpoint: true}, then there: systemctl restart kubelet",
         );
       if (error.reason === "KubeletForbidden") return skip("the kubelet tells only those who may checkpoint");
-      return (
-        notReached(error) ??
-        warn(`the kubelet answers what nobody foresaw: ${error.message}${error.why === undefined ? "" : `: ${error.why}`}`)
-      );
+      return notReached(error) ?? warn(say`the kubelet answers what nobody foresaw: ${error.whole}`);
     },
   },
   {
@@ -151,7 +149,7 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
       if (roomBytes === undefined) return skip("how much is free cannot be read (it takes get nodes/proxy)");
       const message = `${formatBytes(roomBytes)} free above the eviction threshold`;
       return roomBytes < LITTLE_ROOM
-        ? warn(message, `kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`)
+        ? warn(message, command`kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`)
         : enough(message, roomBytes);
     },
   },

@@ -45,12 +45,13 @@ export async function explainFailure(
     const path = await logPath(item, destination);
     const rights = helperRights(await helpers.namespace());
     const found = await needing(context.connection, rights, async () => await readLog(context, helpers, item.node, log, path));
-    const fix = [found.fix, `CRIU's log: ${path}`].filter(Boolean).join("\n");
-    const error = new UserError({ reason: failure.reason, message: failure.message, why: found.why, fix, cause: failure });
+    const saved = say`CRIU's log: ${path}`;
+    const fix = found.fix === undefined ? saved : say`${found.fix}\n${saved}`;
+    const error = new UserError({ reason: failure.reason, message: failure.said.message, why: found.why, fix, cause: failure });
     return { item: { ...item, error: itemError("checkpoint", error) }, error };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const why = GONE[error.reason] ?? [error.message, error.why].filter(Boolean).join(": ");
+    const why = GONE[error.reason] ?? error.whole;
     context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${why}` });
     return { item, error: failure };
   }

@@ -91,7 +91,7 @@ async function refreshed(
     const status = error instanceof ApiFailure ? error.status : undefined;
     if (status === 401 || status === 403) throw error;
     if (status !== 404) {
-      emit({ kind: "warning", text: say`a turn of the series was missed: ${reasons(error)}` });
+      emit({ kind: "warning", text: say`a turn of the series was missed: ${error.whole}` });
       return "missed";
     }
     emit({ kind: "hint", text: say`pod/${before.name} is gone: the series ends` });
@@ -123,7 +123,7 @@ async function retain({ emit }: FlowContext, request: SeriesRequest, kept: Captu
       await remove(request, oldest);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      emit({ kind: "warning", text: say`an old archive of the series could not be removed this time: ${reasons(error)}` });
+      emit({ kind: "warning", text: say`an old archive of the series could not be removed this time: ${error.whole}` });
       return;
     }
     kept.shift();
@@ -151,8 +151,4 @@ async function removeHere(path: string): Promise<void> {
   } catch (error) {
     throw new UserError({ reason: "RemovalFailed", message: `${path} could not be removed`, why: (error as Error).message, cause: error });
   }
-}
-
-function reasons({ message, why }: UserError): string {
-  return [message, why].filter(Boolean).join(": ");
 }

@@ -128,7 +128,7 @@ async function lookDeep(helpers: Helpers, { name, node, probe }: JudgedNode, fac
   }
   const found = await orError(async () => await askDeep(helpers, name, node instanceof UserError ? "" : infoOf(node, "kernelVersion")));
   if (found instanceof UserError) {
-    const verdict = fail([found.message, found.why].filter(Boolean).join(": "), found.fix);
+    const verdict = fail(found.whole, found.said.fix);
     return [{ check: "deep", decides: ["copy"], of: name, ...verdict }];
   }
   facts.set(name, found);

@@ -5,6 +5,9 @@ import type { FlowContext } from "../context.ts";
 import type { RestorePlan } from "./plan.ts";
 import { suspicions } from "./suspicions.ts";
 import { watchRestore, type Restored } from "./watch.ts";
+import { joined, say } from "../../model/phrase.ts";
+
+const EXPLAIN = say`give --explain to have CRIU's log read`;
 
 /** Where the cause of a failure of CRIU is looked for. */
 export interface Explaining {
@@ -28,8 +31,8 @@ export async function watchExplained(context: FlowContext, plan: RestorePlan, { 
       throw await explainByLog(context, helpers, told, node, error);
     }
     const causes = file === undefined ? [] : await suspicions(file, context.signal);
-    const { reason, message, fix } = error;
-    const why = causes.length > 0 ? causes.join("\n") : error.why;
-    throw new UserError({ reason, message, why, fix: `${fix ?? ""}\ngive --explain to have CRIU's log read`.trim(), cause: error });
+    const { message, fix } = error.said;
+    const why = causes.length > 0 ? joined(causes, "\n") : error.said.why;
+    throw new UserError({ reason: error.reason, message, why, fix: fix === undefined ? EXPLAIN : say`${fix}\n${EXPLAIN}`, cause: error });
   }
 }

@@ -6,8 +6,8 @@ import { agreeToPowers } from "../../../src/flows/restore/consent.ts";
 import { planRestore, type RestoreOptions } from "../../../src/flows/restore/plan.ts";
 import { Interrupted } from "../../../src/model/error.ts";
 import type { Json } from "../../../src/model/json.ts";
-import type { Phrase } from "../../../src/model/phrase.ts";
-import { plain } from "../../commands/running.ts";
+import { plain, type Phrase } from "../../../src/model/phrase.ts";
+
 import { context } from "../../fakes.ts";
 
 const OPTIONS: RestoreOptions = {

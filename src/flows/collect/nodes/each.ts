@@ -8,6 +8,7 @@ import { UserError } from "../../../model/error.ts";
 import { inParallel } from "../../../model/parallel.ts";
 import type { FlowContext } from "../../context.ts";
 import { helperRights, needing } from "../../rights.ts";
+import { explained } from "../../../model/documents.ts";
 
 /** Helper pods at once. */
 const PARALLEL = 16;
@@ -64,6 +65,6 @@ export function held(helpers: Helpers, nodes: readonly string[], access: Access)
   return stack;
 }
 
-export function unreachableNode({ node, error: { reason, message, why, fix } }: Unreachable): UnreachableNode {
-  return { node, reason, message, ...(why === undefined ? {} : { why }), ...(fix === undefined ? {} : { fix }) };
+export function unreachableNode({ node, error }: Unreachable): UnreachableNode {
+  return { node, ...explained(error) };
 }
