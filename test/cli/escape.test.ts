@@ -4,9 +4,8 @@ import { Chalk } from "chalk";
 import { errorText } from "../../src/cli/errors.ts";
 import { escapeJson, escapeText } from "../../src/cli/escape.ts";
 import { Renderer } from "../../src/cli/render.ts";
-import { command, say } from "../../src/model/phrase.ts";
 import { UserError } from "../../src/model/error.ts";
-import { say, styled } from "../../src/model/phrase.ts";
+import { command, say, styled } from "../../src/model/phrase.ts";
 
 const HOSTILE = "a\u001b[31mred\u0007\u009b2J\r\n\u202eevil\u0000";
 // oxlint-disable-next-line no-control-regex -- they are what must not be there
