@@ -13,9 +13,8 @@ installed() {
 
 if ! installed; then
   command -v npm >/dev/null || { say "npm is needed: apt install npm"; exit 2; }
-  say "installing dependencies (npm install)"
-  # Not npm ci: it refuses where a registry lacks optional packages of other platforms, which a lock file made there lacks too.
-  npm install --no-save --no-audit --no-fund --loglevel=error >&2
+  say "installing dependencies (npm ci)"
+  npm ci --no-audit --no-fund --loglevel=error >&2
 fi
 export PATH=$PWD/node_modules/.bin:$PWD/node_modules/node/bin:$PATH
 
