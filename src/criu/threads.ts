@@ -36,13 +36,24 @@ export async function allThreads(archive: Archive, tids: readonly number[], tell
   return threads;
 }
 
-function thread(tid: number, { mtype, tc, threadCore }: CoreEntry): Thread {
+/** The name of a thread: 15 bytes at most. */
+export function threadName({ tc, threadCore }: CoreEntry): string {
+  return threadCore?.comm || (tc?.comm ?? "");
+}
+
+/** "x86-64", "aarch64", … */
+export function architectureOf({ mtype }: CoreEntry): string {
+  return ARCHITECTURES[mtype] ?? `unknown (${mtype})`;
+}
+
+function thread(tid: number, core: CoreEntry): Thread {
+  const { threadCore } = core;
   return {
     tid,
-    comm: threadCore?.comm || (tc?.comm ?? ""),
+    comm: threadName(core),
     credentials: threadCore?.creds && credentials(threadCore.creds),
     nice: threadCore?.schedNice ?? 0,
     seccomp: SECCOMP[threadCore?.seccompMode ?? 0] ?? "unknown",
-    architecture: ARCHITECTURES[mtype] ?? `unknown (${mtype})`,
+    architecture: architectureOf(core),
   };
 }
