@@ -4,9 +4,15 @@
 
 # in_tree TREE COMMAND…: in a chroot of the tree, with $HERE, $CACHE and $RUN at their own paths and the host's network.
 # The mounts are in a mount namespace of their own and so end with the command, even with a killed one.
+# With OVER=DIRECTORY in the environment, what COMMAND changes goes to DIRECTORY/upper, and the tree stays as it is.
 in_tree() {
   unshare --mount --propagation private bash -euc '
     tree=$1 certificates=$2 directories=$3; shift 3
+    if [ -n "${OVER:-}" ]; then
+      mkdir -p "$OVER"/{upper,scratch,root}
+      mount -t overlay overlay -o "lowerdir=$tree,upperdir=$OVER/upper,workdir=$OVER/scratch" "$OVER/root"
+      tree=$OVER/root
+    fi
     mount -t proc proc "$tree/proc"       # the packages of etcd and the registry need it while they install
     mount --rbind /dev "$tree/dev"
     same() { [ ! -e "$1" ] || { touch "$tree$2"; mount --bind "$1" "$tree$2"; }; }
@@ -15,16 +21,27 @@ in_tree() {
     for directory in $directories; do mkdir -p "$directory" "$tree$directory"; mount --bind "$directory" "$tree$directory"; done
     exec chroot "$tree" "$@"' \
     in_tree "$1" "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$HERE $CACHE $RUN" \
-    env -u SSL_CERT_DIR -u LANG HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
+    env -u SSL_CERT_DIR -u LANG -u OVER HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
     SSL_CERT_FILE=/run/host-certificates.crt "${@:2}" # the host may trust a proxy that Debian does not know
 }
 
+# One cluster builds at a time, for all. The lock is descriptor 8, which the jobs keep: those of a killed up build on.
 build() {
-  discard "$CACHE"/*.part "$CACHE"/trash-*
-  if [ -d "$TREE" ] && [ -d "$PROGRAMS" ] && [ -d "$IMAGES" ]; then
-    touch "$TREE" "$PROGRAMS" "$IMAGES"
-    return
+  exec 8>>"$CACHE/lock"
+  if built; then
+    if flock --nonblock 8; then discard "$CACHE"/*.part "$CACHE"/trash-*; fi
+  else
+    flock --nonblock 8 || { say "waiting for another cluster's build" && flock 8; }
+    discard "$CACHE"/*.part "$CACHE"/trash-*
+    built || build_missing
   fi
+  exec 8>&-
+  touch "$TREE" "$PROGRAMS" "$IMAGES" # the newest are kept
+}
+
+built() { [ -d "$TREE" ] && [ -d "$PROGRAMS" ] && [ -d "$IMAGES" ]; }
+
+build_missing() {
   local tree=$TREE
   if [ ! -d "$TREE" ]; then
     tree=$TREE.part
@@ -80,14 +97,16 @@ discard() {
   for path; do
     if [ -e "$path" ]; then mv "$path" "$trash"; fi
   done
-  (exec setsid rm -rf "$trash") >/dev/null 2>&1 </dev/null 9>&- &
+  (exec setsid rm -rf "$trash") >/dev/null 2>&1 </dev/null 8>&- 9>&- &
 }
 
-# Keeps the two newest of each kind: one may want to go back and forth between two versions.
+# Keeps the two newest of each kind, as one may want to go back and forth between two versions, and what a cluster runs on.
 forget_old_builds() {
-  local kind old
+  local kind old used
+  used=$(cat "$RUNS"*/builds 2>/dev/null || true)
   for kind in tree kubernetes images; do
-    mapfile -t old < <(find "$CACHE" -maxdepth 1 -name "$kind-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 | cut -d ' ' -f 2)
+    mapfile -t old < <(find "$CACHE" -maxdepth 1 -name "$kind-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 | cut -d ' ' -f 2 |
+      while read -r path; do grep -qF "=$path" <<<"$used" || echo "$path"; done)
     discard "${old[@]}"
   done
 }

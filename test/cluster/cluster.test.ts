@@ -14,6 +14,7 @@ import {
   COUNT,
   eventually,
   kubectl,
+  NETWORK,
   NO_CLUSTER,
   onNode,
   ownNamespace,
@@ -25,7 +26,7 @@ import {
 
 claimCluster();
 
-const SERVER = "10.92.0.1";
+const SERVER = `${NETWORK}.1`;
 const REGISTRY_CA = join(ADMIN, "../pki/ca.crt");
 const NODE = "node1";
 const namespace = ownNamespace("cluster-test");

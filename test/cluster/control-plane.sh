@@ -71,17 +71,19 @@ probe_answers() {
   if [ "$2" = no ]; then [[ $(probe "$1") == *'subresource(s)=[checkpoint]'* ]]; else [[ $(probe "$1") != *'subresource(s)=[checkpoint]'* ]]; fi
 }
 
-# Kubelets set these for the whole machine, above all kernel.panic_on_oops=1; `down` puts them back.
+# Kubelets set these for the whole machine, above all kernel.panic_on_oops=1; the `down` of the last cluster puts them back.
 KERNEL_SETTINGS=(vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
 remember_kernel_settings() {
-  local setting
+  local setting other
+  for other in $(others_kernel_settings); do cp "$other" "$RUN/kernel-settings" && return; done
   for setting in "${KERNEL_SETTINGS[@]}"; do
     if [ -e "/proc/sys/$setting" ]; then echo "$setting $(cat "/proc/sys/$setting")"; fi
   done >"$RUN/kernel-settings"
 }
+others_kernel_settings() { find "$RUNS"* -maxdepth 1 -name kernel-settings ! -path "$RUN/*" 2>/dev/null || true; }
 restore_kernel_settings() {
   local setting value
-  [ -e "$RUN/kernel-settings" ] || return 0
+  if [ ! -e "$RUN/kernel-settings" ] || [ -n "$(others_kernel_settings)" ]; then return; fi
   while read -r setting value; do
     if [ "$(cat "/proc/sys/$setting")" != "$value" ]; then echo "$value" >"/proc/sys/$setting"; fi
   done <"$RUN/kernel-settings"

@@ -59,5 +59,5 @@ service_status() {
 
 print_environment() {
   [ $# = 0 ] || usage_error "env takes no arguments"
-  echo "export KUBECONFIG=$RUN/admin.conf PATH=$RUN/bin:\$PATH NO_PROXY=$CONTROL_IP\${NO_PROXY:+,\$NO_PROXY}"
+  echo "export KUBECONFIG=$RUN/admin.conf PATH=$RUN/bin:\$PATH CLUSTER_NUMBER=$CLUSTER_NUMBER NO_PROXY=$CONTROL_IP\${NO_PROXY:+,\$NO_PROXY}"
 }

@@ -5,26 +5,34 @@ ASKED_VERSION=${KUBERNETES_VERSION:-}
 KUBERNETES_VERSION=${KUBERNETES_VERSION:-1.36.3}
 DEBIAN_SUITE=forky # older suites' CRIU will not do: see tree.sh
 
-CACHE=${CLUSTER_CACHE:-/var/cache/kubectl-checkpoint} # what is built, by content; a CI may keep it
-RUN=${CLUSTER_RUN:-/run/kubectl-checkpoint}           # keys, kubeconfigs, logs of the cluster that is up
-STATE=$CACHE/state                                    # the machines' disks: real disk, for /run may be memory
+# Which of several clusters beside each other: all that they do not share is made of it (test/e2e/harness.ts knows RUN and REGISTRY).
+CLUSTER_NUMBER=${CLUSTER_NUMBER:-0}
+NAME=kubectl-checkpoint
+[ "$CLUSTER_NUMBER" = 0 ] || NAME+=-$CLUSTER_NUMBER
+
+CACHE=${CLUSTER_CACHE:-/var/cache/kubectl-checkpoint} # what is built, by content, for all clusters; a CI may keep it
+RUNS=/run/kubectl-checkpoint                          # begins the path of every cluster's RUN that is not elsewhere
+RUN=${CLUSTER_RUN:-/run/$NAME}                        # keys, kubeconfigs, logs of the cluster that is up
+STATE=$CACHE/state${NAME#kubectl-checkpoint}          # the machines' disks: real disk, for /run may be memory
 LOCK=$RUN.lock
 
-CGROUP=kubectl-checkpoint # every process of the cluster is below it
-LINK=kckpt0               # the one network link that the host sees
+CGROUP=$NAME               # every process of the cluster is below it
+LINK=kckpt$CLUSTER_NUMBER # the one network link that the host sees
 NODES_MAX=20
 
-HOST_IP=10.92.0.254
-CONTROL_IP=10.92.0.1
+NETWORK=10.$((92 + 3 * CLUSTER_NUMBER)) # machines; the next two: pods, services
+POD_NETWORK=10.$((93 + 3 * CLUSTER_NUMBER))
+SERVICE_NETWORK=10.$((94 + 3 * CLUSTER_NUMBER)).0.0/24
+HOST_IP=$NETWORK.0.254
+CONTROL_IP=$NETWORK.0.1
 PREFIX=16
-SERVICE_NETWORK=10.94.0.0/24
-SERVICE_IP=10.94.0.1
+SERVICE_IP=${SERVICE_NETWORK%.0/24}.1
 REGISTRY=$CONTROL_IP:5000
 PRIVATE_REGISTRY=$CONTROL_IP:5001 # user test, password test-password
 
-node_ip() { echo "10.92.0.$((10 + ${1#node}))"; }
-pod_network() { echo "10.93.${1#node}.0/24"; }
-laptop_ip() { echo "10.92.$((100 + $1 / 250 % 100)).$((1 + $1 % 250))"; } # of a process ID
+node_ip() { echo "$NETWORK.0.$((10 + ${1#node}))"; }
+pod_network() { echo "$POD_NETWORK.${1#node}.0/24"; }
+laptop_ip() { echo "$NETWORK.$((100 + $1 / 250 % 100)).$((1 + $1 % 250))"; } # of a process ID
 
 digest() { sha256sum | head -c 12; }
 

@@ -9,11 +9,15 @@ import { after, before, beforeEach, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-export const RUN = process.env["CLUSTER_RUN"] ?? "/run/kubectl-checkpoint";
+/** Which of the clusters beside each other (test/cluster/settings.sh). */
+const NUMBER = Number(process.env["CLUSTER_NUMBER"] ?? 0);
+export const RUN = process.env["CLUSTER_RUN"] ?? `/run/kubectl-checkpoint${NUMBER === 0 ? "" : `-${NUMBER}`}`;
 const EXECUTABLE = join(ROOT, "dist/kubectl-checkpoint");
 
 export const ADMIN = join(RUN, "admin.conf");
-export const REGISTRY = process.env["CLUSTER_REGISTRY"] ?? "10.92.0.1:5000";
+/** The first three numbers of every machine's address: 1 is the control plane, 10 + N nodeN. */
+export const NETWORK = `10.${92 + 3 * NUMBER}.0`;
+export const REGISTRY = process.env["CLUSTER_REGISTRY"] ?? `${NETWORK}.1:5000`;
 export const BUSYBOX = `${REGISTRY}/busybox:1`;
 export const APPS = `${REGISTRY}/apps:1`;
 
@@ -131,9 +135,9 @@ export interface RunOptions {
 
 /** The environment that commands run in: the cluster's kubectl, its admin, nothing of the caller's own. */
 export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const { HOME, PATH, TERM, NODE_V8_COVERAGE } = process.env;
+  const { HOME, PATH, TERM, NODE_V8_COVERAGE, CLUSTER_NUMBER, CLUSTER_RUN, CLUSTER_CACHE } = process.env;
   const path = [join(ROOT, "dist"), join(RUN, "bin"), PATH].join(":");
-  return { HOME, TERM, NODE_V8_COVERAGE, PATH: path, KUBECONFIG: ADMIN, ...more };
+  return { HOME, TERM, NODE_V8_COVERAGE, CLUSTER_NUMBER, CLUSTER_RUN, CLUSTER_CACHE, PATH: path, KUBECONFIG: ADMIN, ...more };
 }
 
 /** The command line of the plugin: the executable that users get where it has been built (and FROM_SOURCE is not set), else its source. */

@@ -1,10 +1,10 @@
 // Registries of a test's own, on a node of the cluster: one that is full, one behind a link that is cut.
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { TestContext } from "node:test";
-import { eventually, onNode } from "./harness.ts";
+import { eventually, NETWORK, onNode } from "./harness.ts";
 
 const NODE = "node1";
-const HOST = "10.92.0.11";
+const HOST = `${NETWORK}.11`;
 
 /** A registry without TLS, its storage so many MiB in memory; gone with the test. Its HOST:PORT. */
 export async function ownRegistry(t: TestContext, port: number, mebibytes: number): Promise<string> {
