@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What is built once and kept in $CACHE by content: the tree, the Kubernetes programs, the images.
+# What is built once and kept in $CACHE by content: the tree, the Kubernetes programs, the images; for nodes with other runtimes
+# the layer over the tree and each runtime's programs.
 # Each is made under another name and renamed when it is complete, so that a killed build leaves nothing that looks built.
 
 # in_tree TREE COMMAND…: in a chroot of the tree, with $HERE, $CACHE and $RUN at their own paths and the host's network.
@@ -25,23 +26,37 @@ in_tree() {
     SSL_CERT_FILE=/run/host-certificates.crt "${@:2}" # the host may trust a proxy that Debian does not know
 }
 
+# build RUNTIME…: what a cluster needs whose nodes have these.
 # One cluster builds at a time, for all. The lock is descriptor 8, which the jobs keep: those of a killed up build on.
 build() {
+  local needed=("$TREE" "$PROGRAMS" "$IMAGES") runtime
+  if [ $# -gt 0 ]; then needed+=("$(layer_directory)"); fi
+  for runtime; do
+    if [[ $(runtime_directory "$runtime") == "$CACHE"/* ]]; then needed+=("$(runtime_directory "$runtime")"); fi
+  done
+  mkdir -p "$CACHE/log"
   exec 8>>"$CACHE/lock"
-  if built; then
+  if built "${needed[@]}"; then
     if flock --nonblock 8; then discard "$CACHE"/*.part "$CACHE"/trash-*; fi
   else
     flock --nonblock 8 || { say "waiting for another cluster's build" && flock 8; }
     discard "$CACHE"/*.part "$CACHE"/trash-*
-    built || build_missing
+    built "$TREE" "$PROGRAMS" "$IMAGES" || build_base
+    [ $# = 0 ] || built "$(layer_directory)" || build_layer
+    for runtime; do built "$(runtime_directory "$runtime")" || build_runtime "$runtime"; done
+    discard "$CACHE"/*.part
+    forget_old_builds
   fi
   exec 8>&-
-  touch "$TREE" "$PROGRAMS" "$IMAGES" # the newest are kept
+  touch "${needed[@]}" # the newest are kept
 }
 
-built() { [ -d "$TREE" ] && [ -d "$PROGRAMS" ] && [ -d "$IMAGES" ]; }
+built() {
+  local path
+  for path; do [ -z "$path" ] || [ "${path#"$CACHE"}" = "$path" ] || [ -d "$path" ] || return 1; done
+}
 
-build_missing() {
+build_base() {
   local tree=$TREE
   if [ ! -d "$TREE" ]; then
     tree=$TREE.part
@@ -52,8 +67,6 @@ build_missing() {
   if [ ! -d "$PROGRAMS" ]; then background build_programs "$tree"; fi
   background build_rest "$tree"
   wait_for_jobs
-  discard "$CACHE"/*.part
-  forget_old_builds
 }
 
 # need_packages PACKAGE…: on this machine.
@@ -90,6 +103,22 @@ build_rest() {
   fi
 }
 
+build_layer() {
+  local layer
+  layer=$(layer_directory)
+  OVER=$layer.part phase "crun, conmon, older CRIUs and containerd 1.7" "$CACHE/log/layer.log" in_tree "$TREE" bash "$HERE/layer.sh"
+  mv "$layer.part" "$layer"
+}
+
+# build_runtime RUNTIME: one after another, each has all processors, and what one has downloaded and compiled is there for the next.
+build_runtime() {
+  local program=${1%%-*} version=${RUNTIMES[$1]} directory
+  directory=$(runtime_directory "$1")
+  OVER=$directory.over.part phase "$program $version (3 to 5 min on 2 cores)" "$CACHE/log/$program-$version.log" \
+    in_tree "$TREE" bash "$HERE/runtimes.sh" "$program" "$version" "$directory.part" "$HERE/sums/$program-$version"
+  mv "$directory.part" "$directory"
+}
+
 # discard PATH…: out of the way at once, and removed in the background, which takes a disk 10 s. Paths that are not there are no matter.
 discard() {
   local path trash=$CACHE/trash-$BASHPID-$RANDOM
@@ -103,8 +132,8 @@ discard() {
 # Keeps the two newest of each kind, as one may want to go back and forth between two versions, and what a cluster runs on.
 forget_old_builds() {
   local kind old used
-  used=$(cat "$RUNS"*/builds 2>/dev/null || true)
-  for kind in tree kubernetes images; do
+  used=$(cat "$RUNS"*/builds "$RUNS"*/nodes/* 2>/dev/null || true)
+  for kind in tree kubernetes images layer containerd-2.2 containerd-2.3 containerd-2.4 crio-1; do
     mapfile -t old < <(find "$CACHE" -maxdepth 1 -name "$kind-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 | cut -d ' ' -f 2 |
       while read -r path; do grep -qF "=$path" <<<"$used" || echo "$path"; done)
     discard "${old[@]}"

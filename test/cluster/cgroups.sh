@@ -82,8 +82,9 @@ kill_cgroup() {
   die "after $((round / 10)) s these processes have not ended: $pids"
 }
 
+# remove_cgroups [NAME]
 remove_cgroups() {
   local group
-  for group in $(our_cgroups); do rmdir "$group" 2>/dev/null || true; done
-  [ -z "$(our_cgroups)" ] || die "cannot remove cgroups: $(our_cgroups | tr '\n' ' ')"
+  for group in $(our_cgroups "$@"); do rmdir "$group" 2>/dev/null || true; done
+  [ -z "$(our_cgroups "$@")" ] || die "cannot remove cgroups: $(our_cgroups "$@" | tr '\n' ' ')"
 }

@@ -9,15 +9,17 @@ fault_apiserver() {
   esac
 }
 
-fault_containerd() {
+fault_runtime() {
+  local service
   need_node "${1:-}"
+  service=$(runtime_service "$1")
   case ${2:-} in
-    stop | kill) "service_$2" "$1" containerd ;;
+    stop | kill) "service_$2" "$1" "$service" ;;
     start)
-      service_running "$1" containerd || containerd_start "$1"
+      service_running "$1" "$service" || runtime_start "$1"
       if service_running "$1" kubelet && service_running control apiserver; then node_wait "$1" 0; fi
       ;;
-    *) usage_error "containerd NODE stop, kill or start" ;;
+    *) usage_error "runtime NODE stop, kill or start" ;;
   esac
 }
 
@@ -36,7 +38,7 @@ fault_kubelet() {
         grep -q "ContainerCheckpoint: $gate" "$RUN/machines/$node/kubelet.yaml" && return
         service_stop "$node" kubelet
       fi
-      service_running "$node" containerd || die "$node's containerd does not run, and a kubelet ends without one: cluster containerd $node start"
+      service_running "$node" "$(runtime_service "$node")" || die "$node's runtime does not run, and a kubelet ends without one: cluster runtime $node start"
       since=$(date +%s)
       kubelet_start "$node" "$gate"
       if service_running control apiserver; then node_wait "$node" "$since"; fi
@@ -48,8 +50,11 @@ fault_kubelet() {
 fault_criu() {
   need_node "${1:-}"
   case ${2:-} in
-    off) in_machine "$1" sh -c '[ ! -e /usr/sbin/criu ] || mv /usr/sbin/criu /usr/sbin/criu.off' ;;
-    on) in_machine "$1" sh -c '[ ! -e /usr/sbin/criu.off ] || mv /usr/sbin/criu.off /usr/sbin/criu' ;;
-    *) usage_error "criu NODE on or off" ;;
+    off) criu_link "$1" none ;;
+    on) criu_link "$1" ;;
+    *)
+      [ -n "${CRIU_DIRECTORY[criu-${2:-}]:-}" ] || usage_error "criu NODE on, off, 3.15, 3.17 or 4.1"
+      criu_link "$1" "${CRIU_DIRECTORY[criu-$2]}/bin/criu"
+      ;;
   esac
 }

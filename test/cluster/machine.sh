@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Machines: `control`, `node1`, `node2`, … Each is a process (machine-init.sh) in mount, PID, network, UTS and IPC namespaces of its own,
-# with a writable copy of the tree as its root, and $RUN, $PROGRAMS and $IMAGES at the same paths as on the host.
+# with a writable copy of the tree as its root, and $RUN, $PROGRAMS, $IMAGES and its runtime at the same paths as on the host.
 # Nothing of a machine has a name on the host but its cgroup: when its init dies, all of it is gone, however it died.
 # Services are the daemons inside. None is the init, so each can die and come back while the rest runs on.
 
@@ -14,12 +14,13 @@ machine_running() { running "$RUN/machines/$1/init.pid"; }
 
 # machine_start NAME: without network yet, see network.sh.
 machine_start() {
-  local name=$1 files=$RUN/machines/$1 disk=$STATE/$1 init
+  local name=$1 files=$RUN/machines/$1 disk=$STATE/$1 init directories=("$RUN" "$PROGRAMS" "$IMAGES")
+  if [[ $(programs_of "$name") == "$CACHE"/* ]]; then directories+=("$(programs_of "$name")"); fi
   rm -rf "$files" "$disk"
-  mkdir -p "$files" "$disk"/{upper,work,root,containerd,kubelet,tmp}
+  mkdir -p "$files" "$disk"/{upper,work,root,containerd,containers,kubelet,tmp}
   chmod 1777 "$disk/tmp"
   (join_cgroup daemons && exec setsid unshare --mount --propagation private --pid --net --uts --ipc --fork \
-    bash "$HERE/machine-init.sh" "$name" "$TREE" "$disk" "$files" "$RUN" "$PROGRAMS" "$IMAGES") \
+    bash "$HERE/machine-init.sh" "$name" "$(roots_of "$name")" "$disk" "$files" "${directories[@]}") \
     >"$RUN/log/$name.log" 2>&1 </dev/null 9>&- &
   init=$!
   wait_until 60 "machine $name" machine_settled "$files/ready" $init
@@ -32,11 +33,12 @@ machine_settled() { [ -e "$1" ] || ! kill -0 "$2"; }
 
 # in_machine NAME COMMAND…
 in_machine() {
-  local pid
+  local pid programs
   machine_running "$1" || die "there is no machine $1"
+  programs=$(programs_of "$1")
   read -r pid <"$RUN/machines/$1/init.pid"
   # Nothing of the host's environment: its proxies and certificates are not for a machine.
-  env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH="$PROGRAMS/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+  env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH="${programs:+$programs/bin:}$PROGRAMS/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     nsenter --target "$pid" --mount --pid --net --uts --ipc --root --wd "${@:2}"
 }
 

@@ -27,12 +27,13 @@ network_control() {
 }
 
 network_node() { # network_node NODE
-  local node=$1 inside control pid
+  local node=$1 link inside control pid
+  link=node$(node_number "$node") # such a name has 15 letters at most
   inside=$(network_of "$node") control=$(network_of control)
   read -r pid <"$RUN/machines/$node/init.pid"
-  nsenter "$control" ip link del "$node" 2>/dev/null || true # of a node that died
-  nsenter "$control" ip link add "$node" type veth peer name eth0 netns "$pid"
-  nsenter "$control" ip link set "$node" master bridge up
+  nsenter "$control" ip link del "$link" 2>/dev/null || true # of a node that died
+  nsenter "$control" ip link add "$link" type veth peer name eth0 netns "$pid"
+  nsenter "$control" ip link set "$link" master bridge up
   nsenter "$inside" bash -euc '
     ip link set lo up
     ip addr add "$1" dev eth0

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Nodes: machines with containerd and a kubelet.
+# Nodes: machines with a runtime and a kubelet.
 
-nodes() { find "$RUN/machines" -maxdepth 1 -name 'node*' -printf '%f\n' 2>/dev/null | sort -V; }
+nodes() { find "$RUN/machines" -mindepth 1 -maxdepth 1 -type d ! -name control -printf '%f\n' 2>/dev/null | sort -V; }
 
 # node_machine NODE: everything of a node that does not need the apiserver.
 node_machine() {
   local node=$1
   if machine_running "$node"; then
-    service_running "$node" containerd || containerd_start "$node"
+    service_running "$node" "$(runtime_service "$node")" || runtime_start "$node"
     return
   fi
   machine_start "$node"
@@ -20,26 +20,36 @@ node_machine() {
 {"cniVersion": "1.0.0", "name": "ptp", "plugins": [{"type": "ptp", "ipam": {
   "type": "host-local", "ranges": [[{"subnet": "$(pod_network "$node")"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 END
-  containerd_start "$node"
-  in_machine "$node" ctr -n k8s.io images import "$IMAGES/pause.tar" >/dev/null
+  criu_set "$node"
+  if is_crio "$node"; then crio_machine "$node"; fi
+  runtime_start "$node"
+  is_crio "$node" || in_machine "$node" ctr -n k8s.io images import "$IMAGES/pause.tar" >/dev/null
 }
 
-containerd_start() {
-  local config=$RUN/machines/$1/containerd.toml
-  # Containers and machines may lack CAP_SYS_RESOURCE, which lowering oom_score_adj takes; AppArmor's profiles are not loaded here.
-  cat >"$config" <<'END'
-version = 3
-[plugins.'io.containerd.cri.v1.runtime']
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ["/usr/lib/cni"]
-    conf_dir = "/etc/cni/net.d"
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-  sandbox = "localhost/pause:1"
-END
-  service_start "$1" containerd containerd --config "$config"
-  service_wait "$1" containerd in_machine "$1" ctr version
+runtime_start() { if is_crio "$1"; then crio_start "$1"; else containerd_start "$1"; fi; }
+runtime_endpoint() { if is_crio "$1"; then echo unix:///run/crio/crio.sock; else echo unix:///run/containerd/containerd.sock; fi; }
+
+# criu_set NODE: the CRIU that its spec says, at the place of the tree's.
+criu_set() {
+  local option criu=''
+  for option in "${!CRIU_DIRECTORY[@]}"; do
+    if has_option "$1" "$option"; then criu=${CRIU_DIRECTORY[$option]}/bin/criu; fi
+  done
+  if has_option "$1" no-criu; then criu=none; fi
+  criu_link "$1" "$criu"
+}
+
+# criu_link NODE [PATH|none]: the tree's own where nothing is said.
+criu_link() {
+  in_machine "$1" bash -euc '
+    cd /usr/sbin
+    [ -e criu.off ] || mv criu criu.off
+    rm -f criu
+    case $0 in
+      none) ;;
+      "") mv criu.off criu ;;
+      *) [ -e "$0" ] && ln -s "$0" criu ;;
+    esac' "${2:-}"
 }
 
 # kubelets: starts those that do not run, and waits for all.
@@ -63,7 +73,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {x509: {clientCAFile: $RUN/pki/ca.crt}, webhook: {enabled: true, cacheTTL: 1s}, anonymous: {enabled: false}}
 authorization: {mode: Webhook, webhook: {cacheAuthorizedTTL: 1s, cacheUnauthorizedTTL: 1s}}
-containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+containerRuntimeEndpoint: $(runtime_endpoint "$node")
 cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP/$node
 failCgroupV1: false
@@ -88,7 +98,7 @@ node_ready() {
   read -r status heartbeat < <(kubectl get node "$1" \
     -o 'jsonpath={range .status.conditions[?(@.type=="Ready")]}{.status} {.lastHeartbeatTime}{end}')
   [ "$status" = True ] && [ "$(date -d "$heartbeat" +%s)" -ge "$2" ] || return 1
-  kubectl get --raw "/api/v1/nodes/$1/proxy/runningpods/" || return 1 # goes through to containerd
+  kubectl get --raw "/api/v1/nodes/$1/proxy/runningpods/" || return 1 # goes through to the runtime
   # A kubelet that has just started serves for a second before it knows its pods.
   known=$(kubectl get --raw "/api/v1/nodes/$1/proxy/pods")
   for uid in $(kubectl get pods --all-namespaces --field-selector "spec.nodeName=$1" -o 'jsonpath={.items[*].metadata.uid}'); do

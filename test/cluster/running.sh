@@ -38,8 +38,8 @@ status() {
     printf '  %-20s %s\n' "$service" "$(service_status control "$service")"
   done
   for node in $(nodes); do
-    printf '%s: %s, %s\n' "$node" "$(node_ip "$node")" "$(kubectl get node "$node" --request-timeout=3s --no-headers 2>/dev/null | awk '{print $2}')"
-    for service in containerd kubelet; do
+    printf '%s: %s, %s, %s\n' "$node" "$(spec_of "$node")" "$(node_ip "$node")" "$(kubectl get node "$node" --request-timeout=3s --no-headers 2>/dev/null | awk '{print $2}')"
+    for service in "$(runtime_service "$node")" kubelet; do
       printf '  %-20s %s\n' "$service" "$(service_status "$node" "$service")"
     done
   done

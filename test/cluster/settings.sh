@@ -30,13 +30,30 @@ SERVICE_IP=${SERVICE_NETWORK%.0/24}.1
 REGISTRY=$CONTROL_IP:5000
 PRIVATE_REGISTRY=$CONTROL_IP:5001 # user test, password test-password
 
-node_ip() { echo "$NETWORK.0.$((10 + ${1#node}))"; }
-pod_network() { echo "$POD_NETWORK.${1#node}.0/24"; }
+node_ip() { echo "$NETWORK.0.$((10 + $(node_number "$1")))"; }
+pod_network() { echo "$POD_NETWORK.$(node_number "$1").0/24"; }
 laptop_ip() { echo "$NETWORK.$((100 + $1 / 250 % 100)).$((1 + $1 % 250))"; } # of a process ID
+
+# The runtimes that a node may have, and their versions. Those of Debian are what its suite has.
+declare -A RUNTIMES=(
+  [containerd-1.7]=1.7.24 # layer.sh: Debian trixie's
+  [containerd-2.1]=2.1.9  # tree.sh: Debian forky's
+  [containerd-2.2]=2.2.9 [containerd-2.3]=2.3.7 [containerd-2.4]=2.4.2 [crio-1.36]=1.36.3 # runtimes.sh
+)
 
 digest() { sha256sum | head -c 12; }
 
-# The three things that are built; the names change with whatever goes into them.
+# The things that are built; the names change with whatever goes into them.
 TREE=$CACHE/tree-$({ echo "$DEBIAN_SUITE"; cat "$HERE/tree.sh"; } | digest)
 PROGRAMS=$CACHE/kubernetes-$KUBERNETES_VERSION-$(digest <"$HERE/programs.sh")
 IMAGES=$CACHE/images-$({ echo "${TREE##*/}"; cat "$HERE/images.sh"; } | digest)
+
+layer_directory() { echo "$CACHE/layer-$({ echo "${TREE##*/}"; cat "$HERE/layer.sh"; } | digest)"; }
+# runtime_directory RUNTIME: has its programs in bin/; nothing where they are the tree's.
+runtime_directory() {
+  case $1 in
+    containerd-1.7) echo /opt/containerd-1.7 ;; # in the layer
+    containerd-2.1) ;;
+    *) echo "$CACHE/${1%%-*}-${RUNTIMES[$1]}-$(digest <"$HERE/runtimes.sh")" ;;
+  esac
+}

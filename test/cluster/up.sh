@@ -2,17 +2,21 @@
 # `cluster up` and `cluster down`.
 
 up() {
-  local count='' rights=''
+  local count='' rights='' specs=() spec runtimes
   while [ $# -gt 0 ]; do
     case $1 in
       --nodes) [ $# -ge 2 ] || usage_error "--nodes needs a number"; count=$2; shift ;;
       --nodes=*) count=${1#*=} ;;
+      --node) [ $# -ge 2 ] || usage_error "--node needs NAME=RUNTIME"; specs+=("$2"); shift ;;
+      --node=*) specs+=("${1#*=}") ;;
       --grant=yes | --grant=no) rights=${1#*=} ;;
       *) usage_error "up does not know $1" ;;
     esac
     shift
   done
-  [[ $count =~ ^([1-9][0-9]?)?$ ]] && [ "${count:-1}" -le "$NODES_MAX" ] || usage_error "--nodes is 1 to $NODES_MAX, not $count"
+  [[ $count =~ ^[0-9]{0,2}$ ]] && [ "${count:-1}" -le "$NODES_MAX" ] || usage_error "--nodes is 0 to $NODES_MAX, not $count"
+  for spec in "${specs[@]}"; do check_spec "$spec"; done
+  mapfile -t runtimes < <(printf '%s\n' "${specs[@]}" | sed -nE 's/^[^=]*=([^+]+).*/\1/p' | sort -u)
 
   take_lock
   trap 'kill_cgroup build' EXIT
@@ -22,17 +26,20 @@ up() {
     load_builds
     [ "$KUBERNETES_VERSION" = "${ASKED_VERSION:-$KUBERNETES_VERSION}" ] ||
       die "Kubernetes $KUBERNETES_VERSION is up; for $ASKED_VERSION, \`cluster down\` first"
+    build "${runtimes[@]}"
+    for spec in "${specs[@]}"; do add_spec "$spec"; done
     all_running "${count:-0}" || raise "${count:-0}"
     [ -z "$rights" ] || grant "$rights"
   else
     if [ -d "$RUN" ]; then say "removing what an earlier run left"; fi
     remove_all
-    mkdir -p "$CACHE/log"
     need_packages iproute2
-    build
+    build "${runtimes[@]}"
     save_builds
     load_builds
-    raise "${count:-2}"
+    for spec in "${specs[@]}"; do add_spec "$spec"; done
+    [ -n "$count" ] || count=$([ ${#specs[@]} -gt 0 ] && echo 0 || echo 2)
+    raise "$count"
     grant "${rights:-yes}"
     touch "$RUN/up"
   fi
@@ -54,13 +61,13 @@ raise() {
 
 # all_running NODES: whether there is nothing to start, with at least so many nodes.
 all_running() {
-  local service node
+  local service node number
   for service in etcd apiserver controller-manager scheduler registry private-registry; do
     service_running control "$service" || return 1
   done
-  [ "$(nodes | wc -l)" -ge "$1" ] || return 1
+  for ((number = 1; number <= $1; number++)); do [ -e "$RUN/machines/node$number" ] || return 1; done
   for node in $(nodes); do
-    if ! service_running "$node" containerd || ! service_running "$node" kubelet; then return 1; fi
+    if ! service_running "$node" "$(runtime_service "$node")" || ! service_running "$node" kubelet; then return 1; fi
   done
 }
 
