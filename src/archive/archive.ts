@@ -20,6 +20,8 @@ export interface Archive {
   readonly members: ReadonlyMap<string, Member>;
   /** The bytes of a file member. Throws a UserError where there is no such file. */
   open(name: string): Source;
+  /** The archive of the checkpoint before this one, whose pages it may refer to: where it was given. */
+  readonly previous?: Archive;
 }
 
 /** A member whose name nothing should be unpacked under: listed, never opened. */

@@ -1,14 +1,15 @@
 import type { Archive } from "../archive/archive.ts";
 import { fileTable, type FileTable } from "./files/table.ts";
 import { MAX_SHARED_STEPS, MAX_TABLE_ITEMS } from "./limits.ts";
-import { sharedPagemap, type PageRun } from "./pagemap.ts";
-import { pagesOf, type Pages } from "./pages.ts";
+import { sharedPagemap } from "./pagemap.ts";
 import { excessive } from "./problems.ts";
+import type { PageRun } from "./runs.ts";
 
 /** What the processes of a checkpoint have in common, loaded once when first needed. */
 export interface Commons {
   readonly files: () => Promise<FileTable>;
-  readonly shared: (shmid: bigint) => Promise<SharedPages | undefined>;
+  /** Undefined where the archive has no pagemap of it. Throws a UserError where that is damaged. */
+  readonly shared: (shmid: bigint, pageSize: number) => Promise<SharedPages | undefined>;
 }
 
 export function commonsOf(archive: Archive): Commons {
@@ -21,31 +22,38 @@ export function commonsOf(archive: Archive): Commons {
   };
   return {
     files: async () => await (files ??= fileTable(archive)),
-    shared: async (shmid) => {
-      const pages = shared.get(shmid) ?? loadShared(archive, shmid, step);
+    shared: async (shmid, pageSize) => {
+      const pages = shared.get(shmid) ?? loadShared(archive, shmid, pageSize, step);
       shared.set(shmid, pages);
       return await pages;
     },
   };
 }
 
-export interface SharedPages extends Pages {
+/** The pages of a piece of shared memory. Addresses count from its beginning. */
+export interface SharedPages {
+  /** Of its pagemap image, in the archive. */
+  readonly name: string;
   /** All of them: shared memory is mapped at many places, so they are kept. */
   readonly runs: readonly PageRun[];
   /** Those that end after an offset, ascending. Throws a UserError where an archive makes too much of this. */
-  readonly after: (offset: bigint, pageSize: number) => Iterable<PageRun>;
+  readonly after: (offset: bigint) => Iterable<PageRun>;
 }
 
-async function loadShared(archive: Archive, shmid: bigint, step: (name: string) => void): Promise<SharedPages | undefined> {
-  const map = await sharedPagemap(archive, shmid);
+async function loadShared(
+  archive: Archive,
+  shmid: bigint,
+  pageSize: number,
+  step: (name: string) => void,
+): Promise<SharedPages | undefined> {
+  const map = await sharedPagemap(archive, shmid, pageSize);
   if (map === undefined) return undefined;
   const runs: PageRun[] = [];
   for await (const batch of map.runs()) {
     for (const run of batch) runs.push(run);
     if (runs.length > MAX_TABLE_ITEMS) throw excessive(map.name, `more than ${MAX_TABLE_ITEMS} entries`);
   }
-  const after = (offset: bigint, pageSize: number): Iterable<PageRun> => runsAfter(runs, offset, pageSize, () => step(map.name));
-  return { ...pagesOf(archive, map), runs, after };
+  return { name: map.name, runs, after: (offset) => runsAfter(runs, offset, pageSize, () => step(map.name)) };
 }
 
 /** The runs that end after an address: ascending, so half of them are left out at a time. */

@@ -1,9 +1,9 @@
 import type { Archive } from "../archive/archive.ts";
 import { commonsOf, type Commons, type SharedPages } from "./commons.ts";
-import { processPagemap, type PageRun } from "./pagemap.ts";
-import { pagesOf, type Pages } from "./pages.ts";
+import { processPagemap, type Pagemap } from "./pagemap.ts";
 import { notThere } from "./problems.ts";
 import { addressSpace, type AddressSpace, type Region } from "./regions.ts";
+import { partOf, type PageRun } from "./runs.ts";
 
 /** The memory of one process: its regions, and those of their pages that are in the archive. */
 export interface ProcessMemory {
@@ -11,7 +11,7 @@ export interface ProcessMemory {
   /** In bytes, of the machine that the checkpoint was made on. */
   readonly pageSize: number;
   /** Its own pages: of everything but shared memory. */
-  readonly own: Pages;
+  readonly own: Pagemap;
   /** The pages of a piece of shared memory; addresses count from its beginning. */
   readonly shared: (shmid: bigint) => Promise<SharedPages | undefined>;
 }
@@ -25,9 +25,9 @@ export async function processMemory(
 ): Promise<ProcessMemory | undefined> {
   const found = await addressSpace(archive, pid);
   if (found === undefined) return undefined;
-  const map = await processPagemap(archive, pid);
-  if (map === undefined) throw notThere(`checkpoint/pagemap-${pid}.img is not in the archive`, "it tells which memory of the process is");
-  return { space: await withMemfds(found, commons), pageSize, own: pagesOf(archive, map), shared: commons.shared };
+  const own = await processPagemap(archive, pid, pageSize);
+  if (own === undefined) throw notThere(`checkpoint/pagemap-${pid}.img is not in the archive`, "it tells which memory of the process is");
+  return { space: await withMemfds(found, commons), pageSize, own, shared: async (shmid) => await commons.shared(shmid, pageSize) };
 }
 
 /** The memory of a process as the process tree has it: zombies have none. Throws a UserError where a living one's is missing or damaged. */
@@ -81,21 +81,19 @@ export async function* placedRuns({ own, space, pageSize }: ProcessMemory): Asyn
   const { regions } = space;
   const size = BigInt(pageSize);
   let at = 0;
-  for await (const batch of own.map.runs()) {
+  for await (const batch of own.runs()) {
     const placed: PlacedRun[] = [];
     for (const run of batch) {
-      let { address, pages, firstPage } = run;
-      while (pages > 0) {
+      for (let done = 0; done < run.pages;) {
+        const address = run.address + BigInt(done) * size;
         while ((regions[at]?.end ?? -1n) <= address && at < regions.length) at += 1;
         const next = regions[at];
         const region = next !== undefined && next.start <= address ? next : undefined;
         const border = region?.end ?? next?.start;
-        const room = border === undefined ? pages : Math.max(1, Number((border - address) / size));
-        const part = Math.min(pages, room);
-        placed.push({ address, pages: part, content: run.content, firstPage, region });
-        address += BigInt(part) * size;
-        pages -= part;
-        firstPage += part;
+        const left = run.pages - done;
+        const pages = Math.min(left, border === undefined ? left : Math.max(1, Number((border - address) / size)));
+        placed.push({ ...partOf(run, done, pages, pageSize), region });
+        done += pages;
       }
     }
     yield placed;

@@ -3,7 +3,7 @@ import type { UserError } from "../model/error.ts";
 import { decode } from "./decode.ts";
 import { MmHeadSchema } from "./gen/memory_pb.ts";
 import { imageName, onlyEntry, openImage } from "./image.ts";
-import { pagemap, type PageRun } from "./pagemap.ts";
+import { plainPages } from "./pagemap.ts";
 import { damaged } from "./problems.ts";
 
 /** Of the auxiliary vector: AT_PAGESZ. */
@@ -20,25 +20,16 @@ export async function pageSize(archive: Archive): Promise<number | undefined> {
     .sort((a, b) => a.size - b.size);
   let misfit: UserError | undefined;
   for (const { name } of maps) {
-    const map = await pagemap(archive, name.slice(imageName("").length));
-    const size = map && archive.members.get(map.pagesName)?.size;
-    if (map === undefined || size === undefined) continue;
-    const pages = await presentPages(map.runs());
-    if (pages === 0) continue;
+    const counted = await plainPages(archive, name.slice(imageName("").length));
+    const size = counted && archive.members.get(counted.pagesName)?.size;
+    if (counted === undefined || size === undefined || counted.pages === 0) continue;
+    const { pages, pagesName } = counted;
     const bytes = size / pages;
     if (isPageSize(bytes)) return bytes;
-    misfit ??= damaged(map.pagesName, `it has ${size} bytes, which is no whole page size for the ${pages} pages of ${map.name}`);
+    misfit ??= damaged(pagesName, `it has ${size} bytes, which is no whole page size for the ${pages} pages of ${name}`);
   }
   if (misfit !== undefined) throw misfit;
   return await toldPageSize(archive);
-}
-
-async function presentPages(runs: AsyncIterable<readonly PageRun[]>): Promise<number> {
-  let pages = 0;
-  for await (const batch of runs) {
-    for (const run of batch) if (run.content === "present") pages += run.pages;
-  }
-  return pages;
 }
 
 async function toldPageSize(archive: Archive): Promise<number | undefined> {

@@ -1,10 +1,9 @@
 import type { UserError } from "../model/error.ts";
 import type { SharedPages } from "./commons.ts";
 import { placedRuns, sharedPages, type ProcessMemory } from "./memory.ts";
-import type { PageRun } from "./pagemap.ts";
-import { pagesSource, type Pages } from "./pages.ts";
 import { attempt, type Tell } from "./problems.ts";
 import { regionAfter, type AddressRange, type Region } from "./regions.ts";
+import type { PageRun } from "./runs.ts";
 
 /** Why bytes of a range are not in the archive. */
 export type Absence =
@@ -37,9 +36,9 @@ const CHUNK = 1024 * 1024;
 export async function* readMemory(memory: ProcessMemory, range: AddressRange, tell: Tell = thrown): AsyncGenerator<MemoryPiece> {
   const lost = new Set<Region>();
   let at = range.start;
-  for await (const { start, end, run, pages, region } of mappedRuns(memory, range, lost, tell)) {
+  for await (const { start, end, run, region } of mappedRuns(memory, range, lost, tell)) {
     if (start > at) yield* absent(memory, { start: at, end: start }, lost);
-    if (run.content === "present") yield* presentPieces(pages, run, { start, end }, memory.pageSize);
+    if (run.content === "present") yield* presentPieces(run, { start, end });
     else if (run.content === "none") yield* absent(memory, { start, end }, lost);
     else yield { start, end, absent: region === undefined ? "unmapped" : run.content };
     at = end;
@@ -53,13 +52,12 @@ function thrown(problem: UserError): never {
 
 interface MappedRun extends AddressRange {
   readonly run: PageRun;
-  readonly pages: Pages;
   readonly region: Region | undefined;
 }
 
 /** Runs within a range, of the process's own pages and of shared memory as it is mapped, ascending. */
 async function* mappedRuns(memory: ProcessMemory, range: AddressRange, lost: Set<Region>, tell: Tell): AsyncGenerator<MappedRun> {
-  const { own, pageSize, space } = memory;
+  const { pageSize, space } = memory;
   const shared = space.regions.filter(({ kind, start, end }) => kind === "shared" && end > range.start && start < range.end);
   let passed = 0;
   const sharedBefore = async function* (limit: bigint): AsyncGenerator<MappedRun> {
@@ -76,7 +74,7 @@ async function* mappedRuns(memory: ProcessMemory, range: AddressRange, lost: Set
       if (run.address >= range.end) break;
       if (mapped === undefined || run.region?.kind === "shared") continue;
       yield* sharedBefore(run.address);
-      yield { ...mapped, run, pages: own, region: run.region };
+      yield { ...mapped, run, region: run.region };
     }
     if ((batch.at(-1)?.address ?? 0n) >= range.end) break;
   }
@@ -86,10 +84,10 @@ async function* mappedRuns(memory: ProcessMemory, range: AddressRange, lost: Set
 function* sharedRuns({ pageSize }: ProcessMemory, region: Region, pages: SharedPages, range: AddressRange): Generator<MappedRun> {
   const window = { start: max(region.start, range.start), end: min(region.end, range.end) };
   const shift = region.start - region.offset;
-  for (const run of pages.after(window.start - shift, pageSize)) {
+  for (const run of pages.after(window.start - shift)) {
     if (run.address + shift >= window.end) break;
     const mapped = clipped(run.address + shift, run, pageSize, window);
-    if (mapped !== undefined) yield { ...mapped, run: { ...run, address: run.address + shift }, pages, region };
+    if (mapped !== undefined) yield { ...mapped, run: { ...run, address: run.address + shift }, region };
   }
 }
 
@@ -99,12 +97,11 @@ function clipped(address: bigint, { pages }: PageRun, pageSize: number, range: A
   return start < end ? { start, end } : undefined;
 }
 
-async function* presentPieces(pages: Pages, run: PageRun, { start, end }: AddressRange, pageSize: number): AsyncGenerator<MemoryPiece> {
-  const source = pagesSource(pages, run, pageSize);
-  const base = run.firstPage * pageSize;
+async function* presentPieces({ address, source, offset }: PageRun, { start, end }: AddressRange): AsyncGenerator<MemoryPiece> {
   for (let at = start; at < end;) {
     const length = Math.min(CHUNK, Number(end - at));
-    const bytes = await source.read(base + Number(at - run.address), length);
+    const bytes = await source?.read(offset + Number(at - address), length);
+    if (bytes === undefined) return;
     yield { start: at, end: at + BigInt(length), bytes };
     at += BigInt(length);
   }

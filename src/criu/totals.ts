@@ -48,7 +48,7 @@ async function addShared(memory: ProcessMemory, use: { region: Region; archived:
   const shared = await sharedPages(memory, use.region);
   const limit = offset + end - start;
   const size = BigInt(memory.pageSize);
-  for (const { address, pages, content } of shared?.after(offset, memory.pageSize) ?? []) {
+  for (const { address, pages, content } of shared?.after(offset) ?? []) {
     if (address >= limit) break;
     const from = address > offset ? address : offset;
     const to = address + BigInt(pages) * size < limit ? address + BigInt(pages) * size : limit;

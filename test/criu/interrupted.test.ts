@@ -10,15 +10,16 @@ import { systemCallName } from "../../src/criu/syscalls.ts";
 import { checkpoint, image, MAGIC, memoryArchive, message } from "./synthetic.ts";
 
 const ARCHIVES = join(import.meta.dirname, "../data/archives");
+const DUMPS = join(import.meta.dirname, "../data/dumps");
 
 async function interruptedIn(file: string) {
-  await using archive = await openArchive(join(ARCHIVES, file), { keep: tellsOfInterruptions });
+  await using archive = await openArchive(file, { keep: tellsOfInterruptions });
   return await interruptedThreads(archive);
 }
 
 void test("threads whose call the checkpoint ended, with what the program itself then said of its calls", async () => {
   // interrupted.c printed "-1 4" (EINTR) of exactly these.
-  assert.deepEqual(await interruptedIn("interrupted.tar.zst"), {
+  assert.deepEqual(await interruptedIn(join(DUMPS, "interrupted.tar.zst")), {
     threads: [
       { tid: 11, comm: "t-nanosleep", call: "clock_nanosleep" },
       { tid: 12, comm: "t-poll", call: "poll" },
@@ -34,7 +35,7 @@ void test("threads whose call the checkpoint ended, with what the program itself
 });
 
 void test("a shell that counts with sleep: the sleep", async () => {
-  const { threads, unidentified } = await interruptedIn("containerd-counter-after.tar.gz");
+  const { threads, unidentified } = await interruptedIn(join(ARCHIVES, "containerd-counter-after.tar.gz"));
   assert.deepEqual([threads.map(({ comm, call }) => [comm, call]), unidentified], [[["sleep", "clock_nanosleep"]], 0]);
 });
 

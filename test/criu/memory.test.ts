@@ -139,7 +139,7 @@ test("runs are cut where regions begin and end, and those outside of all are tol
   });
   const placed = [];
   for await (const batch of placedRuns(memory))
-    for (const { region, pages: count, firstPage } of batch) placed.push([region?.kind, count, firstPage]);
+    for (const { region, pages: count, offset } of batch) placed.push([region?.kind, count, offset / 4096]);
   assert.deepEqual(placed, [
     ["anonymous", 2, 0],
     ["heap", 1, 2],

@@ -5,7 +5,8 @@ import { fileSource } from "../../src/archive/file.ts";
 import { processMemory } from "../../src/criu/memory.ts";
 import { bytesMatcher, type Matcher } from "../../src/criu/search/matcher.ts";
 import { LONGEST_MATCH, regexMatcher } from "../../src/criu/search/regex.ts";
-import { searchPages } from "../../src/criu/search/search.ts";
+import { Searcher } from "../../src/criu/search/search.ts";
+import { pageStretches, wholeSource } from "../../src/criu/search/windows.ts";
 import { checkpoint, memoryArchive, type Run } from "./synthetic.ts";
 
 const PAGE = 4096;
@@ -16,8 +17,8 @@ async function search(matcher: Matcher, bytes: Buffer, runs: readonly Run[], aro
   const memory = await processMemory(memoryArchive(checkpoint({ processes: [{ pid: 1, mappings, runs, bytes }] })), 1, PAGE);
   assert.ok(memory?.own);
   const found: string[] = [];
-  const options = { pageSize: PAGE, around, signal: new AbortController().signal, progress: () => {} };
-  for await (const match of searchPages(memory.own, memory.own.map.runs(), matcher, options)) {
+  const searcher = new Searcher(matcher, { around, signal: new AbortController().signal, progress: () => {} });
+  for await (const match of searcher.search(pageStretches(memory.own.runs(), PAGE, () => undefined))) {
     const context = around === 0 ? "" : ` in "${String(match.before)}|${String(match.after)}"`;
     found.push(`0x${match.address.toString(16)} ${match.bytes.length > 40 ? match.bytes.length : String(match.bytes)}${context}`);
   }
@@ -139,14 +140,12 @@ test("addresses beyond what a double can hold", async () => {
 test("a search that finds nothing can be interrupted", { timeout: 30_000 }, async () => {
   const fd = openSync("/dev/zero", "r");
   const controller = new AbortController();
-  const pages = 1 << 21;
-  async function* runs() {
-    yield [{ address: 0x10000n, pages, content: "present", firstPage: 0 } as const];
+  async function* stretches() {
+    yield wholeSource(fileSource(fd, 2 ** 33), undefined);
   }
-  const memory = { map: { name: "pagemap-1.img", pagesName: "pages-1.img", runs }, source: fileSource(fd, pages * PAGE) };
-  const options = { pageSize: PAGE, around: 32, signal: controller.signal, progress: () => {} };
+  const options = { around: 32, signal: controller.signal, progress: () => {} };
   setTimeout(() => controller.abort(new Error("interrupted")), 20);
-  const running = searchPages(memory, runs(), literal("needle"), options).next();
+  const running = new Searcher(literal("needle"), options).search(stretches()).next();
   await assert.rejects(running, { message: "interrupted" });
   closeSync(fd);
 });
@@ -163,11 +162,11 @@ test("a search that finds much can be interrupted", async () => {
   );
   assert.ok(memory?.own);
   const controller = new AbortController();
-  const options = { pageSize: PAGE, around: 0, signal: controller.signal, progress: () => {} };
+  const searcher = new Searcher(literal("x"), { around: 0, signal: controller.signal, progress: () => {} });
   setImmediate(() => controller.abort(new Error("interrupted")));
   let count = 0;
   const all = async () => {
-    for await (const _ of searchPages(memory.own, memory.own.map.runs(), literal("x"), options)) count += 1;
+    for await (const _ of searcher.search(pageStretches(memory.own.runs(), PAGE, () => undefined))) count += 1;
   };
   await assert.rejects(all(), { message: "interrupted" });
   assert.ok(count > 0 && count < 50 * PAGE, `${count} matches`);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file memory.proto.
  */
 export const file_memory: GenFile = /*@__PURE__*/
-  fileDesc("CgxtZW1vcnkucHJvdG8SBGNyaXUiPAoMQWlvUmluZ0VudHJ5EgoKAmlkGAEgASgEEg4KBm5yX3JlcRgCIAEoDRIQCghyaW5nX2xlbhgDIAEoDSKHAwoHTW1FbnRyeRIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhwKBHZtYXMYDiADKAsyDi5jcml1LlZtYUVudHJ5EhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgi6AIKBk1tSGVhZBIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgiHwoLUGFnZW1hcEhlYWQSEAoIcGFnZXNfaWQYASABKA0ieAoMUGFnZW1hcEVudHJ5Eg0KBXZhZGRyGAEgASgEEhcKD2NvbXBhdF9ucl9wYWdlcxgCIAEoDRIRCglpbl9wYXJlbnQYAyABKAgSFAoFZmxhZ3MYBCABKA1CBaoBAggBEhcKCG5yX3BhZ2VzGAUgASgEQgWqAQIIASKcAQoIVm1hRW50cnkSDQoFc3RhcnQYASABKAQSCwoDZW5kGAIgASgEEg0KBXBnb2ZmGAMgASgEEg0KBXNobWlkGAQgASgEEgwKBHByb3QYBSABKA0SDQoFZmxhZ3MYBiABKA0SDgoGc3RhdHVzGAcgASgNEgoKAmZkGAggASgSEgwKBG1hZHYYCSABKAQSDwoHZmRmbGFncxgKIAEoDUIHkgMECAIgA2IIZWRpdGlvbnNw6Ac");
+  fileDesc("CgxtZW1vcnkucHJvdG8SBGNyaXUiPAoMQWlvUmluZ0VudHJ5EgoKAmlkGAEgASgEEg4KBm5yX3JlcRgCIAEoDRIQCghyaW5nX2xlbhgDIAEoDSKHAwoHTW1FbnRyeRIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhwKBHZtYXMYDiADKAsyDi5jcml1LlZtYUVudHJ5EhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgi6AIKBk1tSGVhZBIVCg1tbV9zdGFydF9jb2RlGAEgASgEEhMKC21tX2VuZF9jb2RlGAIgASgEEhUKDW1tX3N0YXJ0X2RhdGEYAyABKAQSEwoLbW1fZW5kX2RhdGEYBCABKAQSFgoObW1fc3RhcnRfc3RhY2sYBSABKAQSFAoMbW1fc3RhcnRfYnJrGAYgASgEEg4KBm1tX2JyaxgHIAEoBBIUCgxtbV9hcmdfc3RhcnQYCCABKAQSEgoKbW1fYXJnX2VuZBgJIAEoBBIUCgxtbV9lbnZfc3RhcnQYCiABKAQSEgoKbW1fZW52X2VuZBgLIAEoBBITCgtleGVfZmlsZV9pZBgMIAEoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhAKCGR1bXBhYmxlGA8gASgFEiAKBGFpb3MYECADKAsyEi5jcml1LkFpb1JpbmdFbnRyeRIUCgx0aHBfZGlzYWJsZWQYESABKAgiHwoLUGFnZW1hcEhlYWQSEAoIcGFnZXNfaWQYASABKA0ingEKDFBhZ2VtYXBFbnRyeRINCgV2YWRkchgBIAEoBBIXCg9jb21wYXRfbnJfcGFnZXMYAiABKA0SEQoJaW5fcGFyZW50GAMgASgIEhQKBWZsYWdzGAQgASgNQgWqAQIIARIXCghucl9wYWdlcxgFIAEoBEIFqgECCAESDgoGYmxvY2tzGAYgASgMEhQKDHJlZ2lvbl9wYWdlcxgHIAEoDSJZCg1QYWdlbWFwQmxvY2tzEhMKC2Jsb2NrX3NpemVzGAEgAygNEhoKEnRvdGFsX3BheWxvYWRfc2l6ZRgCIAEoBBIXCg9wYWdlc19wZXJfYmxvY2sYAyABKA0inAEKCFZtYUVudHJ5Eg0KBXN0YXJ0GAEgASgEEgsKA2VuZBgCIAEoBBINCgVwZ29mZhgDIAEoBBINCgVzaG1pZBgEIAEoBBIMCgRwcm90GAUgASgNEg0KBWZsYWdzGAYgASgNEg4KBnN0YXR1cxgHIAEoDRIKCgJmZBgIIAEoEhIMCgRtYWR2GAkgASgEEg8KB2ZkZmxhZ3MYCiABKA1CB5IDBAgCIANiCGVkaXRpb25zcOgH");
 
 /**
  * @generated from message criu.AioRingEntry
@@ -279,6 +279,20 @@ export type PagemapEntry = Message<"criu.PagemapEntry"> & {
    * @generated from field: uint64 nr_pages = 5 [features.field_presence = EXPLICIT];
    */
   nrPages: bigint;
+
+  /**
+   * After CRIU 4.2, of compressed pages: a PagemapBlocks, or, in July 2026, a packed list of sizes.
+   *
+   * @generated from field: bytes blocks = 6;
+   */
+  blocks: Uint8Array;
+
+  /**
+   * Of that list: pages in a block.
+   *
+   * @generated from field: uint32 region_pages = 7;
+   */
+  regionPages: number;
 };
 
 /**
@@ -287,6 +301,33 @@ export type PagemapEntry = Message<"criu.PagemapEntry"> & {
  */
 export const PagemapEntrySchema: GenMessage<PagemapEntry> = /*@__PURE__*/
   messageDesc(file_memory, 4);
+
+/**
+ * @generated from message criu.PagemapBlocks
+ */
+export type PagemapBlocks = Message<"criu.PagemapBlocks"> & {
+  /**
+   * @generated from field: repeated uint32 block_sizes = 1;
+   */
+  blockSizes: number[];
+
+  /**
+   * @generated from field: uint64 total_payload_size = 2;
+   */
+  totalPayloadSize: bigint;
+
+  /**
+   * @generated from field: uint32 pages_per_block = 3;
+   */
+  pagesPerBlock: number;
+};
+
+/**
+ * Describes the message criu.PagemapBlocks.
+ * Use `create(PagemapBlocksSchema)` to create a new message.
+ */
+export const PagemapBlocksSchema: GenMessage<PagemapBlocks> = /*@__PURE__*/
+  messageDesc(file_memory, 5);
 
 /**
  * @generated from message criu.VmaEntry
@@ -348,5 +389,5 @@ export type VmaEntry = Message<"criu.VmaEntry"> & {
  * Use `create(VmaEntrySchema)` to create a new message.
  */
 export const VmaEntrySchema: GenMessage<VmaEntry> = /*@__PURE__*/
-  messageDesc(file_memory, 5);
+  messageDesc(file_memory, 6);
 

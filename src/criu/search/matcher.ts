@@ -2,8 +2,8 @@ import { rarestOf } from "./rarest.ts";
 import type { Part } from "./windows.ts";
 
 /** Where a match lies in a part. */
-export interface Hit {
-  readonly part: Part;
+export interface Hit<P extends Part = Part> {
+  readonly part: P;
   readonly start: number;
   readonly length: number;
 }
@@ -17,7 +17,7 @@ export interface Matcher {
   /** Bytes that are best searched at once. */
   readonly chunk: number;
   /** Matches in the order of the parts, none within another. */
-  hits(parts: readonly Part[]): Iterable<Hit>;
+  hits<P extends Part>(parts: readonly P[]): Iterable<Hit<P>>;
 }
 
 const CHUNK = 256 << 10;
@@ -37,7 +37,7 @@ export function bytesMatcher(needle: Buffer): Matcher {
     longest: needle.length,
     lead: 0,
     chunk: Math.max(CHUNK, needle.length * 4),
-    *hits(parts) {
+    *hits<P extends Part>(parts: readonly P[]): Generator<Hit<P>> {
       if (windows % SAMPLE_EVERY === 0) rarest = rarestOf(needle, parts, RARE);
       windows += 1;
       for (const part of parts) {

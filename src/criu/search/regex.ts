@@ -24,7 +24,7 @@ export function regexMatcher(source: string): Matcher {
   const expression = new RegExp(source, "gm");
   const run = runner();
   let linear: RegExp | undefined;
-  const search = (parts: readonly Part[]): Iterable<Hit> => {
+  const search = <P extends Part>(parts: readonly P[]): Iterable<Hit<P>> => {
     const hits = linear === undefined ? run(expression, parts, PATIENCE) : undefined;
     if (hits !== undefined) return hits;
     linear ??= linearExpression(source);
@@ -49,7 +49,7 @@ function linearExpression(source: string): RegExp | undefined {
   }
 }
 
-function* inSmallPieces(expression: RegExp, parts: readonly Part[], run: Run): Generator<Hit> {
+function* inSmallPieces<P extends Part>(expression: RegExp, parts: readonly P[], run: Run): Generator<Hit<P>> {
   for (const part of parts) {
     for (let from = part.from; from < part.to; from += SMALL) {
       const piece = { ...part, from, to: Math.min(part.to, from + SMALL), end: from + SMALL + LONGEST_MATCH };
@@ -75,7 +75,7 @@ const SEARCH = new Script(`(() => {
 })()`);
 
 /** The matches; undefined where they are not found within so many milliseconds. */
-type Run = (expression: RegExp, parts: readonly (Part & { readonly end?: number })[], timeout: number) => Hit[] | undefined;
+type Run = <P extends Part>(expression: RegExp, parts: readonly (P & { readonly end?: number })[], timeout: number) => Hit<P>[] | undefined;
 
 function runner(): Run {
   const inside: { expression?: RegExp; texts?: object[] } = {};
@@ -89,7 +89,11 @@ function runner(): Run {
     }));
     try {
       const found = SEARCH.runInContext(context, { timeout }) as [number, number, number][];
-      return found.map(([index, start, length]) => ({ part: parts[index] as Part, start, length: Math.min(length, LONGEST_MATCH) }));
+      return found.map(([index, start, length]) => ({
+        part: parts[index] as (typeof parts)[number],
+        start,
+        length: Math.min(length, LONGEST_MATCH),
+      }));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return undefined;
       throw error;

@@ -1,66 +1,73 @@
 import { setImmediate } from "node:timers/promises";
-import type { Pages } from "../pages.ts";
-import type { PageRun } from "../pagemap.ts";
 import type { Matcher } from "./matcher.ts";
-import { windows, type Part } from "./windows.ts";
+import { Windows, type Stretch, type StretchPart } from "./windows.ts";
 
-/** A match in a process's memory, or in shared memory. */
-export interface Match {
+/** A match in memory, in a file or in a queue. */
+export interface Match<T> {
+  /** What it is in. */
+  readonly place: T;
   readonly address: bigint;
   readonly bytes: Buffer;
-  /** What is around it in memory, as far as it is in the archive. */
+  /** What is around it, as far as it is there. */
   readonly before: Buffer;
   readonly after: Buffer;
 }
 
-export interface SearchOptions {
-  readonly pageSize: number;
-  /** Bytes of memory wanted before and after a match. */
+export interface SearchOptions<T> {
+  /** Bytes wanted before and after a match. */
   readonly around: number;
   readonly signal: AbortSignal;
-  /** Told how many bytes were searched. */
-  readonly progress: (bytes: number) => void;
+  /** Takes how many bytes were searched. */
+  readonly progress: (place: T, bytes: number) => void;
 }
 
 /** After so many matches, signals and closed pipes get their turn. */
 const TURN = 4096;
 
-/** Matches in present pages, by address. Throws a UserError where the pages cannot be read, and the signal's reason. */
-export async function* searchPages(
-  pages: Pages,
-  runs: AsyncIterable<readonly PageRun[]>,
-  matcher: Matcher,
-  { pageSize, around, signal, progress }: SearchOptions,
-): AsyncGenerator<Match> {
-  // Where the last match ended: none begins within it.
-  let resume = 0n;
-  let count = 0;
-  const { longest, lead } = matcher;
-  for await (const parts of windows(pages, runs, { pageSize, around, longest, lead, chunk: chunkFor(matcher, around) })) {
-    signal.throwIfAborted();
-    for (const { part, start, length } of matcher.hits(parts.map((part) => after(part, resume)))) {
-      const { bytes, address } = part;
-      const end = start + length;
-      resume = address + BigInt(end);
-      yield {
-        address: address + BigInt(start),
-        bytes: bytes.subarray(start, end),
-        before: bytes.subarray(Math.max(0, start - around), start),
-        after: bytes.subarray(end, end + around),
-      };
-      count += 1;
-      if (count % TURN === 0) await setImmediate();
+/** Searches stretches with a matcher, some after others: its buffers are kept. */
+export class Searcher<T> {
+  readonly #matcher: Matcher;
+  readonly #options: SearchOptions<T>;
+  readonly #windows: Windows;
+  #count = 0;
+
+  constructor(matcher: Matcher, options: SearchOptions<T>) {
+    this.#matcher = matcher;
+    this.#options = options;
+    const { longest, lead, chunk } = matcher;
+    const { around } = options;
+    // Most of a window must be new to it.
+    this.#windows = new Windows({ around, longest, lead, chunk: Math.max(chunk, 4 * (lead + longest + 2 * around)) });
+  }
+
+  /** Matches in the order of the stretches. Throws a UserError where bytes cannot be read, and the signal's reason. */
+  async *search(stretches: AsyncIterable<Stretch<T>>): AsyncGenerator<Match<T>> {
+    const { around, signal, progress } = this.#options;
+    // Where the last match ended: none begins within it.
+    let last: { stretch: Stretch<T>; end: bigint } | undefined;
+    for await (const parts of this.#windows.of(stretches)) {
       signal.throwIfAborted();
+      const rest = parts.map((part) => (part.stretch === last?.stretch ? after(part, last.end) : part));
+      for (const { part, start, length } of this.#matcher.hits(rest)) {
+        const { bytes, address, stretch } = part;
+        const end = start + length;
+        last = { stretch, end: address + BigInt(end) };
+        yield {
+          place: stretch.place,
+          address: address + BigInt(start),
+          bytes: bytes.subarray(start, end),
+          before: bytes.subarray(Math.max(0, start - around), start),
+          after: bytes.subarray(end, end + around),
+        };
+        this.#count += 1;
+        if (this.#count % TURN === 0) await setImmediate();
+        signal.throwIfAborted();
+      }
+      for (const { from, to, stretch } of parts) progress(stretch.place, to - from);
     }
-    for (const { from, to } of parts) progress(to - from);
   }
 }
 
-/** Most of a window must be new to it. */
-function chunkFor({ chunk, longest, lead }: Matcher, around: number): number {
-  return Math.max(chunk, 4 * (lead + longest + 2 * around));
-}
-
-function after(part: Part, address: bigint): Part {
+function after<T>(part: StretchPart<T>, address: bigint): StretchPart<T> {
   return address > part.address + BigInt(part.from) ? { ...part, from: Math.min(part.to, Number(address - part.address)) } : part;
 }

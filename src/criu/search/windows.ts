@@ -1,8 +1,28 @@
 import type { Source } from "../../model/source.ts";
-import { pagesSource, type Pages } from "../pages.ts";
-import type { PageRun } from "../pagemap.ts";
+import type { PageRun } from "../runs.ts";
 
-/** A stretch of memory without a gap, or a piece of it. Its bytes are overwritten by those of the next but one window. */
+/** Bytes without a gap: of memory, a file, a queue. They may be stored in several pieces. */
+export interface Stretch<T> {
+  /** Of the first of them: in memory, or from the beginning of the file. */
+  readonly address: bigint;
+  readonly length: number;
+  readonly segments: readonly Segment[];
+  /** What they are of. */
+  readonly place: T;
+}
+
+export interface Segment {
+  readonly source: Source;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A whole source, as one stretch. */
+export function wholeSource<T>(source: Source, place: T): Stretch<T> {
+  return { address: 0n, length: source.size, segments: [{ source, offset: 0, length: source.size }], place };
+}
+
+/** A stretch, or a piece of it. Its bytes are overwritten by those of the next but one window. */
 export interface Part {
   /** Its bytes; of a piece also some before and after, as context. */
   readonly bytes: Buffer;
@@ -14,8 +34,11 @@ export interface Part {
   readonly to: number;
 }
 
+export interface StretchPart<T> extends Part {
+  readonly stretch: Stretch<T>;
+}
+
 export interface WindowOptions {
-  readonly pageSize: number;
   /** Bytes read at once. */
   readonly chunk: number;
   /** How many bytes before and after a match are wanted. */
@@ -26,94 +49,147 @@ export interface WindowOptions {
   readonly lead: number;
 }
 
-/** Pages that follow each other in memory, and so in their file, where this is `start` to `end`. */
-interface Stretch {
-  readonly address: bigint;
-  readonly start: number;
-  readonly end: number;
-}
-
-/**
- * The present pages, some at a time: long stretches in overlapping pieces, short ones together. A match may lie across
- * pages, pagemap entries and pieces, but not across a gap between addresses.
- * Throws a UserError where the file of pages is missing or too short.
- */
-export async function* windows(pages: Pages, runs: AsyncIterable<readonly PageRun[]>, options: WindowOptions): AsyncGenerator<Part[]> {
-  let together: Stretch[] = [];
-  let source: Source | undefined;
-  const room: [Buffer, Buffer] = [Buffer.allocUnsafeSlow(options.chunk), Buffer.allocUnsafeSlow(options.chunk)];
-  for await (const { run, ...stretch } of stretches(runs, options.pageSize)) {
-    source = pagesSource(pages, run, options.pageSize);
-    const first = together[0];
-    if (first !== undefined && stretch.end - first.start > options.chunk) {
-      yield await whole(source, together, room[0]);
-      together = [];
-    }
-    if (stretch.end - stretch.start > options.chunk) yield* inPieces(source, stretch, room, options);
-    else together.push(stretch);
-  }
-  if (source !== undefined && together.length > 0) yield await whole(source, together, room[0]);
-}
-
-/** Present runs, those that follow each other joined; `run` is the last of them. */
-async function* stretches(runs: AsyncIterable<readonly PageRun[]>, pageSize: number): AsyncGenerator<Stretch & { readonly run: PageRun }> {
-  let open: { address: bigint; start: number; end: number; run: PageRun } | undefined;
+/** The present pages of runs, those that follow each other in memory as one stretch, which ends where a place does. */
+export async function* pageStretches<T, R extends PageRun>(
+  runs: AsyncIterable<readonly R[]>,
+  pageSize: number,
+  placeOf: (run: R) => T,
+): AsyncGenerator<Stretch<T>> {
+  let open: { address: bigint; length: number; segments: Segment[]; place: T } | undefined;
   for await (const batch of runs) {
     for (const run of batch) {
-      if (run.content !== "present") continue;
-      const start = run.firstPage * pageSize;
-      const end = start + run.pages * pageSize;
-      if (open !== undefined && open.address + BigInt(open.end - open.start) === run.address) {
-        open.end = end;
-        open.run = run;
-      } else {
+      const { address, pages, source, offset } = run;
+      if (source === undefined) continue;
+      const length = pages * pageSize;
+      if (open === undefined || open.address + BigInt(open.length) !== address) {
         if (open !== undefined) yield open;
-        open = { address: run.address, start, end, run };
+        open = { address, length: 0, segments: [], place: placeOf(run) };
       }
+      append(open.segments, { source, offset, length });
+      open.length += length;
     }
   }
   if (open !== undefined) yield open;
 }
 
-async function whole(source: Source, stretches: readonly Stretch[], room: Buffer): Promise<Part[]> {
-  const base = stretches[0]?.start ?? 0;
-  const bytes = await source.read(base, (stretches.at(-1)?.end ?? 0) - base, room);
-  return stretches.map(({ address, start, end }) => ({
-    bytes: bytes.subarray(start - base, end - base),
-    address,
-    from: 0,
-    to: end - start,
-  }));
+function append(segments: Segment[], { source, offset, length }: Segment): void {
+  const last = segments.at(-1);
+  if (last?.source === source && last.offset + last.length === offset) {
+    segments[segments.length - 1] = { source, offset: last.offset, length: last.length + length };
+  } else segments.push({ source, offset, length });
 }
 
-async function* inPieces(
-  source: Source,
-  { address, start, end }: Stretch,
-  [now, next]: readonly [Buffer, Buffer],
-  { chunk, around, longest, lead }: WindowOptions,
-): AsyncGenerator<Part[]> {
-  const read = (at: number): Promise<Buffer> => {
-    const bytes = source.read(at, Math.min(chunk, end - at), now);
-    [now, next] = [next, now];
-    // Where the search ends early, nobody waits for the piece that was read ahead.
-    bytes.catch(() => {});
-    return bytes;
-  };
-  // Of a piece that is not the first: context, and what the matcher looks back at.
-  const before = Math.max(around, lead);
-  let at = start;
-  let from = 0;
-  let ahead = read(at);
-  for (;;) {
-    const bytes = await ahead;
-    const last = at + bytes.length === end;
-    const to = last ? bytes.length : bytes.length - longest - around;
-    const part = { bytes, address: address + BigInt(at - start), from, to };
-    const nextAt = at + to - before;
-    if (!last) ahead = read(nextAt);
-    yield [part];
-    if (last) return;
-    at = nextAt;
-    from = before;
+/**
+ * The bytes of stretches, some at a time: long stretches in overlapping pieces, short ones together. A match may lie across pieces and
+ * segments, not across stretches. Throws a UserError where they cannot be read: `skipped` takes that instead, and the stretch is left out.
+ */
+export class Windows {
+  readonly #options: WindowOptions;
+  readonly #room: [Buffer, Buffer];
+
+  constructor(options: WindowOptions) {
+    this.#options = options;
+    this.#room = [Buffer.allocUnsafeSlow(options.chunk), Buffer.allocUnsafeSlow(options.chunk)];
   }
+
+  async *of<T>(stretches: AsyncIterable<Stretch<T>>): AsyncGenerator<StretchPart<T>[]> {
+    const { chunk } = this.#options;
+    let together: Stretch<T>[] = [];
+    let length = 0;
+    for await (const stretch of stretches) {
+      if (together.length > 0 && length + stretch.length > chunk) {
+        yield await this.#whole(together);
+        [together, length] = [[], 0];
+      }
+      if (stretch.length > chunk) yield* this.#inPieces(stretch);
+      else {
+        together.push(stretch);
+        length += stretch.length;
+      }
+    }
+    if (together.length > 0) yield await this.#whole(together);
+  }
+
+  async #whole<T>(stretches: readonly Stretch<T>[]): Promise<StretchPart<T>[]> {
+    const segments: Segment[] = [];
+    for (const stretch of stretches) for (const segment of stretch.segments) append(segments, segment);
+    const bytes = await gather(segments, this.#room[0]);
+    let at = 0;
+    return stretches.map((stretch) => {
+      const { address, length } = stretch;
+      const part = { bytes: bytes.subarray(at, at + length), address, from: 0, to: length, stretch };
+      at += length;
+      return part;
+    });
+  }
+
+  async *#inPieces<T>(stretch: Stretch<T>): AsyncGenerator<StretchPart<T>[]> {
+    const { chunk, around, longest, lead } = this.#options;
+    const { address, length } = stretch;
+    const cut = cutter(stretch.segments);
+    let [now, next] = this.#room;
+    const read = (at: number): Promise<Buffer> => {
+      const bytes = gather(cut(at, Math.min(chunk, length - at)), now);
+      [now, next] = [next, now];
+      // Where the search ends early, nobody waits for the piece that was read ahead.
+      bytes.catch(() => {});
+      return bytes;
+    };
+    // Of a piece that is not the first: context, and what the matcher looks back at.
+    const before = Math.max(around, lead);
+    let at = 0;
+    let from = 0;
+    let ahead = read(at);
+    for (;;) {
+      const bytes = await ahead;
+      const last = at + bytes.length === length;
+      const to = last ? bytes.length : bytes.length - longest - around;
+      const part = { bytes, address: address + BigInt(at), from, to, stretch };
+      const nextAt = at + to - before;
+      if (!last) ahead = read(nextAt);
+      yield [part];
+      if (last) return;
+      at = nextAt;
+      from = before;
+    }
+  }
+}
+
+/** The bytes of segments one after the other; those of one alone as their source gives them. */
+async function gather(segments: readonly Segment[], into: Buffer): Promise<Buffer> {
+  const [first] = segments;
+  if (segments.length === 1 && first !== undefined) return await first.source.read(first.offset, first.length, into);
+  let at = 0;
+  for (const { source, offset, length } of segments) {
+    const room = into.subarray(at, at + length);
+    const bytes = await source.read(offset, length, room);
+    if (bytes.buffer !== room.buffer || bytes.byteOffset !== room.byteOffset) bytes.copy(room);
+    at += length;
+  }
+  return into.subarray(0, at);
+}
+
+/** Cuts segments: answers with those of a range of their bytes. */
+function cutter(segments: readonly Segment[]): (from: number, length: number) => Segment[] {
+  const ends = new Float64Array(segments.length);
+  let end = 0;
+  for (const [index, { length }] of segments.entries()) ends[index] = end += length;
+  return (from, length) => {
+    const cut: Segment[] = [];
+    let low = 0;
+    let high = ends.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((ends[middle] ?? 0) <= from) low = middle + 1;
+      else high = middle;
+    }
+    for (let at = from; at < from + length && low < segments.length; low += 1) {
+      const segment = segments[low] as Segment;
+      const skipped = at - ((ends[low] ?? 0) - segment.length);
+      const part = Math.min(segment.length - skipped, from + length - at);
+      cut.push({ source: segment.source, offset: segment.offset + skipped, length: part });
+      at += part;
+    }
+    return cut;
+  };
 }

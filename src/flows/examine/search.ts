@@ -4,15 +4,15 @@ import { descriptors } from "../../criu/files/descriptors.ts";
 import type { FileTable } from "../../criu/files/table.ts";
 import { allowance, MAX_ANSWER_ITEMS } from "../../criu/limits.ts";
 import { memoryOf, sharedPages, type ProcessMemory } from "../../criu/memory.ts";
-import type { Pages } from "../../criu/pages.ts";
-import type { PageRun } from "../../criu/pagemap.ts";
 import { pageSize } from "../../criu/pagesize.ts";
 import { attempt, type Tell } from "../../criu/problems.ts";
 import { noSuchProcess, processes, type Process } from "../../criu/processes.ts";
 import { regionName } from "../../criu/region-name.ts";
 import { regionAt, type Region } from "../../criu/regions.ts";
+import type { PageRun } from "../../criu/runs.ts";
 import type { Matcher } from "../../criu/search/matcher.ts";
-import { searchPages, type Match } from "../../criu/search/search.ts";
+import { Searcher, type Match } from "../../criu/search/search.ts";
+import { pageStretches } from "../../criu/search/windows.ts";
 import { UserError } from "../../model/error.ts";
 
 export interface SearchSettings {
@@ -28,7 +28,7 @@ export interface SearchSettings {
 }
 
 /** A match, and where in which process it is. */
-export interface Found extends Match {
+export interface Found extends Match<Process> {
   readonly process: Process;
   readonly region: string;
   /** From the beginning of the region, in bytes. */
@@ -89,7 +89,7 @@ async function* searchProcess(
 ): AsyncGenerator<Found> {
   const { regions, pid } = memory.space;
   const elsewhere = { pages: 0 };
-  for await (const match of found(memory.own, counted(memory.own.map.runs(), elsewhere), process, memory.pageSize, settings)) {
+  for await (const match of found(counted(memory.own.runs(), elsewhere), process, memory.pageSize, settings)) {
     const region = regionAt(regions, match.address);
     yield { ...match, process, region: place(region, table), offset: match.address - (region?.start ?? 0n), mapped: true };
   }
@@ -102,7 +102,7 @@ async function* searchProcess(
     const [first] = mappings;
     const pages = first && (await attempt(settings.tell, async () => await sharedPages(memory, first)));
     if (pages === undefined) continue;
-    for await (const match of found(pages, counted(inBatches(pages.runs), elsewhere), process, memory.pageSize, settings)) {
+    for await (const match of found(counted(inBatches(pages.runs), elsewhere), process, memory.pageSize, settings)) {
       const region = mappings.find(({ offset, start, end }) => offset <= match.address && match.address < offset + end - start);
       const address = region === undefined ? match.address : region.start + match.address - region.offset;
       yield {
@@ -132,22 +132,21 @@ async function* searchUnmapped(
     const file = files.get(fileId);
     if (file?.shmid === undefined || mapped.has(file.shmid)) continue;
     mapped.add(file.shmid);
-    const pages = await shared(file.shmid);
+    const pages = await shared(file.shmid, size);
     if (pages === undefined) continue;
-    for await (const match of found(pages, inBatches(pages.runs), process, size, settings)) {
+    for await (const match of found(inBatches(pages.runs), process, size, settings)) {
       yield { ...match, process, region: file.name, offset: match.address, mapped: false };
     }
   }
 }
 
 async function* found(
-  pages: Pages,
   runs: AsyncIterable<readonly PageRun[]>,
   process: Process,
   size: number,
   { matcher, around, signal, progress }: SearchSettings,
-): AsyncGenerator<Match> {
-  yield* searchPages(pages, runs, matcher, { pageSize: size, around, signal, progress: (bytes) => progress(process, bytes) });
+): AsyncGenerator<Match<Process>> {
+  yield* new Searcher<Process>(matcher, { around, signal, progress }).search(pageStretches(runs, size, () => process));
 }
 
 async function* inBatches(runs: readonly PageRun[]): AsyncGenerator<readonly PageRun[]> {

@@ -20,8 +20,8 @@ export async function compareByAddress(from: ProcessMemory, to: ProcessMemory, t
     const sum = sums.get(place.region) ?? { ...place, compared: 0, changed: 0 };
     sums.set(place.region, { ...sum, compared: sum.compared + compared * pageSize, changed: sum.changed + changed * pageSize });
   };
-  const left = { pages: from.own, placed: placedOf(from, cutAt(after, pageSize), tell) };
-  const right = { pages: to.own, placed: placedOf(to, cutAt(before, pageSize), tell) };
+  const left = placedOf(from, cutAt(after, pageSize), tell);
+  const right = placedOf(to, cutAt(before, pageSize), tell);
   await comparePages(left, right, pageSize, ({ page }, compared, changed) => count(BigInt(page) * BigInt(pageSize), compared, changed));
   for (const pair of alike(before.filter(isShared), after.filter(isShared))) {
     const start = (pair[0] ?? pair[1])?.start ?? 0n;
@@ -48,7 +48,8 @@ function firstWithin(regions: readonly Region[], { start, end }: AddressRange): 
 function cutAt(others: readonly Region[], pageSize: number): (run: PlacedRun) => PlacedPages[] {
   const size = BigInt(pageSize);
   let at = 0;
-  return ({ address, pages, firstPage }) => {
+  return ({ address, pages, source, offset }) => {
+    if (source === undefined) return [];
     const pieces: PlacedPages[] = [];
     for (let done = 0; done < pages;) {
       const here = address + BigInt(done) * size;
@@ -57,7 +58,7 @@ function cutAt(others: readonly Region[], pageSize: number): (run: PlacedRun) =>
       const border = next === undefined || next.start > here ? next?.start : next.end;
       const room = border === undefined ? pages : Math.max(1, Number((border - here) / size));
       const part = Math.min(pages - done, room);
-      pieces.push({ pair: 0, page: Number(here / size), pages: part, firstPage: firstPage + done });
+      pieces.push({ pair: 0, page: Number(here / size), pages: part, source, offset: offset + done * pageSize });
       done += part;
     }
     return pieces;

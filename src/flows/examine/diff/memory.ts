@@ -2,7 +2,7 @@ import { placedRuns, type PlacedRun, type ProcessMemory } from "../../../criu/me
 import type { Tell } from "../../../criu/problems.ts";
 import type { Region } from "../../../criu/regions.ts";
 import { UserError } from "../../../model/error.ts";
-import { comparePages, type PlacedPages, type Side } from "./pages.ts";
+import { comparePages, type PlacedPages } from "./pages.ts";
 import type { RegionPair } from "./regions.ts";
 import { compareShared } from "./shared.ts";
 
@@ -32,14 +32,15 @@ export async function compareMemory(
   };
   const left = sideOf(from, new Map(pairs.map(([region], index) => [region, index])), tell);
   const right = sideOf(to, new Map(pairs.map(([, region], index) => [region, index])), tell);
-  await comparePages(left, right, pageSize, ({ pair }, compared, changed) => count(pair, compared, changed));
+  await comparePages(left.placed, right.placed, pageSize, ({ pair }, compared, changed) => count(pair, compared, changed));
   for (const [index, pair] of pairs.entries()) {
     await compareShared(from, to, pair, (compared, changed) => count(index, compared, changed));
   }
   return [...counts, ...(await left.alone("from")), ...(await right.alone("to"))];
 }
 
-interface OwnSide extends Side {
+interface OwnSide {
+  readonly placed: AsyncIterable<PlacedPages>;
   /** After the comparison: the regions without a counterpart, with what the archive holds of them. */
   alone(only: "from" | "to"): Promise<RegionChange[]>;
 }
@@ -49,14 +50,14 @@ function sideOf(memory: ProcessMemory, pairs: ReadonlyMap<Region, number>, tell:
   const alone = new Map<Region, number>();
   const add = (region: Region, pages: number): void => void alone.set(region, (alone.get(region) ?? 0) + pages * pageSize);
   const place = (run: PlacedRun, region: Region): PlacedPages[] => {
-    const { address, pages, firstPage } = run;
+    const { address, pages, source, offset } = run;
     const pair = pairs.get(region);
-    if (pair !== undefined) return [{ pair, page: Number(address - region.start) / pageSize, pages, firstPage }];
+    if (pair !== undefined && source !== undefined)
+      return [{ pair, page: Number(address - region.start) / pageSize, pages, source, offset }];
     add(region, pages);
     return [];
   };
   return {
-    pages: memory.own,
     placed: placedOf(memory, place, tell),
     alone: async (only) => {
       for (const region of memory.space.regions) {

@@ -1,5 +1,4 @@
-import { pagesSource, type Pages } from "../../../criu/pages.ts";
-import type { PageRun } from "../../../criu/pagemap.ts";
+import type { Source } from "../../../model/source.ts";
 
 /** Present pages that have a place in a pair of regions. */
 export interface PlacedPages {
@@ -8,14 +7,9 @@ export interface PlacedPages {
   /** How many pages from the beginning of its region, or from address 0. */
   readonly page: number;
   readonly pages: number;
-  /** Where they are in the file of pages. */
-  readonly firstPage: number;
-}
-
-/** One side of a comparison: its pages in order, and where they are. */
-export interface Side {
-  readonly pages: Pages;
-  readonly placed: AsyncIterable<PlacedPages>;
+  /** Where their bytes are, from `offset` on. */
+  readonly source: Source;
+  readonly offset: number;
 }
 
 /** Told of pages that were compared and differ, with the place of the first. */
@@ -25,9 +19,14 @@ export type Count = (at: PlacedPages, compared: number, changed: number) => void
  * Compares pages by their places. A page that one side alone has counts as changed. Both sides are walked once, and
  * nothing of them is kept. Throws a UserError where pages cannot be read.
  */
-export async function comparePages(from: Side, to: Side, pageSize: number, count: Count): Promise<void> {
-  const [left, right] = [cursor(from.placed), cursor(to.placed)];
-  const equalPages = pageComparer(from.pages, to.pages, pageSize);
+export async function comparePages(
+  from: AsyncIterable<PlacedPages>,
+  to: AsyncIterable<PlacedPages>,
+  pageSize: number,
+  count: Count,
+): Promise<void> {
+  const [left, right] = [cursor(from, pageSize), cursor(to, pageSize)];
+  const equalPages = pageComparer(pageSize);
   let [a, b] = [await left(0), await right(0)];
   while (a !== undefined || b !== undefined) {
     const [onlyA, onlyB] = [alone(a, b), alone(b, a)];
@@ -39,7 +38,7 @@ export async function comparePages(from: Side, to: Side, pageSize: number, count
       b = await right(onlyB);
     } else if (a !== undefined && b !== undefined) {
       const pages = Math.min(a.pages, b.pages);
-      count(a, pages, pages - (await equalPages(a.firstPage, b.firstPage, pages)));
+      count(a, pages, pages - (await equalPages(a, b, pages)));
       a = await left(pages);
       b = await right(pages);
     }
@@ -54,13 +53,13 @@ function alone(one: PlacedPages | undefined, other: PlacedPages | undefined): nu
 }
 
 /** Goes on by so many pages, and answers with what is there then. */
-function cursor(placed: AsyncIterable<PlacedPages>): (pages: number) => Promise<PlacedPages | undefined> {
+function cursor(placed: AsyncIterable<PlacedPages>, pageSize: number): (pages: number) => Promise<PlacedPages | undefined> {
   const iterator = placed[Symbol.asyncIterator]();
   let here: PlacedPages | undefined;
   return async (pages) => {
     if (here !== undefined && pages < here.pages) {
-      const { pair, page, firstPage } = here;
-      here = { pair, page: page + pages, pages: here.pages - pages, firstPage: firstPage + pages };
+      const { pair, page, source, offset } = here;
+      here = { pair, page: page + pages, pages: here.pages - pages, source, offset: offset + pages * pageSize };
     } else {
       const next = await iterator.next();
       here = next.done === true ? undefined : next.value;
@@ -72,19 +71,19 @@ function cursor(placed: AsyncIterable<PlacedPages>): (pages: number) => Promise<
 const CHUNK = 1 << 20;
 
 /** Counts the pages that are equal. */
-function pageComparer(from: Pages, to: Pages, pageSize: number): (a: number, b: number, pages: number) => Promise<number> {
+function pageComparer(pageSize: number): (a: PlacedPages, b: PlacedPages, pages: number) => Promise<number> {
   let room: readonly [Buffer, Buffer] | undefined;
-  const read = async (pages: Pages, firstPage: number, count: number, into: Buffer): Promise<Buffer> => {
-    const run: PageRun = { address: 0n, pages: count, content: "present", firstPage };
-    return await pagesSource(pages, run, pageSize).read(firstPage * pageSize, count * pageSize, into);
-  };
   return async (a, b, pages) => {
     room ??= [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)];
     let equal = 0;
     const step = Math.max(1, Math.floor(CHUNK / pageSize));
     for (let done = 0; done < pages; done += step) {
       const count = Math.min(step, pages - done);
-      const [before, after] = await Promise.all([read(from, a + done, count, room[0]), read(to, b + done, count, room[1])]);
+      const [offset, length] = [done * pageSize, count * pageSize];
+      const [before, after] = await Promise.all([
+        a.source.read(a.offset + offset, length, room[0]),
+        b.source.read(b.offset + offset, length, room[1]),
+      ]);
       equal += before.equals(after) ? count : equalAmong(before, after, pageSize);
     }
     return equal;

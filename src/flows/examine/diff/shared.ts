@@ -18,11 +18,7 @@ export async function compareShared(
   const { pageSize } = from;
   if (a !== undefined && b !== undefined && before !== undefined && after !== undefined) {
     const [left, right] = [sharedPlaces(before, a, pageSize), sharedPlaces(after, b, pageSize)];
-    const sides = [
-      { pages: before, placed: left },
-      { pages: after, placed: right },
-    ] as const;
-    await comparePages(...sides, pageSize, (_, compared, changed) => count(compared, changed));
+    await comparePages(left, right, pageSize, (_, compared, changed) => count(compared, changed));
     return;
   }
   for (const [pages, region] of [
@@ -36,11 +32,13 @@ export async function compareShared(
 
 async function* sharedPlaces(shared: SharedPages, { offset, start, end }: Region, pageSize: number): AsyncGenerator<PlacedPages> {
   const limit = Number((end - start) / BigInt(pageSize));
-  for (const { address, pages, content, firstPage } of shared.after(offset, pageSize)) {
-    const page = Number(address - offset) / pageSize;
+  for (const run of shared.after(offset)) {
+    const { pages, source } = run;
+    const page = Number(run.address - offset) / pageSize;
     if (page >= limit) return;
     const skipped = Math.max(0, -page);
     const left = Math.min(pages, limit - page) - skipped;
-    if (content === "present" && left > 0) yield { pair: 0, page: page + skipped, pages: left, firstPage: firstPage + skipped };
+    if (source !== undefined && left > 0)
+      yield { pair: 0, page: page + skipped, pages: left, source, offset: run.offset + skipped * pageSize };
   }
 }

@@ -1,11 +1,13 @@
 import { posix } from "node:path";
 import type { Archive } from "../../../archive/archive.ts";
 import { taskIds } from "../../../criu/check.ts";
-import { pagemap, type PageRun } from "../../../criu/pagemap.ts";
+import { pagemap } from "../../../criu/pagemap.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
 import { statistics } from "../../../criu/statistics.ts";
 
 const PAGEMAP = /^checkpoint\/(pagemap-(?:(shmem)-)?(\d+)\.img)$/;
+/** Where no page is in the archive, nothing depends on how large they are. */
+const ANY = 4096;
 const PAGES = /^checkpoint\/pages-\d+\.img$/;
 /** A symlink to the images of an earlier checkpoint, which pages may be in. */
 const PARENT = "checkpoint/parent";
@@ -18,40 +20,33 @@ export async function* memoryProblems(archive: Archive): AsyncGenerator<string, 
   const size = await pageSize(archive);
   const tasks = await taskIds(archive);
   const total = { process: 0, shared: 0, parent: 0, lazy: 0 };
-  const counted = new Map<string, number>();
+  const counted = new Map<string, { readonly pages: number; readonly bytes: number }>();
   const claimed = new Set<string>();
   for (const name of archive.members.keys()) {
     const [, file, shared, id] = PAGEMAP.exec(name) ?? [];
-    const map = file === undefined ? undefined : await pagemap(archive, file);
+    const map = file === undefined ? undefined : await pagemap(archive, file, size ?? ANY);
     if (map === undefined) continue;
     claimed.add(map.pagesName);
     // Left over from an earlier checkpoint: its pages may have been replaced.
     if (shared === undefined && !tasks.has(Number(id))) continue;
-    const pages = await countPages(map.runs());
-    counted.set(map.pagesName, (counted.get(map.pagesName) ?? 0) + pages.present);
+    const pages = await map.extent();
+    const before = counted.get(map.pagesName);
+    counted.set(map.pagesName, { pages: (before?.pages ?? 0) + pages.present, bytes: (before?.bytes ?? 0) + pages.bytes });
     total[shared === undefined ? "process" : "shared"] += pages.present;
     total.parent += pages.parent;
     total.lazy += pages.lazy;
   }
-  for (const [name, pages] of counted) {
+  for (const [name, { pages, bytes: wanted }] of counted) {
     const bytes = archive.members.get(name)?.size;
     if (bytes === undefined && pages > 0) yield `${name} is missing: ${pages} pages of memory`;
-    else if (bytes !== undefined && size !== undefined && bytes !== pages * size) {
-      yield `${name} has ${bytes} bytes, but pagemaps count ${pages} pages of ${size} bytes`;
+    else if (bytes !== undefined && size !== undefined && bytes !== wanted) {
+      yield `${name} has ${bytes} bytes, but pagemaps count ${wanted === pages * size ? `${pages} pages of ${size} bytes` : `${wanted} bytes of compressed pages`}`;
     }
   }
   for (const name of archive.members.keys()) if (PAGES.test(name) && !claimed.has(name)) yield `${name} belongs to no pagemap`;
   yield* await statisticsProblems(archive, total);
   if (total.parent > 0) yield* parentProblems(archive, total.parent);
   if (total.lazy > 0) yield `${total.lazy} pages were left on the node, to be sent when a restored process touches them`;
-}
-
-async function countPages(runs: AsyncIterable<readonly PageRun[]>): Promise<Record<PageRun["content"], number>> {
-  const pages = { present: 0, parent: 0, lazy: 0, none: 0 };
-  for await (const batch of runs) {
-    for (const run of batch) pages[run.content] += run.pages;
-  }
-  return pages;
 }
 
 async function statisticsProblems(archive: Archive, total: { process: number; shared: number }): Promise<string[]> {
