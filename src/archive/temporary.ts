@@ -1,9 +1,9 @@
-import { constants } from "node:fs";
-import { open, statfs, unlink, type FileHandle } from "node:fs/promises";
-import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { systemMessage } from "../local/failure.ts";
+import { temporaryFile, type TemporaryFile } from "../local/temporary.ts";
+import { writeAll } from "../local/write.ts";
 import { UserError } from "../model/error.ts";
+import { say, type Phrase } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
 import { readFully } from "./file.ts";
 
@@ -16,10 +16,7 @@ const SPARED = 64 << 20;
 export class TemporaryBytes implements AsyncDisposable {
   readonly #label: string;
   #memory: Buffer[] = [];
-  #file: FileHandle | undefined;
-  /** Where the file could not be unlinked while open. */
-  #path: string | undefined;
-  #room = 0;
+  #disk: TemporaryFile | undefined;
   size = 0;
 
   constructor(label: string) {
@@ -28,72 +25,58 @@ export class TemporaryBytes implements AsyncDisposable {
 
   /** Throws a UserError where the file system for temporary files is full or cannot be written. */
   async append(bytes: Buffer): Promise<void> {
-    if (this.#file === undefined && this.size + bytes.length > IN_MEMORY) await this.#toDisk();
-    if (this.#file === undefined) this.#memory.push(bytes);
-    else await this.#write(bytes, this.size);
+    if (this.#disk === undefined && this.size + bytes.length > IN_MEMORY) this.#disk = await this.#toDisk();
+    if (this.#disk === undefined) this.#memory.push(bytes);
+    else await this.#write(this.#disk, bytes, this.size);
     this.size += bytes.length;
   }
 
   /** `length` bytes from `offset`, which the caller knows to be there. */
   async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
-    if (this.#file === undefined) {
+    if (this.#disk === undefined) {
       if (this.#memory.length > 1) this.#memory = [Buffer.concat(this.#memory)];
       return this.#memory[0]?.subarray(offset, offset + length) ?? Buffer.alloc(0);
     }
-    return await readFully(this.#file.fd, offset, length, into);
+    return await readFully(this.#disk.file.fd, offset, length, into);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#memory = [];
-    await this.#file?.close();
-    if (this.#path !== undefined) await unlink(this.#path);
-    this.#file = undefined;
-    this.#path = undefined;
+    const disk = this.#disk;
+    this.#disk = undefined;
+    await disk?.[Symbol.asyncDispose]();
   }
 
-  async #toDisk(): Promise<void> {
-    const directory = tmpdir();
-    const path = join(directory, `kubectl-checkpoint-${randomUUID()}`);
-    try {
-      this.#file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
-      this.#path = path;
-      await unlink(path);
-      this.#path = undefined;
-    } catch (error) {
-      // Some systems do not unlink what is open: then it goes when it is closed.
-      if (this.#file === undefined) throw this.#failed(`cannot make a temporary file in ${directory}`, error);
-    }
-    const free = await statfs(directory).then(
-      ({ bavail, bsize }) => bavail * bsize,
-      () => Infinity,
+  async #toDisk(): Promise<TemporaryFile> {
+    const disk = await temporaryFile().catch((error: unknown) =>
+      Promise.reject(noSpace(say`no temporary file can be made in ${tmpdir()}`, error)),
     );
-    this.#room = free - SPARED;
-    await this.#write(Buffer.concat(this.#memory), 0);
+    await this.#write(disk, Buffer.concat(this.#memory), 0);
     this.#memory = [];
+    return disk;
   }
 
-  async #write(bytes: Buffer, position: number): Promise<void> {
-    if (position + bytes.length > this.#room)
-      throw this.#failed(`${this.#label}, expanded, does not fit into ${tmpdir()} (${formatBytes(Math.max(0, this.#room))} free)`);
+  async #write({ file, directory, freeBytes }: TemporaryFile, bytes: Buffer, position: number): Promise<void> {
+    const room = Math.max(0, freeBytes - SPARED);
+    if (position + bytes.length > room) {
+      const why = say`${directory} has ${formatBytes(room)} free`;
+      throw noSpace(say`${this.#label} does not fit into the temporary directory when it is expanded`, undefined, why);
+    }
     try {
-      for (let written = 0; written < bytes.length;) {
-        const { bytesWritten } = (await this.#file?.write(bytes, written, bytes.length - written, position + written)) ?? {
-          bytesWritten: 0,
-        };
-        written += bytesWritten;
-      }
+      await writeAll(file, bytes, position);
     } catch (error) {
-      throw this.#failed(`cannot write a temporary file in ${tmpdir()}`, error);
+      throw noSpace(say`a temporary file in ${directory} cannot be written`, error);
     }
   }
+}
 
-  #failed(message: string, cause?: unknown): UserError {
-    return new UserError({
-      reason: "NoTemporarySpace",
-      message,
-      why: cause instanceof Error ? cause.message : undefined,
-      fix: "name another directory for temporary files with TMPDIR, one that others cannot read",
-      cause,
-    });
-  }
+function noSpace(message: string | Phrase, cause: unknown, why?: Phrase): UserError {
+  const said = cause instanceof UserError ? cause.whole : cause === undefined ? undefined : systemMessage(cause);
+  return new UserError({
+    reason: "NoTemporarySpace",
+    message,
+    why: why ?? said,
+    fix: "set TMPDIR to another directory for temporary files, one that other users cannot read",
+    cause,
+  });
 }

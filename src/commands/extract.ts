@@ -2,8 +2,8 @@ import { openArchive } from "../archive/open.ts";
 import type { ProcessMemory } from "../criu/memory.ts";
 import type { AddressRange } from "../criu/regions.ts";
 import { writeNamed, type Extracted } from "../flows/examine/extract/extract.ts";
-import { addresses, memoryOf, rangeBytes, writeMemory } from "../flows/examine/extract/memory.ts";
-import { placeFor, writeNew, type Written } from "../local/new-file.ts";
+import { memoryOf, rangeBytes, writeMemory, writeRange } from "../flows/examine/extract/memory.ts";
+import type { Written } from "../local/write.ts";
 import { find } from "../flows/examine/extract/named.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
@@ -100,12 +100,9 @@ async function* writeProcess(
   to: string | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Extracted, void> {
-  if (range === undefined) {
-    yield* writeMemory(memory, await placeFor(`pid-${pid}`, to), signal);
-    return;
-  }
-  const path = await placeFor(`pid-${pid}-${range.start.toString(16)}.bin`, to);
-  yield { from: addresses(range), path, bytes: await writeNew(path, rangeBytes(memory, range), signal) };
+  yield* range === undefined
+    ? writeMemory(memory, `pid-${pid}`, to, signal)
+    : writeRange(memory, range, `pid-${pid}-${range.start.toString(16)}.bin`, to, signal);
 }
 
 /** A line a file, and the document ExtractionList. */

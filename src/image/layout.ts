@@ -1,8 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, type FileHandle } from "node:fs/promises";
-import { join } from "node:path";
+import { Directory } from "../local/directory.ts";
+import { writing } from "../local/failure.ts";
+import { writeAll } from "../local/write.ts";
+import { Disposal } from "../model/disposal.ts";
 import { UserError } from "../model/error.ts";
 import { list, object, string, type Json } from "../model/json.ts";
+import { say } from "../model/phrase.ts";
 import { descriptor, type Image } from "./manifest.ts";
 import { INDEX_TYPE, LAYOUT, nameAnnotations, type ImageTarget } from "./target.ts";
 
@@ -11,35 +14,34 @@ import { INDEX_TYPE, LAYOUT, nameAnnotations, type ImageTarget } from "./target.
  * layout already, where the image of the same name is replaced. Files are of mode 0600, directories of 0700.
  * Throws a UserError where the directory holds anything else, or cannot be written.
  */
-export async function layoutTarget(directory: string, reference: string): Promise<ImageTarget> {
-  const blobs = join(directory, "blobs", "sha256");
-  const partial = join(directory, `.partial-${randomUUID()}`);
-  const others = await failing(directory, async () => await manifestsIn(directory));
-  const file = await failing(directory, async () => {
-    await mkdir(blobs, { recursive: true, mode: 0o700 });
-    return await open(partial, "wx", 0o600);
-  });
-  let closed = false;
-  const close = async (): Promise<void> => {
-    if (!closed) await file.close();
-    closed = true;
-  };
+export async function layoutTarget(path: string, reference: string): Promise<ImageTarget> {
+  const partial = `.partial-${randomUUID()}`;
+  await using opened = new Disposal();
+  const directory = opened.use(await Directory.openOrMake(path));
+  const others = await manifestsIn(directory);
+  const blobs = opened.use(await blobsOf(directory));
+  const file = opened.use(await blobs.create(partial));
+  opened.release();
   return {
-    sink: { write: async (piece) => await failing(directory, async () => await writeAll(file, piece)) },
+    sink: { write: async (piece) => await writing(path, async () => await writeAll(file, piece)) },
     async finish(image) {
-      await failing(directory, async () => {
-        await close();
-        await rename(partial, join(blobs, hexOf(image.layer.digest)));
-        for (const { bytes, digest } of [image.config, image.manifest]) await writeFile(join(blobs, hexOf(digest)), bytes);
-        await writeFile(join(directory, "oci-layout"), LAYOUT);
-        await writeFile(join(directory, "index.json"), indexWith(image, reference, others));
-      });
+      await blobs.publish({ name: partial, file }, hexOf(image.layer.digest), true);
+      for (const { bytes, digest } of [image.config, image.manifest]) await blobs.replace(hexOf(digest), bytes);
+      await directory.replace("oci-layout", LAYOUT);
+      await directory.replace("index.json", indexWith(image, reference, others));
     },
     async [Symbol.asyncDispose]() {
-      await close();
-      await rm(partial, { force: true });
+      await file.close();
+      await blobs.remove(partial);
+      await blobs[Symbol.asyncDispose]();
+      await directory[Symbol.asyncDispose]();
     },
   };
+}
+
+async function blobsOf(directory: Directory): Promise<Directory> {
+  await using blobs = await directory.directory("blobs");
+  return await blobs.directory("sha256");
 }
 
 /** Bytes of index.json, the image beside those that are there already. */
@@ -51,57 +53,22 @@ export function indexWith({ manifest }: Image, reference: string, others: readon
 }
 
 /** Of a layout that is there; none where there is nothing yet. */
-async function manifestsIn(directory: string): Promise<Json[]> {
-  const names = await readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+async function manifestsIn(directory: Directory): Promise<Json[]> {
+  const names = await directory.names();
   if (names.length === 0) return [];
-  if (!names.includes("index.json")) {
+  try {
+    await using index = await directory.read("index.json");
+    return list(object(JSON.parse(await index.readFile("utf8")))["manifests"]).map(object);
+  } catch (error) {
     throw new UserError({
       reason: "DestinationUnusable",
-      message: `${directory} is there already, and is no OCI layout`,
-      fix: "give a new directory, or one that is a layout",
+      message: say`${directory.path} already exists, and it is not an OCI layout`,
+      fix: "choose a new directory, or one that is an OCI layout",
+      cause: error,
     });
   }
-  return list(object(JSON.parse(await readFile(join(directory, "index.json"), "utf8")))["manifests"]).map(object);
 }
 
 function hexOf(digest: string): string {
   return digest.slice("sha256:".length);
-}
-
-async function writeFile(path: string, bytes: Buffer): Promise<void> {
-  const partial = `${path}.${randomUUID()}`;
-  const file = await open(partial, "wx", 0o600);
-  try {
-    await file.writeFile(bytes);
-  } finally {
-    await file.close();
-  }
-  await rename(partial, path);
-}
-
-/** Every byte of a piece, at a place or behind what was written last. */
-export async function writeAll(file: FileHandle, piece: Buffer, position: number | null = null): Promise<void> {
-  for (let done = 0; done < piece.length;) {
-    const at = position === null ? null : position + done;
-    done += (await file.write(piece, done, piece.length - done, at)).bytesWritten;
-  }
-}
-
-export async function failing<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new UserError({
-      reason: code === "ENOSPC" || code === "EDQUOT" ? "LocalDiskFull" : "CannotWrite",
-      message: `cannot write the image to ${path}`,
-      why: message,
-      fix: code === "ENOSPC" ? "make room, or choose another place with --to" : undefined,
-      cause: error,
-    });
-  }
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { link, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
 import { Header } from "tar";
-import { UserError } from "../model/error.ts";
-import { failing, indexWith, writeAll } from "./layout.ts";
+import { Directory } from "../local/directory.ts";
+import { writing } from "../local/failure.ts";
+import { writeAll } from "../local/write.ts";
+import { indexWith } from "./layout.ts";
 import type { Image } from "./manifest.ts";
 import { LAYOUT, type ImageTarget } from "./target.ts";
 
@@ -13,8 +15,13 @@ const BLOCK = 512;
  * its digest is its name. Throws a UserError where something of that name is there already, or it cannot be written.
  */
 export async function tarballTarget(path: string, reference: string): Promise<ImageTarget> {
-  const partial = `${path}.${randomUUID()}.part`;
-  const file = await failing(path, async () => await open(partial, "wx", 0o600));
+  const final = basename(resolve(path));
+  const partial = `${final}.${randomUUID()}.part`;
+  const directory = await Directory.open(dirname(resolve(path)));
+  const file = await directory.create(partial).catch(async (error: unknown) => {
+    await directory[Symbol.asyncDispose]();
+    throw error;
+  });
   let end = BLOCK;
   const append = async (bytes: Buffer): Promise<void> => {
     await writeAll(file, bytes, end);
@@ -27,21 +34,22 @@ export async function tarballTarget(path: string, reference: string): Promise<Im
     await pad();
   };
   return {
-    sink: { write: async (piece) => await failing(path, async () => await append(piece)) },
+    sink: { write: async (piece) => await writing(path, async () => await append(piece)) },
     async finish(image: Image) {
-      await failing(path, async () => {
+      await writing(path, async () => {
         await pad();
         await writeAll(file, header(blobName(image.layer.digest), image.layer.bytes), 0);
         for (const { digest, bytes } of [image.config, image.manifest]) await add(blobName(digest), bytes);
         await add("oci-layout", LAYOUT);
         await add("index.json", indexWith(image, reference));
         await append(Buffer.alloc(2 * BLOCK));
-        await publish(partial, path);
       });
+      await directory.publish({ name: partial, file }, final, false);
     },
     async [Symbol.asyncDispose]() {
       await file.close();
-      await rm(partial, { force: true });
+      await directory.remove(partial);
+      await directory[Symbol.asyncDispose]();
     },
   };
 }
@@ -54,21 +62,4 @@ function header(path: string, size: number): Buffer {
 
 function blobName(digest: string): string {
   return `blobs/${digest.replace(":", "/")}`;
-}
-
-/** The name appears at once, and nothing that is there is overwritten. */
-async function publish(partial: string, path: string): Promise<void> {
-  try {
-    await link(partial, path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST")
-      throw new UserError({
-        reason: "AlreadyExists",
-        message: `${path} is there already`,
-        fix: "remove it, or choose another place with --to",
-      });
-    // File systems without links.
-    await rename(partial, path);
-  }
 }

@@ -1,10 +1,14 @@
 import { constants } from "node:fs";
-import { access, chmod, lstat, readFile, rm, writeFile } from "node:fs/promises";
+import { access, lstat, readFile } from "node:fs/promises";
 import { platform } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { UserError } from "../model/error.ts";
 import { homeFolder } from "../model/home.ts";
+import { command, say, type Phrase } from "../model/phrase.ts";
 import { COMPLETE, helperFile } from "./completion-helper.ts";
+import { Directory } from "./directory.ts";
+
+const EXECUTABLE = 0o755;
 
 export interface Installed {
   /** Of the helper file. */
@@ -15,7 +19,7 @@ export interface Installed {
 
 /**
  * Puts the file where kubectl finds it: in the folder of PATH that has the plugin, if it can be written, else in another one
- * of PATH, those of the user first. Throws a UserError where there is none, or where the file's place is taken.
+ * of PATH, those of the user first. Throws a UserError where there is none, or where a file of that name is not ours.
  */
 export async function installCompletion(env: NodeJS.ProcessEnv): Promise<Installed> {
   const { name, text } = helperFile(platform());
@@ -26,22 +30,15 @@ export async function installCompletion(env: NodeJS.ProcessEnv): Promise<Install
   if (content !== undefined && !isOurs(content)) {
     throw new UserError({
       reason: "CompletionTaken",
-      message: `${path} is there already, and is not of kubectl checkpoint`,
-      fix: "move it away, then run this again",
+      message: say`${path} already exists, and kubectl checkpoint did not write it`,
+      fix: say`move it away, then: ${command`kubectl checkpoint completion --install`}`,
     });
   }
   try {
-    // Never through a link that somebody else has put there.
-    await rm(path, { force: true });
-    await writeFile(path, text, { flag: "wx", mode: 0o755 });
-    await chmod(path, 0o755);
+    await using directory = await Directory.open(folder);
+    await directory.replace(name, text, EXECUTABLE);
   } catch (error) {
-    throw new UserError({
-      reason: "CompletionNotWritten",
-      message: `${path} cannot be written`,
-      why: (error as Error).message,
-      cause: error,
-    });
+    throw failed("CompletionNotWritten", say`${path} cannot be written`, error);
   }
   return { path, written: true };
 }
@@ -55,14 +52,10 @@ export async function uninstallCompletion(env: NodeJS.ProcessEnv): Promise<strin
     const content = await contentOf(path);
     if (content === undefined || !isOurs(content)) continue;
     try {
-      await rm(path);
+      await using directory = await Directory.open(folder, { anyones: true });
+      await directory.remove(name);
     } catch (error) {
-      throw new UserError({
-        reason: "CompletionNotRemoved",
-        message: `${path} cannot be removed`,
-        why: (error as Error).message,
-        cause: error,
-      });
+      throw failed("CompletionNotRemoved", say`${path} cannot be removed`, error);
     }
     removed.push(path);
   }
@@ -79,11 +72,11 @@ async function folderFor(env: NodeJS.ProcessEnv): Promise<string> {
   for (const folder of [...withPlugin, ...ofUser, ...folders]) if (await writable(folder)) return folder;
   throw new UserError({
     reason: "NoWritableFolder",
-    message: "kubectl looks for completions of plugins in PATH, and no folder of PATH can be written",
+    message: "no folder of PATH can be written, and kubectl looks for the completion of plugins in PATH",
     fix:
       platform() === "win32"
         ? "add a folder of yours to PATH"
-        : `mkdir -p ~/.local/bin && export PATH="$HOME/.local/bin:$PATH", then run this again; or run it with sudo`,
+        : say`mkdir -p ~/.local/bin && export PATH="$HOME/.local/bin:$PATH", then run this again; or run it with sudo`,
   });
 }
 
@@ -97,6 +90,11 @@ function pathFolders(env: NodeJS.ProcessEnv): string[] {
         .map((folder) => resolve(folder)),
     ),
   ];
+}
+
+function failed(reason: string, message: Phrase, cause: unknown): UserError {
+  if (!(cause instanceof UserError)) throw cause;
+  return new UserError({ reason, message, why: cause.why ?? cause.said.message, cause });
 }
 
 /** Undefined where there is no file. */

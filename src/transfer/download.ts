@@ -3,13 +3,14 @@ import type { Codec, PieceRequest } from "../helper/files.ts";
 import { BLOCK } from "../helper/operations.ts";
 import { isPassing, PATIENCE_MS, type Sink } from "../helper/transport.ts";
 import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
 import { CodecChooser, MIN_BYTES, type Choice } from "./choose.ts";
 import { decoder } from "./decode.ts";
 import { FollowingHash } from "./hash.ts";
 import { Malformed } from "./malformed.ts";
 import { cannotWrite } from "../local/failure.ts";
-import type { Part } from "./part.ts";
-import { gaps, prefix, totalBytes } from "./ranges.ts";
+import type { Part } from "../local/part.ts";
+import { gaps, prefix, totalBytes } from "../local/ranges.ts";
 import { RangeWriter } from "./writer.ts";
 
 /** Where bytes come from: pieces of one file, encoded on the way. */
@@ -143,7 +144,14 @@ export async function download({
 
 function explain(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
-  return /^(ENOSPC|EDQUOT|EIO|EROFS|EFBIG)$/.test(code ?? "") ? cannotWrite(path, error) : asTransferError(error);
+  if (/^(EIO|EROFS|EFBIG)$/.test(code ?? "")) return cannotWrite(path, error);
+  if (!/^(ENOSPC|EDQUOT)$/.test(code ?? "")) return asTransferError(error);
+  return new UserError({
+    reason: "LocalDiskFull",
+    message: say`there is no space left for ${path}`,
+    fix: "free some space, then run the command again to resume the copy",
+    cause: error,
+  });
 }
 
 export function asTransferError(error: unknown): unknown {

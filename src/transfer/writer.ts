@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import { writeAll } from "../local/write.ts";
 import { Malformed } from "./malformed.ts";
 
 /** Small pieces are gathered: a system call each would cost more than the bytes. */
@@ -79,12 +80,5 @@ export class RangeWriter {
     });
     // The failure is told by the next await; it must not count as unhandled until then.
     this.#flushing.catch(() => undefined);
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
   }
 }

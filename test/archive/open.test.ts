@@ -104,7 +104,7 @@ test("no room for the expanded archive: said, with what to do", async (t) => {
   process.env["TMPDIR"] = "/nonexistent";
   await assert.rejects(openArchive(path), {
     reason: "NoTemporarySpace",
-    message: /cannot make a temporary file in \/nonexistent/,
+    message: /no temporary file can be made in \/nonexistent/,
     fix: /TMPDIR/,
   });
 });

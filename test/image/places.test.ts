@@ -102,5 +102,5 @@ test("an OCI archive replaces nothing, and a failure leaves nothing", async (t) 
   });
   assert.deepEqual(readdirSync(directory), ["image.tar"]);
   mkdirSync(join(directory, "sub"));
-  await assert.rejects(build(t, "oci-archive", join(directory, "none/x.tar")), { reason: "CannotWrite" });
+  await assert.rejects(build(t, "oci-archive", join(directory, "none/x.tar")), { reason: "DestinationUnusable" });
 });

@@ -149,6 +149,7 @@ function withoutState({ emit }: FlowContext, error: unknown): undefined {
 async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {
   if (plan === undefined) return undefined;
   const path = resolve(plan.destination ?? ".");
-  const { freeBytes } = await import("../../local/destination.ts");
-  return { path, roomBytes: await freeBytes(path) };
+  const { Directory } = await import("../../local/directory.ts");
+  await using directory = await Directory.open(path);
+  return { path, roomBytes: await directory.freeBytes() };
 }

@@ -1,4 +1,3 @@
-import { dirname, join } from "node:path";
 import type { NodeFile } from "../../helper/files.ts";
 import type { Helper, Helpers } from "../../helper/helpers.ts";
 import { CriuLogReader, type Failure } from "../../kubelet/criu-causes.ts";
@@ -8,10 +7,12 @@ import { itemError, type CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
-import { destinationOf, localName } from "../../local/destination.ts";
+import { openDestination } from "../../local/destination.ts";
+import type { Directory } from "../../local/directory.ts";
+import { localArchiveName } from "../../local/names.ts";
 import type { Captured } from "./one.ts";
 import type { FlowContext } from "../context.ts";
-import { writeNew } from "../../local/new-file.ts";
+import { writeNew } from "../../local/write.ts";
 import { helperRights, needing } from "../rights.ts";
 
 /** Of a longer log the end is read: its errors stand there. In bytes. */
@@ -42,10 +43,13 @@ export async function explainFailure(
   destination: string | undefined,
 ): Promise<Captured> {
   try {
-    const path = await logPath(item, destination);
+    // Beside where the archive would have gone, called like it.
+    await using beside = await openDestination(destination);
+    const { directory } = beside;
+    const name = logName(item);
     const rights = helperRights(await helpers.namespace());
-    const found = await needing(context.connection, rights, async () => await readLog(context, helpers, item.node, log, path));
-    const saved = say`CRIU's log: ${path}`;
+    const found = await needing(context.connection, rights, async () => await readLog(context, helpers, item.node, log, directory, name));
+    const saved = say`CRIU's log: ${directory.pathOf(name)}`;
     const fix = found.fix === undefined ? saved : say`${found.fix}\n${saved}`;
     const error = new UserError({ reason: failure.reason, message: failure.said.message, why: found.why, fix, cause: failure });
     return { item: { ...item, error: itemError("checkpoint", error) }, error };
@@ -57,10 +61,10 @@ export async function explainFailure(
   }
 }
 
-async function readLog(context: FlowContext, helpers: Helpers, node: string, { directory, name }: CriuLog, path: string): Promise<Failure> {
-  await using lease = helpers.on(node, "criu-log", directory);
+async function readLog(context: FlowContext, helpers: Helpers, node: string, log: CriuLog, to: Directory, name: string): Promise<Failure> {
+  await using lease = helpers.on(node, "criu-log", log.directory);
   const helper = await lease.helper();
-  const file = await helper.files.stat(name, helper.signal);
+  const file = await helper.files.stat(log.name, helper.signal);
   if (file.bytes > LONGEST_LOG)
     context.emit({
       kind: "warning",
@@ -73,7 +77,7 @@ async function readLog(context: FlowContext, helpers: Helpers, node: string, { d
       yield piece;
     }
   };
-  await writeNew(path, pieces(), helper.signal);
+  await writeNew(to, name, pieces(), helper.signal);
   return reader.failure();
 }
 
@@ -82,8 +86,6 @@ async function* piecesOf({ files, signal }: Helper, file: NodeFile): AsyncGenera
     yield await files.read(file, at, Math.min(PIECE, file.bytes - at), signal);
 }
 
-/** Beside where the archive would have gone, called like it. */
-async function logPath({ pod, namespace, container, startedAt }: CheckpointItem, destination: string | undefined): Promise<string> {
-  const directory = dirname(await destinationOf("archive", destination, false));
-  return join(directory, localName(`checkpoint-${pod}_${namespace}-${container}-${startedAt}.criu.log`));
+function logName({ pod, namespace, container, startedAt }: CheckpointItem): string {
+  return localArchiveName(`checkpoint-${pod}_${namespace}-${container}-${startedAt}.criu.log`);
 }

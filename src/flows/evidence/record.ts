@@ -4,8 +4,8 @@ import { apiPath } from "../../cluster/connection.ts";
 import { API_VERSION, type CheckpointItem, type Copy } from "../../model/documents.ts";
 import { object, string, type Json } from "../../model/json.ts";
 import type { NodeArchive } from "../../model/location.ts";
+import type { Directory } from "../../local/directory.ts";
 import type { FlowContext } from "../context.ts";
-import { replaceFile } from "../../local/replace.ts";
 
 /** What is known of an archive besides its bytes. */
 export interface RecordFacts {
@@ -17,6 +17,10 @@ export interface RecordFacts {
 
 export interface RecordRequest {
   readonly archive: NodeArchive;
+  /** Where the archive and its record are. */
+  readonly directory: Directory;
+  /** The record's, there. */
+  readonly name: string;
   readonly copy: Copy & { readonly path: string; readonly record: string };
   readonly facts: RecordFacts;
   readonly helperImage: string;
@@ -29,7 +33,7 @@ export interface RecordRequest {
  * what, the pod's manifest, and both hashes with the times at which they were computed. Throws LocalDiskFull and DestinationUnusable.
  */
 export async function writeRecord(context: FlowContext, request: RecordRequest): Promise<void> {
-  const { archive, copy, facts } = request;
+  const { archive, directory, name, copy, facts } = request;
   const item = facts.item === undefined ? { node: archive.node, nodePath: archive.path, copy } : { ...facts.item, copy };
   const document = {
     apiVersion: API_VERSION,
@@ -38,7 +42,7 @@ export async function writeRecord(context: FlowContext, request: RecordRequest):
     items: [item],
     record: await evidence(context, request),
   };
-  await replaceFile(copy.record, `${JSON.stringify(document, undefined, 2)}\n`);
+  await directory.replace(name, `${JSON.stringify(document, undefined, 2)}\n`);
 }
 
 async function evidence(

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { API_VERSION, type CheckpointItem } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { list, object, string, type Json } from "../../../model/json.ts";
-import { replaceFile } from "../../../local/replace.ts";
+import { replaceFile } from "../../../local/destination.ts";
 import type { ContainerTarget } from "../targets/target.ts";
 import type { Taken } from "./run.ts";
 

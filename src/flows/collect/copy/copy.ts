@@ -6,10 +6,13 @@ import type { Copy, ItemError } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { say } from "../../../model/phrase.ts";
-import { alreadyThere, destinationOf, ensureRoom, existing, publish, sha256OfFile } from "../../../local/destination.ts";
+import { openDestination } from "../../../local/destination.ts";
+import type { Directory } from "../../../local/directory.ts";
+import { localArchiveName } from "../../../local/names.ts";
+import { Part } from "../../../local/part.ts";
+import { totalBytes } from "../../../local/ranges.ts";
+import { sha256Of } from "../../../local/write.ts";
 import { download } from "../../../transfer/download.ts";
-import { Part } from "../../../transfer/part.ts";
-import { totalBytes } from "../../../transfer/ranges.ts";
 import type { FlowContext } from "../../context.ts";
 import { completeFile } from "./complete.ts";
 import { checkArchive } from "./check.ts";
@@ -63,31 +66,32 @@ export async function copyArchive(context: FlowContext, helpers: Helpers, reques
 }
 
 async function bring(context: FlowContext, helper: Helper, request: CopyRequest, verifying: () => void): Promise<Copy> {
-  const { archive, destination, several, checkpointDir, force } = request;
+  const { archive, checkpointDir, force } = request;
   const { files, signal } = helper;
   const name = archiveName(archive.path, checkpointDir);
-  const final = await destinationOf(name, destination, several);
+  await using destination = await openDestination(request.destination, request.several);
+  const { directory } = destination;
+  const final = destination.nameFor(localArchiveName(name));
+  const record = { archive, directory, name: recordPath(final), facts: request.facts, helperImage: helper.pod.imageID };
   ensureCodec(request.codec, helper);
   const file = await completeFile(context, files, archive, name);
-  const known = force ? undefined : await sameAlready(context, files, file, final, signal);
+  const known = force ? undefined : await sameAlready(context, files, file, directory, final, signal);
   if (known !== undefined) {
-    const { copy } = known;
     // Of a command that ended between the archive's name and its record.
-    if ((await existing(copy.record)).kind === "none")
-      await writeRecord(context, { ...known, archive, facts: request.facts, helperImage: helper.pod.imageID });
-    return copy;
+    if ((await directory.look(record.name)) === undefined) await writeRecord(context, { ...record, ...known });
+    return known.copy;
   }
 
   const source = { node: archive.node, name, bytes: file.bytes, identity: file.identity };
-  const part = await Part.open(final, source);
+  const part = await Part.open(directory, final, source);
   if (part.startedOver) context.emit({ kind: "warning", text: say`the archive on ${archive.node} has changed: starting over` });
   const resumed = totalBytes(part.done);
-  if (resumed > 0) context.emit({ kind: "hint", text: say`going on where the last copy ended` });
+  if (resumed > 0) context.emit({ kind: "hint", text: say`resuming an interrupted copy` });
   const started = performance.now();
   const progress = transferProgress(context, name, file.bytes, resumed);
   let closed = false;
   try {
-    await ensureRoom(final, file.bytes - resumed);
+    await directory.ensureRoom(final, file.bytes - resumed);
     const [there, here] = await Promise.all([
       nodeHash(context, files, name, signal),
       download({
@@ -106,22 +110,20 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
     checked.catch(() => undefined);
     await verify(files, file, { there: there.sha256, here: here.sha256 }, archive, signal);
     const frozenSeconds = await checked;
-    await publish(part, final, force);
+    await part.publish(final, force);
     closed = true;
-    await part.finished();
     const copy = {
-      path: final,
-      record: recordPath(final),
+      ...localCopy(directory, final),
       bytes: file.bytes,
       sha256: here.sha256,
       seconds: Math.round(performance.now() - started) / 1000,
       wireBytes: here.wireBytes,
       ...(frozenSeconds === undefined ? {} : { frozenSeconds }),
     };
-    await writeRecord(context, { archive, copy, facts: request.facts, helperImage: helper.pod.imageID, hashedAt });
+    await writeRecord(context, { ...record, copy, hashedAt });
     return copy;
   } catch (error) {
-    if (isWrong(error)) {
+    if (!closed && isWrong(error)) {
       await part.discard();
       closed = true;
     }
@@ -130,6 +132,10 @@ async function bring(context: FlowContext, helper: Helper, request: CopyRequest,
     progress.end();
     if (!closed) await part.close();
   }
+}
+
+function localCopy(directory: Directory, final: string): { readonly path: string; readonly record: string } {
+  return { path: directory.pathOf(final), record: directory.pathOf(recordPath(final)) };
 }
 
 /** Throws where the image cannot do what --compress asks for. */
@@ -152,19 +158,33 @@ async function sameAlready(
   context: FlowContext,
   files: NodeFiles,
   file: NodeFile,
+  directory: Directory,
   final: string,
   signal: AbortSignal,
 ): Promise<Pick<RecordRequest, "copy" | "hashedAt"> | undefined> {
-  const there = await existing(final);
-  if (there.kind === "none") return undefined;
-  if (there.kind === "other" || there.bytes !== file.bytes) throw alreadyThere(final);
-  const [{ sha256, computedAt }, here] = await Promise.all([nodeHash(context, files, file.name, signal), sha256OfFile(final, signal)]);
-  if (here !== sha256) throw alreadyThere(final);
-  context.emit({ kind: "hint", text: say`${final} is there already, and is the same` });
+  const there = await directory.look(final);
+  if (there === undefined) return undefined;
+  const path = directory.pathOf(final);
+  if (there.kind !== "file" || there.bytes !== file.bytes) throw different(path);
+  const hashHere = async (): Promise<string> => {
+    await using own = await directory.read(final);
+    return await sha256Of(own, signal);
+  };
+  const [{ sha256, computedAt }, here] = await Promise.all([nodeHash(context, files, file.name, signal), hashHere()]);
+  if (here !== sha256) throw different(path);
+  context.emit({ kind: "hint", text: say`${path} already exists and has the same bytes` });
   return {
-    copy: { path: final, record: recordPath(final), bytes: file.bytes, sha256, seconds: 0, wireBytes: 0 },
+    copy: { ...localCopy(directory, final), bytes: file.bytes, sha256, seconds: 0, wireBytes: 0 },
     hashedAt: { node: computedAt, here: new Date(context.now()).toISOString() },
   };
+}
+
+function different(path: string): UserError {
+  return new UserError({
+    reason: "AlreadyExists",
+    message: say`${path} already exists, and it is not a copy of this archive`,
+    fix: "--force replaces it; or choose another destination",
+  });
 }
 
 async function nodeHash(

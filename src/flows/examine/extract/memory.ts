@@ -1,11 +1,11 @@
-import { join } from "node:path";
 import type { Archive } from "../../../archive/archive.ts";
 import { processMemory, type ProcessMemory } from "../../../criu/memory.ts";
 import { readMemory, type Absence } from "../../../criu/read.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
 import type { AddressRange, Region } from "../../../criu/regions.ts";
 import { UserError } from "../../../model/error.ts";
-import { createNew, newDirectory, type NewFile, type Written } from "../../../local/new-file.ts";
+import { openDestination } from "../../../local/destination.ts";
+import { createNew, writeNew, type NewFile, type Written } from "../../../local/write.ts";
 import type { Extracted } from "./extract.ts";
 
 /** Untouched memory of up to this many bytes between two pieces becomes zeros; after more of it a new file begins. */
@@ -53,14 +53,35 @@ function notInArchive({ start, end }: AddressRange, absent: Exclude<Absence, "un
   });
 }
 
+/** Writes a range as one new file, called `name` or as `to` says. Throws a UserError, and then leaves nothing. */
+export async function* writeRange(
+  memory: ProcessMemory,
+  range: AddressRange,
+  name: string,
+  to: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Extracted, void> {
+  await using destination = await openDestination(to);
+  const { directory } = destination;
+  const place = destination.nameFor(name);
+  const bytes = await writeNew(directory, place, rangeBytes(memory, range), signal);
+  yield { from: addresses(range), path: directory.pathOf(place), bytes };
+}
+
 /**
- * Writes all of a process's memory that is in the archive into a new directory, a file for each piece without a gap,
+ * Writes all of a process's memory that is in the archive into a new directory, called `name` or as `to` says, a file for each piece without a gap,
  * named by the address of its first byte and the kind of its region. Throws a UserError, after all that is there, where an image
  * of shared memory is missing.
  */
-export async function* writeMemory(memory: ProcessMemory, directory: string, signal: AbortSignal): AsyncGenerator<Extracted, void> {
+export async function* writeMemory(
+  memory: ProcessMemory,
+  name: string,
+  to: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Extracted, void> {
   const { regions } = memory.space;
-  await newDirectory(directory);
+  await using destination = await openDestination(to);
+  await using directory = await destination.directory.makeDirectory(destination.nameFor(name));
   let current: { file: NewFile; path: string; region: Region | undefined; start: bigint; end: bigint } | undefined;
   const finish = async function* (): AsyncGenerator<Extracted, void> {
     if (current === undefined) return;
@@ -83,8 +104,8 @@ export async function* writeMemory(memory: ProcessMemory, directory: string, sig
       if (!joins || (!("bytes" in piece) && piece.absent !== "untouched")) yield* finish();
       if (!("bytes" in piece)) continue;
       if (current === undefined) {
-        const path = join(directory, `${start.toString(16)}.${region?.kind ?? "unmapped"}.bin`);
-        current = { file: await createNew(path), path, region, start, end: start };
+        const file = `${start.toString(16)}.${region?.kind ?? "unmapped"}.bin`;
+        current = { file: await createNew(directory, file), path: directory.pathOf(file), region, start, end: start };
       }
       current.file.skip(Number(start - current.end));
       await current.file.append(piece.bytes);

@@ -5,7 +5,7 @@ import { pieces } from "../../../archive/sources.ts";
 import { fileTable } from "../../../criu/files/table.ts";
 import { ghostFiles, ghostPieces, type GhostFile } from "../../../criu/ghosts.ts";
 import { UserError } from "../../../model/error.ts";
-import type { Written } from "../../../local/new-file.ts";
+import type { Written } from "../../../local/write.ts";
 import { isWithin, mounted, mountPointsBelow, type Mounted } from "./mounted.ts";
 
 /** What a PATH names, and the archives that are held open for it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gaps, isRanges, prefix, totalBytes, withRange, type Ranges } from "../../src/transfer/ranges.ts";
+import { gaps, isRanges, prefix, totalBytes, withRange, type Ranges } from "../../src/local/ranges.ts";
 
 test("ranges merge where they touch or overlap, in any order", () => {
   let ranges: Ranges = [];
