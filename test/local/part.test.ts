@@ -14,7 +14,7 @@ const SOURCE = { node: "n", name: "a.tar", bytes: 1000, identity: "1000 1 2" };
 const ROOT = join(import.meta.dirname, "../..");
 
 /** Another process, its identity by its own words. */
-async function another(t: TestContext): Promise<{ identity: ProcessIdentity; end(): Promise<void> }> {
+async function another(t: TestContext): Promise<{ identity: ProcessIdentity; end: () => Promise<void> }> {
   const program = `import { ownIdentity } from "${join(ROOT, "src/local/process.ts")}"; console.log(JSON.stringify(await ownIdentity())); setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "exit");
