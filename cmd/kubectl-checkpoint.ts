@@ -3,7 +3,7 @@
 import { constants } from "node:os";
 import { errorText, exitCodeOf } from "../src/cli/errors.ts";
 import { quickAnswer } from "../src/cli/quick.ts";
-import { VERBS } from "../src/cli/verbs/table.ts";
+import { VERBS } from "../src/cli/table.ts";
 import { readWords, type Words } from "../src/cli/words.ts";
 import { COMPLETE } from "../src/local/completion-helper.ts";
 import { Interrupted } from "../src/model/error.ts";

@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
 import { rolldown, type OutputChunk } from "rolldown";
+import { tableAsData } from "./table.ts";
 import { trim } from "./trim.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -25,7 +26,7 @@ export async function bundle(): Promise<Chunk[]> {
     input: join(root, "cmd/kubectl-checkpoint.ts"),
     cwd: root,
     platform: "node",
-    plugins: [trim()],
+    plugins: [tableAsData(), trim()],
     transform: {
       target: "node22",
       // undici's own sign that it is bundled: without its second, experimental parser.

@@ -1,5 +1,6 @@
-import { DEFAULT_VERB, VERBS } from "../../src/cli/verbs/table.ts";
-import type { FlagGroup, FlagSpec, Verb } from "../../src/cli/verbs/verb.ts";
+import { VERB_TEXTS } from "../../src/cli/verbs.ts";
+import { shapesOf, type FlagShape } from "../../src/commands/shared/flags.ts";
+import type { VerbText } from "../../src/commands/shared/verb.ts";
 
 const EXIT_STATUS: readonly (readonly [string, string])[] = [
   ["0", "success; for search and diff: found, or no difference"],
@@ -22,7 +23,11 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
 
 /** The manual page kubectl-checkpoint(1), from the verbs' own help. For man's macros: man(7). */
 export function manualPage(version: string): string {
-  const groups = new Map(VERBS.flatMap((verb) => verb.sharedFlags).map((group) => [group.title, group]));
+  const [checkpoint, ...others] = VERB_TEXTS;
+  const shared = Map.groupBy(
+    VERB_TEXTS.flatMap(({ flags }) => shapesOf(flags)).filter(({ group }) => group !== undefined),
+    ({ group }) => group ?? "",
+  );
   return [
     `.TH KUBECTL\\-CHECKPOINT 1 "" ${quoted(`kubectl-checkpoint ${version}`)} "kubectl plugins"`,
     // Lines end as they may, and no word is divided.
@@ -31,13 +36,13 @@ export function manualPage(version: string): string {
     section("NAME", ["kubectl\\-checkpoint \\- checkpoint running containers, read and restore the archives"]),
     section(
       "SYNOPSIS",
-      VERBS.flatMap((verb) => verb.usage).flatMap((line) => [`.B kubectl checkpoint`, text(line), ".br"]),
+      VERB_TEXTS.flatMap((verb) => verb.usage).flatMap((line) => [`.B kubectl checkpoint`, text(line), ".br"]),
     ),
-    section("DESCRIPTION", paragraphs(DEFAULT_VERB.description)),
-    section("EXAMPLES", examples(DEFAULT_VERB)),
-    section("OPTIONS", DEFAULT_VERB.flags.flatMap(flag)),
-    section("VERBS", VERBS.filter((verb) => verb !== DEFAULT_VERB).flatMap(verbSection)),
-    ...[...groups.values()].map(groupSection),
+    section("DESCRIPTION", paragraphs(checkpoint.description)),
+    section("EXAMPLES", examples(checkpoint)),
+    section("OPTIONS", ownFlags(checkpoint)),
+    section("VERBS", others.flatMap(verbSection)),
+    ...[...shared].map(([title, flags]) => section(title.toUpperCase(), distinct(flags).flatMap(flag))),
     section("EXIT STATUS", EXIT_STATUS.flatMap(item)),
     section("ENVIRONMENT", ENVIRONMENT.flatMap(item)),
     section("SEE ALSO", [".BR kubectl (1),", ".BR criu (8)"]),
@@ -48,24 +53,31 @@ function section(title: string, lines: readonly string[]): string {
   return [`.SH ${quoted(title)}`, ...lines].join("\n");
 }
 
-function verbSection(verb: Verb): string[] {
+function verbSection(verb: VerbText): string[] {
   return [
     `.SS ${quoted(`kubectl checkpoint ${verb.name}`)}`,
     ...paragraphs(verb.description),
-    ...verb.flags.flatMap(flag),
+    ...ownFlags(verb),
     ...(verb.examples.length > 0 ? [".PP", "Examples:", ...examples(verb)] : []),
   ];
 }
 
-function groupSection({ title, flags }: FlagGroup): string {
-  return section(title.toUpperCase(), flags.flatMap(flag));
+function ownFlags({ flags }: VerbText): string[] {
+  return shapesOf(flags)
+    .filter(({ group }) => group === undefined)
+    .flatMap(flag);
+}
+
+/** One of each name. */
+function distinct(flags: readonly FlagShape[]): FlagShape[] {
+  return [...new Map(flags.map((one) => [one.name, one])).values()];
 }
 
 function paragraphs(description: string): string[] {
   return description.split("\n\n").flatMap((paragraph) => [".PP", ...paragraph.split("\n").map(text)]);
 }
 
-function examples(verb: Verb): string[] {
+function examples(verb: VerbText): string[] {
   return verb.examples.flatMap(({ what, command }) => [
     ".PP",
     text(what),
@@ -78,7 +90,7 @@ function examples(verb: Verb): string[] {
   ]);
 }
 
-function flag({ name, short, takes, value = "", help }: FlagSpec): string[] {
+function flag({ name, short, takes, value = "", help }: FlagShape): string[] {
   const long = takes === "nothing" ? `--${name}` : takes === "optional" ? `--${name}[=${value}]` : `--${name} ${value}`;
   return item([short === undefined ? long : `-${short}, ${long}`, help]);
 }

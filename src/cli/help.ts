@@ -1,18 +1,19 @@
-import { DEFAULT_VERB, VERBS } from "./verbs/table.ts";
-import type { FlagGroup, FlagSpec, Verb } from "./verbs/verb.ts";
+import { shapesOf, type FlagShape } from "../commands/shared/flags.ts";
+import type { VerbText } from "../commands/shared/verb.ts";
 
 const WIDTH = 100;
 
 /** Help for one verb, in the order of kubectl's own: what it does, examples, options, usage. */
-export function verbHelp(verb: Verb): string {
-  const groups: FlagGroup[] = [{ title: "Options", flags: verb.flags }, ...verb.sharedFlags];
+export function verbHelp(verb: VerbText, all: readonly VerbText[]): string {
+  const groups = Map.groupBy(shapesOf(verb.flags), ({ group = "Options" }) => group);
+  const isRoot = verb === all[0];
   return [
     verb.description.split("\n\n").map(flowed).join("\n\n"),
     section("Examples", verb.examples.map(({ what, command }) => `# ${what}\n${command}`).join("\n\n")),
-    verb === DEFAULT_VERB ? section("Verbs", verbList()) : "",
-    ...groups.filter(({ flags }) => flags.length > 0).map(({ title, flags }) => section(title, flagList(flags))),
+    isRoot ? section("Verbs", verbList(all.slice(1))) : "",
+    ...[...groups].map(([title, flags]) => section(title, flagList(flags))),
     section("Usage", verb.usage.map((line) => `kubectl checkpoint ${line}`).join("\n")),
-    verb === DEFAULT_VERB ? 'Use "kubectl checkpoint VERB --help" for more about a verb.' : "",
+    isRoot ? 'Use "kubectl checkpoint VERB --help" for more about a verb.' : "",
   ]
     .filter((part) => part !== "")
     .join("\n\n")
@@ -23,12 +24,11 @@ function section(title: string, body: string): string {
   return `${title}:\n${body.replaceAll(/^(?=.)/gm, "  ")}`;
 }
 
-function verbList(): string {
-  const others = VERBS.filter((verb) => verb !== DEFAULT_VERB);
-  return columns(others.map((verb) => [verb.name, verb.summary]));
+function verbList(verbs: readonly VerbText[]): string {
+  return columns(verbs.map(({ name, summary }) => [name, summary]));
 }
 
-function flagList(flags: readonly FlagSpec[]): string {
+function flagList(flags: readonly FlagShape[]): string {
   return columns(
     flags.map((flag) => {
       const short = flag.short === undefined ? "    " : `-${flag.short}, `;

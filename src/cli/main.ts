@@ -1,8 +1,9 @@
 import { constants } from "node:os";
-import type { Call } from "../commands/command.ts";
+import { COMMON } from "../commands/shared/common.ts";
+import { valuesOf, type GivenFlags, type Values } from "../commands/shared/flags.ts";
+import { start, type Call } from "../commands/shared/verb.ts";
 import type { Asking } from "../model/context.ts";
-import { Interrupted, usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
+import { Interrupted } from "../model/error.ts";
 import type { Outcome } from "../model/report.ts";
 import { errorText, exitCodeOf } from "./errors.ts";
 import { parseFlags } from "./parse.ts";
@@ -27,9 +28,11 @@ const CLEANUP_MS = 5000;
 export async function main(words: Words, shell: Shell): Promise<number> {
   let printer: Printer | undefined;
   try {
-    const flags = parseFlags(words);
-    printer = await printerFor(flags, shell);
-    const outcome = await gracefully(run(words, flags, printer, shell), shell.signal);
+    const given = parseFlags(words);
+    const flags = valuesOf(COMMON, given);
+    const output = given.get("output");
+    printer = await printerFor(flags, typeof output === "string" ? output : undefined, shell);
+    const outcome = await gracefully(run(words, given, callOf(flags, printer, shell), printer), shell.signal);
     await printer.outcome(outcome);
     return signalStatus(shell.signal.reason) ?? outcome.exitCode;
   } catch (error) {
@@ -38,26 +41,16 @@ export async function main(words: Words, shell: Shell): Promise<number> {
       if (printer === undefined) shell.stderr.write(`${errorText(error, (label) => label)}\n`);
       else printer.error(error);
     }
-    return signalStatus(shell.signal.reason) ?? signalStatus(error) ?? exitCodeOf(error);
+    return signalStatus(shell.signal.reason) ?? signalStatus(error) ?? words.verb.failureStatus ?? exitCodeOf(error);
   }
 }
 
-async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell: Shell): Promise<Outcome> {
-  const command = await verb.load?.();
-  if (command === undefined) throw new Error(`the verb ${verb.name} has no command`);
-  const call: Call = {
-    words,
-    flags,
-    signal: shell.signal,
-    env: shell.env,
-    ask: asking(flags, printer, shell),
-    emit: (event) => printer.event(event),
-    now: Date.now,
-    version: shell.version,
-    stdin: () => shell.stdin,
-    terminal: shell.stdout.isTTY && shell.stderr.isTTY,
-  };
-  const pieces = command.run(call);
+type CommonFlags = Values<typeof COMMON>;
+
+async function run({ verb, words }: Words, given: GivenFlags, call: Call, printer: Printer): Promise<Outcome> {
+  const loaded = await verb.load?.();
+  if (loaded === undefined) throw new Error(`the verb ${verb.name} has no command`);
+  const pieces = start(loaded, words, given, call);
   try {
     for (let next = await pieces.next(); ; next = await pieces.next()) {
       if (next.done === true) return next.value;
@@ -69,24 +62,31 @@ async function run({ verb, words }: Words, flags: Flags, printer: Printer, shell
   }
 }
 
-async function printerFor(flags: Flags, { stdout, stderr, env }: Shell): Promise<Printer> {
-  const level = flags.text("v") ?? "0";
-  if (!/^\d{1,2}$/.test(level)) throw usageError(`-v: "${level}" is not a log level (0 to 10)`);
-  return new Printer({
-    stdout,
-    stderr,
-    env,
-    format: flags.text("output"),
-    color: flags.text("color"),
-    quiet: flags.on("quiet"),
-    level: Number(level),
-    exchangeLog: Number(level) >= 6 ? (await import("./requestlog.ts")).exchangeLog : undefined,
-  });
+function callOf(flags: CommonFlags, printer: Printer, shell: Shell): Call {
+  return {
+    signal: shell.signal,
+    env: shell.env,
+    ask: asking(flags, printer, shell),
+    emit: (event) => printer.event(event),
+    now: Date.now,
+    version: shell.version,
+    stdin: () => shell.stdin,
+    terminal: shell.stdout.isTTY && shell.stderr.isTTY,
+  };
+}
+
+async function printerFor(
+  { color, quiet, v = 0 }: CommonFlags,
+  format: string | undefined,
+  { stdout, stderr, env }: Shell,
+): Promise<Printer> {
+  const exchangeLog = v >= 6 ? (await import("./requestlog.ts")).exchangeLog : undefined;
+  return new Printer({ stdout, stderr, env, format, color, quiet, level: v, exchangeLog });
 }
 
 /** Prompts appear only where both ends are terminals; they are drawn on stderr, and loaded when first needed. */
-function asking(flags: Flags, printer: Printer, shell: Shell): Asking {
-  const possible = shell.stderr.isTTY && !flags.on("no-input") && shell.stdin.isTTY;
+function asking(flags: CommonFlags, printer: Printer, shell: Shell): Asking {
+  const possible = shell.stderr.isTTY && !flags["no-input"] && shell.stdin.isTTY;
   const prompts = async (): Promise<Asking> => {
     if (!possible) throw new Error("a question where none may be asked");
     printer.stopProgress();

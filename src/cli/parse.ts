@@ -1,8 +1,7 @@
 import yargs from "yargs";
 import { usageError } from "../model/error.ts";
-import { Flags } from "../model/flags.ts";
-import { flagsOf } from "./verbs/table.ts";
-import type { Verb } from "./verbs/verb.ts";
+import type { Given, GivenFlags } from "../commands/shared/flags.ts";
+import type { VerbEntry } from "./table.ts";
 import type { Words } from "./words.ts";
 
 /**
@@ -10,7 +9,7 @@ import type { Words } from "./words.ts";
  * What yargs would guess (numbers, negations, nested keys, greedy arrays) is turned off: names are strings.
  * Throws a usage error.
  */
-export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): Flags {
+export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): GivenFlags {
   const parser = yargs([])
     .parserConfiguration({
       "boolean-negation": false,
@@ -28,7 +27,7 @@ export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): Flag
     .fail((message, error) => {
       throw usageError(plainly(message ?? error.message), `kubectl checkpoint ${helpWord(verb)}--help`);
     });
-  for (const flag of flagsOf(verb)) {
+  for (const flag of verb.flags) {
     parser.option(flag.name, {
       type: flag.takes === "nothing" ? "boolean" : flag.takes === "values" ? "array" : "string",
       ...(flag.takes === "values" ? { string: true } : {}),
@@ -36,16 +35,16 @@ export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): Flag
     });
   }
   // The last of a flag wins, except where it may be repeated.
-  const repeated = new Set(flagsOf(verb).flatMap(({ name, takes }) => (takes === "values" ? [name] : [])));
+  const repeated = new Set(verb.flags.flatMap(({ name, takes }) => (takes === "values" ? [name] : [])));
   const counting = flags.filter(([name], index) => repeated.has(name) || flags.findLastIndex((one) => one[0] === name) === index);
   const parsed: Record<string, unknown> = parser.parseSync(counting.map(([name, value]) => `--${name}=${quoted(value)}`));
-  const values = new Map<string, string | boolean | string[]>();
-  for (const flag of flagsOf(verb)) {
+  const values = new Map<string, Given>();
+  for (const flag of verb.flags) {
     const value = parsed[flag.name];
     if (typeof value === "string" || typeof value === "boolean") values.set(flag.name, value);
     else if (Array.isArray(value)) values.set(flag.name, value.map(String));
   }
-  return new Flags(values);
+  return values;
 }
 
 /** yargs takes one layer of quotes off a value: it gets one that it may take. */
@@ -53,7 +52,7 @@ function quoted(value: string): string {
   return /^(["']).*\1$/s.test(value) ? `"${value}"` : value;
 }
 
-function helpWord(verb: Verb): string {
+function helpWord(verb: VerbEntry): string {
   return verb.load === undefined || verb.name !== "checkpoint" ? `${verb.name} ` : "";
 }
 

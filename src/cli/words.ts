@@ -1,9 +1,10 @@
 import { usageError } from "../model/error.ts";
-import type { FlagSpec, Verb } from "./verbs/verb.ts";
+import type { FlagShape } from "../commands/shared/flags.ts";
+import type { VerbEntry } from "./table.ts";
 
 /** A command line in one form: which verb, which words, and every flag as a pair. */
 export interface Words {
-  readonly verb: Verb;
+  readonly verb: VerbEntry;
   readonly help: boolean;
   /** In the order given. The value of a flag that takes none is "true" or "false". */
   readonly flags: readonly (readonly [name: string, value: string])[];
@@ -17,7 +18,7 @@ export interface Words {
  * It only separates flags from words, so that the verb is known; what they mean is parse.ts's business.
  * Throws a usage error on unknown shorthands and missing values.
  */
-export function readWords(argv: readonly string[], verbs: readonly [Verb, ...Verb[]]): Words {
+export function readWords(argv: readonly string[], verbs: readonly [VerbEntry, ...VerbEntry[]]): Words {
   const specs = allFlags(verbs);
   const flags: [string, string][] = [];
   const words: string[] = [];
@@ -50,10 +51,10 @@ export function readWords(argv: readonly string[], verbs: readonly [Verb, ...Ver
   };
 }
 
-function allFlags(verbs: readonly Verb[]): Map<string, FlagSpec> {
-  const specs = new Map<string, FlagSpec>();
+function allFlags(verbs: readonly VerbEntry[]): Map<string, FlagShape> {
+  const specs = new Map<string, FlagShape>();
   for (const verb of verbs) {
-    for (const flag of [...verb.flags, ...verb.sharedFlags.flatMap((group) => group.flags)]) {
+    for (const flag of verb.flags) {
       specs.set(`--${flag.name}`, flag);
       if (flag.short !== undefined) specs.set(`-${flag.short}`, flag);
     }
@@ -61,7 +62,7 @@ function allFlags(verbs: readonly Verb[]): Map<string, FlagSpec> {
   return specs;
 }
 
-function* shorthands(word: string, specs: Map<string, FlagSpec>, take: (name: string) => string): Generator<[string, string]> {
+function* shorthands(word: string, specs: Map<string, FlagShape>, take: (name: string) => string): Generator<[string, string]> {
   for (let at = 1; at < word.length; at += 1) {
     const letter = `-${word[at]}`;
     const spec = specs.get(letter);
@@ -78,7 +79,7 @@ function* shorthands(word: string, specs: Map<string, FlagSpec>, take: (name: st
   }
 }
 
-function valueOf(spec: FlagSpec | undefined, name: string, given: string | undefined, take: (name: string) => string): string {
+function valueOf(spec: FlagShape | undefined, name: string, given: string | undefined, take: (name: string) => string): string {
   switch (spec?.takes) {
     case undefined:
       throw usageError(`unknown flag: ${name}`);

@@ -10,32 +10,69 @@ import { location } from "../model/location.ts";
 import { say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { explained } from "./checkpoint/explain.ts";
-import { planOf } from "./checkpoint/plan.ts";
 import { checkpointList, pieces } from "./checkpoint/report.ts";
-import { checkpointRequest, type CheckpointRequest } from "./checkpoint/request.ts";
-import type { Call } from "./command.ts";
-import { connect } from "./connect.ts";
-import type { DryRun } from "./dry-run.ts";
+import { checkpointRequest, FLAGS, planOf, type CheckpointRequest } from "./checkpoint/request.ts";
+import { connected } from "./shared/cluster.ts";
+import type { DryRun } from "./shared/dry-run.ts";
+import { defineVerb } from "./shared/verb.ts";
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = checkpointRequest(call.words, call.flags, call.env);
-  const dryRun = call.flags.text("dry-run") as DryRun | undefined;
-  if (dryRun !== undefined && request.copy === undefined)
-    throw usageError("--dry-run shows the helper pods that --copy takes: without it nothing is created", "give --copy");
-  const context = withRights({ ...call, connection: await connect(call) }, request);
-  if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
-  const targets = await findTargets(context, request);
-  if (dryRun !== undefined) return yield* dryRunCopies(context, request, targets, dryRun);
-  const [only] = targets;
-  if (request.series !== undefined) {
-    if (only === undefined || targets.length > 1)
-      throw usageError(`--every takes one container, not ${targets.length}`, "name one with POD -c NAME");
-    return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
-  }
-  if (only === undefined || targets.length > 1) return yield* (await import("./checkpoint/many.ts")).takeMany(context, request, targets);
-  const offered = await withOffer(context, request, only);
-  return yield* takeOne(withRights(context, offered), offered, only, call.terminal);
-}
+export const verb = defineVerb({
+  name: "checkpoint",
+  summary: "Checkpoint a running container",
+  usage: [
+    "[POD | TYPE/NAME]... [-c NAME]... [--all-containers] [-l SELECTOR] [--field-selector S] [-A] [--explain] [options]",
+    "POD [-c NAME] --every D [--count N] [--keep N] [options]",
+    "--resume RUN.json [options]",
+  ],
+  description: `Checkpoint running containers: the processes are frozen for a moment, their memory and state are written to an archive on
+the node, and they run on. Without POD, on a terminal, you pick the container by typing. TYPE/NAME (deploy, rs, sts, ds, rc, job,
+cronjob, svc) means every running pod behind it.
+
+An archive stays in the kubelet's checkpoint directory on the node, or comes to this machine with --copy, verified by size and
+hash, as "kubectl checkpoint cp" does it. It is a memory dump: treat it as a secret. Volumes are not in it.
+
+Several containers are taken node by node side by side, one at a time on each, those of one pod back to back. What matched is shown
+first; more than 20 containers, or more than one namespace, are asked about. A failure of one does not stop the others. The state of such
+a run is kept in a file: --resume takes what is missing, with the targets and the --copy that the run began with.
+
+A series (--every) goes on while the API server does not answer: such turns are missed, and said to be.`,
+  examples: [
+    { what: "Pick a container by typing", command: "kubectl checkpoint" },
+    { what: "Checkpoint the container nginx of the pod nginx", command: "kubectl checkpoint nginx -c nginx" },
+    {
+      what: "For a script: the result as JSON, no longer than five minutes",
+      command: "kubectl checkpoint nginx -c nginx --timeout 5m -o json",
+    },
+    {
+      what: "Every container of every pod of a deployment, the archives here",
+      command: "kubectl checkpoint deploy/web --all-containers --copy=evidence/",
+    },
+    { what: "By selector, in all namespaces", command: "kubectl checkpoint -l app=web -A -c 'app-*' --yes" },
+    { what: "CRIU failed: why?", command: "kubectl checkpoint nginx -c nginx --explain" },
+    { what: "Every ten minutes, the last six", command: "kubectl checkpoint nginx -c nginx --every 10m --keep 6 --yes" },
+    { what: "A pod that is called like a verb", command: "kubectl checkpoint pod/version" },
+  ],
+  flags: FLAGS,
+  request: checkpointRequest,
+  async *run(request, call) {
+    const { dryRun } = request;
+    if (dryRun !== undefined && request.copy === undefined)
+      throw usageError("--dry-run shows the helper pods that --copy takes: without it nothing is created", "give --copy");
+    const context = withRights(await connected(request.cluster, call), request);
+    if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
+    const targets = await findTargets(context, request);
+    if (dryRun !== undefined) return yield* dryRunCopies(context, request, targets, dryRun);
+    const [only] = targets;
+    if (request.series !== undefined) {
+      if (only === undefined || targets.length > 1)
+        throw usageError(`--every takes one container, not ${targets.length}`, "name one with POD -c NAME");
+      return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
+    }
+    if (only === undefined || targets.length > 1) return yield* (await import("./checkpoint/many.ts")).takeMany(context, request, targets);
+    const offered = await withOffer(context, request, only);
+    return yield* takeOne(withRights(context, offered), offered, only, call.terminal);
+  },
+});
 
 /** What is refused anywhere is told with all else that this call needs. */
 function withRights(context: FlowContext, request: CheckpointRequest): VerbContext {
@@ -63,7 +100,10 @@ async function* dryRunCopies(
   targets: readonly ContainerTarget[],
   dryRun: DryRun,
 ): AsyncGenerator<Piece, Outcome> {
-  const [{ Helpers }, { dryRunHelpers, helpersOfCopies }] = await Promise.all([import("../helper/helpers.ts"), import("./dry-run.ts")]);
+  const [{ Helpers }, { dryRunHelpers, helpersOfCopies }] = await Promise.all([
+    import("../helper/helpers.ts"),
+    import("./shared/dry-run.ts"),
+  ]);
   for (const target of targets) ensureRunning(target);
   const nodes = targets.map(({ pod }) => pod.node);
   const removes = copy?.remove === true || series?.keep !== undefined;
@@ -97,7 +137,7 @@ async function* takeOne(
 /** Whoever picked the container is asked what shall become of its archive. */
 async function withOffer(context: FlowContext, request: CheckpointRequest, target: ContainerTarget): Promise<CheckpointRequest> {
   if (request.query !== undefined || request.copy !== undefined) return request;
-  const { offerCopy } = await import("./checkpoint/offer.ts");
+  const { offerCopy } = await import("./checkpoint/consent.ts");
   return { ...request, copy: await offerCopy(context, target, request.settings, request.yes) };
 }
 

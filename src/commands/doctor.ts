@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { summarize } from "../doctor/summary.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { diagnose, type Diagnosed, type Subject } from "../flows/diagnose/diagnose.ts";
@@ -7,13 +8,14 @@ import type { HelperSettings } from "../helper/manifest.ts";
 import type { Diagnosis, DiagnosisItem } from "../model/diagnosis.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
 import { object, string } from "../model/json.ts";
 import { joined, say, styled, type Phrase, type Style, type Table } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
-import type { Call } from "./command.ts";
-import { connect } from "./connect.ts";
-import { helperSettings } from "./helper-settings.ts";
+import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
+import { COMMON, output } from "./shared/common.ts";
+import { list, on, optional } from "./shared/flags.ts";
+import { HELPER, helperSettings } from "./shared/helper-pods.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface DoctorRequest {
   readonly subject: Subject;
@@ -21,20 +23,64 @@ export interface DoctorRequest {
   readonly fix: "print" | "apply" | undefined;
   readonly yes: boolean;
   readonly settings: HelperSettings;
+  readonly cluster: ConnectionOptions;
 }
 
-/** Throws a usage error. */
-export function doctorRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): DoctorRequest {
-  const fix = flags.text("fix");
-  if (fix !== undefined && fix !== "" && fix !== "apply") throw usageError(`--fix="${fix}": --fix prints, --fix=apply applies`);
-  return {
-    subject: subjectOf(words, flags.list("container").at(-1)),
-    deep: flags.on("deep"),
-    fix: fix === undefined ? undefined : fix === "apply" ? "apply" : "print",
-    yes: flags.on("yes"),
-    settings: helperSettings(flags, env),
-  };
-}
+export const verb = defineVerb({
+  name: "doctor",
+  summary: "Will it work here? If not, what to do",
+  usage: ["doctor [POD | node/NODE] [-c NAME] [--deep] [--fix[=apply]] [options]"],
+  description: `Answer in one screen whether a checkpoint will work, a copy, a restore; and if not, what to do about it. Of all nodes, one
+node, or a pod: then what may keep its containers from being dumped is looked for too. Nothing is checkpointed, and nothing is changed.
+
+--deep starts helper pods on the nodes, privileged and read-only, and looks at what only the nodes tell: CRIU and whether it is new
+enough for the kernel, its options, free space and inodes, SELinux; of a pod the connections, devices and io_uring that its
+processes have open. Without it none of this is looked at, and the answer says so.
+
+--fix prints the RBAC objects that are missing, and nothing else, to stdout; --fix=apply applies them as you, after asking, waits
+until the kubelets have forgotten their refusal, and looks again. Exit status: 0, 1 where something fails.`,
+  examples: [
+    { what: "Will it work, on any node?", command: "kubectl checkpoint doctor" },
+    { what: "For this container, with a look at its processes", command: "kubectl checkpoint doctor nginx -c nginx --deep" },
+    { what: "One node, CRIU included", command: "kubectl checkpoint doctor node/node1 --deep" },
+    { what: "The rights that are missing, for a cluster admin", command: "kubectl checkpoint doctor --fix >rbac.yaml" },
+    { what: "In a script: what fails?", command: `kubectl checkpoint doctor -o json | jq -r '.items[] | select(.status == "fail").check'` },
+  ],
+  flags: {
+    container: list({ short: "c", value: "NAME", help: "only this container of the pod" }),
+    deep: on("look at the nodes themselves, through helper pods"),
+    fix: optional({ value: "apply", help: "print the RBAC objects that are missing; =apply: apply them, after asking" }),
+    output: output("json", "yaml"),
+    ...HELPER,
+    ...CLUSTER,
+    ...COMMON,
+  },
+  request(words, flags, env): DoctorRequest {
+    const { fix } = flags;
+    if (fix !== undefined && fix !== "" && fix !== "apply") throw usageError(say`--fix="${fix}": --fix prints, --fix=apply applies`);
+    return {
+      subject: subjectOf(words, flags.container.at(-1)),
+      deep: flags.deep,
+      fix: fix === undefined ? undefined : fix === "apply" ? "apply" : "print",
+      yes: flags.yes,
+      settings: helperSettings(flags, env),
+      cluster: connectionOptions(flags),
+    };
+  },
+  async *run(request, call) {
+    const context = await connected(request.cluster, call);
+    const helpers = new Helpers(context.connection, call, request.settings);
+    const look = async (): Promise<Diagnosed> => await diagnose(context, helpers, request.subject, request.deep);
+    let found = await look();
+    if (request.fix === "print") return yield* printManifests(context, found);
+    if (request.fix === "apply" && (await repaired(context, found, request.yes))) found = await look();
+    const items = summarize(found.findings);
+    yield { text: table(items) };
+    const fixes = items.filter(({ fix, status }) => fix !== undefined && status !== "ok");
+    if (fixes.length > 0) yield { text: joined(fixes.map(fixText), "\n") };
+    return { document: document(items), exitCode: exitCodeOf(items) };
+  },
+});
 
 function subjectOf(words: readonly string[], container: string | undefined): Subject {
   const word = words.length === 2 && /^(pods?|po|nodes?|no)$/.test(words[0] ?? "") ? words.join("/") : words[0];
@@ -44,25 +90,10 @@ function subjectOf(words: readonly string[], container: string | undefined): Sub
     if (container !== undefined) throw usageError("-c goes with a pod");
     return { kind: "node", node: name };
   }
-  if (!/^(pods?|po)$/.test(type)) throw usageError(`"${word}": doctor takes a POD or node/NODE`);
+  if (!/^(pods?|po)$/.test(type)) throw usageError(say`"${word ?? ""}": doctor takes a POD or node/NODE`);
   if (name !== undefined) return { kind: "pod", pod: name, container };
   if (container !== undefined) throw usageError("-c goes with a pod");
   return { kind: "cluster" };
-}
-
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = doctorRequest(call.words, call.flags, call.env);
-  const context: FlowContext = { ...call, connection: await connect(call) };
-  const helpers = new Helpers(context.connection, call, request.settings);
-  const look = async (): Promise<Diagnosed> => await diagnose(context, helpers, request.subject, request.deep);
-  let found = await look();
-  if (request.fix === "print") return yield* printManifests(context, found);
-  if (request.fix === "apply" && (await repaired(context, found, request.yes))) found = await look();
-  const items = summarize(found.findings);
-  yield { text: table(items) };
-  const fixes = items.filter(({ fix, status }) => fix !== undefined && status !== "ok");
-  if (fixes.length > 0) yield { text: joined(fixes.map(fixText), "\n") };
-  return { document: document(items), exitCode: exitCodeOf(items) };
 }
 
 /** Only they go to stdout, for kubectl apply -f -; what was found goes beside it. */

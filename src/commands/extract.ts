@@ -7,11 +7,13 @@ import type { Written } from "../local/write.ts";
 import { find } from "../flows/examine/extract/named.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
 import { say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
-import { formatBytes, parseCount } from "../model/units.ts";
-import type { Call } from "./command.ts";
+import { formatBytes } from "../model/units.ts";
+import { fileWord } from "./shared/archives.ts";
+import { COMMON, output, PID } from "./shared/common.ts";
+import { parsed, text } from "./shared/flags.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface ExtractRequest {
   readonly file: string;
@@ -22,63 +24,92 @@ export interface ExtractRequest {
   readonly to: string | undefined;
 }
 
-/** Throws a usage error. */
-export function extractRequest(words: readonly string[], flags: Flags): ExtractRequest {
-  const [file, path, more] = words;
-  const pid = flags.text("pid");
-  const range = flags.text("range");
-  if (file === undefined || file === "") throw usageError("which archive?", "kubectl checkpoint extract FILE PATH");
-  if (more !== undefined)
-    throw usageError(`one PATH at a time, not ${words.length - 1}`, "a directory is written with all that is below it");
-  if ((path === undefined) === (pid === undefined)) {
-    throw usageError(
-      "what of it? A PATH or --pid",
-      "/path/in/the/container, a member such as checkpoint/pstree.img, or --pid PID [--range START-END]",
-    );
-  }
-  if (path === "") throw usageError("PATH is empty");
-  if (range !== undefined && pid === undefined) throw usageError("--range needs the process: --pid PID");
-  const to = flags.text("to");
-  if (to === "") throw usageError("--to is empty");
-  if (path !== undefined) return { file, what: { kind: "path", path }, to };
-  if (to === "-" && range === undefined) throw usageError("--to - takes one range: --range START-END");
-  return {
-    file,
-    what: { kind: "memory", pid: parseCount(pid ?? "", "--pid"), range: range === undefined ? undefined : parseRange(range) },
-    to,
-  };
-}
+export const verb = defineVerb({
+  name: "extract",
+  summary: "Take a file or a process's memory out of an archive",
+  usage: ["extract FILE PATH [--to DEST]", "extract FILE --pid PID [--range START-END] [--to DEST]"],
+  description: `Take something out of an archive on this machine: a file that the container had changed, a file that it had deleted and
+still held open, any member of the archive, or the memory of a process.
+
+A PATH that begins with a slash is one in the container, anything else is a member of the archive, as tar lists them. A
+directory is written with the files below it; links, special files and mount points are left out. Files of the image that
+the container had not changed, volumes, and what the engine mounts, such as /etc/hosts, are not in an archive (Podman's
+named volumes are).
+
+--pid writes all of a process's memory that is in the archive into a new directory, a file for each piece without a gap,
+named by its first address. With --range it is that range, in one file; what the process never touched reads as zeros,
+and where a byte is not in the archive there is no file, but an error that says why.
+
+Nothing is written outside of DEST, no link is followed, nothing is replaced. What is written may be as secret as the
+archive: only you can read it.`,
+  examples: [
+    {
+      what: "A file that the container wrote, into this directory",
+      command: "kubectl checkpoint extract nginx.tar /var/log/nginx/error.log",
+    },
+    { what: "All that it changed in its root file system", command: "kubectl checkpoint extract nginx.tar / --to changes" },
+    { what: "CRIU's log of the dump, to read it here", command: "kubectl checkpoint extract nginx.tar dump.log --to - | less" },
+    { what: "All memory of process 1", command: "kubectl checkpoint extract nginx.tar --pid 1 --to nginx-memory" },
+    {
+      what: "Two pages of it; addresses as inspect --memory and search print them",
+      command: "kubectl checkpoint extract nginx.tar --pid 1 --range 0x7ffd3a1c0000-0x7ffd3a1c2000 --to stack.bin",
+    },
+  ],
+  flags: {
+    pid: { ...PID, help: "process, by its number in the container" },
+    range: parsed(addressRange, { value: "START-END", help: "addresses in hexadecimal; END is the first one after the range" }),
+    to: text({ value: "DEST", help: "file or directory to write to, - for stdout (default: this directory)" }),
+    output: output("name", "json", "yaml"),
+    ...COMMON,
+  },
+  request(words, { pid, range, to }): ExtractRequest {
+    const file = fileWord("extract", words, " PATH");
+    const [, path, more] = words;
+    if (more !== undefined)
+      throw usageError(`one PATH at a time, not ${words.length - 1}`, "a directory is written with all that is below it");
+    if ((path === undefined) === (pid === undefined)) {
+      throw usageError(
+        "what of it? A PATH or --pid",
+        "/path/in/the/container, a member such as checkpoint/pstree.img, or --pid PID [--range START-END]",
+      );
+    }
+    if (path === "") throw usageError("PATH is empty");
+    if (range !== undefined && pid === undefined) throw usageError("--range needs the process: --pid PID");
+    if (to === "") throw usageError("--to is empty");
+    if (pid === undefined) return { file, what: { kind: "path", path: path ?? "" }, to };
+    if (to === "-" && range === undefined) throw usageError("--to - takes one range: --range START-END");
+    return { file, what: { kind: "memory", pid, range }, to };
+  },
+  async *run({ file, what, to }, call) {
+    await using archive = await openArchive(file, call);
+    for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
+    if (what.kind === "memory") {
+      const memory = await memoryOf(archive, what.pid);
+      if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range));
+      return yield* report(writeProcess(memory, what, to, call.signal));
+    }
+    await using named = await find(archive, what.path, call.signal);
+    const { leftOut, mountPoints } = named;
+    if (leftOut > 0) call.emit({ kind: "warning", text: say`${leftOut} links and special files below ${what.path} are left out` });
+    if (mountPoints > 0) {
+      const text = say`${mountPoints} mount points below ${what.path} are left out: what was mounted there is not in the archive`;
+      call.emit({ kind: "warning", text });
+    }
+    if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
+    const [only] = named.files;
+    if (named.isDirectory || only === undefined) throw usageError(`${what.path} is a directory: --to - takes one file`);
+    return yield* toStdout(only.bytes());
+  },
+});
 
 /** Addresses as /proc/PID/maps writes them, with or without 0x; END is the first address after the range. */
-function parseRange(text: string): AddressRange {
+function addressRange(text: string, name: string): AddressRange {
   const [, first, last] = /^(?:0x)?([0-9a-f]{1,16})-(?:0x)?([0-9a-f]{1,16})$/i.exec(text) ?? [];
   const start = BigInt(`0x${first ?? "0"}`);
   const end = BigInt(`0x${last ?? "0"}`);
   if (end <= start)
-    throw usageError(`--range: "${text}" is no range of addresses`, "write it in hexadecimal, START before END: 0x7ffd1000-0x7ffd3000");
+    throw usageError(say`${name}: "${text}" is no range of addresses`, "write it in hexadecimal, START before END: 0x7ffd1000-0x7ffd3000");
   return { start, end };
-}
-
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const { file, what, to } = extractRequest(call.words, call.flags);
-  await using archive = await openArchive(file, call);
-  for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
-  if (what.kind === "memory") {
-    const memory = await memoryOf(archive, what.pid);
-    if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range));
-    return yield* report(writeProcess(memory, what, to, call.signal));
-  }
-  await using named = await find(archive, what.path, call.signal);
-  const { leftOut, mountPoints } = named;
-  if (leftOut > 0) call.emit({ kind: "warning", text: say`${leftOut} links and special files below ${what.path} are left out` });
-  if (mountPoints > 0) {
-    const text = say`${mountPoints} mount points below ${what.path} are left out: what was mounted there is not in the archive`;
-    call.emit({ kind: "warning", text });
-  }
-  if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
-  const [only] = named.files;
-  if (named.isDirectory || only === undefined) throw usageError(`${what.path} is a directory: --to - takes one file`);
-  return yield* toStdout(only.bytes());
 }
 
 async function* toStdout(bytes: AsyncIterable<Written>): AsyncGenerator<Piece, Outcome> {

@@ -10,13 +10,14 @@ import { archiveFile } from "../flows/restore/image/source.ts";
 import { formatReference, parseReference, type Reference } from "../image/reference.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
 import { say, type Phrase } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
 import type { ImageDocument } from "../model/restoration.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
-import type { Call } from "./command.ts";
-import { registrySettings } from "./registry-settings.ts";
+import { fileWord } from "./shared/archives.ts";
+import { COMMON, output } from "./shared/common.ts";
+import { choice, on, parsed } from "./shared/flags.ts";
+import { REGISTRY, registrySettings } from "./shared/registry.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface ImageRequest {
   /** "-" is standard input. */
@@ -26,66 +27,103 @@ export interface ImageRequest {
   readonly to: Place | undefined;
   /** Undefined: as the file is. */
   readonly compression: Compression | undefined;
+  readonly yes: boolean;
   readonly settings: RegistrySettings;
 }
 
-/** Throws a usage error. */
-export function imageRequest(words: readonly string[], flags: Flags): ImageRequest {
-  const [file, name, more] = words;
-  if (file === undefined || file === "") throw usageError("which archive?", "kubectl checkpoint image FILE REFERENCE --push");
-  if (name === undefined)
-    throw usageError("what shall the image be called?", "kubectl checkpoint image FILE REGISTRY/REPOSITORY:TAG --push");
-  if (more !== undefined) throw usageError(`one archive makes one image: "${more}" is one word too many`);
-  const to = flags.text("to");
-  if (flags.on("push") === (to !== undefined)) {
-    throw usageError(to === undefined ? "where to?" : "one place at a time", "--push, --to oci:DIR or --to oci-archive:FILE");
-  }
-  return {
-    file,
-    reference: parseReference(name),
-    to: to === undefined ? undefined : place(to),
-    compression: flags.text("compress") as Compression | undefined,
-    settings: registrySettings(flags),
-  };
-}
+export const verb = defineVerb({
+  name: "image",
+  summary: "Make an image of an archive that runtimes restore from",
+  usage: ["image FILE REFERENCE (--push | --to oci:DIR | --to oci-archive:FILE) [--compress zstd|gzip|none] [options]"],
+  description: `Make an OCI image of an archive on this machine, which containerd, CRI-O and Podman restore the container from. Its one
+layer is the archive, byte for byte; it is read once, and needs neither root nor a daemon.
 
-function place(text: string): Place {
+FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd, or "-" for standard input. REFERENCE is
+REGISTRY/REPOSITORY:TAG. --push sends it to the registry in pieces, goes on after a cut as far as the registry allows, and sends no
+layer that the registry has already. --to writes an OCI layout (a new directory, or a layout to add to) or an OCI archive.
+
+A checkpoint holds all memory of its processes: whoever may pull the image can read passwords and keys in it. The first push to a
+reference asks (--yes answers), well-known public registries are refused without --allow-public. Where FILE.json lies beside FILE,
+as copying leaves it, the image also has the pod's manifest, for "kubectl checkpoint restore --image REFERENCE".`,
+  examples: [
+    { what: "To a registry", command: "kubectl checkpoint image nginx.tar registry.example.com/dumps/nginx:1 --push" },
+    {
+      what: "To one with a CA of its own, compressed, asking nothing",
+      command: "kubectl checkpoint image nginx.tar registry.local:5000/nginx:1 --push --compress zstd --ca-file ca.crt --yes",
+    },
+    {
+      what: "For skopeo, or for ctr images import",
+      command: "kubectl checkpoint image nginx.tar dumps/nginx:1 --to oci-archive:nginx-image.tar",
+    },
+    {
+      what: "Straight from a node, without a file here",
+      command: "kubectl checkpoint cp node1:checkpoint-a.tar - | kubectl checkpoint image - registry.local:5000/a:1 --push --yes",
+    },
+  ],
+  flags: {
+    push: on("push it to the registry"),
+    to: parsed(placeOf, { value: "oci:DIR|oci-archive:FILE", help: "write it to this machine" }),
+    compress: choice(["zstd", "gzip", "none"], { help: "compression of the layer (default: FILE as it is)" }),
+    output: output("name", "json", "yaml"),
+    ...REGISTRY,
+    ...COMMON,
+  },
+  request(words, flags): ImageRequest {
+    const file = fileWord("image", words, " REFERENCE --push");
+    const [, name, more] = words;
+    if (name === undefined)
+      throw usageError("what shall the image be called?", "kubectl checkpoint image FILE REGISTRY/REPOSITORY:TAG --push");
+    if (more !== undefined) throw usageError(say`one archive makes one image: "${more}" is one word too many`);
+    const { to } = flags;
+    if (flags.push === (to !== undefined)) {
+      throw usageError(to === undefined ? "where to?" : "one place at a time", "--push, --to oci:DIR or --to oci-archive:FILE");
+    }
+    return {
+      file,
+      reference: parseReference(name),
+      to,
+      compression: flags.compress,
+      yes: flags.yes,
+      settings: registrySettings(flags),
+    };
+  },
+  async *run(request, call) {
+    const { file, reference, compression, to, settings, yes } = request;
+    const started = performance.now();
+    const archive = await archiveFile(file, call.stdin);
+    const { origin, sha256, problem } = await recorded(file);
+    if (problem !== undefined) call.emit({ kind: "warning", text: problem });
+    const what = checkpointOf(await early(file, call.signal));
+    const name = formatReference(reference);
+    let image: Omit<ImageDocument, "apiVersion" | "kind">;
+    if (to === undefined) {
+      const expected = sha256 === undefined ? undefined : `sha256:${sha256}`;
+      const consent = async (found: Parameters<typeof consentToPush>[4]): Promise<void> =>
+        await consentToPush(call, yes, reference, what, found);
+      const pushed = await pushImage(call, { reference, archive, compression, origin, expected, settings, consent });
+      const { digest, bytes, sentBytes } = pushed;
+      image = { reference: name, digest, bytes, pushed: true, sentBytes };
+      const seconds = (performance.now() - started) / 1000;
+      const how =
+        sentBytes === 0
+          ? say`, which the registry had already`
+          : say` in ${formatSeconds(seconds)} (${formatBytes(Math.round(sentBytes / seconds))}/s)`;
+      yield { text: say`${name} pushed: ${formatBytes(bytes)}${how}\n${pushed.reference}`, name: pushed.reference };
+    } else {
+      const { digest, bytes } = await buildImage(call, { archive, compression, origin, reference: name, to });
+      image = { reference: name, digest, bytes, pushed: false, path: to.path };
+      yield { text: say`${name} written to ${to.path}: ${formatBytes(bytes)}, ${digest}`, name: to.path };
+    }
+    const document: ImageDocument = { apiVersion: API_VERSION, kind: "Image", ...image };
+    return { document, exitCode: 0 };
+  },
+});
+
+function placeOf(text: string, name: string): Place {
   const [, kind, path] = /^(oci|oci-archive):(.+)$/s.exec(text) ?? [];
   if (kind === undefined || path === undefined)
-    throw usageError(`--to: "${text}" is no place for an image`, "--to oci:DIR or --to oci-archive:FILE");
+    throw usageError(say`${name}: "${text}" is no place for an image`, "--to oci:DIR or --to oci-archive:FILE");
   return { kind: kind as Place["kind"], path };
-}
-
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = imageRequest(call.words, call.flags);
-  const { file, reference, compression, to, settings } = request;
-  const started = performance.now();
-  const archive = await archiveFile(file, call.stdin);
-  const { origin, sha256, problem } = await recorded(file);
-  if (problem !== undefined) call.emit({ kind: "warning", text: problem });
-  const what = checkpointOf(await early(file, call.signal));
-  const name = formatReference(reference);
-  let image: Omit<ImageDocument, "apiVersion" | "kind">;
-  if (to === undefined) {
-    const expected = sha256 === undefined ? undefined : `sha256:${sha256}`;
-    const consent = async (found: Parameters<typeof consentToPush>[4]): Promise<void> =>
-      await consentToPush(call, call.flags.on("yes"), reference, what, found);
-    const pushed = await pushImage(call, { reference, archive, compression, origin, expected, settings, consent });
-    const { digest, bytes, sentBytes } = pushed;
-    image = { reference: name, digest, bytes, pushed: true, sentBytes };
-    const seconds = (performance.now() - started) / 1000;
-    const how =
-      sentBytes === 0
-        ? say`, which the registry had already`
-        : say` in ${formatSeconds(seconds)} (${formatBytes(Math.round(sentBytes / seconds))}/s)`;
-    yield { text: say`${name} pushed: ${formatBytes(bytes)}${how}\n${pushed.reference}`, name: pushed.reference };
-  } else {
-    const { digest, bytes } = await buildImage(call, { archive, compression, origin, reference: name, to });
-    image = { reference: name, digest, bytes, pushed: false, path: to.path };
-    yield { text: say`${name} written to ${to.path}: ${formatBytes(bytes)}, ${digest}`, name: to.path };
-  }
-  const document: ImageDocument = { apiVersion: API_VERSION, kind: "Image", ...image };
-  return { document, exitCode: 0 };
 }
 
 /** What a plain file tells before anything is sent: that it is a checkpoint at all, and whose. Others tell while they are read. */

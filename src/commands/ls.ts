@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { ageOf, archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/collect/nodes/archive.ts";
 import { agreeToPods } from "../flows/consent.ts";
 import { nodesMeant, onNodes, unreachableNode } from "../flows/collect/nodes/each.ts";
@@ -7,13 +8,12 @@ import type { HelperSettings } from "../helper/manifest.ts";
 import type { ArchiveList } from "../model/archives.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
 import { say, styled, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
-import { formatAge, formatBytes } from "../model/units.ts";
-import type { Call } from "./command.ts";
-import { connect } from "./connect.ts";
-import { helperSettings } from "./helper-settings.ts";
+import { counted, formatAge, formatBytes } from "../model/units.ts";
+import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
+import { ALL_NAMESPACES, COMMON, NODES, output } from "./shared/common.ts";
+import { HELPER, helperSettings } from "./shared/helper-pods.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface LsRequest {
   /** Undefined: all. */
@@ -24,53 +24,85 @@ export interface LsRequest {
   readonly wide: boolean;
   readonly yes: boolean;
   readonly settings: HelperSettings;
+  readonly cluster: ConnectionOptions;
 }
 
-/** Throws a usage error. */
-export function lsRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): LsRequest {
-  const named = words.length === 2 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
-  if (named.length > 1) throw usageError(`ls takes one pod, not ${named.length}`);
-  return {
-    pod: named[0]?.replace(/^(pods?|po)\//, ""),
-    nodes: flags.list("node"),
-    allNamespaces: flags.on("all-namespaces"),
-    wide: flags.text("output") === "wide",
-    yes: flags.on("yes"),
-    settings: helperSettings(flags, env),
-  };
-}
+export const verb = defineVerb({
+  name: "ls",
+  summary: "List the archives on the nodes",
+  usage: ["ls [POD] [--node NODE]... [-A] [options]"],
+  description: `List the archives in the nodes' checkpoint directories: of the current namespace, or of all with -A. COMPLETE says
+whether an archive ends as a finished one does, and is not being written.
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = lsRequest(call.words, call.flags, call.env);
-  const { settings, pod, allNamespaces, yes } = request;
-  const context = { ...call, connection: await connect(call) };
-  const helpers = new Helpers(context.connection, call, settings);
-  const nodes = await nodesMeant(context, request.nodes, helpers);
-  await agreeToPods(context, helpers, settings, nodes, yes);
+A privileged pod on each node, alive only for the moment, looks into that one directory; it is asked about first. The name of an
+archive tells its pod. Where it leaves open which namespace and container, the archive's own metadata decide, read without copying
+it; files for which nothing decides are listed with -A only. A node that cannot be asked is reported, and the others are listed: exit
+status 3.`,
+  examples: [
+    { what: "Archives of this namespace, on all nodes", command: "kubectl checkpoint ls" },
+    { what: "Of one pod, on one node", command: "kubectl checkpoint ls nginx --node node1" },
+    { what: "Everything that takes space", command: "kubectl checkpoint ls -A -o wide --yes" },
+    {
+      what: "Copy the newest one of a pod",
+      command: "kubectl checkpoint ls nginx --yes -o name | tail -n 1 | xargs kubectl checkpoint cp",
+    },
+    {
+      what: "Bytes by node",
+      command: "kubectl checkpoint ls -A --yes -o json | jq '.items | group_by(.node)[] | {node: .[0].node, bytes: (map(.bytes) | add)}'",
+    },
+  ],
+  flags: {
+    node: NODES,
+    "all-namespaces": ALL_NAMESPACES,
+    output: output("wide", "name", "json", "yaml"),
+    ...HELPER,
+    ...CLUSTER,
+    ...COMMON,
+  },
+  request(words, flags, env): LsRequest {
+    const named = words.length === 2 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
+    if (named.length > 1) throw usageError(`ls takes one pod, not ${named.length}`);
+    return {
+      pod: named[0]?.replace(/^(pods?|po)\//, ""),
+      nodes: flags.node,
+      allNamespaces: flags["all-namespaces"],
+      wide: flags.output === "wide",
+      yes: flags.yes,
+      settings: helperSettings(flags, env),
+      cluster: connectionOptions(flags),
+    };
+  },
+  async *run(request, call) {
+    const { settings, pod, allNamespaces, yes } = request;
+    const context = await connected(request.cluster, call);
+    const helpers = new Helpers(context.connection, call, settings);
+    const nodes = await nodesMeant(context, request.nodes, helpers);
+    await agreeToPods(context, helpers, settings, nodes, yes);
 
-  const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pod };
-  const all: ListedArchive[] = [];
-  const unreachable = await onNodes(context, helpers, nodes, "read", async (helper) => {
-    all.push(...(await listArchives(context, helper, settings.checkpointDir, scope)));
-  });
-  const shown = all.filter((one) => isMeant(one, scope)).sort(inOrder);
-  for (const { error } of unreachable) yield { error };
-  if (shown.length > 0) yield { text: table(shown, request, call.now()) };
-  for (const archive of shown) yield { name: placeOf(archive) };
-  yield { text: summary(shown, nodes.length - unreachable.length) };
-  const untold =
-    all.filter(({ container }) => container === undefined).length - shown.filter(({ container }) => container === undefined).length;
-  if (untold > 0 && pod === undefined)
-    call.emit({ kind: "hint", text: say`${counted(untold, "file")} more whose container cannot be told: -A shows them` });
-  const document: ArchiveList = {
-    apiVersion: API_VERSION,
-    kind: "ArchiveList",
-    items: shown.map(archiveItem),
-    unreachable: unreachable.map(unreachableNode),
-  };
-  const errors = unreachable.map(({ error }) => error);
-  return { document, exitCode: exitCodeFor(errors, nodes.length) };
-}
+    const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pod };
+    const all: ListedArchive[] = [];
+    const unreachable = await onNodes(context, helpers, nodes, "read", async (helper) => {
+      all.push(...(await listArchives(context, helper, settings.checkpointDir, scope)));
+    });
+    const shown = all.filter((one) => isMeant(one, scope)).sort(inOrder);
+    for (const { error } of unreachable) yield { error };
+    if (shown.length > 0) yield { text: table(shown, request, call.now()) };
+    for (const archive of shown) yield { name: placeOf(archive) };
+    yield { text: summary(shown, nodes.length - unreachable.length) };
+    const untold =
+      all.filter(({ container }) => container === undefined).length - shown.filter(({ container }) => container === undefined).length;
+    if (untold > 0 && pod === undefined)
+      call.emit({ kind: "hint", text: say`${counted(untold, "file")} more whose container cannot be told: -A shows them` });
+    const document: ArchiveList = {
+      apiVersion: API_VERSION,
+      kind: "ArchiveList",
+      items: shown.map(archiveItem),
+      unreachable: unreachable.map(unreachableNode),
+    };
+    const errors = unreachable.map(({ error }) => error);
+    return { document, exitCode: exitCodeFor(errors, nodes.length) };
+  },
+});
 
 /** One whose container is not certain is of no namespace. */
 function isMeant(archive: ListedArchive, { namespace, pod }: { namespace: string | undefined; pod: string | undefined }): boolean {
@@ -118,8 +150,4 @@ function row(archive: ListedArchive, allNamespaces: boolean, wide: boolean, now:
 function summary(archives: readonly ListedArchive[], nodes: number): Phrase {
   if (archives.length === 0) return say`no archives on ${counted(nodes, "node")}`;
   return say`${counted(archives.length, "archive")}, ${formatBytes(totalBytes(archives))} on ${counted(new Set(archives.map(({ node }) => node)).size, "node")}`;
-}
-
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

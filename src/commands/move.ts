@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import type { FlowContext } from "../flows/context.ts";
 import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { lookAtNode, movePod, moveRights } from "../flows/restore/move/move.ts";
@@ -17,19 +18,20 @@ import { formatReference, parseReference, type Reference } from "../image/refere
 import type { FoundManifest } from "../image/registry/repository.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
 import { say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import type { Restoration } from "../model/restoration.ts";
 import { formatSeconds } from "../model/units.ts";
-import type { Call } from "./command.ts";
-import { connect } from "./connect.ts";
-import { dryRunHelper, dryRunOf, type DryRun } from "./dry-run.ts";
-import { helperSettings } from "./helper-settings.ts";
-import { registrySettings } from "./registry-settings.ts";
-import { proof, shown } from "./restore.ts";
+import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
+import { COMMON, DRY_RUN, output } from "./shared/common.ts";
+import { dryRunHelper, type DryRun } from "./shared/dry-run.ts";
+import { list, on, text } from "./shared/flags.ts";
+import { HELPER, helperSettings } from "./shared/helper-pods.ts";
+import { REGISTRY, registrySettings } from "./shared/registry.ts";
+import { CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown } from "./shared/restoring.ts";
+import { defineVerb, type Call } from "./shared/verb.ts";
 
-export interface MoveCall {
+export interface MoveRequest {
   readonly pod: string;
   readonly container: string | undefined;
   readonly to: string;
@@ -40,92 +42,135 @@ export interface MoveCall {
   readonly dryRun: DryRun | undefined;
   readonly settings: RegistrySettings;
   readonly helper: HelperSettings;
+  readonly yes: boolean;
+  readonly cluster: ConnectionOptions;
 }
 
-/** Throws a usage error. */
-export function moveRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): MoveCall {
-  const [word, more] = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
-  const pod = word?.replace(/^(pods?|po)\//, "") ?? "";
-  if (pod === "" || pod.includes("/")) throw usageError("which pod?", "kubectl checkpoint move POD --to NODE --image REFERENCE");
-  if (more !== undefined) throw usageError(`one pod at a time: "${more}" is one word too many`);
-  const to = flags.text("to");
-  if (to === undefined || to === "") throw usageError("to which node?", "--to NODE; kubectl get nodes lists them");
-  const image = flags.text("image");
-  if (image === undefined)
-    throw usageError("by way of which image?", "--image REGISTRY/REPOSITORY:TAG, in a registry that the node can pull from");
-  const [container, other] = flags.list("container");
-  if (other !== undefined) throw usageError("-c: one container is moved with its memory");
-  return {
-    pod,
-    container,
-    to,
-    name: flags.text("name"),
-    reference: parseReference(image),
-    force: flags.on("force"),
-    explain: flags.on("explain"),
-    dryRun: dryRunOf(flags),
-    settings: registrySettings(flags),
-    helper: helperSettings(flags, env),
-  };
-}
+export const verb = defineVerb({
+  name: "move",
+  summary: "Move a running pod to another node, memory and all",
+  usage: ["move POD --to NODE --image REFERENCE [-c NAME] [--name NAME] [--force] [options]"],
+  description: `Move a running pod to another node: its container is checkpointed, the checkpoint pushed as the image REFERENCE (through this
+machine, without touching its disk), restored on NODE in a pod with the same labels, annotations and probes, and only when it
+runs there, the original is deleted. On any failure the original stays, and the new pod is removed.
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = moveRequest(call.words, call.flags, call.env);
-  const connection = await connect(call);
-  const context: FlowContext = { ...call, connection };
-  const target = await findTargetPod(context, request);
-  const { pod } = target;
-  const found = await obstacles(context, pod, target.container);
-  if (!request.force) refuse(pod, found);
-  for (const what of found) call.emit({ kind: "warning", text: say`${what}` });
-  const helpers = new Helpers(connection, call, request.helper);
-  if (request.dryRun !== undefined) return yield* dryRunMove(call, context, request, target, helpers, request.dryRun);
-  const moved = await movePod(context, {
-    ...request,
-    target,
-    helpers,
-    checkpointDir: request.helper.checkpointDir,
-    consent: async (there) => {
-      if (!call.flags.on("yes")) await consent(context, request, target, helpers, there);
+What the original does between its freeze and its deletion is lost: the time of the freeze is shown, and confirmed before the
+original is deleted. Network connections do not move: clients reconnect, to a new address. The new pod is called POD-NODE.
+
+Refused without --force: pods of a controller (it would make another one), ReadWriteOnce volumes (only one node can have them),
+emptyDir volumes with files in them (they stay behind), generic ephemeral volumes (they go with the original), and several
+containers (the others start anew).`,
+  examples: [
+    { what: "To another node", command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1" },
+    {
+      what: "See what would be created",
+      command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1 --dry-run=client -o yaml",
     },
-    consentToDelete: async (frozenAt, created) => {
-      if (call.flags.on("yes")) return;
-      const ago = formatSeconds((call.now() - frozenAt.getTime()) / 1000);
-      await agreeTo(
-        context,
-        say`pod/${created.name} runs on ${created.node} as pod/${pod.name} was at ${frozenAt.toISOString()}. What pod/${pod.name} did since then (${ago}) is lost: delete it?`,
-        { message: `pod/${pod.name} is not deleted without a yes` },
-      );
+    {
+      what: "In a script, from a registry with a CA of its own",
+      command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1 --ca-file ca.crt --yes -o json",
     },
-  });
-  const { plan, restored, frozenAt, deletedAt, seconds } = moved;
-  const lost = formatSeconds((Date.parse(deletedAt) - Date.parse(frozenAt)) / 1000);
-  yield {
-    text: say`pod/${pod.name} moved from ${pod.node} to ${restored.node} as pod/${plan.name}: frozen at ${frozenAt}, the original deleted ${lost} later`,
-    name: `pod/${plan.name}`,
-  };
-  call.emit({ kind: "hint", text: proof(restored.evidence) });
-  const document: Restoration = {
-    apiVersion: API_VERSION,
-    kind: "Restoration",
-    namespace: plan.namespace,
-    pod: plan.name,
-    container: plan.container,
-    node: restored.node,
-    image: plan.image,
-    restored: true,
-    evidence: restored.evidence,
-    seconds,
-    original: { pod: pod.name, node: pod.node, frozenAt, deletedAt },
-  };
-  return { document, exitCode: 0 };
-}
+  ],
+  flags: {
+    to: text({ value: "NODE", help: "node to move it to" }),
+    image: CHECKPOINT_IMAGE,
+    container: list({
+      short: "c",
+      value: "NAME",
+      help: "container to move (default: the only one, or the pod's default container)",
+    }),
+    name: text({ value: "NAME", help: "name of the new pod (default: the old one's with the node's)" }),
+    force: on("move it although something is lost"),
+    explain: EXPLAIN_RESTORE,
+    "dry-run": DRY_RUN,
+    output: output("name", "json", "yaml"),
+    ...REGISTRY,
+    ...HELPER,
+    ...CLUSTER,
+    ...COMMON,
+  },
+  request(words, flags, env): MoveRequest {
+    const [word, more] = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
+    const pod = word?.replace(/^(pods?|po)\//, "") ?? "";
+    if (pod === "" || pod.includes("/")) throw usageError("which pod?", "kubectl checkpoint move POD --to NODE --image REFERENCE");
+    if (more !== undefined) throw usageError(say`one pod at a time: "${more}" is one word too many`);
+    const { to, image } = flags;
+    if (to === undefined || to === "") throw usageError("to which node?", "--to NODE; kubectl get nodes lists them");
+    if (image === undefined)
+      throw usageError("by way of which image?", "--image REGISTRY/REPOSITORY:TAG, in a registry that the node can pull from");
+    const [container, other] = flags.container;
+    if (other !== undefined) throw usageError("-c: one container is moved with its memory");
+    return {
+      pod,
+      container,
+      to,
+      name: flags.name,
+      reference: parseReference(image),
+      force: flags.force,
+      explain: flags.explain,
+      dryRun: flags["dry-run"],
+      settings: registrySettings(flags),
+      helper: helperSettings(flags, env),
+      yes: flags.yes,
+      cluster: connectionOptions(flags),
+    };
+  },
+  async *run(request, call) {
+    const context = await connected(request.cluster, call);
+    const target = await findTargetPod(context, request);
+    const { pod } = target;
+    const found = await obstacles(context, pod, target.container);
+    if (!request.force) refuse(pod, found);
+    for (const what of found) call.emit({ kind: "warning", text: say`${what}` });
+    const helpers = new Helpers(context.connection, call, request.helper);
+    if (request.dryRun !== undefined) return yield* dryRunMove(call, context, request, target, helpers, request.dryRun);
+    const moved = await movePod(context, {
+      ...request,
+      target,
+      helpers,
+      checkpointDir: request.helper.checkpointDir,
+      consent: async (there) => {
+        if (!request.yes) await consent(context, request, target, helpers, there);
+      },
+      consentToDelete: async (frozenAt, created) => {
+        if (request.yes) return;
+        const ago = formatSeconds((call.now() - frozenAt.getTime()) / 1000);
+        await agreeTo(
+          context,
+          say`pod/${created.name} runs on ${created.node} as pod/${pod.name} was at ${frozenAt.toISOString()}. What pod/${pod.name} did since then (${ago}) is lost: delete it?`,
+          { message: `pod/${pod.name} is not deleted without a yes` },
+        );
+      },
+    });
+    const { plan, restored, frozenAt, deletedAt, seconds } = moved;
+    const lost = formatSeconds((Date.parse(deletedAt) - Date.parse(frozenAt)) / 1000);
+    yield {
+      text: say`pod/${pod.name} moved from ${pod.node} to ${restored.node} as pod/${plan.name}: frozen at ${frozenAt}, the original deleted ${lost} later`,
+      name: `pod/${plan.name}`,
+    };
+    call.emit({ kind: "hint", text: proof(restored.evidence) });
+    const document: Restoration = {
+      apiVersion: API_VERSION,
+      kind: "Restoration",
+      namespace: plan.namespace,
+      pod: plan.name,
+      container: plan.container,
+      node: restored.node,
+      image: plan.image,
+      restored: true,
+      evidence: restored.evidence,
+      seconds,
+      original: { pod: pod.name, node: pod.node, frozenAt, deletedAt },
+    };
+    return { document, exitCode: 0 };
+  },
+});
 
 /** The helper pods that the archive is read by and removed by, and the new pod between them: in the order of their making. */
 async function* dryRunMove(
   call: Call,
   context: FlowContext,
-  request: MoveCall,
+  request: MoveRequest,
   target: ContainerTarget,
   helpers: Helpers,
   dryRun: DryRun,
@@ -148,7 +193,7 @@ async function* dryRunMove(
   };
 }
 
-async function findTargetPod(context: FlowContext, { pod: name, container: wanted, to }: MoveCall): Promise<ContainerTarget> {
+async function findTargetPod(context: FlowContext, { pod: name, container: wanted, to }: MoveRequest): Promise<ContainerTarget> {
   const pod = await findPod(context, name);
   const container = containerOf(pod, wanted);
   if (container === undefined) throw choiceNeeded(pod);
@@ -160,7 +205,7 @@ async function findTargetPod(context: FlowContext, { pod: name, container: wante
 
 async function consent(
   context: FlowContext,
-  { to, reference, helper }: MoveCall,
+  { to, reference, helper }: MoveRequest,
   { pod }: ContainerTarget,
   helpers: Helpers,
   there: FoundManifest | undefined,

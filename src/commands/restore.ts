@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { consentToPush } from "../flows/restore/image/consent.ts";
 import { pushImage } from "../flows/restore/image/push.ts";
@@ -17,16 +18,17 @@ import type { HelperSettings } from "../helper/manifest.ts";
 import { formatReference, parseReference, pinned, type Reference } from "../image/reference.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
-import { say, type Phrase } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
+import { say } from "../model/phrase.ts";
 import type { Restoration } from "../model/restoration.ts";
 import { formatSeconds } from "../model/units.ts";
-import type { Call } from "./command.ts";
-import { connect } from "./connect.ts";
-import { dryRunOf, type DryRun } from "./dry-run.ts";
-import { helperSettings } from "./helper-settings.ts";
-import { registrySettings } from "./registry-settings.ts";
+import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
+import { COMMON, DRY_RUN, output } from "./shared/common.ts";
+import type { DryRun } from "./shared/dry-run.ts";
+import { list, on, text } from "./shared/flags.ts";
+import { HELPER, helperSettings } from "./shared/helper-pods.ts";
+import { REGISTRY, registrySettings } from "./shared/registry.ts";
+import { CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown, tell } from "./shared/restoring.ts";
+import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface RestoreRequest {
   /** Undefined: the image is in its registry. */
@@ -37,109 +39,171 @@ export interface RestoreRequest {
   readonly dryRun: DryRun | undefined;
   /** Undefined: without --explain, no helper pod is made. */
   readonly explain: HelperSettings | undefined;
+  readonly yes: boolean;
+  readonly cluster: ConnectionOptions;
 }
 
-/** Throws a usage error. */
-export function restoreRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): RestoreRequest {
-  const [file, more] = words;
-  const image = flags.text("image");
-  if (image === undefined) throw usageError("from which image?", "kubectl checkpoint restore [FILE] --image REGISTRY/REPOSITORY:TAG");
-  if (more !== undefined) throw usageError(`one archive at a time: "${more}" is one word too many`);
-  if (file === "" || file === "-") throw usageError("FILE is an archive on this machine: it is read more than once");
-  return {
-    file,
-    reference: parseReference(image),
-    options: {
-      name: flags.text("name"),
-      namespace: flags.text("namespace"),
-      node: flags.text("node"),
-      setImages: new Map(flags.list("set-image").map(nameAndImage)),
-      isolated: flags.on("isolated"),
-      keep: {
-        labels: flags.on("keep-labels"),
-        annotations: flags.on("keep-annotations"),
-        liveness: flags.on("keep-liveness"),
-        readiness: flags.on("keep-readiness"),
-        startup: flags.on("keep-startup"),
-      },
-      keepHostPorts: false,
+export const verb = defineVerb({
+  name: "restore",
+  summary: "Restore a container in a new pod",
+  usage: [
+    "restore FILE --image REFERENCE [--node NODE] [--name NAME] [--set-image NAME=REF]... [--isolated] [options]",
+    "restore --image REFERENCE [--node NODE] [--name NAME] [--set-image NAME=REF]... [--isolated] [options]",
+  ],
+  description: `Restore a checkpointed container in a new pod: its processes go on where they were. With FILE, the archive is pushed as the
+image REFERENCE where the registry lacks it, as "kubectl checkpoint image --push" does; without, the image is there already.
+
+The pod is made from the manifest that was recorded with the checkpoint (FILE.json, or in the image): the same containers,
+volumes and service account; only the checkpointed container is restored, others start anew. As with kubectl debug --copy-to,
+labels, annotations and probes are left out unless kept: labels lead traffic and ReplicaSets to a pod. Without a manifest, the
+pod is made from what the archive holds, and the gaps are named.
+
+The manifest may be anybody's: where its pod has power over the node or the cluster (privileged, host namespaces, hostPath,
+more capabilities, a service account of its own), it is made after a yes only; --yes gives it. With --isolated, one that could
+leave the sandbox is refused.
+
+Before anything is created, the node is looked at: architecture, engine, the runtime's version (containerd 2.1 to 2.3 and CRI-O
+restore), the base image. Then the pod is watched until the container runs from the checkpoint, which is proved, or it is
+explained why it does not. A changed environment or command does not reach the restored process, and whenever the container
+restarts, the checkpoint is restored again.`,
+  examples: [
+    {
+      what: "Bring a container back, on any node that can",
+      command: "kubectl checkpoint restore nginx.tar --image registry.local:5000/nginx:1",
     },
-    settings: registrySettings(flags),
-    dryRun: dryRunOf(flags),
-    explain: flags.on("explain") ? helperSettings(flags, env) : undefined,
-  };
-}
+    {
+      what: "Look at it in a sandbox: no token, no network",
+      command: "kubectl checkpoint restore --image registry.local:5000/nginx:1 --isolated --name suspect",
+    },
+    {
+      what: "See, or edit, what would be created",
+      command: "kubectl checkpoint restore nginx.tar --image registry.local:5000/nginx:1 --dry-run=client -o yaml",
+    },
+    {
+      what: "On a certain node, asking nothing",
+      command: "kubectl checkpoint restore nginx.tar --image registry.local:5000/nginx:1 --node node2 --yes",
+    },
+  ],
+  flags: {
+    image: CHECKPOINT_IMAGE,
+    node: text({ value: "NODE", help: "node to restore on (default: any that can)" }),
+    name: text({ value: "NAME", help: "name of the new pod (default: the old one's with -restored)" }),
+    "set-image": list({ value: "NAME=REF", help: "image of another container of the pod, may be repeated" }),
+    isolated: on("no service account token, and a NetworkPolicy that denies all traffic"),
+    "keep-labels": on("keep the pod's labels"),
+    "keep-annotations": on("keep the pod's annotations"),
+    "keep-liveness": on("keep liveness probes"),
+    "keep-readiness": on("keep readiness probes"),
+    "keep-startup": on("keep startup probes"),
+    explain: EXPLAIN_RESTORE,
+    "dry-run": DRY_RUN,
+    output: output("name", "json", "yaml"),
+    ...REGISTRY,
+    ...HELPER,
+    ...CLUSTER,
+    ...COMMON,
+  },
+  request(words, flags, env): RestoreRequest {
+    const [file, more] = words;
+    const { image } = flags;
+    if (image === undefined) throw usageError("from which image?", "kubectl checkpoint restore [FILE] --image REGISTRY/REPOSITORY:TAG");
+    if (more !== undefined) throw usageError(say`one archive at a time: "${more}" is one word too many`);
+    if (file === "" || file === "-") throw usageError("FILE is an archive on this machine: it is read more than once");
+    return {
+      file,
+      reference: parseReference(image),
+      options: {
+        name: flags.name,
+        namespace: flags.namespace,
+        node: flags.node,
+        setImages: new Map(flags["set-image"].map(nameAndImage)),
+        isolated: flags.isolated,
+        keep: {
+          labels: flags["keep-labels"],
+          annotations: flags["keep-annotations"],
+          liveness: flags["keep-liveness"],
+          readiness: flags["keep-readiness"],
+          startup: flags["keep-startup"],
+        },
+        keepHostPorts: false,
+      },
+      settings: registrySettings(flags),
+      dryRun: flags["dry-run"],
+      explain: flags.explain ? helperSettings(flags, env) : undefined,
+      yes: flags.yes,
+      cluster: connectionOptions(flags),
+    };
+  },
+  async *run(request, call) {
+    const { file, reference, options, settings, dryRun, explain } = request;
+    const context = await connected(request.cluster, call);
+    const { connection } = context;
+    const found = file === undefined ? await checkpointInRegistry(call, reference, settings) : undefined;
+    const checkpoint = found ?? (await checkpointInFile(file ?? "", call.signal));
+    if (checkpoint.problem !== undefined) call.emit({ kind: "warning", text: checkpoint.problem });
+    const image = found === undefined ? formatReference(reference) : pinned(reference, found.digest);
+    const plan = (name: string, target?: Target): RestorePlan =>
+      planRestore(checkpoint, options, name, target?.candidates, connection.namespace);
+
+    // Whatever is wrong with the manifest is told before anything is sent.
+    const planned = plan(image);
+    if (dryRun === "client") return yield* shown(call, planned, [planned.policy ?? [], planned.pod].flat(), "dry run");
+    const target = await findTarget(context, options.node, checkpoint.facts, checkpoint.origin);
+    const doubts = [...target.warnings, ...(await checkBaseImage(call, checkpoint.facts, target.nodes, settings))];
+    for (const text of doubts) call.emit({ kind: "warning", text });
+    const rights = restoreRights(planned.namespace, options.isolated);
+    if (dryRun === "server") {
+      const there = plan(image, target);
+      return yield* shown(
+        call,
+        there,
+        await needing(connection, rights, async () => await createRestored(context, there, true)),
+        "server dry run",
+      );
+    }
+    await agreeToPowers(context, planned, options.node, request.yes);
+    const restored = plan(found === undefined ? await push(call, file ?? "", request, checkpoint) : image, target);
+    tell(call, restored);
+    const helpers = explain === undefined ? undefined : new Helpers(connection, call, explain);
+    const started = performance.now();
+    const { node, evidence } = await needing(connection, rights, async () => {
+      await createRestored(context, restored);
+      return await watched(context, restored, { helpers, file });
+    });
+    const seconds = Math.round(performance.now() - started) / 1000;
+    const { name, namespace, container } = restored;
+    yield {
+      text: say`pod/${name} in namespace ${namespace}: container ${container} restored on ${node} in ${formatSeconds(seconds)}`,
+      name: `pod/${name}`,
+    };
+    call.emit({ kind: "hint", text: proof(evidence) });
+    call.emit({
+      kind: "hint",
+      text: say`a restart of the container restores the checkpoint again; a changed environment or command does not reach its processes`,
+    });
+    const document: Restoration = {
+      apiVersion: API_VERSION,
+      kind: "Restoration",
+      namespace,
+      pod: name,
+      container,
+      node,
+      image: restored.image,
+      restored: true,
+      evidence,
+      seconds,
+    };
+    return { document, exitCode: 0 };
+  },
+});
 
 function nameAndImage(text: string): [string, string] {
   const [, name, image] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
-  if (name === undefined || image === undefined) throw usageError(`--set-image: "${text}" is not NAME=REF`);
+  if (name === undefined || image === undefined) throw usageError(say`--set-image: "${text}" is not NAME=REF`);
   return [name, image];
 }
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = restoreRequest(call.words, call.flags, call.env);
-  const { file, reference, options, settings, dryRun, explain } = request;
-  const connection = await connect(call);
-  const context: FlowContext = { ...call, connection };
-  const found = file === undefined ? await checkpointInRegistry(call, reference, settings) : undefined;
-  const checkpoint = found ?? (await checkpointInFile(file ?? "", call.signal));
-  if (checkpoint.problem !== undefined) call.emit({ kind: "warning", text: checkpoint.problem });
-  const image = found === undefined ? formatReference(reference) : pinned(reference, found.digest);
-  const plan = (name: string, target?: Target): RestorePlan =>
-    planRestore(checkpoint, options, name, target?.candidates, connection.namespace);
-
-  // Whatever is wrong with the manifest is told before anything is sent.
-  const planned = plan(image);
-  if (dryRun === "client") return yield* shown(call, planned, [planned.policy ?? [], planned.pod].flat(), "dry run");
-  const target = await findTarget(context, options.node, checkpoint.facts, checkpoint.origin);
-  const doubts = [...target.warnings, ...(await checkBaseImage(call, checkpoint.facts, target.nodes, settings))];
-  for (const text of doubts) call.emit({ kind: "warning", text });
-  const rights = restoreRights(planned.namespace, options.isolated);
-  if (dryRun === "server") {
-    const there = plan(image, target);
-    return yield* shown(
-      call,
-      there,
-      await needing(connection, rights, async () => await createRestored(context, there, true)),
-      "server dry run",
-    );
-  }
-  await agreeToPowers(context, planned, options.node, call.flags.on("yes"));
-  const restored = plan(found === undefined ? await push(call, file ?? "", request, checkpoint) : image, target);
-  tell(call, restored);
-  const helpers = explain === undefined ? undefined : new Helpers(connection, call, explain);
-  const started = performance.now();
-  const { node, evidence } = await needing(connection, rights, async () => {
-    await createRestored(context, restored);
-    return await watched(context, restored, { helpers, file });
-  });
-  const seconds = Math.round(performance.now() - started) / 1000;
-  const { name, namespace, container } = restored;
-  yield {
-    text: say`pod/${name} in namespace ${namespace}: container ${container} restored on ${node} in ${formatSeconds(seconds)}`,
-    name: `pod/${name}`,
-  };
-  call.emit({ kind: "hint", text: proof(evidence) });
-  call.emit({
-    kind: "hint",
-    text: say`a restart of the container restores the checkpoint again; a changed environment or command does not reach its processes`,
-  });
-  const document: Restoration = {
-    apiVersion: API_VERSION,
-    kind: "Restoration",
-    namespace,
-    pod: name,
-    container,
-    node,
-    image: restored.image,
-    restored: true,
-    evidence,
-    seconds,
-  };
-  return { document, exitCode: 0 };
-}
-
-async function push(call: Call, file: string, { reference, settings }: RestoreRequest, checkpoint: Checkpoint): Promise<string> {
+async function push(call: Call, file: string, { reference, settings, yes }: RestoreRequest, checkpoint: Checkpoint): Promise<string> {
   const { origin, expected, facts } = checkpoint;
   const what = say`The checkpoint of container ${facts.info.container ?? ""}`;
   const pushed = await pushImage(call, {
@@ -149,7 +213,7 @@ async function push(call: Call, file: string, { reference, settings }: RestoreRe
     origin,
     expected,
     settings,
-    consent: async (found) => await consentToPush(call, call.flags.on("yes"), reference, what, found),
+    consent: async (found) => await consentToPush(call, yes, reference, what, found),
   });
   if (pushed.sentBytes > 0) call.emit({ kind: "hint", text: say`pushed ${pushed.reference}` });
   return pushed.reference;
@@ -164,24 +228,4 @@ async function watched(context: FlowContext, plan: RestorePlan, explaining: Expl
     context.emit({ kind: "hint", text: say`pod/${name} stays as it is; to remove it: kubectl delete pod ${name} -n ${namespace}` });
     throw error;
   }
-}
-
-function tell({ emit }: Call, { notes, gaps }: RestorePlan): void {
-  for (const text of gaps) emit({ kind: "warning", text });
-  for (const text of notes) emit({ kind: "hint", text: say`note: ${text}` });
-}
-
-export function proof(evidence: readonly string[]): Phrase {
-  return say`restored, not started anew: ${evidence.join("; ")}`;
-}
-
-/** A line for each, and them as the document. */
-export async function* shown(call: Call, plan: RestorePlan, objects: readonly object[], how: string): AsyncGenerator<Piece, Outcome> {
-  tell(call, plan);
-  const { name, namespace, policy } = plan;
-  if (policy !== undefined)
-    yield { text: say`networkpolicy/${name} created in namespace ${namespace} (${how})`, name: `networkpolicy/${name}` };
-  yield { text: say`pod/${name} created in namespace ${namespace} (${how})`, name: `pod/${name}` };
-  const [only] = objects;
-  return { document: objects.length === 1 && only !== undefined ? only : { apiVersion: "v1", kind: "List", items: objects }, exitCode: 0 };
 }

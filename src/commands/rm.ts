@@ -1,21 +1,18 @@
-import type { FlowContext } from "../flows/context.ts";
-import { agreeToPods } from "../flows/consent.ts";
+import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { held } from "../flows/collect/nodes/each.ts";
 import { findNamed, type Found } from "../flows/collect/nodes/remove.ts";
+import { agreeToPods } from "../flows/consent.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import type { RemovalItem } from "../model/archives.ts";
 import { itemError } from "../model/documents.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
 import { location, type NodeArchive } from "../model/location.ts";
-import type { Outcome, Piece } from "../model/report.ts";
-import type { Call } from "./command.ts";
-import { connect } from "./connect.ts";
-import { dryRunOf } from "./dry-run.ts";
-import { helperSettings } from "./helper-settings.ts";
-import { parseNodeArchive } from "./node-archive.ts";
-import { removalList, removeAgreed, wouldRemove } from "./removal.ts";
+import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
+import { COMMON, output, REMOVAL_DRY_RUN } from "./shared/common.ts";
+import { HELPER, helperSettings, parseNodeArchive } from "./shared/helper-pods.ts";
+import { removalList, removeAgreed, wouldRemove } from "./shared/removal.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface RmRequest {
   /** None twice. */
@@ -23,39 +20,58 @@ export interface RmRequest {
   readonly dryRun: boolean;
   readonly yes: boolean;
   readonly settings: HelperSettings;
+  readonly cluster: ConnectionOptions;
 }
 
-/** Throws a usage error. */
-export function rmRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): RmRequest {
-  const settings = helperSettings(flags, env);
-  if (words.length === 0)
-    throw usageError("which archive?", "kubectl checkpoint rm NODE:ARCHIVE..., as kubectl checkpoint ls -o name prints them");
-  const archives = words.map((word) => parseNodeArchive(word, settings.checkpointDir));
-  return {
-    archives: [...new Map(archives.map((archive) => [location(archive), archive])).values()],
-    dryRun: dryRunOf(flags) !== undefined,
-    yes: flags.on("yes"),
-    settings,
-  };
-}
+export const verb = defineVerb({
+  name: "rm",
+  summary: "Remove archives from the nodes",
+  usage: ["rm NODE:ARCHIVE... [--dry-run=client] [options]"],
+  description: `Remove archives from the nodes' checkpoint directories, for good. ARCHIVE is the exact file name, or its full path
+there, as "kubectl checkpoint ls -o name" prints it: nothing in it is a pattern. Only files in that directory itself can be removed;
+links are neither followed nor touched.
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const { archives, dryRun, yes, settings } = rmRequest(call.words, call.flags, call.env);
-  const context: FlowContext = { ...call, connection: await connect(call) };
-  const helpers = new Helpers(context.connection, call, settings);
-  const nodes = [...new Set(archives.map(({ node }) => node))];
-  const access = dryRun ? "read" : "write";
-  await agreeToPods(context, helpers, settings, nodes, yes);
-  await using _held = held(helpers, nodes, access);
-  const found = await findNamed(context, helpers, archives, access, settings.checkpointDir);
-  const wrong = found.flatMap(({ error }) => error ?? []);
-  for (const error of wrong) yield { error };
-  const good = found.flatMap(({ archive, error }) => (archive === undefined || error !== undefined ? [] : [archive]));
-  const { items, errors } =
-    good.length === 0 ? { items: [], errors: [] } : yield* dryRun ? wouldRemove(good) : removeAgreed(context, helpers, good, yes);
-  const all = [...items, ...found.flatMap(notRemoved)];
-  return { document: removalList(all), exitCode: exitCodeFor([...wrong, ...errors], archives.length) };
-}
+It is asked about first, the privileged pods that do it and then the removal; --yes answers both. An archive that may still be being
+written stays, until an hour after its last change.`,
+  examples: [
+    { what: "One archive", command: "kubectl checkpoint rm node1:checkpoint-nginx_default-nginx-2026-11-24T06:10:21Z.tar" },
+    {
+      what: "All of a pod",
+      command: "kubectl checkpoint ls nginx --yes -o name | xargs -d '\\n' kubectl checkpoint rm --yes",
+    },
+    { what: "Is it there, and how large?", command: "kubectl checkpoint rm node1:checkpoint-a.tar --dry-run=client --yes" },
+  ],
+  flags: { "dry-run": REMOVAL_DRY_RUN, output: output("name", "json", "yaml"), ...HELPER, ...CLUSTER, ...COMMON },
+  request(words, flags, env): RmRequest {
+    const settings = helperSettings(flags, env);
+    if (words.length === 0)
+      throw usageError("which archive?", "kubectl checkpoint rm NODE:ARCHIVE..., as kubectl checkpoint ls -o name prints them");
+    const archives = words.map((word) => parseNodeArchive(word, settings.checkpointDir));
+    return {
+      archives: [...new Map(archives.map((archive) => [location(archive), archive])).values()],
+      dryRun: flags["dry-run"] !== undefined,
+      yes: flags.yes,
+      settings,
+      cluster: connectionOptions(flags),
+    };
+  },
+  async *run({ archives, dryRun, yes, settings, cluster }, call) {
+    const context = await connected(cluster, call);
+    const helpers = new Helpers(context.connection, call, settings);
+    const nodes = [...new Set(archives.map(({ node }) => node))];
+    const access = dryRun ? "read" : "write";
+    await agreeToPods(context, helpers, settings, nodes, yes);
+    await using _held = held(helpers, nodes, access);
+    const found = await findNamed(context, helpers, archives, access, settings.checkpointDir);
+    const wrong = found.flatMap(({ error }) => error ?? []);
+    for (const error of wrong) yield { error };
+    const good = found.flatMap(({ archive, error }) => (archive === undefined || error !== undefined ? [] : [archive]));
+    const { items, errors } =
+      good.length === 0 ? { items: [], errors: [] } : yield* dryRun ? wouldRemove(good) : removeAgreed(context, helpers, good, yes);
+    const all = [...items, ...found.flatMap(notRemoved)];
+    return { document: removalList(all), exitCode: exitCodeFor([...wrong, ...errors], archives.length) };
+  },
+});
 
 function notRemoved({ named: { node, path }, archive, error }: Found): RemovalItem[] {
   if (error === undefined) return [];

@@ -1,17 +1,15 @@
 import { openArchive } from "../archive/open.ts";
-import { hex } from "../criu/numbers.ts";
 import { bytesMatcher, type Matcher } from "../criu/search/matcher.ts";
-import { searchArchive, type Found } from "../flows/examine/search.ts";
+import { searchArchive } from "../flows/examine/search.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError, UserError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
-import { say, styled, type Phrase } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
-import { formatBytes, parseCount } from "../model/units.ts";
-import type { Call } from "./command.ts";
-import { damages } from "./damages.ts";
-import { escapeBytes } from "./search/bytes.ts";
-import { trouble } from "./trouble.ts";
+import { say } from "../model/phrase.ts";
+import { formatBytes } from "../model/units.ts";
+import { activity, item, line, type Item } from "./search/matches.ts";
+import { damages, fileWord } from "./shared/archives.ts";
+import { COMMON, output, PID } from "./shared/common.ts";
+import { count, on } from "./shared/flags.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface SearchRequest {
   readonly file: string;
@@ -21,6 +19,8 @@ export interface SearchRequest {
   readonly around: number;
   /** Matches at most; 0 for all. */
   readonly max: number;
+  /** Whether the matches are printed as one document. */
+  readonly document: boolean;
 }
 
 const AROUND = 32;
@@ -32,25 +32,110 @@ const MAX_COLLECTED = 32 << 20;
 /** What an item takes besides its match and context. */
 const ITEM = 256;
 
-/** Throws a usage error. */
-export function searchRequest(words: readonly string[], flags: Flags): SearchRequest {
-  const [file, pattern, ...more] = words;
-  if (file === undefined || file === "") throw usageError("which archive?", "kubectl checkpoint search FILE PATTERN");
-  if (pattern === undefined || pattern === "") throw usageError("what is to be found? PATTERN", "kubectl checkpoint search FILE PATTERN");
-  if (more.length > 0) throw usageError(`one PATTERN at a time, not ${words.length - 1}`, "quote a pattern that has spaces");
-  if (flags.on("regex") && flags.on("hex")) throw usageError("--regex and --hex: one of them");
-  const pid = flags.text("pid");
-  const around = parseCount(flags.text("around") ?? String(AROUND), "--around", 0);
-  if (around > MAX_AROUND)
-    throw usageError(`--around: ${around} is more than ${MAX_AROUND} bytes`, "extract --range takes more of the memory");
-  return {
-    file,
-    pattern: flags.on("regex") ? regex(pattern) : { kind: "bytes", bytes: flags.on("hex") ? hexBytes(pattern) : Buffer.from(pattern) },
-    pid: pid === undefined ? undefined : parseCount(pid, "--pid"),
-    around,
-    max: parseCount(flags.text("max") ?? String(MAX), "--max", 0),
-  };
-}
+export const verb = defineVerb({
+  name: "search",
+  summary: "Search the memory in an archive",
+  usage: ["search FILE PATTERN [--regex | --hex] [--pid PID] [--around BYTES] [--max N] [options]"],
+  description: `Search the memory of all processes in an archive on this machine. PATTERN is found as it stands, in bytes of UTF-8;
+matches may lie across pages. Each is printed with its process, address and region, and with what is around it: bytes
+that are no text as \\xNN.
+
+What was never written to is not in an archive: neither are pages of programs and libraries that a process had not
+changed. Shared memory is searched once for each process that has it.
+
+--regex takes a regular expression of JavaScript over bytes: \\x00 to \\xff, ^ and $ at lines, (?i:…) without regard to
+case. Its matches are found up to 4096 bytes long, and (?<=…) sees 4096 bytes before one. --hex takes bytes in
+hexadecimal.
+
+Matches are printed as they are found. A document, -o json or yaml, holds up to 32 MiB of them and what is around them;
+where there are more, it says "complete": false and the exit status is 2.
+
+FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
+are expanded into a temporary file that only you can read. Exit status as grep's: 0 found, 1 not found, 2 trouble,
+also where only a part of the memory could be searched.`,
+  examples: [
+    { what: "Is this password still in memory?", command: "kubectl checkpoint search nginx.tar s3cr3t-value" },
+    {
+      what: "Keys of AWS, with 100 bytes of what is around them",
+      command: "kubectl checkpoint search nginx.tar --regex '(AKIA|ASIA)[0-9A-Z]{16}' --around 100",
+    },
+    { what: "A value of a program's own, in process 7", command: "kubectl checkpoint search nginx.tar --hex 'de ad be ef' --pid 7" },
+    {
+      what: "In a script: which processes know the token?",
+      command: "kubectl checkpoint search nginx.tar \"$TOKEN\" -o json | jq '[.items[].pid] | unique'",
+    },
+  ],
+  flags: {
+    regex: on("PATTERN is a regular expression"),
+    hex: on("PATTERN is bytes in hexadecimal"),
+    pid: PID,
+    around: count({ value: "BYTES", least: 0, help: `how much to print before and after a match (default: ${AROUND})` }),
+    max: count({ value: "N", least: 0, help: `stop after so many matches, 0 for never (default: ${MAX})` }),
+    output: output("json", "yaml"),
+    ...COMMON,
+  },
+  failureStatus: 2,
+  request(words, flags): SearchRequest {
+    const file = fileWord("search", words, " PATTERN");
+    const [, pattern, ...more] = words;
+    if (pattern === undefined || pattern === "") throw usageError("what is to be found? PATTERN", "kubectl checkpoint search FILE PATTERN");
+    if (more.length > 0) throw usageError(`one PATTERN at a time, not ${words.length - 1}`, "quote a pattern that has spaces");
+    if (flags.regex && flags.hex) throw usageError("--regex and --hex: one of them");
+    const { pid, around = AROUND, max = MAX } = flags;
+    if (around > MAX_AROUND)
+      throw usageError(`--around: ${around} is more than ${MAX_AROUND} bytes`, "extract --range takes more of the memory");
+    return {
+      file,
+      pattern: flags.regex ? regex(pattern) : { kind: "bytes", bytes: flags.hex ? hexBytes(pattern) : Buffer.from(pattern) },
+      pid,
+      around,
+      max,
+      document: flags.output !== undefined,
+    };
+  },
+  async *run({ file, pattern, pid, around, max, document: collects }, call) {
+    const { signal } = call;
+    await using archive = await openArchive(file, call);
+    const damage = damages(file, archive);
+    for (const error of damage) yield { error };
+    const problems: UserError[] = [];
+    const progress = activity(call);
+    const settings = {
+      matcher: await matcherFor(pattern),
+      pid,
+      around,
+      signal,
+      progress,
+      tell: (problem: UserError) => problems.push(problem),
+    };
+    const items: Item[] = [];
+    let collected = 0;
+    let count = 0;
+    let more = false;
+    for await (const found of searchArchive(archive, settings)) {
+      if (max !== 0 && count === max) {
+        more = true;
+        break;
+      }
+      if (collects) {
+        const next = item(found);
+        collected += ITEM + next.match.length + next.context.length;
+        if (collected > MAX_COLLECTED) {
+          problems.push(tooMuch(count));
+          break;
+        }
+        items.push(next);
+      } else {
+        yield { text: line(found) };
+      }
+      count += 1;
+    }
+    for (const error of problems) yield { error };
+    if (more) call.emit({ kind: "hint", text: say`Only the first ${max} matches are shown: --max has more, --max 0 all` });
+    const document = { apiVersion: API_VERSION, kind: "MatchList", items, complete: !more && damage.length + problems.length === 0 };
+    return { document, exitCode: damage.length + problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
+  },
+});
 
 /** Characters beyond ASCII stand for their UTF-8 bytes. */
 function regex(pattern: string): SearchRequest["pattern"] {
@@ -71,60 +156,6 @@ function hexBytes(pattern: string): Buffer {
   return Buffer.from(digits, "hex");
 }
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const request = searchRequest(call.words, call.flags);
-  try {
-    return yield* search(request, call);
-  } catch (error) {
-    // As grep: 1 says that nothing was found.
-    throw trouble(error);
-  }
-}
-
-async function* search({ file, pattern, pid, around, max }: SearchRequest, call: Call): AsyncGenerator<Piece, Outcome> {
-  const { signal } = call;
-  await using archive = await openArchive(file, call);
-  const damage = damages(file, archive);
-  for (const error of damage) yield { error };
-  const problems: UserError[] = [];
-  const progress = activity(call);
-  const settings = {
-    matcher: await matcherFor(pattern),
-    pid,
-    around,
-    signal,
-    progress,
-    tell: (problem: UserError) => problems.push(problem),
-  };
-  const collects = call.flags.text("output") !== undefined;
-  const items: Item[] = [];
-  let collected = 0;
-  let count = 0;
-  let more = false;
-  for await (const found of searchArchive(archive, settings)) {
-    if (max !== 0 && count === max) {
-      more = true;
-      break;
-    }
-    if (collects) {
-      const next = item(found);
-      collected += ITEM + next.match.length + next.context.length;
-      if (collected > MAX_COLLECTED) {
-        problems.push(tooMuch(count));
-        break;
-      }
-      items.push(next);
-    } else {
-      yield { text: line(found) };
-    }
-    count += 1;
-  }
-  for (const error of problems) yield { error };
-  if (more) call.emit({ kind: "hint", text: say`Only the first ${max} matches are shown: --max has more, --max 0 all` });
-  const document = { apiVersion: API_VERSION, kind: "MatchList", items, complete: !more && damage.length + problems.length === 0 };
-  return { document, exitCode: damage.length + problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
-}
-
 async function matcherFor(pattern: SearchRequest["pattern"]): Promise<Matcher> {
   if (pattern.kind === "bytes") return bytesMatcher(pattern.bytes);
   const { regexMatcher } = await import("../criu/search/regex.ts");
@@ -138,55 +169,4 @@ function tooMuch(count: number): UserError {
     why: `with the next one it would have more than ${formatBytes(MAX_COLLECTED)}, and it is held in memory until all is found`,
     fix: "take a smaller --around or --max, or leave -o out: text is printed as it is found",
   });
-}
-
-interface Item {
-  readonly pid: number;
-  readonly process: string;
-  readonly address: string;
-  readonly region: string;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly match: string;
-  readonly context: string;
-  readonly mapped?: false;
-}
-
-function item({ process, address, region, offset, before, bytes, after, mapped }: Found): Item {
-  const match = escapeBytes(bytes);
-  return {
-    pid: process.pid,
-    process: process.comm,
-    address: hex(address),
-    region,
-    offset: Number(offset),
-    bytes: bytes.length,
-    match,
-    context: [escapeBytes(before), match, escapeBytes(after)].join(""),
-    ...(mapped ? {} : { mapped }),
-  };
-}
-
-function line({ process, address, region, before, bytes, after, mapped }: Found): Phrase {
-  const where = say`${process.pid} ${process.comm} ${mapped ? hex(address) : `not mapped, byte ${hex(address)}`} ${region}`;
-  return say`${styled("dim", where)}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`;
-}
-
-/** Without the rest of each row of zero bytes: people have no use for them. */
-function shortened(bytes: Buffer): string {
-  return escapeBytes(bytes).replaceAll(/(\\x00){4,}/g, "\\x00…");
-}
-
-/** How often progress is told: every so many bytes. */
-const STEP = 64 << 20;
-
-function activity({ emit }: Call) {
-  let searched = 0;
-  let told = 0;
-  return ({ pid, comm }: Found["process"], bytes: number): void => {
-    searched += bytes;
-    if (searched - told < STEP) return;
-    told = searched;
-    emit({ kind: "activity", lane: "search", text: say`searched ${formatBytes(searched)}, now process ${pid} ${comm}` });
-  };
 }

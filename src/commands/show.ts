@@ -1,46 +1,67 @@
 import type { VolumeMount } from "../archive/engines/info.ts";
 import { summarize, type Summary } from "../flows/examine/summary.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { UserError, usageError } from "../model/error.ts";
-import type { Flags } from "../model/flags.ts";
+import { UserError } from "../model/error.ts";
 import { joined, say, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
-import type { Call } from "./command.ts";
+import { fileWord } from "./shared/archives.ts";
+import { COMMON, output } from "./shared/common.ts";
+import { defineVerb } from "./shared/verb.ts";
 
 export interface ShowRequest {
   readonly files: readonly string[];
   readonly wide: boolean;
 }
 
-/** Throws a usage error. */
-export function showRequest(words: readonly string[], flags: Flags): ShowRequest {
-  if (words.length === 0) throw usageError("which archive?", "kubectl checkpoint show FILE...");
-  return { files: words, wide: flags.text("output") === "wide" };
-}
+export const verb = defineVerb({
+  name: "show",
+  summary: "Show what archives hold, a line each",
+  usage: ["show FILE... [options]"],
+  description: `Show what archives on this machine hold: pod, container, image, who made them and when, their size, how much memory
+is in them and how long the processes stood still. Neither a cluster nor CRIU is needed.
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const { files, wide } = showRequest(call.words, call.flags);
-  const summaries: Summary[] = [];
-  let failed = 0;
-  for (const file of files) {
-    call.signal.throwIfAborted();
-    try {
-      const summary = await summarize(file, call);
-      for (const problem of summary.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
-      summaries.push(summary);
-      yield { name: file };
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      failed += 1;
-      yield { error };
+FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd, or "-" for standard input. MEMORY counts the
+pages in the archive, which compression makes smaller. Podman does not write down when it made a checkpoint: the time
+shown then is the one at which CRIU wrote its inventory. Volumes are not in an archive: they are named on stderr.`,
+  examples: [
+    { what: "All archives here", command: "kubectl checkpoint show *.tar" },
+    { what: "With IDs, addresses and the size of the root file system's change", command: "kubectl checkpoint show nginx.tar -o wide" },
+    {
+      what: "Which of them is the pod's newest?",
+      command: "kubectl checkpoint show *.tar -o json | jq -r '.items | max_by(.checkpointedAt).path'",
+    },
+    {
+      what: "An archive that is still on a node",
+      command: "kubectl checkpoint cp node1:checkpoint-nginx.tar - | kubectl checkpoint show -",
+    },
+  ],
+  flags: { output: output("wide", "name", "json", "yaml"), ...COMMON },
+  request(words, flags): ShowRequest {
+    fileWord("show", words, "...");
+    return { files: words, wide: flags.output === "wide" };
+  },
+  async *run({ files, wide }, call) {
+    const summaries: Summary[] = [];
+    let failed = 0;
+    for (const file of files) {
+      call.signal.throwIfAborted();
+      try {
+        const summary = await summarize(file, call);
+        for (const problem of summary.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
+        summaries.push(summary);
+        yield { name: file };
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        failed += 1;
+        yield { error };
+      }
     }
-  }
-  if (summaries.length > 0) yield { text: summaryTable(summaries, wide) };
-  for (const text of volumeHints(summaries)) call.emit({ kind: "hint", text });
-  const document = { apiVersion: API_VERSION, kind: "SummaryList", items: summaries.map(summaryItem) };
-  return { document, exitCode: failed === 0 ? 0 : summaries.length === 0 ? 1 : 3 };
-}
+    if (summaries.length > 0) yield { text: summaryTable(summaries, wide) };
+    for (const text of volumeHints(summaries)) call.emit({ kind: "hint", text });
+    const document = { apiVersion: API_VERSION, kind: "SummaryList", items: summaries.map(summaryItem) };
+    return { document, exitCode: failed === 0 ? 0 : summaries.length === 0 ? 1 : 3 };
+  },
+});
 
 /** One archive of the document SummaryList. */
 function summaryItem({ path, info, ...rest }: Summary) {

@@ -1,43 +1,61 @@
 import { verify, type Verification } from "../flows/examine/verify/verify.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { UserError, usageError } from "../model/error.ts";
+import { UserError } from "../model/error.ts";
 import { joined, say, styled, type Phrase } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
-import type { Call } from "./command.ts";
+import { fileWord } from "./shared/archives.ts";
+import { COMMON, output } from "./shared/common.ts";
+import { defineVerb } from "./shared/verb.ts";
 
-/** Throws a usage error. */
-export function verifyRequest(words: readonly string[]): readonly string[] {
-  if (words.length === 0) throw usageError("which archive?", "kubectl checkpoint verify FILE...");
-  return words;
-}
+export const verb = defineVerb({
+  name: "verify",
+  summary: "Check that archives are whole and sound",
+  usage: ["verify FILE... [options]"],
+  description: `Check archives on this machine: that each is a whole tar archive without hostile names, and so are the archives inside
+it; that all is there that its engine and CRIU write; that every file of CRIU can be read; that the pages of memory are
+as many as CRIU's pagemaps and statistics count, and none is in an earlier checkpoint elsewhere; and, where a record lies
+beside an archive (FILE.json, as copying leaves it), that size and SHA-256 are those of the record.
 
-export async function* run(call: Call): AsyncGenerator<Piece, Outcome> {
-  const files = verifyRequest(call.words);
-  const items: object[] = [];
-  let sound = 0;
-  for (const file of files) {
-    try {
-      call.emit({ kind: "activity", lane: file, text: say`verifying ${file}` });
-      const verification = await verify(file, call);
-      const { path, problems, notes } = verification;
-      for (const note of notes) call.emit({ kind: "hint", text: say`${path}: ${note}` });
-      const ok = problems.length === 0;
-      if (ok) sound += 1;
-      items.push({ path, ok, problems, notes });
-      yield { text: lines(verification), ...(ok ? { name: path } : {}) };
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      items.push({ path: file, ok: false, problems: [error.message], notes: [] });
-      yield { error };
-    } finally {
-      call.emit({ kind: "idle", lane: file });
+A problem is a line; that an archive cannot be opened is one too in -o json and -o yaml. Exit status: 0 where there is
+none, 1 where there are, 3 where some of several archives have any.`,
+  examples: [
+    { what: "All archives here", command: "kubectl checkpoint verify *.tar" },
+    {
+      what: "For a script: those that are not sound, or cannot be opened",
+      command: "kubectl checkpoint verify *.tar -o json | jq -r '.items[] | select(.ok | not).path'",
+    },
+  ],
+  flags: { output: output("name", "json", "yaml"), ...COMMON },
+  request(words): { readonly files: readonly string[] } {
+    fileWord("verify", words, "...");
+    return { files: words };
+  },
+  async *run({ files }, call) {
+    const items: object[] = [];
+    let sound = 0;
+    for (const file of files) {
+      try {
+        call.emit({ kind: "activity", lane: file, text: say`verifying ${file}` });
+        const verification = await verify(file, call);
+        const { path, problems, notes } = verification;
+        for (const note of notes) call.emit({ kind: "hint", text: say`${path}: ${note}` });
+        const ok = problems.length === 0;
+        if (ok) sound += 1;
+        items.push({ path, ok, problems, notes });
+        yield { text: lines(verification), ...(ok ? { name: path } : {}) };
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        items.push({ path: file, ok: false, problems: [error.message], notes: [] });
+        yield { error };
+      } finally {
+        call.emit({ kind: "idle", lane: file });
+      }
     }
-  }
-  return {
-    document: { apiVersion: API_VERSION, kind: "VerificationList", items },
-    exitCode: sound === files.length ? 0 : sound === 0 ? 1 : 3,
-  };
-}
+    return {
+      document: { apiVersion: API_VERSION, kind: "VerificationList", items },
+      exitCode: sound === files.length ? 0 : sound === 0 ? 1 : 3,
+    };
+  },
+});
 
 /** One line a problem; one that says so where there is none. */
 function lines({ path, problems, recorded }: Verification): Phrase {

@@ -58,3 +58,8 @@ export function formatAge(milliseconds: number): string {
   if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
 }
+
+/** "1 archive", "3 archives". */
+export function counted(count: number, what: string, ending = "s"): string {
+  return `${count} ${what}${count === 1 ? "" : ending}`;
+}

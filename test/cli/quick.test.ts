@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { quickAnswer } from "../../src/cli/quick.ts";
-import { VERBS } from "../../src/cli/verbs/table.ts";
+import { VERBS } from "../../src/cli/table.ts";
 import { readWords } from "../../src/cli/words.ts";
 
 function answer(...argv: string[]): string | undefined {

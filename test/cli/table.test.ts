@@ -1,14 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { verbHelp } from "../../src/cli/help.ts";
+import { tableModule } from "../../.ci/build/table.ts";
 import { parseFlags } from "../../src/cli/parse.ts";
-import { flagsOf, VERBS } from "../../src/cli/verbs/table.ts";
+import { VERBS } from "../../src/cli/table.ts";
+import { VERB_TEXTS } from "../../src/cli/verbs.ts";
 import { readWords } from "../../src/cli/words.ts";
+
+test("the built table has the same verbs, help and flags as the sources, and each verb where it is loaded from", async () => {
+  const module = tableModule();
+  const built = (await import(`data:text/javascript,${encodeURIComponent(module)}`)) as { VERBS: typeof VERBS };
+  const data = (verbs: typeof VERBS): unknown => verbs.map(({ load, ...rest }) => ({ ...rest, runs: load !== undefined }));
+  assert.deepEqual(data(built.VERBS), data(VERBS));
+  for (const { name, load } of VERBS) {
+    if (load === undefined) continue;
+    const { verb } = (await import(`../../src/commands/${name}.ts`)) as { verb: unknown };
+    assert.equal(verb, await load(), name);
+    assert.ok(module.includes(`import("../commands/${name}.ts")`), name);
+  }
+});
 
 test("flags of one name take the same in every verb", () => {
   const takes = new Map<string, string>();
   for (const verb of VERBS) {
-    for (const flag of flagsOf(verb)) {
+    for (const flag of verb.flags) {
       // What may be repeated takes a value like any other.
       const key = `${flag.takes === "values" ? "value" : flag.takes} ${flag.short ?? ""}`;
       assert.equal(takes.get(flag.name) ?? key, key, `--${flag.name} of ${verb.name}`);
@@ -19,18 +33,19 @@ test("flags of one name take the same in every verb", () => {
 
 test("no verb has two flags of one name or letter", () => {
   for (const verb of VERBS) {
-    const names = flagsOf(verb).flatMap(({ name, short }) => [`--${name}`, ...(short === undefined ? [] : [`-${short}`])]);
+    const names = verb.flags.flatMap(({ name, short }) => [`--${name}`, ...(short === undefined ? [] : [`-${short}`])]);
     assert.deepEqual(names, [...new Set(names)], verb.name);
   }
 });
 
 test("every verb's help shows its usage, its flags and examples that parse", () => {
-  for (const verb of VERBS) {
-    const help = verbHelp(verb);
+  for (const [index, verb] of VERBS.entries()) {
+    const { help } = verb;
+    const { examples } = VERB_TEXTS[index] ?? { examples: [] };
     for (const line of verb.usage) assert.ok(help.includes(`kubectl checkpoint ${line}`), `${verb.name}: ${line}`);
-    for (const flag of flagsOf(verb)) assert.match(help, new RegExp(`--${flag.name}\\b`), `${verb.name}: --${flag.name}`);
-    assert.ok(verb.examples.length > 0, `${verb.name} has examples`);
-    for (const { command } of verb.examples) {
+    for (const flag of verb.flags) assert.match(help, new RegExp(`--${flag.name}\\b`), `${verb.name}: --${flag.name}`);
+    assert.ok(examples.length > 0, `${verb.name} has examples`);
+    for (const { command } of examples) {
       assert.ok(help.includes(command));
       // Of a pipeline, what is ours.
       const stages = command.split(" | ").filter((stage) => stage.includes("kubectl checkpoint"));
@@ -49,7 +64,7 @@ test("every verb's help shows its usage, its flags and examples that parse", () 
 });
 
 test("help fits into 110 columns", () => {
-  for (const verb of VERBS) for (const line of verbHelp(verb).split("\n")) assert.ok(line.length <= 110 || line.includes("kubectl"), line);
+  for (const verb of VERBS) for (const line of verb.help.split("\n")) assert.ok(line.length <= 110 || line.includes("kubectl"), line);
 });
 
 function shellWords(command: string): string[] {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseFlags } from "../../src/cli/parse.ts";
-import { VERBS } from "../../src/cli/verbs/table.ts";
+import { VERBS } from "../../src/cli/table.ts";
 import { readWords } from "../../src/cli/words.ts";
 
 function read(...argv: string[]) {
@@ -62,16 +62,16 @@ test("what is wrong is a usage error that quotes it", () => {
 });
 
 test("names stay strings, the last of a flag wins, repeated ones collect", () => {
-  const flags = (...argv: string[]) => parseFlags(readWords(argv, VERBS));
-  assert.equal(flags("-n", "1e3").text("namespace"), "1e3");
-  assert.equal(flags("-n", "a", "-n", "b").text("namespace"), "b");
-  assert.deepEqual(flags("-c", "a", "nginx", "-c", "1e3").list("container"), ["a", "1e3"]);
-  assert.equal(flags("--no-input").on("no-input"), true);
-  assert.equal(flags("--no-input=false").on("no-input"), false);
-  assert.equal(flags("--token", '"quoted"').text("token"), '"quoted"');
-  assert.equal(flags("--token", "it's a=b\nc").text("token"), "it's a=b\nc");
-  assert.equal(flags("--as", "").text("as"), "");
-  assert.equal(flags("-v6").text("v"), "6");
+  const flags = (...argv: string[]): Record<string, unknown> => Object.fromEntries(parseFlags(readWords(argv, VERBS)));
+  assert.equal(flags("-n", "1e3")["namespace"], "1e3");
+  assert.equal(flags("-n", "a", "-n", "b")["namespace"], "b");
+  assert.deepEqual(flags("-c", "a", "nginx", "-c", "1e3")["container"], ["a", "1e3"]);
+  assert.equal(flags("--no-input")["no-input"], true);
+  assert.equal(flags("--no-input=false")["no-input"], false);
+  assert.equal(flags("--token", '"quoted"')["token"], '"quoted"');
+  assert.equal(flags("--token", "it's a=b\nc")["token"], "it's a=b\nc");
+  assert.equal(flags("--as", "")["as"], "");
+  assert.equal(flags("-v6")["v"], "6");
 });
 
 test("a value that is none of the choices is refused with the choices", () => {

@@ -1,11 +1,11 @@
 // --dry-run of what copies: a Job a node and access, and no checkpoint.
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { helpersOfCopies } from "../../src/commands/dry-run.ts";
-import * as checkpoint from "../../src/commands/checkpoint.ts";
-import * as cp from "../../src/commands/cp.ts";
+import { helpersOfCopies } from "../../src/commands/shared/dry-run.ts";
+import { verb as checkpoint } from "../../src/commands/checkpoint.ts";
+import { verb as cp } from "../../src/commands/cp.ts";
 import { fakeApiserver } from "../fakes.ts";
-import { runCommand } from "./running.ts";
+import { runVerb } from "./running.ts";
 
 /** A server with pods on two nodes; what was asked of it. */
 async function cluster(t: TestContext): Promise<{ server: string; asked: string[] }> {
@@ -59,9 +59,9 @@ test("one a node reads, one more removes", () => {
 test("cp: several Jobs are a List, one is bare", async (t) => {
   const { server } = await cluster(t);
   const flags = { kubeconfig: "/dev/null", server, "dry-run": "client" };
-  const one = await runCommand(cp, ["node1:a", "node1:b"], flags);
+  const one = await runVerb(cp, ["node1:a", "node1:b"], flags);
   assert.equal((one.document as Shown).kind, "Job");
-  const all = await runCommand(cp, ["node1:a", "node2:b"], { ...flags, remove: true });
+  const all = await runVerb(cp, ["node1:a", "node2:b"], { ...flags, remove: true });
   assert.equal((all.document as Shown).kind, "List");
   assert.deepEqual(jobs(all.document), ["node1 read", "node1 write", "node2 read", "node2 write"]);
   assert.equal(all.lines.length, 4);
@@ -71,12 +71,12 @@ test("cp: several Jobs are a List, one is bare", async (t) => {
 test("--copy: what it would make; no checkpoint is taken", async (t) => {
   const { server, asked } = await cluster(t);
   const flags = { kubeconfig: "/dev/null", server, namespace: "web", copy: "", "dry-run": "client" };
-  const one = await runCommand(checkpoint, ["a"], flags);
+  const one = await runVerb(checkpoint, ["a"], flags);
   assert.deepEqual([(one.document as Shown).kind, ...jobs(one.document)], ["Job", "node-a read"]);
   assert.match(one.lines[0] ?? "", /^job\.batch\/kubectl-checkpoint-\w+ created in namespace kube-system \(dry run\)$/);
-  const both = await runCommand(checkpoint, ["a", "b"], { ...flags, remove: true });
+  const both = await runVerb(checkpoint, ["a", "b"], { ...flags, remove: true });
   assert.deepEqual(jobs(both.document), ["node-a read", "node-a write", "node-b read", "node-b write"]);
-  const series = await runCommand(checkpoint, ["a"], { ...flags, every: "10m", keep: "2" });
+  const series = await runVerb(checkpoint, ["a"], { ...flags, every: "10m", keep: "2" });
   assert.deepEqual(jobs(series.document), ["node-a read", "node-a write"], "--keep removes from the node");
   assert.deepEqual(
     asked.filter((what) => !what.startsWith("GET ")),
@@ -87,5 +87,5 @@ test("--copy: what it would make; no checkpoint is taken", async (t) => {
 test("without --copy nothing would be created", async (t) => {
   const { server } = await cluster(t);
   const flags = { kubeconfig: "/dev/null", server, namespace: "web", "dry-run": "client" };
-  await assert.rejects(runCommand(checkpoint, ["a"], flags), { exitCode: 2, reason: "Usage", fix: "give --copy" });
+  await assert.rejects(runVerb(checkpoint, ["a"], flags), { exitCode: 2, reason: "Usage", fix: "give --copy" });
 });

@@ -4,11 +4,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import * as extract from "../../src/commands/extract.ts";
-import { Flags } from "../../src/model/flags.ts";
+import { verb as extract } from "../../src/commands/extract.ts";
 import { pax, tar, type TarMember } from "../archive/tars.ts";
 import { altered, without } from "./altered.ts";
-import { runCommand, type Ran } from "./running.ts";
+import { requestOf, runVerb, type Ran } from "./running.ts";
 import { plain } from "../../src/model/phrase.ts";
 
 const ARCHIVES = resolve("test/data/archives");
@@ -22,16 +21,16 @@ function scratch(): string {
 }
 
 async function extractTo(directory: string, words: readonly string[], flags: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  return await runCommand(extract, words, { to: `${directory}/`, ...flags });
+  return await runVerb(extract, words, { to: `${directory}/`, ...flags });
 }
 
 /** What --to - writes. */
 async function stdout(words: readonly string[], flags: Readonly<Record<string, string>> = {}): Promise<Buffer> {
-  const call = { words, flags: new Flags(new Map(Object.entries({ ...flags, to: "-" }))), terminal: false, stdin: () => process.stdin };
   const parts: Uint8Array[] = [];
   // The archive is open only while the command runs.
   const { context } = await import("../fakes.ts");
-  for await (const { bytes } of extract.run({ ...context(new AbortController().signal), ...call })) {
+  const call = { ...context(new AbortController().signal), terminal: false, stdin: () => process.stdin };
+  for await (const { bytes } of extract.run(requestOf(extract, words, { ...flags, to: "-" }), call)) {
     if (bytes !== undefined) for await (const part of bytes) parts.push(part);
   }
   return Buffer.concat(parts);
@@ -53,8 +52,7 @@ function archiveOf(...members: readonly TarMember[]): string {
 }
 
 test("words and flags become a request", () => {
-  const request = (words: readonly string[], flags: Readonly<Record<string, string>> = {}) =>
-    extract.extractRequest(words, new Flags(new Map(Object.entries(flags))));
+  const request = (words: readonly string[], flags: Readonly<Record<string, string>> = {}) => requestOf(extract, words, flags);
   assert.deepEqual(request(["a.tar", "/data/new"], { to: "-" }), { file: "a.tar", what: { kind: "path", path: "/data/new" }, to: "-" });
   assert.deepEqual(request(["a.tar"], { pid: "7" }), { file: "a.tar", what: { kind: "memory", pid: 7, range: undefined }, to: undefined });
   assert.deepEqual(request(["a.tar"], { pid: "7", range: "0x7fff00001000-7FFF00002000", to: "x" }), {
@@ -290,7 +288,7 @@ test("nothing is replaced, and no link at the destination is followed", async ()
   for (const target of [outside, "/nonexistent/dangling"]) {
     const link = join(directory, `link-${target === outside ? "file" : "dangling"}`);
     symlinkSync(target, link);
-    await assert.rejects(runCommand(extract, [CONTAINERD, "/data/new"], { to: link }), { reason: "AlreadyExists" });
+    await assert.rejects(runVerb(extract, [CONTAINERD, "/data/new"], { to: link }), { reason: "AlreadyExists" });
   }
   symlinkSync(scratch(), join(directory, "data"));
   await assert.rejects(extractTo(directory, [CONTAINERD, "/data"]), { reason: "AlreadyExists" });
@@ -298,7 +296,7 @@ test("nothing is replaced, and no link at the destination is followed", async ()
   await assert.rejects(extractTo(directory, [CONTAINERD, "/data/new"]), { reason: "AlreadyExists" });
   assert.equal(readFileSync(join(directory, "new"), "utf8"), "mine");
   assert.equal(readFileSync(outside, "utf8"), "untouched");
-  await assert.rejects(runCommand(extract, [CONTAINERD, "/data/new"], { to: join(directory, "missing/") }), {
+  await assert.rejects(runVerb(extract, [CONTAINERD, "/data/new"], { to: join(directory, "missing/") }), {
     reason: "DestinationUnusable",
   });
 });

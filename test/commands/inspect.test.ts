@@ -3,13 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import * as inspect from "../../src/commands/inspect.ts";
+import { verb as inspect } from "../../src/commands/inspect.ts";
 import { FdinfoEntrySchema } from "../../src/criu/gen/files_pb.ts";
-import { Flags } from "../../src/model/flags.ts";
 import type { FileItem, Inspection, ProcessItem } from "../../src/model/inspection.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, image, MAGIC, message, type Files } from "../criu/synthetic.ts";
-import { runCommand } from "./running.ts";
+import { requestOf, runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
 const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
@@ -22,11 +21,10 @@ const ENGINES = {
   podman: `${ARCHIVES}/podman-zstd.tar.zst`,
 };
 
-const request = (words: string[], flags: Record<string, string | boolean> = {}) =>
-  inspect.inspectRequest(words, new Flags(new Map(Object.entries(flags))));
+const request = (words: string[], flags: Record<string, string | boolean> = {}) => requestOf(inspect, words, flags);
 
 async function document(archive: string, flags: Record<string, string | boolean> = { all: true }): Promise<Inspection> {
-  const { document: found, errors } = await runCommand(inspect, [archive], { output: "json", ...flags });
+  const { document: found, errors } = await runVerb(inspect, [archive], { output: "json", ...flags });
   assert.deepEqual(errors, []);
   return JSON.parse(JSON.stringify(found)) as Inspection;
 }
@@ -60,7 +58,7 @@ test("words and flags become a request", () => {
 });
 
 test("the process tree, as people see it", async () => {
-  const { lines, exitCode } = await runCommand(inspect, [ENGINES.containerd]);
+  const { lines, exitCode } = await runVerb(inspect, [ENGINES.containerd]);
   assert.equal(exitCode, 0);
   assert.deepEqual(lines, [
     "counter in pod default/pod-b",
@@ -239,15 +237,15 @@ test("one process alone, and one that is not there", async () => {
     [[12, "grandchild"]],
   );
   assert.equal(found.processes[0]?.env, undefined);
-  await assert.rejects(runCommand(inspect, [ZOO], { pid: "99" }), { reason: "NoSuchProcess", why: /its processes are 1, 9, 10, 12, 11/ });
+  await assert.rejects(runVerb(inspect, [ZOO], { pid: "99" }), { reason: "NoSuchProcess", why: /its processes are 1, 9, 10, 12, 11/ });
 });
 
 test("sections for people: the environment when asked for, each process under its name", async () => {
-  const { lines } = await runCommand(inspect, [ENGINES.podman], { env: true, pid: "4" });
+  const { lines } = await runVerb(inspect, [ENGINES.podman], { env: true, pid: "4" });
   assert.ok(lines.includes("Process 4: httpd -p 8080 -h /data"));
   assert.ok(lines.includes("Environment of process 4:"));
   assert.ok(lines.includes("SECRET_TOKEN=s3cr3t-value-123"));
-  const plain = await runCommand(inspect, [ENGINES.podman]);
+  const plain = await runVerb(inspect, [ENGINES.podman]);
   assert.ok(!plain.lines.join("\n").includes("s3cr3t"));
 });
 
@@ -259,11 +257,11 @@ test("an archive that is cut short: what is there is shown, and that it is not a
       writeFileSync(path, readFileSync(`${ARCHIVES}/containerd-a.tar`).subarray(0, bytes));
       return path;
     };
-    const some = await runCommand(inspect, [cut(300_000)]);
+    const some = await runVerb(inspect, [cut(300_000)]);
     assert.equal(some.exitCode, 3);
     assert.match(some.errors[0]?.message ?? "", /cut off in the middle/);
     assert.ok(some.lines.includes("17|1|60.0 KiB|├─ sleep 100000"));
-    await assert.rejects(runCommand(inspect, [cut(100_000)]), { reason: "NotInArchive", message: /no process tree/ });
+    await assert.rejects(runVerb(inspect, [cut(100_000)]), { reason: "NotInArchive", message: /no process tree/ });
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -278,7 +276,7 @@ test("processes whose images are missing or damaged do not hide the others", asy
     const path = join(folder, "a.tar");
     const damaged = { ...files, "checkpoint/mm-3.img": Buffer.from("not an image"), "config.dump": Buffer.from("{}") };
     writeFileSync(path, tar(...Object.entries(damaged).map(([name, data]) => ({ name, data }))));
-    const { lines, errors, exitCode } = await runCommand(inspect, [path]);
+    const { lines, errors, exitCode } = await runVerb(inspect, [path]);
     assert.equal(exitCode, 3);
     assert.deepEqual(lines.slice(-3), ["1|1|0 B|[p1]", "2|-|0 B|├─ [?]", "3|1|-|└─ [p3]"]);
     assert.deepEqual(
@@ -302,7 +300,7 @@ test("what is missing of a living process is said, and makes the exit status 3",
       const members = Object.entries({ ...whole, ...changes }).flatMap(([name, data]) => (data === undefined ? [] : { name, data }));
       const path = join(folder, "a.tar");
       writeFileSync(path, tar(...members));
-      const { errors, exitCode } = await runCommand(inspect, [path], { all: true });
+      const { errors, exitCode } = await runVerb(inspect, [path], { all: true });
       return [exitCode, ...errors.map(({ message: text }) => text)];
     };
     assert.deepEqual(await inspected({}), [0]);

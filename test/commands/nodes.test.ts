@@ -1,26 +1,27 @@
 // What the words and flags of ls, rm, prune and doctor mean.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { doctorRequest } from "../../src/commands/doctor.ts";
-import { lsRequest } from "../../src/commands/ls.ts";
-import { pruneRequest } from "../../src/commands/prune.ts";
-import { rmRequest } from "../../src/commands/rm.ts";
-import { parseFlags } from "../../src/cli/parse.ts";
-import { VERBS } from "../../src/cli/verbs/table.ts";
-import { readWords } from "../../src/cli/words.ts";
+import { verb as doctor } from "../../src/commands/doctor.ts";
+import { verb as ls } from "../../src/commands/ls.ts";
+import { verb as prune } from "../../src/commands/prune.ts";
+import { verb as rm } from "../../src/commands/rm.ts";
+import type { FlagSet } from "../../src/commands/shared/flags.ts";
+import type { Verb } from "../../src/commands/shared/verb.ts";
 import { DEFAULT_IMAGE } from "../../src/helper/manifest.ts";
+import { requestOfLine } from "./running.ts";
 
 const SETTINGS = { image: DEFAULT_IMAGE, namespace: undefined, pullSecret: undefined, checkpointDir: "/var/lib/kubelet/checkpoints" };
 
-function request<T>(read: (words: readonly string[], flags: ReturnType<typeof parseFlags>, env: NodeJS.ProcessEnv) => T, line: string): T {
-  const parsed = readWords(line.split(" "), VERBS);
-  return read(parsed.words, parseFlags(parsed), {});
+/** Without the cluster's flags. */
+function request<F extends FlagSet, R extends object>(verb: Verb<F, R>, line: string): Omit<R, "cluster"> {
+  const { cluster: _cluster, ...request } = requestOfLine(verb, line) as R & { readonly cluster: unknown };
+  return request;
 }
 
 test("ls", () => {
   const all = { pod: undefined, nodes: [], allNamespaces: false, wide: false, yes: false, settings: SETTINGS };
-  assert.deepEqual(request(lsRequest, "ls"), all);
-  assert.deepEqual(request(lsRequest, "ls nginx --node a --node b -A -o wide -y"), {
+  assert.deepEqual(request(ls, "ls"), all);
+  assert.deepEqual(request(ls, "ls nginx --node a --node b -A -o wide -y"), {
     ...all,
     pod: "nginx",
     nodes: ["a", "b"],
@@ -28,43 +29,43 @@ test("ls", () => {
     wide: true,
     yes: true,
   });
-  for (const words of ["ls pod/nginx", "ls pod nginx", "ls po/nginx"]) assert.equal(request(lsRequest, words).pod, "nginx");
-  assert.throws(() => request(lsRequest, "ls a b c"), { exitCode: 2 });
+  for (const words of ["ls pod/nginx", "ls pod nginx", "ls po/nginx"]) assert.equal(request(ls, words).pod, "nginx");
+  assert.throws(() => request(ls, "ls a b c"), { exitCode: 2 });
 });
 
 test("rm", () => {
-  const { archives, dryRun } = request(rmRequest, "rm n1:a.tar n1:/var/lib/kubelet/checkpoints/b.tar n1:a.tar --dry-run=client");
+  const { archives, dryRun } = request(rm, "rm n1:a.tar n1:/var/lib/kubelet/checkpoints/b.tar n1:a.tar --dry-run=client");
   assert.deepEqual(
     archives.map(({ node, path }) => `${node} ${path}`),
     ["n1 /var/lib/kubelet/checkpoints/a.tar", "n1 /var/lib/kubelet/checkpoints/b.tar"],
   );
   assert.equal(dryRun, true);
-  assert.equal(request(rmRequest, "rm n1:/c/a:b.tar --checkpoint-dir /c/").archives[0]?.path, "/c/a:b.tar");
+  assert.equal(request(rm, "rm n1:/c/a:b.tar --checkpoint-dir /c/").archives[0]?.path, "/c/a:b.tar");
   for (const line of ["rm", "rm a.tar", "rm n1:", "rm n1:../x", "rm n1:/etc/passwd", "rm N1:a"])
-    assert.throws(() => request(rmRequest, line), { exitCode: 2 }, line);
+    assert.throws(() => request(rm, line), { exitCode: 2 }, line);
 });
 
 test("prune", () => {
-  const { retention, nodes } = request(pruneRequest, "prune --keep 3 --older-than 7d --node a");
+  const { retention, nodes } = request(prune, "prune --keep 3 --older-than 7d --node a");
   assert.deepEqual([retention, nodes], [{ keep: 3, olderThanMs: 7 * 86_400_000 }, ["a"]]);
-  assert.deepEqual(request(pruneRequest, "prune --keep 0").retention, { keep: 0, olderThanMs: undefined });
+  assert.deepEqual(request(prune, "prune --keep 0").retention, { keep: 0, olderThanMs: undefined });
   for (const line of ["prune", "prune x --keep 1", "prune --keep -1", "prune --keep x", "prune --older-than 5"])
-    assert.throws(() => request(pruneRequest, line), { exitCode: 2 }, line);
+    assert.throws(() => request(prune, line), { exitCode: 2 }, line);
 });
 
 test("doctor", () => {
   const plain = { subject: { kind: "cluster" }, deep: false, fix: undefined, yes: false, settings: SETTINGS };
-  assert.deepEqual(request(doctorRequest, "doctor"), plain);
-  assert.deepEqual(request(doctorRequest, "doctor nginx -c c --deep"), {
+  assert.deepEqual(request(doctor, "doctor"), plain);
+  assert.deepEqual(request(doctor, "doctor nginx -c c --deep"), {
     ...plain,
     subject: { kind: "pod", pod: "nginx", container: "c" },
     deep: true,
   });
   for (const line of ["doctor node/n", "doctor node n", "doctor no/n"])
-    assert.deepEqual(request(doctorRequest, line).subject, { kind: "node", node: "n" }, line);
-  assert.deepEqual(request(doctorRequest, "doctor pod node").subject, { kind: "pod", pod: "node", container: undefined });
-  assert.equal(request(doctorRequest, "doctor --fix").fix, "print");
-  assert.equal(request(doctorRequest, "doctor --fix=apply -y").fix, "apply");
+    assert.deepEqual(request(doctor, line).subject, { kind: "node", node: "n" }, line);
+  assert.deepEqual(request(doctor, "doctor pod node").subject, { kind: "pod", pod: "node", container: undefined });
+  assert.equal(request(doctor, "doctor --fix").fix, "print");
+  assert.equal(request(doctor, "doctor --fix=apply -y").fix, "apply");
   for (const line of ["doctor a b", "doctor deploy/x", "doctor node/n -c c", "doctor -c c", "doctor --fix=all", "doctor a b c"])
-    assert.throws(() => request(doctorRequest, line), { exitCode: 2 }, line);
+    assert.throws(() => request(doctor, line), { exitCode: 2 }, line);
 });

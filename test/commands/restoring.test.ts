@@ -1,18 +1,14 @@
 // Words and flags of image, restore and move as requests.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { imageRequest } from "../../src/commands/image.ts";
-import { moveRequest } from "../../src/commands/move.ts";
-import { restoreRequest } from "../../src/commands/restore.ts";
+import { verb as image } from "../../src/commands/image.ts";
+import { verb as move } from "../../src/commands/move.ts";
+import { verb as restore } from "../../src/commands/restore.ts";
 import { UserError } from "../../src/model/error.ts";
-import { Flags } from "../../src/model/flags.ts";
+import { requestOf } from "./running.ts";
 
 const REFERENCE = { registry: "reg.local", repository: "a", tag: "1", digest: undefined };
 const SETTINGS = { caFile: undefined, plainHttp: false, registryConfig: undefined, allowPublic: false };
-
-function flags(values: Record<string, string | boolean | string[]> = {}): Flags {
-  return new Flags(new Map(Object.entries(values)));
-}
 
 function isUsage(error: unknown): boolean {
   return error instanceof UserError && error.exitCode === 2;
@@ -20,16 +16,17 @@ function isUsage(error: unknown): boolean {
 
 test("image: FILE, REFERENCE and one place", () => {
   assert.deepEqual(
-    imageRequest(["a.tar", "reg.local/a:1"], flags({ push: true, compress: "zstd", "ca-file": "ca.crt", "allow-public": true })),
+    requestOf(image, ["a.tar", "reg.local/a:1"], { push: true, compress: "zstd", "ca-file": "ca.crt", "allow-public": true }),
     {
       file: "a.tar",
       reference: REFERENCE,
       to: undefined,
       compression: "zstd",
+      yes: false,
       settings: { ...SETTINGS, caFile: "ca.crt", allowPublic: true },
     },
   );
-  assert.deepEqual(imageRequest(["-", "reg.local/a:1"], flags({ to: "oci-archive:/tmp/a:b.tar" })).to, {
+  assert.deepEqual(requestOf(image, ["-", "reg.local/a:1"], { to: "oci-archive:/tmp/a:b.tar" }).to, {
     kind: "oci-archive",
     path: "/tmp/a:b.tar",
   });
@@ -43,7 +40,7 @@ test("image: FILE, REFERENCE and one place", () => {
     [["a.tar", "reg.local/a:1"], { to: "oci:" }],
     [["a.tar", "Nonsense!"], { push: true }],
   ];
-  for (const [words, given] of wrong) assert.throws(() => imageRequest(words, flags(given)), isUsage, JSON.stringify([words, given]));
+  for (const [words, given] of wrong) assert.throws(() => requestOf(image, words, given), isUsage, JSON.stringify([words, given]));
 });
 
 test("restore: with and without FILE", () => {
@@ -55,7 +52,8 @@ test("restore: with and without FILE", () => {
     isolated: true,
     "keep-labels": true,
   };
-  assert.deepEqual(restoreRequest(["a.tar"], flags(given), {}), {
+  const { cluster: _cluster, ...request } = requestOf(restore, ["a.tar"], given);
+  assert.deepEqual(request, {
     file: "a.tar",
     reference: REFERENCE,
     options: {
@@ -73,29 +71,29 @@ test("restore: with and without FILE", () => {
     settings: SETTINGS,
     dryRun: undefined,
     explain: undefined,
+    yes: false,
   });
-  assert.equal(restoreRequest([], flags({ image: "reg.local/a:1" }), {}).file, undefined);
-  for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => restoreRequest(words, flags({ image: "reg.local/a:1" }), {}), isUsage);
-  assert.throws(() => restoreRequest(["a.tar"], flags(), {}), isUsage);
-  assert.throws(() => restoreRequest([], flags({ image: "reg.local/a:1", "set-image": ["proxy"] }), {}), isUsage);
+  assert.equal(requestOf(restore, [], { image: "reg.local/a:1" }).file, undefined);
+  for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => requestOf(restore, words, { image: "reg.local/a:1" }), isUsage);
+  assert.throws(() => requestOf(restore, ["a.tar"]), isUsage);
+  assert.throws(() => requestOf(restore, [], { image: "reg.local/a:1", "set-image": ["proxy"] }), isUsage);
 });
 
 test("move: a pod, a node, an image", () => {
   const given = { to: "node2", image: "reg.local/a:1" };
   for (const words of [["web"], ["pod/web"], ["pod", "web"], ["po", "web"]]) {
-    const { pod, to, reference, force, container } = moveRequest(words, flags(given), {});
+    const { pod, to, reference, force, container } = requestOf(move, words, given);
     assert.deepEqual([pod, to, reference, force, container], ["web", "node2", REFERENCE, false, undefined]);
   }
   assert.deepEqual(
     [undefined, "client", "server"].map(
-      (how) => moveRequest(["web"], flags({ ...given, ...(how === undefined ? {} : { "dry-run": how }) }), {}).dryRun,
+      (how) => requestOf(move, ["web"], { ...given, ...(how === undefined ? {} : { "dry-run": how }) }).dryRun,
     ),
     [undefined, "client", "server"],
   );
-  assert.equal(moveRequest(["web"], flags({ ...given, container: ["c"], force: true }), {}).container, "c");
+  assert.equal(requestOf(move, ["web"], { ...given, container: ["c"], force: true }).container, "c");
   for (const words of [[], ["a", "b"], ["deploy/web"], ["pod/"]])
-    assert.throws(() => moveRequest(words, flags(given), {}), isUsage, words.join(" "));
-  for (const without of ["to", "image"])
-    assert.throws(() => moveRequest(["web"], flags({ ...given, [without]: "" }), {}), isUsage, without);
-  assert.throws(() => moveRequest(["web"], flags({ ...given, container: ["a", "b"] }), {}), isUsage);
+    assert.throws(() => requestOf(move, words, given), isUsage, words.join(" "));
+  for (const without of ["to", "image"]) assert.throws(() => requestOf(move, ["web"], { ...given, [without]: "" }), isUsage, without);
+  assert.throws(() => requestOf(move, ["web"], { ...given, container: ["a", "b"] }), isUsage);
 });

@@ -1,7 +1,10 @@
-import type { Command } from "../../src/commands/command.ts";
+import { parseFlags } from "../../src/cli/parse.ts";
+import { VERBS } from "../../src/cli/table.ts";
+import { readWords } from "../../src/cli/words.ts";
+import { valuesOf, type FlagSet, type Given, type GivenFlags } from "../../src/commands/shared/flags.ts";
+import type { Verb } from "../../src/commands/shared/verb.ts";
 import type { Event } from "../../src/model/context.ts";
 import type { UserError } from "../../src/model/error.ts";
-import { Flags } from "../../src/model/flags.ts";
 import type { Piece } from "../../src/model/report.ts";
 import { plain, type Phrase, type Table } from "../../src/model/phrase.ts";
 import { context } from "../fakes.ts";
@@ -16,21 +19,28 @@ export interface Ran {
   readonly lines: readonly string[];
 }
 
-/** Runs a command as cli/ does, and keeps what it yields. Throws what it throws. */
-export async function runCommand(
-  command: Command,
-  words: readonly string[],
-  flags: Readonly<Record<string, string | boolean>> = {},
-): Promise<Ran> {
-  const call = {
-    ...context(new AbortController().signal),
-    words,
-    flags: new Flags(new Map(Object.entries(flags))),
-    terminal: false,
-    stdin: () => process.stdin,
-  };
+type Flags = Readonly<Record<string, Given>>;
+
+/** What a verb makes of words and raw flags. Throws a usage error. */
+export function requestOf<F extends FlagSet, R>(verb: Verb<F, R>, words: readonly string[], flags: Flags = {}): R {
+  return made(verb, words, new Map(Object.entries(flags)));
+}
+
+/** What a verb makes of a command line, as users write it after "kubectl checkpoint". */
+export function requestOfLine<F extends FlagSet, R>(verb: Verb<F, R>, line: string): R {
+  const read = readWords(line.split(" "), VERBS);
+  return made(verb, read.words, parseFlags(read));
+}
+
+function made<F extends FlagSet, R>(verb: Verb<F, R>, words: readonly string[], given: GivenFlags): R {
+  return verb.request(words, valuesOf(verb.flags, given), {});
+}
+
+/** Runs a verb as cli/ does, and keeps what it yields. Throws what it throws. */
+export async function runVerb<F extends FlagSet, R>(verb: Verb<F, R>, words: readonly string[], flags: Flags = {}): Promise<Ran> {
+  const call = { ...context(new AbortController().signal), terminal: false, stdin: () => process.stdin };
   const pieces: Piece[] = [];
-  const running = command.run(call);
+  const running = verb.run(requestOf(verb, words, flags), call);
   let next = await running.next();
   for (; next.done !== true; next = await running.next()) pieces.push(next.value);
   const { document, exitCode } = next.value;

@@ -3,13 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import * as search from "../../src/commands/search.ts";
-import { escapeBytes } from "../../src/commands/search/bytes.ts";
-import { Flags } from "../../src/model/flags.ts";
+import { verb as search } from "../../src/commands/search.ts";
+import { escapeBytes } from "../../src/commands/search/matches.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, type CheckpointSpec } from "../criu/synthetic.ts";
 import { without } from "./altered.ts";
-import { runCommand } from "./running.ts";
+import { requestOf, runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
 const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
@@ -38,13 +37,12 @@ interface Item {
 }
 
 async function matches(words: string[], flags: Record<string, string | boolean> = {}) {
-  const { document, exitCode, errors } = await runCommand(search, words, { output: "json", ...flags });
+  const { document, exitCode, errors } = await runVerb(search, words, { output: "json", ...flags });
   const { items, complete } = document as { items: Item[]; complete: boolean };
   return { items, complete, exitCode, errors: errors.map(({ message }) => message) };
 }
 
-const request = (words: string[], flags: Record<string, string | boolean> = {}) =>
-  search.searchRequest(words, new Flags(new Map(Object.entries(flags))));
+const request = (words: string[], flags: Record<string, string | boolean> = {}) => requestOf(search, words, flags);
 
 test("words and flags become a request", () => {
   assert.deepEqual(request(["a.tar", "né"]), {
@@ -53,6 +51,7 @@ test("words and flags become a request", () => {
     pid: undefined,
     around: 32,
     max: 1000,
+    document: false,
   });
   assert.deepEqual(request(["a.tar", "0xDE ad:be ef"], { hex: true, pid: "3", around: "0", max: "0" }), {
     file: "a.tar",
@@ -60,6 +59,7 @@ test("words and flags become a request", () => {
     pid: 3,
     around: 0,
     max: 0,
+    document: false,
   });
   // A character beyond ASCII stands for its bytes.
   assert.deepEqual(request(["a", "é+"], { regex: true }).pattern, { kind: "regex", source: "Ã©+" });
@@ -139,8 +139,9 @@ test("shared memory whose images are missing is said not to have been searched",
 test("exit status as grep's: nothing found is 1, trouble 2", async () => {
   const nothing = await matches([ZOO, "certainly not there"]);
   assert.deepEqual([nothing.items, nothing.exitCode, nothing.complete], [[], 1, true]);
-  await assert.rejects(matches([ZOO, "x"], { pid: "99" }), { reason: "NoSuchProcess", exitCode: 2 });
-  await assert.rejects(matches([join(folder, "absent.tar"), "x"]), { exitCode: 2 });
+  await assert.rejects(matches([ZOO, "x"], { pid: "99" }), { reason: "NoSuchProcess" });
+  await assert.rejects(matches([join(folder, "absent.tar"), "x"]), { reason: "NoSuchFile" });
+  assert.equal(search.failureStatus, 2);
 });
 
 test("--max stops, and says that there is more", async () => {
@@ -158,7 +159,7 @@ test("a document holds only so much, and says that there is more; text has no su
   assert.ok(items.length > 50 && items.length < 128, `${items.length} matches`);
   assert.ok(items.reduce((sum, { context }) => sum + context.length, 0) <= 32 << 20);
   assert.deepEqual([exitCode, complete, errors], [2, false, [`only the first ${items.length} matches are in the document`]]);
-  const people = await runCommand(search, [path, "needle"], { around: "65536", max: "128" });
+  const people = await runVerb(search, [path, "needle"], { around: "65536", max: "128" });
   assert.deepEqual([people.lines.length, people.exitCode], [128, 0]);
 });
 
@@ -226,7 +227,7 @@ test("16 KiB pages and the other byte order", async () => {
 });
 
 test("people see a line a match: where, then what is around it, zeros shortened", async () => {
-  const { lines } = await runCommand(search, [ZOO, "needle-in-the-zoo"], { pid: "1", around: "8" });
+  const { lines } = await runVerb(search, [ZOO, "needle-in-the-zoo"], { pid: "1", around: "8" });
   assert.deepEqual(lines, ["1 zoo 0x260c1a60 heap: \\x00…needle-in-the-zoo-heap\\x00…".replace("-heap\\x00…", "-heap\\x00\\x00\\x00")]);
 });
 

@@ -4,9 +4,8 @@ import { constants, mkdtempSync, openSync, readFileSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import * as show from "../../src/commands/show.ts";
-import { Flags } from "../../src/model/flags.ts";
-import { runCommand } from "./running.ts";
+import { verb as show } from "../../src/commands/show.ts";
+import { requestOf, runVerb } from "./running.ts";
 import { plain } from "../../src/model/phrase.ts";
 
 const COUNTER = "test/data/archives/checkpoint-counter_default-counter-2026-11-24T02-28-30Z.tar";
@@ -16,12 +15,12 @@ const OLD_PAGEMAP = "test/data/archives/podman-5.4.2-criu4.1.1-oldpagemap.tar.gz
 const ZSTD = "test/data/archives/podman-zstd.tar.zst";
 
 test("words and flags become a request", () => {
-  assert.deepEqual(show.showRequest(["a.tar", "-"], new Flags(new Map([["output", "wide"]]))), { files: ["a.tar", "-"], wide: true });
-  assert.throws(() => show.showRequest([], new Flags(new Map())), { reason: "Usage" });
+  assert.deepEqual(requestOf(show, ["a.tar", "-"], { output: "wide" }), { files: ["a.tar", "-"], wide: true });
+  assert.throws(() => requestOf(show, []), { reason: "Usage" });
 });
 
 test("a line an archive, on all three engines and both generations of pagemaps", async () => {
-  const { lines, exitCode } = await runCommand(show, [COUNTER, REDIS, CRIO, OLD_PAGEMAP, ZSTD]);
+  const { lines, exitCode } = await runVerb(show, [COUNTER, REDIS, CRIO, OLD_PAGEMAP, ZSTD]);
   assert.deepEqual(lines, [
     "FILE|POD|NAMESPACE|CONTAINER|IMAGE|RUNTIME|ENGINE|CREATED|CHECKPOINTED|SIZE|MEMORY|FROZEN",
     `${COUNTER}|counter|default|counter|docker.io/library/busybox:1.36|io.containerd.runc.v2|containerd|2026-11-24T02:28:10Z|2026-11-24T02:28:30Z|267 KiB|136 KiB|175ms`,
@@ -34,9 +33,9 @@ test("a line an archive, on all three engines and both generations of pagemaps",
 });
 
 test("one archive needs no column for its name; -o wide has more of it, -o name the paths", async () => {
-  const { lines, pieces } = await runCommand(show, [CRIO]);
+  const { lines, pieces } = await runVerb(show, [CRIO]);
   assert.match(lines[0] ?? "", /^POD\|/);
-  const wide = await runCommand(show, [CRIO], { output: "wide" });
+  const wide = await runVerb(show, [CRIO], { output: "wide" });
   assert.match(wide.lines[0] ?? "", /^FILE\|.*\|FROZEN\|IMAGES\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
   assert.match(wide.lines[1] ?? "", /\|295 KiB\|2\.5 KiB\|none\|10\.213\.7\.33\|db3636326e8c.*\|9079477346761d/);
   assert.deepEqual(
@@ -46,7 +45,7 @@ test("one archive needs no column for its name; -o wide has more of it, -o name 
 });
 
 test("the document SummaryList", async () => {
-  const { document } = await runCommand(show, [COUNTER]);
+  const { document } = await runVerb(show, [COUNTER]);
   const plainDocument = JSON.parse(JSON.stringify(document)) as { items: Record<string, unknown>[] };
   const [{ annotations, command } = {}] = plainDocument.items;
   assert.equal((annotations as Record<string, string>)["io.kubernetes.cri.sandbox-uid"], "16cc558e-7424-471e-aaa9-6d7803ec26a7");
@@ -97,7 +96,7 @@ test("the document SummaryList", async () => {
 
 test("it says that volumes are not inside, and which", async () => {
   const hints = async (file: string) => {
-    const { events } = await runCommand(show, [file]);
+    const { events } = await runVerb(show, [file]);
     return events.map((event) => (event.kind === "hint" ? plain(event.text) : event.kind));
   };
   assert.deepEqual(await hints(REDIS), [
@@ -109,7 +108,7 @@ test("it says that volumes are not inside, and which", async () => {
 test("an archive that breaks off: what can be told, a warning, and no sum of a part", async () => {
   const path = join(mkdtempSync(join(tmpdir(), "show-")), "cut.tar");
   writeFileSync(path, readFileSync("test/data/archives/containerd-a.tar").subarray(0, 320_000));
-  const { lines, events, exitCode } = await runCommand(show, [path]);
+  const { lines, events, exitCode } = await runVerb(show, [path]);
   assert.equal(
     lines[1],
     "pod-a|default|counter|localhost/bb:1|io.containerd.runc.v2|containerd|2026-11-24T02:14:08Z|2026-11-24T02:14:12Z|313 KiB|<none>|<none>",
@@ -122,14 +121,14 @@ test("an archive that breaks off: what can be told, a warning, and no sum of a p
 });
 
 test("files that are none: told one by one, the others shown; exit 3 where some, 1 where all failed", async () => {
-  const some = await runCommand(show, ["/nonexistent.tar", COUNTER, "package.json"]);
+  const some = await runVerb(show, ["/nonexistent.tar", COUNTER, "package.json"]);
   assert.deepEqual(
     some.errors.map(({ reason }) => reason),
     ["NoSuchFile", "NotAnArchive"],
   );
   assert.equal(some.lines.length, 2);
   assert.equal(some.exitCode, 3);
-  const all = await runCommand(show, ["/nonexistent.tar"]);
+  const all = await runVerb(show, ["/nonexistent.tar"]);
   assert.deepEqual([all.lines, all.exitCode], [[], 1]);
 });
 
@@ -144,11 +143,11 @@ test("a producer that takes its time, on standard input and through a named pipe
   for (const file of ["-", pipe]) {
     const started = performance.now();
     // Its standard input is a pipe that nothing comes through.
-    const child = spawnSync("timeout", ["-s", "INT", "-k", "9", "1", process.execPath, "cmd/kubectl-checkpoint.ts", "show", file], {
+    const child = spawnSync("timeout", ["-s", "INT", "-k", "9", "3", process.execPath, "cmd/kubectl-checkpoint.ts", "show", file], {
       stdio: [openSync(pipe, constants.O_RDWR), "pipe", "pipe"],
       encoding: "utf8",
     });
     assert.deepEqual([child.stdout, child.stderr], ["", ""]);
-    assert.ok(performance.now() - started < 4000, `${file}: ended by the signal, not left behind`);
+    assert.ok(performance.now() - started < 6000, `${file}: ended by the signal, not left behind`);
   }
 });

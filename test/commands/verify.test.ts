@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
-import * as verify from "../../src/commands/verify.ts";
+import { verb as verify } from "../../src/commands/verify.ts";
 import { TAR_END, tar, tarMember, withChecksum } from "../archive/tars.ts";
-import { runCommand } from "./running.ts";
+import { runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
 const CONTAINERD = join(ARCHIVES, "containerd-a.tar");
@@ -37,7 +37,7 @@ function changed(bytes: Buffer, name = "changed.tar"): string {
 }
 
 async function problems(path: string): Promise<string[]> {
-  const { lines, exitCode, document } = await runCommand(verify, [path]);
+  const { lines, exitCode, document } = await runVerb(verify, [path]);
   const [item] = (document as { items: { ok: boolean; problems: string[] }[] }).items;
   assert.ok(item !== undefined);
   assert.equal(item.ok, item.problems.length === 0);
@@ -72,7 +72,7 @@ test("the real archives are sound, on all three engines; -o name lists them", as
   const files = readdirSync(ARCHIVES)
     .filter((name) => name.includes(".tar"))
     .map((name) => join(ARCHIVES, name));
-  const { lines, exitCode, document, pieces } = await runCommand(verify, files);
+  const { lines, exitCode, document, pieces } = await runVerb(verify, files);
   assert.deepEqual(
     lines,
     files.map((path) => `${path}: OK`),
@@ -182,7 +182,7 @@ test("images that CRIU always writes, and are missing, or end after their words"
 test("a process that may have had nothing open is worth a note", async () => {
   const path = rewritten(CONTAINERD, without("checkpoint/fdinfo-4.img"));
   assert.deepEqual(await problems(path), []);
-  const { events } = await runCommand(verify, [path]);
+  const { events } = await runVerb(verify, [path]);
   assert.match(JSON.stringify(events), /fdinfo-4\.img is missing: process \d+ had nothing open, or it was lost/);
 });
 
@@ -259,7 +259,7 @@ test("the record beside it: size and hash", async () => {
     items: [{ copy: { ...copy, path: "/other.tar", sha256: "0".repeat(64) } }, { copy }],
     cluster: "…",
   });
-  const { lines, exitCode } = await runCommand(verify, [good]);
+  const { lines, exitCode } = await runVerb(verify, [good]);
   assert.deepEqual([lines, exitCode], [[`${good}: OK, as in the record beside it`], 0]);
 
   const cases: [unknown, RegExp][] = [
@@ -277,7 +277,7 @@ test("the record beside it: size and hash", async () => {
 });
 
 test("files that cannot be read are errors, not verdicts; exit 3 where some are sound", async () => {
-  const { errors, exitCode, document } = await runCommand(verify, ["/nonexistent.tar", CONTAINERD]);
+  const { errors, exitCode, document } = await runVerb(verify, ["/nonexistent.tar", CONTAINERD]);
   assert.deepEqual(
     errors.map(({ reason }) => reason),
     ["NoSuchFile"],
@@ -288,5 +288,5 @@ test("files that cannot be read are errors, not verdicts; exit 3 where some are 
     { path: CONTAINERD, ok: true, problems: [], notes: [] },
   ]);
   assert.deepEqual(await problems("package.json"), ["package.json is not a tar archive"]);
-  await assert.rejects(runCommand(verify, []), { reason: "Usage" });
+  await assert.rejects(runVerb(verify, []), { reason: "Usage" });
 });

@@ -3,12 +3,12 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import * as inspect from "../../src/commands/inspect.ts";
-import * as show from "../../src/commands/show.ts";
+import { verb as inspect } from "../../src/commands/inspect.ts";
+import { verb as show } from "../../src/commands/show.ts";
 import type { FileItem, Inspection, ProcessItem, SocketItem } from "../../src/model/inspection.ts";
 import { list, object, string, type Json } from "../../src/model/json.ts";
 import { checkpointctl } from "../bench/offline/checkpointctl.ts";
-import { runCommand } from "../commands/running.ts";
+import { runVerb } from "../commands/running.ts";
 
 const ARCHIVES = "test/data/archives";
 
@@ -35,8 +35,8 @@ async function compareArchive(archive: string): Promise<void> {
     differences.push({ archive, field: "the whole archive", theirs, ours: "readable" });
     return;
   }
-  const summary = object(list(object((await runCommand(show, [path])).document)["items"])[0]);
-  const inspection = (await runCommand(inspect, [path], { all: true })).document as Inspection;
+  const summary = object(list(object((await runVerb(show, [path])).document)["items"])[0]);
+  const inspection = (await runVerb(inspect, [path], { all: true })).document as Inspection;
   const same = (field: string, their: unknown, our: unknown): void => {
     if (their === undefined) return;
     if (JSON.stringify(their) === JSON.stringify(our)) agreed.set(field, (agreed.get(field) ?? 0) + 1);

@@ -3,9 +3,9 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "n
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { completionRequest } from "../../src/commands/completion.ts";
+import { verb as completion } from "../../src/commands/completion.ts";
 import { installCompletion, uninstallCompletion } from "../../src/local/completion.ts";
-import { Flags } from "../../src/model/flags.ts";
+import { requestOf } from "../commands/running.ts";
 
 const NAME = "kubectl_complete-checkpoint";
 
@@ -75,14 +75,15 @@ test("uninstalling removes it from every folder of PATH", async (t) => {
 });
 
 test("one of --install and --uninstall", () => {
-  const flags = (...names: string[]): Flags => new Flags(new Map(names.map((name) => [name, true])));
-  assert.equal(completionRequest([], flags("install")), "install");
-  assert.equal(completionRequest([], flags("uninstall")), "uninstall");
+  const request = (words: readonly string[], ...names: readonly string[]): string =>
+    requestOf(completion, words, Object.fromEntries(names.map((name) => [name, true])));
+  assert.equal(request([], "install"), "install");
+  assert.equal(request([], "uninstall"), "uninstall");
   for (const [words, given] of [
     [[], []],
     [[], ["install", "uninstall"]],
     [["bash"], ["install"]],
   ] as const) {
-    assert.throws(() => completionRequest(words, flags(...given)), { exitCode: 2 });
+    assert.throws(() => request(words, ...given), { exitCode: 2 });
   }
 });

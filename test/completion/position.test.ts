@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { position } from "../../src/cli/completion/position.ts";
-import { VERBS } from "../../src/cli/verbs/table.ts";
+import { VERBS } from "../../src/cli/table.ts";
 
 /** The verb, what is wanted, and what of it is typed. */
 function found(...line: string[]): unknown {

@@ -6,22 +6,22 @@ import { Chalk } from "chalk";
 import { errorText } from "../../src/cli/errors.ts";
 import { escapeJson } from "../../src/cli/escape.ts";
 import { Renderer } from "../../src/cli/render.ts";
-import type { Command } from "../../src/commands/command.ts";
-import * as diff from "../../src/commands/diff.ts";
-import * as extract from "../../src/commands/extract.ts";
-import * as inspect from "../../src/commands/inspect.ts";
-import * as search from "../../src/commands/search.ts";
-import * as show from "../../src/commands/show.ts";
-import * as verify from "../../src/commands/verify.ts";
+import type { Verb } from "../../src/commands/shared/verb.ts";
+import { verb as diff } from "../../src/commands/diff.ts";
+import { verb as extract } from "../../src/commands/extract.ts";
+import { verb as inspect } from "../../src/commands/inspect.ts";
+import { verb as search } from "../../src/commands/search.ts";
+import { verb as show } from "../../src/commands/show.ts";
+import { verb as verify } from "../../src/commands/verify.ts";
 import { UserError } from "../../src/model/error.ts";
 import type { Piece } from "../../src/model/report.ts";
-import { runCommand } from "../commands/running.ts";
+import { runVerb } from "../commands/running.ts";
 import { collectGarbage } from "./memory.ts";
 import { TRAP, type Mutant } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
 interface Target {
-  readonly command: Command;
+  readonly command: Verb;
   readonly words: readonly string[];
   readonly flags?: Readonly<Record<string, string | boolean>>;
 }
@@ -71,13 +71,9 @@ export async function tryMutant({ bytes }: Mutant, random: Random, directory: st
   rmSync(directory, { recursive: true });
 }
 
-async function runTarget(
-  command: Command,
-  words: readonly string[],
-  flags: Readonly<Record<string, string | boolean>> = {},
-): Promise<void> {
+async function runTarget(command: Verb, words: readonly string[], flags: Readonly<Record<string, string | boolean>> = {}): Promise<void> {
   try {
-    const { pieces, document } = await runCommand(command, words, flags);
+    const { pieces, document } = await runVerb(command, words, flags);
     for (const piece of pieces) printable(rendered(piece));
     if (document !== undefined) printable(escapeJson(JSON.stringify(document)));
   } catch (error) {

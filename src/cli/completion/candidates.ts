@@ -1,8 +1,8 @@
 import { apiPath, type Connection } from "../../cluster/connection.ts";
 import { kubeconfigFiles, merged, readKubeconfig, type Kubeconfig } from "../../cluster/kubeconfig/files.ts";
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
-import { DEFAULT_VERB, flagsOf, VERBS } from "../verbs/table.ts";
-import type { FlagSpec } from "../verbs/verb.ts";
+import type { FlagShape } from "../../commands/shared/flags.ts";
+import { VERBS } from "../table.ts";
 import { containerNames, names, TYPES, type Candidate } from "./names.ts";
 import type { Position } from "./position.ts";
 import { kindsAt } from "./slots.ts";
@@ -30,7 +30,7 @@ export function sourcesFor(position: Position, outside: Outside): Sources {
   if (wanted.kind === "flag") return { sources: [async () => flags(position)], files: false };
   if (wanted.kind === "value") return valueSources(wanted.flag, position, outside);
   const parts = kindsAt(before.verb.usage, wanted.index).map((kind) => wordSources(kind, typed, outside));
-  const first = before.verb === DEFAULT_VERB && wanted.index === 0 ? [async () => verbs()] : [];
+  const first = before.verb === VERBS[0] && wanted.index === 0 ? [async () => verbs()] : [];
   return { sources: [...first, ...parts.flatMap(({ sources }) => sources)], files: parts.some(({ files }) => files) };
 }
 
@@ -74,7 +74,7 @@ function ofType(typed: string, outside: Outside): Sources {
   return of(async () => TYPES.flatMap((one) => one.names.slice(0, 1)).map((name) => ({ value: `${name}/` })));
 }
 
-function valueSources(flag: FlagSpec, { before }: Position, outside: Outside): Sources {
+function valueSources(flag: FlagShape, { before }: Position, outside: Outside): Sources {
   if (flag.choices !== undefined) return of(async () => flag.choices?.map((value) => ({ value })) ?? []);
   switch (flag.name) {
     case "context":
@@ -101,13 +101,13 @@ function literalsOf(value = ""): string[] {
 }
 
 function verbs(): Candidate[] {
-  return VERBS.filter((verb) => verb !== DEFAULT_VERB).map(({ name, summary }) => ({ value: name, description: summary }));
+  return VERBS.slice(1).map(({ name, summary }) => ({ value: name, description: summary }));
 }
 
 /** Those that are not given yet, or may be given again. */
 function flags({ before }: Position): Candidate[] {
   const given = new Set(before.flags.map(([name]) => name));
-  return flagsOf(before.verb)
+  return before.verb.flags
     .filter(({ name, takes }) => takes === "values" || !given.has(name))
     .map(({ name, help }) => ({ value: `--${name}`, description: help }));
 }

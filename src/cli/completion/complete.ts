@@ -1,10 +1,10 @@
 import { Connection } from "../../cluster/connection.ts";
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
-import { connectionOptions } from "../../commands/connect.ts";
+import { CLUSTER, connectionOptions } from "../../commands/shared/cluster.ts";
+import { valuesOf, type Given, type GivenFlags } from "../../commands/shared/flags.ts";
 import type { Context } from "../../model/context.ts";
-import { Flags } from "../../model/flags.ts";
 import { escapeText } from "../escape.ts";
-import { flagsOf, VERBS } from "../verbs/table.ts";
+import { VERBS } from "../table.ts";
 import type { Words } from "../words.ts";
 import { sourcesFor, type Outside } from "./candidates.ts";
 import type { Candidate } from "./names.ts";
@@ -40,7 +40,7 @@ export async function complete(
 }
 
 function outside(before: Words, given: Pick<Context, "env" | "signal" | "version">): Outside {
-  const options = (): ConnectionOptions => connectionOptions(flagsAsGiven(before));
+  const options = (): ConnectionOptions => connectionOptions(valuesOf(CLUSTER, flagsAsGiven(before)));
   const never = async (): Promise<never> => await Promise.reject(new Error("nothing can be asked while a line is typed"));
   const context: Context = {
     ...given,
@@ -53,15 +53,15 @@ function outside(before: Words, given: Pick<Context, "env" | "signal" | "version
 }
 
 /** Without yargs, and so without its checks: the line is not complete. */
-function flagsAsGiven({ verb, flags }: Words): Flags {
-  const values = new Map<string, string | boolean | string[]>();
-  for (const spec of flagsOf(verb)) {
+function flagsAsGiven({ verb, flags }: Words): GivenFlags {
+  const values = new Map<string, Given>();
+  for (const spec of verb.flags) {
     const given = flags.flatMap(([name, value]) => (name === spec.name ? [value] : []));
     const last = given.at(-1);
     if (last === undefined) continue;
     values.set(spec.name, spec.takes === "values" ? given : spec.takes === "nothing" ? last === "true" : last);
   }
-  return new Flags(values);
+  return values;
 }
 
 /** A name with characters that a terminal obeys, or with none, is no name that anybody has typed. */

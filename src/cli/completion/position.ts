@@ -1,12 +1,12 @@
 import { UserError } from "../../model/error.ts";
-import { flagsOf } from "../verbs/table.ts";
-import type { FlagSpec, Verb } from "../verbs/verb.ts";
+import type { FlagShape } from "../../commands/shared/flags.ts";
+import type { VerbEntry } from "../table.ts";
 import { readWords, type Words } from "../words.ts";
 
 /** What the word under the cursor is. */
 export type Wanted =
   | { readonly kind: "flag" }
-  | { readonly kind: "value"; readonly flag: FlagSpec }
+  | { readonly kind: "value"; readonly flag: FlagShape }
   /** A word of the verb, by its place among them; at the first place it may be the verb as well. */
   | { readonly kind: "word"; readonly index: number };
 
@@ -19,7 +19,7 @@ export interface Position {
 }
 
 /** Where the cursor is in a command line; undefined where the words before it make no sense. */
-export function position(words: readonly string[], last: string, verbs: readonly [Verb, ...Verb[]]): Position | undefined {
+export function position(words: readonly string[], last: string, verbs: readonly [VerbEntry, ...VerbEntry[]]): Position | undefined {
   const whole = attempt(() => readWords(words, verbs));
   if (whole === undefined) {
     // Or it does, with the value that is being typed.
@@ -36,8 +36,8 @@ export function position(words: readonly string[], last: string, verbs: readonly
 }
 
 /** `--namespace`, `-n`, and `-qn`: the flag that takes a value in a group of short ones is its last. */
-function flagNamed(word: string, verb: Verb): FlagSpec | undefined {
-  const flags = flagsOf(verb);
+function flagNamed(word: string, verb: VerbEntry): FlagShape | undefined {
+  const { flags } = verb;
   return word.startsWith("--") ? flags.find(({ name }) => name === word.slice(2)) : flags.find(({ short }) => short === word.at(-1));
 }
 

@@ -3,16 +3,22 @@ import { createPromptModule } from "inquirer";
 import type { Asking, Picker } from "../../model/context.ts";
 import { Interrupted } from "../../model/error.ts";
 import type { Phrase } from "../../model/phrase.ts";
-import type { Shell } from "../main.ts";
 import { plainText } from "../render.ts";
 import { CANCELLED, pick } from "./pick.ts";
+
+/** Where questions are asked. */
+export interface Terminal {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly signal: AbortSignal;
+}
 
 /** Questions through inquirer, drawn on stderr. Ctrl-C and Esc end the command as SIGINT does. */
 export class Prompts implements Asking {
   readonly possible = true;
   readonly #streams: { input: NodeJS.ReadStream; output: NodeJS.WriteStream; signal: AbortSignal };
 
-  constructor({ stdin, stderr, signal }: Shell) {
+  constructor({ stdin, stderr, signal }: Terminal) {
     this.#streams = { input: stdin, output: stderr, signal };
   }
 

@@ -12,11 +12,10 @@ import type { CheckpointItem } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
-import { agree } from "./agree.ts";
+import { agree } from "./consent.ts";
 import { explained } from "./explain.ts";
-import { planOf } from "./plan.ts";
 import { checkpointList, endText, pieces, summaryText } from "./report.ts";
-import type { CheckpointRequest } from "./request.ts";
+import { planOf, type CheckpointRequest } from "./request.ts";
 
 const PER_NODE = 1;
 const PARALLEL = 8;

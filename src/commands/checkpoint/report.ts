@@ -4,13 +4,13 @@ import { location } from "../../model/location.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 import type { Piece } from "../../model/report.ts";
 import { formatSeconds } from "../../model/units.ts";
+import { copyText } from "../shared/copies.ts";
 
 /** The archive's place, here or on the node, and what went wrong with it. */
-export async function* pieces({ item, archive, error }: Captured): AsyncGenerator<Piece> {
+export function* pieces({ item, archive, error }: Captured): Generator<Piece> {
   if (archive !== undefined) {
     const { copy } = item;
-    // Loaded by those who copy only, as all that copies.
-    const where = copy === undefined ? say`${location(archive)}` : (await import("../cp.ts")).copyText(archive, copy, item.removedFromNode);
+    const where = copy === undefined ? say`${location(archive)}` : copyText(archive, copy, item.removedFromNode);
     yield { text: resultText(item, where), name: copy?.path ?? location(archive) };
   }
   if (error !== undefined) yield { error };

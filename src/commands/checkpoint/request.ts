@@ -1,11 +1,18 @@
+import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import { isWorkloadType } from "../../cluster/workloads.ts";
 import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
+import type { CopyPlan } from "../../flows/collect/copy/captured.ts";
+import type { FlowContext } from "../../flows/context.ts";
 import type { Codec } from "../../helper/files.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
-import type { Flags } from "../../model/flags.ts";
-import { parseCount, parseDuration } from "../../model/units.ts";
-import { helperSettings } from "../helper-settings.ts";
+import { say } from "../../model/phrase.ts";
+import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
+import { ALL_NAMESPACES, COMMON, DRY_RUN, output } from "../shared/common.ts";
+import { CODEC } from "../shared/copies.ts";
+import type { DryRun } from "../shared/dry-run.ts";
+import { count, duration, list, on, optional, text, type Values } from "../shared/flags.ts";
+import { HELPER, helperSettings } from "../shared/helper-pods.ts";
 
 /** One call of `kubectl checkpoint`, its flags read once. */
 export interface CheckpointRequest {
@@ -15,6 +22,7 @@ export interface CheckpointRequest {
   readonly pick: { readonly containers: readonly string[]; readonly allNamespaces: boolean };
   readonly timeoutMs: number | undefined;
   readonly copy: CopyOptions | undefined;
+  readonly dryRun: DryRun | undefined;
   /** Undefined: the default, or what the resumed run had. */
   readonly perNode: number | undefined;
   readonly parallel: number | undefined;
@@ -30,6 +38,7 @@ export interface CheckpointRequest {
   /** Whether each result is told on stdout as it comes: without -o. */
   readonly told: boolean;
   readonly settings: HelperSettings;
+  readonly cluster: ConnectionOptions;
 }
 
 /** --copy and what goes with it. */
@@ -48,68 +57,105 @@ export interface SeriesOptions {
   readonly keep: number | undefined;
 }
 
+/** Of `kubectl checkpoint` itself. */
+export const FLAGS = {
+  container: list({
+    short: "c",
+    value: "NAME",
+    help: "container to checkpoint, or a glob; may be repeated (default: the only one, or the pod's default container)",
+  }),
+  "all-containers": on("every running container of the pods"),
+  selector: text({ short: "l", value: "SELECTOR", help: "pods by label, as kubectl's" }),
+  "field-selector": text({ value: "S", help: "pods by field, as kubectl's: spec.nodeName=node1" }),
+  "all-namespaces": ALL_NAMESPACES,
+  timeout: duration("hang up after this time, so that the kubelet cancels (default: no limit)"),
+  copy: optional({
+    value: "DEST",
+    help: "bring the archive to this machine: to a directory, a file name, or the working directory",
+  }),
+  "dry-run": { ...DRY_RUN, help: "with --copy: only show the helper pods that it would make; no checkpoint is taken" },
+  remove: on("with --copy: remove the archive from the node, once the copy is verified and on the disk"),
+  force: on("go on although the archives may not fit; with --copy, replace a file that is there already"),
+  compress: { ...CODEC, help: "with --copy: compression on the way (default auto: what is fastest on this link)" },
+  explain: on("where CRIU fails, read its log on the node through a privileged pod, save it here, and tell the cause"),
+  "per-node": count({ value: "N", help: "checkpoints at once on one node (default 1)" }),
+  parallel: count({ value: "N", help: "nodes at once (default 8)" }),
+  resume: text({ value: "RUN.json", help: "go on with a run: take what is missing of it, or only copy it" }),
+  every: duration("a series: a checkpoint every so often, until stopped or the pod ends"),
+  count: count({ value: "N", help: "with --every: so many checkpoints" }),
+  keep: count({ value: "N", help: "with --every: keep this series' last N archives, remove its older ones" }),
+  version: on("print the version of this plugin"),
+  output: output("name", "json", "yaml"),
+  ...HELPER,
+  ...CLUSTER,
+  ...COMMON,
+};
+
+type CheckpointFlags = Values<typeof FLAGS>;
+
 /** Throws a usage error. */
-export function checkpointRequest(words: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): CheckpointRequest {
-  const timeout = flags.text("timeout");
-  const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, "--timeout");
-  if (timeoutMs === 0) throw usageError("--timeout must be more than 0");
+export function checkpointRequest(words: readonly string[], flags: CheckpointFlags, env: NodeJS.ProcessEnv): CheckpointRequest {
+  if (flags.timeout === 0) throw usageError("--timeout must be more than 0");
   const resume = resumeFile(words, flags);
   const query = targetQuery(words, flags);
-  const output = flags.text("output");
   return {
     query,
-    pick: { containers: flags.list("container"), allNamespaces: flags.on("all-namespaces") },
-    timeoutMs,
+    pick: { containers: flags.container, allNamespaces: flags["all-namespaces"] },
+    timeoutMs: flags.timeout,
     copy: copyOptions(flags),
-    perNode: count(flags, "per-node"),
-    parallel: count(flags, "parallel"),
+    dryRun: flags["dry-run"],
+    perNode: flags["per-node"],
+    parallel: flags.parallel,
     resume,
     series: seriesOptions(flags),
-    force: flags.on("force"),
-    explain: flags.on("explain"),
-    yes: flags.on("yes"),
-    document: /^(json|yaml)$/.test(output ?? ""),
-    told: output === undefined,
+    force: flags.force,
+    explain: flags.explain,
+    yes: flags.yes,
+    document: flags.output === "json" || flags.output === "yaml",
+    told: flags.output === undefined,
     settings: helperSettings(flags, env),
+    cluster: connectionOptions(flags),
   };
 }
 
 /** What a resumed run takes from its file, and nowhere else. */
-const OF_ITS_FILE = {
-  container: "-c",
-  "all-containers": "--all-containers",
-  selector: "-l",
-  "field-selector": "--field-selector",
-  "all-namespaces": "-A",
-  copy: "--copy",
-  remove: "--remove",
-  compress: "--compress",
-  "dry-run": "--dry-run",
-  every: "--every",
-  count: "--count",
-  keep: "--keep",
-};
+const OF_ITS_FILE = [
+  ["container", "-c"],
+  ["all-containers", "--all-containers"],
+  ["selector", "-l"],
+  ["field-selector", "--field-selector"],
+  ["all-namespaces", "-A"],
+  ["copy", "--copy"],
+  ["remove", "--remove"],
+  ["compress", "--compress"],
+  ["dry-run", "--dry-run"],
+  ["every", "--every"],
+  ["count", "--count"],
+  ["keep", "--keep"],
+] as const satisfies readonly (readonly [keyof CheckpointFlags, string])[];
 
-function resumeFile(words: readonly string[], flags: Flags): string | undefined {
-  const resume = flags.text("resume");
+function resumeFile(words: readonly string[], flags: CheckpointFlags): string | undefined {
+  const { resume } = flags;
   if (resume === undefined) return undefined;
   if (words.length > 0) throw usageError("--resume takes its targets from the file: no POD and no selector");
-  const given = Object.entries(OF_ITS_FILE).find(
-    ([name]) => flags.text(name) !== undefined || flags.list(name).length > 0 || flags.on(name),
-  );
+  const given = OF_ITS_FILE.find(([name]) => isGiven(flags[name]));
   if (given !== undefined)
     throw usageError(`${given[1]} does not go with --resume: targets, --copy and what goes with it are as the run began`);
   return resume;
 }
 
-function targetQuery(words: readonly string[], flags: Flags): TargetQuery | undefined {
+function isGiven(value: boolean | number | string | readonly string[] | undefined): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
+}
+
+function targetQuery(words: readonly string[], flags: CheckpointFlags): TargetQuery | undefined {
   const query = {
     words: targetWords(words),
-    labelSelector: flags.text("selector"),
-    fieldSelector: flags.text("field-selector"),
-    allNamespaces: flags.on("all-namespaces"),
-    containers: flags.list("container"),
-    allContainers: flags.on("all-containers"),
+    labelSelector: flags.selector,
+    fieldSelector: flags["field-selector"],
+    allNamespaces: flags["all-namespaces"],
+    containers: flags.container,
+    allContainers: flags["all-containers"],
   };
   const selects = query.labelSelector !== undefined || query.fieldSelector !== undefined;
   if (query.allContainers && query.containers.length > 0) throw usageError("--all-containers and -c exclude each other");
@@ -126,10 +172,13 @@ function targetWords(words: readonly string[]): (PodWord | WorkloadWord)[] {
   return named.map((word) => {
     const slash = word.indexOf("/");
     const [type, name] = slash < 0 ? ["pod", word] : [word.slice(0, slash), word.slice(slash + 1)];
-    if (name === "" || name.includes("/")) throw usageError(`"${word}" names nothing`, "give POD or TYPE/NAME");
+    if (name === "" || name.includes("/")) throw usageError(say`"${word}" names nothing`, "give POD or TYPE/NAME");
     if (isPodType(type)) return { kind: "pod", name };
     if (isWorkloadType(type)) return { kind: "workload", type, name };
-    throw usageError(`"${word}": no pods stand behind ${type || "that"}`, "TYPE is one of pod, deploy, rs, sts, ds, rc, job, cronjob, svc");
+    throw usageError(
+      say`"${word}": no pods stand behind ${type || "that"}`,
+      "TYPE is one of pod, deploy, rs, sts, ds, rc, job, cronjob, svc",
+    );
   });
 }
 
@@ -137,35 +186,32 @@ function isPodType(type: string): boolean {
   return /^(pods?|po)$/.test(type);
 }
 
-function copyOptions(flags: Flags): CopyOptions | undefined {
-  const destination = flags.text("copy");
-  if (destination === undefined) {
-    if (flags.on("remove")) throw usageError("--remove goes with --copy");
-    if (flags.text("compress") !== undefined) throw usageError("--compress goes with --copy");
+function copyOptions({ copy, remove, force, compress }: CheckpointFlags): CopyOptions | undefined {
+  if (copy === undefined) {
+    if (remove) throw usageError("--remove goes with --copy");
+    if (compress !== undefined) throw usageError("--compress goes with --copy");
     return undefined;
   }
-  if (destination === "-") throw usageError("--copy=-: standard output takes one archive, with kubectl checkpoint cp NODE:ARCHIVE -");
-  return {
-    destination: destination === "" ? undefined : destination,
-    remove: flags.on("remove"),
-    force: flags.on("force"),
-    codec: (flags.text("compress") ?? "auto") as Codec | "auto",
-  };
+  if (copy === "-") throw usageError("--copy=-: standard output takes one archive, with kubectl checkpoint cp NODE:ARCHIVE -");
+  return { destination: copy === "" ? undefined : copy, remove, force, codec: compress ?? "auto" };
 }
 
-function seriesOptions(flags: Flags): SeriesOptions | undefined {
-  const every = flags.text("every");
-  const [turns, keep] = ["count", "keep"].map((flag) => {
-    if (flags.text(flag) !== undefined && every === undefined) throw usageError(`--${flag} goes with --every`);
-    return count(flags, flag);
-  });
-  if (every === undefined) return undefined;
-  const everyMs = parseDuration(every, "--every");
-  if (everyMs < 1000) throw usageError("--every must be at least 1s");
-  return { everyMs, count: turns, keep };
+function seriesOptions({ every, count: turns, keep }: CheckpointFlags): SeriesOptions | undefined {
+  if (every === undefined) {
+    if (turns !== undefined) throw usageError("--count goes with --every");
+    if (keep !== undefined) throw usageError("--keep goes with --every");
+    return undefined;
+  }
+  if (every < 1000) throw usageError("--every must be at least 1s");
+  return { everyMs: every, count: turns, keep };
 }
 
-function count(flags: Flags, flag: string): number | undefined {
-  const text = flags.text(flag);
-  return text === undefined ? undefined : parseCount(text, `--${flag}`);
+/** What --copy asks for, ready to be done; what copies is loaded only here. Throws where there is no such directory. */
+export async function planOf(context: FlowContext, { copy, settings }: CheckpointRequest, several: boolean): Promise<CopyPlan | undefined> {
+  if (copy === undefined) return undefined;
+  const [{ Helpers }, { openDestination }] = await Promise.all([import("../../helper/helpers.ts"), import("../../local/destination.ts")]);
+  // Told before anything is done.
+  await (await openDestination(copy.destination, several))[Symbol.asyncDispose]();
+  const helpers = new Helpers(context.connection, context, settings);
+  return { ...copy, helpers, checkpointDir: settings.checkpointDir, several };
 }

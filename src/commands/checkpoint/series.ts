@@ -7,9 +7,8 @@ import { exitCodeFor, Interrupted, usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { explained } from "./explain.ts";
-import { planOf } from "./plan.ts";
 import { checkpointList, pieces } from "./report.ts";
-import type { CheckpointRequest, SeriesOptions } from "./request.ts";
+import { planOf, type CheckpointRequest, type SeriesOptions } from "./request.ts";
 
 /** --every: one document a turn. */
 export async function* takeTurns(
@@ -32,7 +31,7 @@ export async function* takeTurns(
   })) {
     const captured = await explained(context, request, turn, false);
     done.push(captured);
-    for await (const piece of pieces(captured)) yield piece;
+    yield* pieces(captured);
     yield { document: checkpointList(context.connection.clock.seconds, [captured.item]) };
   }
   return {

@@ -2,8 +2,7 @@ import type { Changes, Compared, Difference, ProcessDifference, RootfsItem } fro
 import type { FileItem, MountItem, SocketItem } from "../../model/inspection.ts";
 import { say, styled, type Phrase, type Table } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
-import { accessOf, fileDetails, fileName } from "../inspect/files.ts";
-import { socketDetails } from "../inspect/sockets.ts";
+import { accessOf, fileDetails, fileName, socketDetails } from "../inspect/descriptors.ts";
 
 type View = Phrase | Table;
 

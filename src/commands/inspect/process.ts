@@ -1,5 +1,7 @@
-import type { CredentialsItem, ProcessItem, ThreadItem } from "../../model/inspection.ts";
+import type { CredentialsItem, MemoryItem, ProcessItem, ThreadItem } from "../../model/inspection.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
+import { formatBytes } from "../../model/units.ts";
+import type { View } from "./view.ts";
 
 /** What a process is and may do, a line each. */
 export function* processView(process: ProcessItem): Generator<Phrase> {
@@ -53,4 +55,38 @@ function threadText({ tid, comm, nice, seccomp, credentials }: ThreadItem, leade
 
 function line(label: string, text: Phrase): Phrase {
   return say`  ${label.padEnd(12)}${text}`;
+}
+
+export function* environmentView(env: Readonly<Record<string, string>>): Generator<Phrase> {
+  const variables = Object.entries(env);
+  for (const [name, value] of variables) yield say`${name}=${value}`;
+  if (variables.length === 0) yield say`empty: programs that set their own title write over it; copies can be in memory (search)`;
+}
+
+/** The memory of a process: what each kind of region comes to, then the regions. */
+export function* memoryView(memory: MemoryItem): Generator<View> {
+  const { kinds, regions, mappedBytes, archivedBytes, elsewhereBytes } = memory;
+  const count = kinds.reduce((sum, kind) => sum + kind.regions, 0);
+  yield {
+    columns: ["KIND", "REGIONS", "MAPPED", "IN ARCHIVE"],
+    rows: [
+      ...kinds.map((kind) => [kind.kind, kind.regions, formatBytes(kind.mappedBytes), formatBytes(kind.archivedBytes)]),
+      ["all", count, formatBytes(mappedBytes), formatBytes(archivedBytes)],
+    ],
+  };
+  if (elsewhereBytes > 0)
+    yield say`${formatBytes(elsewhereBytes)} more are in an earlier checkpoint or were left on the node: not in this archive`;
+  if (regions === undefined) return;
+  yield say``;
+  yield {
+    columns: ["ADDRESS", "ACCESS", "KIND", "MAPPED", "IN ARCHIVE", "NAME"],
+    rows: regions.map(({ start, end, access, kind, mappedBytes, archivedBytes, name }) => [
+      `${start}-${end}`,
+      access,
+      kind,
+      formatBytes(mappedBytes),
+      archivedBytes === 0 ? "-" : formatBytes(archivedBytes),
+      name,
+    ]),
+  };
 }

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, test, type TestContext } from "node:test";
 import { plainText } from "../../../src/cli/render.ts";
-import { run } from "../../../src/commands/checkpoint.ts";
+import { verb as checkpoint } from "../../../src/commands/checkpoint.ts";
 import type { RunDocument } from "../../../src/flows/capture/run/state.ts";
 import type { CheckpointList } from "../../../src/model/documents.ts";
-import { Flags } from "../../../src/model/flags.ts";
 import { context, fakeApiserver } from "../../fakes.ts";
+import { requestOf } from "../running.ts";
 
 const KUBECONFIG = "/dev/null";
 
@@ -64,8 +64,8 @@ async function fakeCluster(t: TestContext, { pods: all, posting, memory }: Clust
 
 async function ran(t: TestContext, server: string, flags: Record<string, string | boolean>) {
   const surroundings = context(t.signal);
-  const call = { ...surroundings, words: [], flags: new Flags(new Map(Object.entries({ kubeconfig: KUBECONFIG, server, ...flags }))) };
-  const running = run({ ...call, terminal: false, stdin: () => process.stdin });
+  const request = requestOf(checkpoint, [], { kubeconfig: KUBECONFIG, server, ...flags });
+  const running = checkpoint.run(request, { ...surroundings, terminal: false, stdin: () => process.stdin });
   const errors: string[] = [];
   let next = await running.next();
   for (; next.done !== true; next = await running.next()) if (next.value.error !== undefined) errors.push(next.value.error.message);

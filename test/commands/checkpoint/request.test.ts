@@ -1,15 +1,8 @@
 // What the words and flags of the default verb mean.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseFlags } from "../../../src/cli/parse.ts";
-import { VERBS } from "../../../src/cli/verbs/table.ts";
-import { readWords } from "../../../src/cli/words.ts";
-import { checkpointRequest, type CheckpointRequest } from "../../../src/commands/checkpoint/request.ts";
-
-function request(line: string): CheckpointRequest {
-  const parsed = readWords(line.split(" "), VERBS);
-  return checkpointRequest(parsed.words, parseFlags(parsed), {});
-}
+import { verb as checkpoint } from "../../../src/commands/checkpoint.ts";
+import { requestOfLine } from "../running.ts";
 
 test("--resume: what the file holds cannot be given besides, and the flag is named", () => {
   const cases: [string, RegExp][] = [
@@ -26,12 +19,16 @@ test("--resume: what the file holds cannot be given besides, and the flag is nam
     ["--every 5m", /^--every does not go with --resume/],
     ["--keep 2", /^--keep does not go with --resume/],
   ];
-  for (const [more, message] of cases) assert.throws(() => request(`--resume run.json ${more}`), { reason: "Usage", exitCode: 2, message });
+  for (const [more, message] of cases)
+    assert.throws(() => requestOfLine(checkpoint, `--resume run.json ${more}`), { reason: "Usage", exitCode: 2, message });
 });
 
 test("--resume: --force, --timeout and the limits count; without them the file's do", () => {
-  const { resume, force, timeoutMs, perNode, parallel } = request("--resume run.json --force --timeout 5m --per-node 2 --parallel 3");
+  const { resume, force, timeoutMs, perNode, parallel } = requestOfLine(
+    checkpoint,
+    "--resume run.json --force --timeout 5m --per-node 2 --parallel 3",
+  );
   assert.deepEqual([resume, force, timeoutMs, perNode, parallel], ["run.json", true, 300_000, 2, 3]);
-  const plain = request("--resume run.json");
+  const plain = requestOfLine(checkpoint, "--resume run.json");
   assert.deepEqual([plain.force, plain.timeoutMs, plain.perNode, plain.parallel], [false, undefined, undefined, undefined]);
 });

@@ -1,16 +1,15 @@
-import { archiveItem, placeOf, totalBytes, type ListedArchive } from "../flows/collect/nodes/archive.ts";
-import { agreeTo } from "../flows/consent.ts";
-import type { Unreachable } from "../flows/collect/nodes/each.ts";
-import { removalError, removeArchives } from "../flows/collect/nodes/remove.ts";
-import type { FlowContext } from "../flows/context.ts";
-import type { Helpers } from "../helper/helpers.ts";
-import type { RemovalItem, RemovalList } from "../model/archives.ts";
-import { API_VERSION, itemError } from "../model/documents.ts";
-import type { UserError } from "../model/error.ts";
-import { joined, say, type Phrase } from "../model/phrase.ts";
-import type { Piece } from "../model/report.ts";
-import { formatBytes } from "../model/units.ts";
-import { counted } from "./ls.ts";
+import { archiveItem, placeOf, totalBytes, type ListedArchive } from "../../flows/collect/nodes/archive.ts";
+import { agreeTo } from "../../flows/consent.ts";
+import type { Unreachable } from "../../flows/collect/nodes/each.ts";
+import { removalError, removeArchives } from "../../flows/collect/nodes/remove.ts";
+import type { FlowContext } from "../../flows/context.ts";
+import type { Helpers } from "../../helper/helpers.ts";
+import type { RemovalItem, RemovalList } from "../../model/archives.ts";
+import { API_VERSION, itemError } from "../../model/documents.ts";
+import type { UserError } from "../../model/error.ts";
+import { joined, say, type Phrase } from "../../model/phrase.ts";
+import type { Piece } from "../../model/report.ts";
+import { counted, formatBytes } from "../../model/units.ts";
 
 /** Archives that a question lists. */
 const LISTED = 20;

@@ -1,12 +1,11 @@
-import { callJson } from "../cluster/api.ts";
-import { apiPath, type Connection } from "../cluster/connection.ts";
-import { helperRights, needing } from "../flows/rights.ts";
-import { ensureAdmitted } from "../helper/admission.ts";
-import type { Helpers } from "../helper/helpers.ts";
-import { helperJob, type Access } from "../helper/manifest.ts";
-import type { Flags } from "../model/flags.ts";
-import { say } from "../model/phrase.ts";
-import type { Outcome, Piece } from "../model/report.ts";
+import { callJson } from "../../cluster/api.ts";
+import { apiPath, type Connection } from "../../cluster/connection.ts";
+import { helperRights, needing } from "../../flows/rights.ts";
+import { ensureAdmitted } from "../../helper/admission.ts";
+import type { Helpers } from "../../helper/helpers.ts";
+import { helperJob, type Access } from "../../helper/manifest.ts";
+import { say } from "../../model/phrase.ts";
+import type { Outcome, Piece } from "../../model/report.ts";
 
 export type DryRun = "client" | "server";
 
@@ -14,10 +13,6 @@ export type DryRun = "client" | "server";
 export interface WouldBe {
   readonly node: string;
   readonly access: Access;
-}
-
-export function dryRunOf(flags: Flags): DryRun | undefined {
-  return flags.text("dry-run") as DryRun | undefined;
 }
 
 /** Those that copies from these nodes take: one a node that reads; one more that removes, where that is asked for. */

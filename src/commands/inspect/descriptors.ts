@@ -1,7 +1,6 @@
-import type { DeletedFileItem, FileItem, Holder, WatchItem } from "../../model/inspection.ts";
+import type { FileItem, Holder, SocketItem, WatchItem } from "../../model/inspection.ts";
 import { say } from "../../model/phrase.ts";
-import { formatBytes } from "../../model/units.ts";
-import { heading, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 /** The descriptors of a process. */
 export function* filesView(files: readonly FileItem[]): Generator<View> {
@@ -34,14 +33,16 @@ export function fileDetails(file: FileItem): string {
     otherEnds === undefined ? "" : otherEnd(type, otherEnds),
     queuedBytes ? `${queuedBytes} bytes unread` : "",
     ...(watches ?? []).map(watchText),
-    ...otherDetails(file, SAID),
+    ...otherDetails(file, FILE_SAID),
     closeOnExec ? "close-on-exec" : "",
   ]
     .filter((note) => note !== "")
     .join(", ");
 }
 
-const SAID = new Set("fd type name mode closeOnExec deleted otherEnds queuedBytes position size protocol local remote watches".split(" "));
+const FILE_SAID = new Set(
+  "fd type name mode closeOnExec deleted otherEnds queuedBytes position size protocol local remote watches".split(" "),
+);
 
 /** Details that are said as they are called: "counter 7". */
 export function otherDetails(item: Readonly<Record<string, unknown>>, said: ReadonlySet<string>): string[] {
@@ -78,12 +79,33 @@ export function holders(all: readonly Holder[]): string {
   return `fd ${first.fd} of process ${first.pid}${more.length === 0 ? "" : ` and ${more.length} more`}`;
 }
 
-/** Files that were deleted while they were open. */
-export function* deletedView(files: readonly DeletedFileItem[] | undefined): Generator<View> {
-  if (files === undefined || files.length === 0) return;
-  yield heading(say`Deleted files still open`);
-  yield {
-    columns: ["PATH", "SIZE", "MODE", "OWNER", "OPENED BY"],
-    rows: files.map(({ path, bytes, mode, uid, gid, openedBy }) => [path, formatBytes(bytes), mode, `${uid}:${gid}`, holders(openedBy)]),
-  };
+/** The sockets of a process, as ss prints them. */
+export function* socketsView(sockets: readonly SocketItem[]): Generator<View> {
+  if (sockets.length === 0) yield say`none`;
+  else
+    yield {
+      columns: ["FD", "PROTOCOL", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER", "DETAILS"],
+      rows: sockets.map((socket) => [
+        socket.fd,
+        socket.protocol === "unix" || socket.protocol === "packet" ? `${socket.protocol} ${socket.kind}` : socket.protocol,
+        socket.state ?? "-",
+        socket.receiveQueue ?? "?",
+        socket.sendQueue,
+        socket.local || "*",
+        socket.remote || "*",
+        socketDetails(socket),
+      ]),
+    };
 }
+
+/** What a document has of a socket besides, in words. */
+export function socketDetails(socket: SocketItem): string {
+  const { peers } = socket;
+  const connected = peers === undefined ? [] : [peers.length === 0 ? "peer outside the container" : `peer ${holders(peers)}`];
+  return [...connected, ...otherDetails(socket, SOCKET_SAID)].join(", ");
+}
+
+// The sizes of buffers are in the document alone: few look for them, and every socket has them.
+const SOCKET_SAID = new Set(
+  "fd protocol family kind state local remote peers receiveQueue sendQueue inode sendBufferBytes receiveBufferBytes".split(" "),
+);

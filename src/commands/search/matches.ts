@@ -1,0 +1,94 @@
+import { hex } from "../../criu/numbers.ts";
+import type { Found } from "../../flows/examine/search.ts";
+import { say, styled, type Phrase } from "../../model/phrase.ts";
+import { formatBytes } from "../../model/units.ts";
+import type { Call } from "../shared/verb.ts";
+
+/** One match of the document MatchList. */
+export interface Item {
+  readonly pid: number;
+  readonly process: string;
+  readonly address: string;
+  readonly region: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly match: string;
+  readonly context: string;
+  readonly mapped?: false;
+}
+
+export function item({ process, address, region, offset, before, bytes, after, mapped }: Found): Item {
+  const match = escapeBytes(bytes);
+  return {
+    pid: process.pid,
+    process: process.comm,
+    address: hex(address),
+    region,
+    offset: Number(offset),
+    bytes: bytes.length,
+    match,
+    context: [escapeBytes(before), match, escapeBytes(after)].join(""),
+    ...(mapped ? {} : { mapped }),
+  };
+}
+
+export function line({ process, address, region, before, bytes, after, mapped }: Found): Phrase {
+  const where = say`${process.pid} ${process.comm} ${mapped ? hex(address) : `not mapped, byte ${hex(address)}`} ${region}`;
+  return say`${styled("dim", where)}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`;
+}
+
+/** Without the rest of each row of zero bytes: people have no use for them. */
+function shortened(bytes: Buffer): string {
+  return escapeBytes(bytes).replaceAll(/(\\x00){4,}/g, "\\x00…");
+}
+
+/** How often progress is told: every so many bytes. */
+const STEP = 64 << 20;
+
+export function activity({ emit }: Call) {
+  let searched = 0;
+  let told = 0;
+  return ({ pid, comm }: Found["process"], bytes: number): void => {
+    searched += bytes;
+    if (searched - told < STEP) return;
+    told = searched;
+    emit({ kind: "activity", lane: "search", text: say`searched ${formatBytes(searched)}, now process ${pid} ${comm}` });
+  };
+}
+
+/**
+ * Bytes as text that says which they are: ASCII as it stands, whole UTF-8 characters too, everything else as \xNN, and a
+ * backslash as two.
+ */
+export function escapeBytes(bytes: Buffer): string {
+  // Joined at the end: a string that grows by a byte at a time keeps a node for each of them.
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length;) {
+    let end = at;
+    while (end < bytes.length && ESCAPED[bytes[end] ?? 0] === undefined) end += 1;
+    if (end > at) parts.push(bytes.toString("latin1", at, end));
+    at = end;
+    if (at === bytes.length) break;
+    const length = characterLength(bytes, at);
+    parts.push(length > 0 ? bytes.toString("utf8", at, at + length) : (ESCAPED[bytes[at] ?? 0] ?? ""));
+    at += Math.max(1, length);
+  }
+  return parts.join("");
+}
+
+const SHORT: Readonly<Record<number, string>> = { 0x9: "\\t", 0xa: "\\n", 0xd: "\\r", 0x5c: "\\\\" };
+
+/** What stands for each byte by itself; undefined for those that stand as they are. */
+const ESCAPED: readonly (string | undefined)[] = Array.from({ length: 256 }, (_, byte) => {
+  if (SHORT[byte] !== undefined) return SHORT[byte];
+  return byte >= 0x20 && byte < 0x7f ? undefined : `\\x${byte.toString(16).padStart(2, "0")}`;
+});
+
+/** Of a UTF-8 character that is printable, in bytes; 0 where there is none. */
+function characterLength(bytes: Buffer, at: number): number {
+  const first = bytes[at] ?? 0;
+  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length === 0 || at + length > bytes.length) return 0;
+  const character = bytes.toString("utf8", at, at + length);
+  return character.length === (length === 4 ? 2 : 1) && !/[\p{C}\p{Z}\ufffd]/u.test(character) ? length : 0;
+}

@@ -1,0 +1,57 @@
+import { archiveName } from "../../helper/files.ts";
+import { DEFAULT_CHECKPOINT_DIR, DEFAULT_IMAGE, type HelperSettings } from "../../helper/manifest.ts";
+import { usageError } from "../../model/error.ts";
+import { nodeArchive, type NodeArchive } from "../../model/location.ts";
+import { say } from "../../model/phrase.ts";
+import { group, parsed, text, type Values } from "./flags.ts";
+
+/** For verbs that use a helper pod. */
+export const HELPER = group("Helper pod options", {
+  "helper-image": text({
+    value: "IMAGE",
+    help: "image with sh, dd, cat, wc and sha256sum; httpd, zstd make it fast (KUBECTL_CHECKPOINT_HELPER_IMAGE; default: busybox by digest)",
+  }),
+  "helper-namespace": text({
+    value: "NAME",
+    help: "namespace of the helper pod (KUBECTL_CHECKPOINT_HELPER_NAMESPACE; default: kubectl-checkpoint if there is one, else kube-system)",
+  }),
+  "helper-pull-secret": text({
+    value: "NAME",
+    help: "secret in that namespace to pull the image with (KUBECTL_CHECKPOINT_HELPER_PULL_SECRET)",
+  }),
+  "checkpoint-dir": parsed(absolutePath, {
+    value: "DIR",
+    help: "the kubelet's checkpoint directory on the node (default: /var/lib/kubelet/checkpoints)",
+  }),
+});
+
+/** How helper pods are made: flags over environment over defaults. */
+export function helperSettings(flags: Values<typeof HELPER>, env: NodeJS.ProcessEnv): HelperSettings {
+  const setting = (flag: string | undefined, variable: string): string | undefined => flag ?? (env[variable] || undefined);
+  return {
+    image: setting(flags["helper-image"], "KUBECTL_CHECKPOINT_HELPER_IMAGE") ?? DEFAULT_IMAGE,
+    namespace: setting(flags["helper-namespace"], "KUBECTL_CHECKPOINT_HELPER_NAMESPACE"),
+    pullSecret: setting(flags["helper-pull-secret"], "KUBECTL_CHECKPOINT_HELPER_PULL_SECRET"),
+    checkpointDir: flags["checkpoint-dir"] ?? DEFAULT_CHECKPOINT_DIR,
+  };
+}
+
+function absolutePath(path: string, name: string): string {
+  if (!path.startsWith("/") || path.split("/").includes("..")) throw usageError(say`${name}: "${path}" is not an absolute path`);
+  return path.replace(/(.)\/+$/, "$1");
+}
+
+/** NODE is a node's name: a path with a drive letter or a slash before its colon is none. */
+const NODE_ARCHIVE = /^([a-z0-9][-a-z0-9.]*):(.+)$/s;
+
+export function isNodeArchive(word: string): boolean {
+  return NODE_ARCHIVE.test(word);
+}
+
+/** NODE:ARCHIVE as the command line has it. Throws a usage error. */
+export function parseNodeArchive(word: string, checkpointDir: string): NodeArchive {
+  const [, node, path] = NODE_ARCHIVE.exec(word) ?? [];
+  if (node === undefined || path === undefined)
+    throw usageError(say`"${word}" is no archive on a node`, "write it NODE:ARCHIVE, as kubectl checkpoint prints it");
+  return nodeArchive(node, `${checkpointDir}/${archiveName(path, checkpointDir)}`);
+}

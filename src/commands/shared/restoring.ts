@@ -1,0 +1,29 @@
+import type { RestorePlan } from "../../flows/restore/plan.ts";
+import { say, type Phrase } from "../../model/phrase.ts";
+import type { Outcome, Piece } from "../../model/report.ts";
+import { on, text } from "./flags.ts";
+import type { Call } from "./verb.ts";
+
+export const CHECKPOINT_IMAGE = text({ value: "REFERENCE", help: "where the checkpoint image is, or goes" });
+
+export const EXPLAIN_RESTORE = on("where CRIU fails to restore, wait for the next try and read its log, by a privileged pod on the node");
+
+export function tell({ emit }: Call, { notes, gaps }: RestorePlan): void {
+  for (const text of gaps) emit({ kind: "warning", text });
+  for (const text of notes) emit({ kind: "hint", text: say`note: ${text}` });
+}
+
+export function proof(evidence: readonly string[]): Phrase {
+  return say`restored, not started anew: ${evidence.join("; ")}`;
+}
+
+/** A line for each, and them as the document. */
+export async function* shown(call: Call, plan: RestorePlan, objects: readonly object[], how: string): AsyncGenerator<Piece, Outcome> {
+  tell(call, plan);
+  const { name, namespace, policy } = plan;
+  if (policy !== undefined)
+    yield { text: say`networkpolicy/${name} created in namespace ${namespace} (${how})`, name: `networkpolicy/${name}` };
+  yield { text: say`pod/${name} created in namespace ${namespace} (${how})`, name: `pod/${name}` };
+  const [only] = objects;
+  return { document: objects.length === 1 && only !== undefined ? only : { apiVersion: "v1", kind: "List", items: objects }, exitCode: 0 };
+}
