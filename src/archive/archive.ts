@@ -1,8 +1,9 @@
 import type { Source } from "../model/source.ts";
+import type { Budget } from "./budget.ts";
 
 /** What a header of the archive says of a member. */
 export interface Member {
-  /** Relative, with "/" and without "." or "..": members whose names are anything else are listed apart, as hostile. */
+  /** Relative, with "/" and without "." or "..", as nameText writes it: members whose names are anything else are listed apart, as hostile. */
   readonly name: string;
   readonly type: "file" | "directory" | "link" | "symlink" | "other";
   /** Of its data, in bytes. */
@@ -10,7 +11,7 @@ export interface Member {
   readonly mode: number;
   /** Seconds since the epoch, as the header says. */
   readonly modifiedAt: number;
-  /** Target of a link or symlink, as it stands there. */
+  /** Target of a link or symlink, as it stands there and nameText writes it. */
   readonly target: string;
 }
 
@@ -20,13 +21,15 @@ export interface Archive {
   readonly members: ReadonlyMap<string, Member>;
   /** The bytes of a file member. Throws a UserError where there is no such file. */
   open(name: string): Source;
+  /** What the command may take for it: charged for what is decompressed and read of it. */
+  readonly budget: Budget;
   /** The archive of the checkpoint before this one, whose pages it may refer to: where it was given. */
   readonly previous?: Archive;
 }
 
 /** A member whose name nothing should be unpacked under: listed, never opened. */
 export interface HostileMember {
-  /** As it stands in the archive. */
+  /** As it stands in the archive, as nameText writes it. */
   readonly name: string;
   /** What is wrong with it: `is absolute`, `has ".." in it`… */
   readonly why: string;

@@ -1,6 +1,7 @@
 import type { Compression } from "./compression.ts";
 import { expand } from "./expand.ts";
 import { ForwardSource } from "./forward.ts";
+import type { Budget } from "./budget.ts";
 import type { Close, OpenArchive, OpenOptions } from "./open.ts";
 import { indexTar } from "./tar/index.ts";
 import { TemporaryBytes } from "./temporary.ts";
@@ -15,22 +16,24 @@ export interface Coming {
   /** What they are called in errors. */
   readonly label: string;
   readonly close: Close;
+  /** Not part of another archive. */
+  readonly outermost: boolean;
 }
 
 /** Opens an archive of which the bytes come in order: compressed, or through a pipe. */
 export async function openForward(
-  { input, compression, bytes, label, close }: Coming,
-  { keep, signal }: OpenOptions,
+  { input, compression, bytes, label, close, outermost }: Coming,
+  { keep, signal, budget }: OpenOptions & { readonly budget: Budget },
 ): Promise<OpenArchive> {
   const store = keep === undefined ? new TemporaryBytes(label) : undefined;
-  const source = new ForwardSource(expand(input, compression, label, signal), store);
+  const source = new ForwardSource(counted(expand(input, compression, label, signal), budget, outermost), store);
   const closeAll: Close = async () => {
     await source.close();
     await store?.[Symbol.asyncDispose]();
     await close();
   };
   try {
-    const index = await indexTar(source, { label, ...(keep === undefined ? {} : { keep }) });
+    const index = await indexTar(source, { label, budget, ...(keep === undefined ? {} : { keep }) });
     return {
       ...index,
       compression,
@@ -44,5 +47,13 @@ export async function openForward(
   } catch (error) {
     await closeAll();
     throw error;
+  }
+}
+
+async function* counted(pieces: AsyncIterable<Buffer>, budget: Budget, outermost: boolean): AsyncGenerator<Buffer, void> {
+  for await (const piece of pieces) {
+    if (outermost) budget.opened(piece.length);
+    budget.decode(piece.length);
+    yield piece;
   }
 }

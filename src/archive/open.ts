@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { UserError } from "../model/error.ts";
 import type { Source } from "../model/source.ts";
 import type { Archive, IndexedArchive, Member } from "./archive.ts";
+import { Budget } from "./budget.ts";
 import { compressionOf, type Compression } from "./compression.ts";
 import { fileSource } from "./file.ts";
 import { pieces, readAhead } from "./sources.ts";
@@ -21,6 +22,8 @@ export interface OpenOptions {
    * does not block, which no other reader expects.
    */
   readonly stdin?: () => Readable;
+  /** Of the command; where it is not given, the archive gets one of its own. */
+  readonly budget?: Budget;
 }
 
 /** What whoever opens archives for a command is given. */
@@ -48,7 +51,8 @@ export type Close = () => Promise<void>;
  * Opens an archive on this machine: plain, gzip or zstd, told by content and not by name; "-" is standard input, where it is given.
  * Throws a UserError where there is no such file, it cannot be read, or it is no archive.
  */
-export async function openArchive(path: string, options: OpenOptions = {}): Promise<OpenArchive> {
+export async function openArchive(path: string, given: OpenOptions = {}): Promise<OpenArchive> {
+  const options = { ...given, budget: given.budget ?? new Budget() };
   const label = path === "-" ? "standard input" : path;
   if (path === "-" && options.stdin !== undefined) return await openStream(options.stdin(), label, options);
   const stats = orCannotOpen(path, () => statSync(path));
@@ -63,7 +67,7 @@ export async function openArchive(path: string, options: OpenOptions = {}): Prom
     fd = undefined;
   };
   try {
-    return await openSource(source, label, options, close);
+    return await openSource(source, label, options, close, true);
   } catch (error) {
     await close();
     throw error;
@@ -87,17 +91,22 @@ function orCannotOpen<T>(path: string, work: () => T): T {
 
 /** Opens an archive inside another: a root file system's change, /dev/shm, a volume. Its name says nothing of its compression. */
 export async function openNested(archive: Archive, name: string, options: OpenOptions = {}): Promise<OpenArchive> {
-  return await openSource(archive.open(name), name, options, async () => {});
+  return await openSource(archive.open(name), name, { budget: archive.budget, ...options }, async () => {});
 }
 
-async function openSource(source: Source, label: string, options: OpenOptions, close: Close): Promise<OpenArchive> {
+type Budgeted = OpenOptions & { readonly budget: Budget };
+
+/** `outermost`: not part of another archive. */
+async function openSource(source: Source, label: string, options: Budgeted, close: Close, outermost = false): Promise<OpenArchive> {
   if (source.size === 0) throw new UserError({ reason: "NotAnArchive", message: `${label} is empty` });
   const compression = compressionOf(await source.read(0, Math.min(8, source.size)), label);
   if (compression !== "none") {
     const { openForward } = await import("./open-forward.ts");
-    return await openForward({ input: pieces(source), compression, bytes: source.size, label, close }, options);
+    return await openForward({ input: pieces(source), compression, bytes: source.size, label, close, outermost }, options);
   }
-  const index = await indexTar(readAhead(source, WINDOW), { label });
+  const { budget } = options;
+  if (outermost) budget.opened(source.size);
+  const index = await indexTar(readAhead(source, WINDOW), { label, budget });
   return {
     ...index,
     compression,
@@ -107,7 +116,7 @@ async function openSource(source: Source, label: string, options: OpenOptions, c
   };
 }
 
-async function openStream(stream: Readable, label: string, options: OpenOptions): Promise<OpenArchive> {
+async function openStream(stream: Readable, label: string, options: Budgeted): Promise<OpenArchive> {
   const { signal } = options;
   const end = (): void => void stream.destroy();
   signal?.addEventListener("abort", end);
@@ -127,7 +136,8 @@ async function openStream(stream: Readable, label: string, options: OpenOptions)
     yield* { [Symbol.asyncIterator]: () => iterator };
   };
   const { openForward } = await import("./open-forward.ts");
-  return await openForward({ input: whole(), compression: compressionOf(first.value, label), bytes: undefined, label, close }, options);
+  const compression = compressionOf(first.value, label);
+  return await openForward({ input: whole(), compression, bytes: undefined, label, close, outermost: true }, options);
 }
 
 function cannotOpen(path: string, error: unknown): UserError {

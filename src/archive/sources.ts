@@ -1,8 +1,9 @@
 import { UserError } from "../model/error.ts";
 import type { Source } from "../model/source.ts";
+import type { Budget } from "./budget.ts";
 
-/** No reader needs more in one piece; more is a size that lies. */
-const LONGEST_READ = 256 << 20;
+/** In bytes. No reader needs more in one piece; more is a size that lies. */
+const LONGEST_READ = 40 << 20;
 
 /** Throws unless `length` bytes from `offset` lie within `size`. */
 export function checkRange(size: number, offset: number, length: number): void {
@@ -21,6 +22,19 @@ export function bufferSource(bytes: Buffer): Source {
     async read(offset, length) {
       checkRange(bytes.length, offset, length);
       return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** The same source; the budget is charged for what is read of it. */
+export function charged(source: Source, budget: Budget): Source {
+  return {
+    get size() {
+      return source.size;
+    },
+    async read(offset, length, into) {
+      budget.decode(length);
+      return await source.read(offset, length, into);
     },
   };
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { UserError } from "../model/error.ts";
+import { nameBytes } from "../model/name.ts";
 import { parseFacts, parseListing } from "./listing.ts";
 import { nameInUrl } from "./names.ts";
 import { BLOCK, nameWord } from "./operations.ts";
 import { cut, persistently, type Sink, type Transport } from "./transport.ts";
 
-export { archiveName, unprinted } from "./names.ts";
+export { archiveName } from "./names.ts";
 
 /** A hash is silent until it is there: 1 TiB at 100 MB/s. */
 const SUM_IDLE_MS = 3 * 3600 * 1000;
@@ -14,7 +15,7 @@ export type Codec = "none" | "zstd" | "lzop" | "gzip";
 
 /** A file in the checkpoint directory, as it is at this moment. */
 export interface NodeFile {
-  /** For people, and unique as long as it is UTF-8. */
+  /** As nameText writes it: unique. */
   readonly name: string;
   /** The name itself. */
   readonly raw: Buffer;
@@ -59,7 +60,7 @@ export class NodeFiles {
 
   /** Throws ArchiveNotFound where there is no plain file of that name (a link is none). */
   async stat(name: string, signal: AbortSignal): Promise<NodeFile> {
-    const raw = Buffer.from(name);
+    const raw = nameBytes(name);
     const [facts = "", now = "", end] = (await this.#ask(["stat", nameWord(raw)], signal)).split("\n");
     return { name, raw, ...parseFacts(facts, now === "" ? undefined : Number(now)), closed: end === "closed" };
   }
@@ -71,7 +72,7 @@ export class NodeFiles {
 
   /** SHA-256 of the whole file, in hexadecimal, computed on the node. */
   async sha256(name: string, signal: AbortSignal): Promise<string> {
-    const [sum = ""] = (await this.#ask(["sum", nameWord(Buffer.from(name))], signal, SUM_IDLE_MS)).split(/\s/);
+    const [sum = ""] = (await this.#ask(["sum", nameWord(nameBytes(name))], signal, SUM_IDLE_MS)).split(/\s/);
     if (!/^[0-9a-f]{64}$/.test(sum)) throw cut("the hash of the file cannot be read");
     return sum;
   }
@@ -145,7 +146,7 @@ export class NodeFiles {
 
   /** Throws RemovalFailed. */
   async remove(name: string, signal: AbortSignal): Promise<void> {
-    const answer = await this.transport.ask(["remove", nameWord(Buffer.from(name)), "-"], signal);
+    const answer = await this.transport.ask(["remove", nameWord(nameBytes(name)), "-"], signal);
     if (answer === "none\n") throw new UserError({ reason: "ArchiveNotFound", message: "the archive is not on the node any more" });
     if (answer !== "gone\n") throw new UserError({ reason: "RemovalFailed", message: "the archive could not be removed from the node" });
   }

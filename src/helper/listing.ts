@@ -1,5 +1,5 @@
+import { nameText } from "../model/name.ts";
 import type { NodeFile } from "./files.ts";
-import { nameText } from "./names.ts";
 import { cut } from "./transport.ts";
 
 /** Of two zero blocks: what a finished tar archive ends with. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Budget } from "../../src/archive/budget.ts";
 import { bufferSource } from "../../src/archive/sources.ts";
 import { indexTar } from "../../src/archive/tar/index.ts";
 import { UserError } from "../../src/model/error.ts";
@@ -101,29 +102,30 @@ test("sizes beyond 8 GiB: base-256 and PAX, found by seeking over the data", asy
 });
 
 test("hostile names are listed apart and cannot be opened", async () => {
-  const names = ["/etc/passwd", "../up", "a/../../up", "a/..", "bell\u0007", "new\nline", "", Buffer.from([0x66, 0xff])];
-  const archive = await index(
-    tar(...names.map((name) => ({ name, data: "evil" })), pax({ path: "nul\0byte" }), { name: "x" }, pax({ path: "a/".repeat(3000) }), {
-      name: "x",
-    }),
-  );
+  const names = ["/etc/passwd", "../up", "a/../../up", "a/..", ""];
+  const archive = await index(tar(...names.map((name) => ({ name, data: "evil" })), pax({ path: "a/".repeat(3000) }), { name: "x" }));
   assert.equal(archive.members.size, 0);
   assert.deepEqual(
     archive.hostile.map(({ why }) => why),
-    [
-      "is absolute",
-      'has ".." in it',
-      'has ".." in it',
-      'has ".." in it',
-      "has control characters in it",
-      "has control characters in it",
-      "is empty",
-      "is not UTF-8",
-      "has control characters in it",
-      "is 6000 bytes long",
-    ],
+    ["is absolute", 'has ".." in it', 'has ".." in it', 'has ".." in it', "is empty", "is 6000 bytes long"],
   );
   for (const { name } of archive.hostile) assert.throws(() => archive.open(name), { reason: "NoSuchMember" });
+});
+
+test("names of any bytes are members, escaped so that no two look alike, and can be opened", async () => {
+  const names = ["bell\u0007", "new\nline", "\u202etxt.exe", "back\\slash", Buffer.from([0x66, 0xff]), Buffer.from([0x66, 0xfe])];
+  const archive = await index(tar(...names.map((name, at) => ({ name, data: `data ${at}` }))));
+  const shown = [
+    String.raw`bell\x07`,
+    String.raw`new\x0aline`,
+    String.raw`\xe2\x80\xaetxt.exe`,
+    String.raw`back\\slash`,
+    String.raw`f\xff`,
+    String.raw`f\xfe`,
+  ];
+  assert.deepEqual([...archive.members.keys()], shown);
+  assert.deepEqual(archive.hostile, []);
+  for (const [at, name] of shown.entries()) assert.equal(await content(archive, name), `data ${at}`);
 });
 
 test("links, devices, directories and sparse files are never opened; what follows them is found", async () => {
@@ -224,5 +226,5 @@ test("what is no tar archive at all is refused", async () => {
 test("absurdly many headers are refused before they fill memory", async () => {
   const one = tarHeader({ name: "m" });
   const endless: Source = { size: Number.MAX_SAFE_INTEGER, read: async () => await Promise.resolve(one) };
-  await assert.rejects(indexTar(endless, { label: "endless.tar" }), { reason: "TooManyMembers" });
+  await assert.rejects(indexTar(endless, { label: "endless.tar", budget: Budget.withoutClock() }), { reason: "TooManyMembers" });
 });

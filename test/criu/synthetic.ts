@@ -1,5 +1,6 @@
 import { create, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Archive, Member } from "../../src/archive/archive.ts";
+import { Budget } from "../../src/archive/budget.ts";
 import { TaskKobjIdsEntrySchema } from "../../src/criu/gen/namespaces_pb.ts";
 import { InventoryEntrySchema } from "../../src/criu/gen/inventory_pb.ts";
 import { MmEntrySchema, PagemapEntrySchema, PagemapHeadSchema } from "../../src/criu/gen/memory_pb.ts";
@@ -37,6 +38,7 @@ export function memoryArchive(files: Files): Archive {
   }
   return {
     members,
+    budget: new Budget(),
     open(name) {
       const bytes = files[name];
       if (bytes === undefined) throw new UserError({ reason: "NoSuchMember", message: `${name} is not there` });

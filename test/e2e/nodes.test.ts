@@ -54,13 +54,13 @@ const HOSTILE = [
 ];
 /** The same, as they are told in JSON. */
 const HOSTILE_NAMES = [
-  "new\nline end\nend\n.tar",
+  String.raw`new\x0aline end\x0aend\x0a.tar`,
   "bad\\xff\\xfeutf8.tar",
-  " spaces & $(touch x) `id` ;'\"\\.tar",
+  " spaces & $(touch x) `id` ;'\"\\\\.tar",
   "-rf",
   "*",
   "😀.tar",
-  "\u001b[31mred\u0007.tar",
+  String.raw`\x1b[31mred\x07.tar`,
   ".hidden",
   "a=b&c%41?d#e+f.tar",
 ];
@@ -190,7 +190,7 @@ clusterTest("ls for people: sizes, ages, totals; no character of a name reaches 
     stdout,
     new RegExp(`^${namespace} +counter +web-app +node1 +\\d{3} KiB +[23]d +yes +${name("counter", `${namespace}-web-app`, 7)}$`, "m"),
   );
-  assert.match(stdout, /^ +node1 +1 B +\d+[sm] +no +\\e\[31mred\\u0007\.tar$/m);
+  assert.match(stdout, /^ +node1 +1 B +\d+[sm] +no +\\x1b\[31mred\\x07\.tar$/m);
   assert.match(lines.at(-1) ?? "", /^500 archives, 1\d\d MiB on 1 node$/);
   // oxlint-disable-next-line no-control-regex -- they are what must not be there
   assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f]/);
@@ -273,7 +273,7 @@ clusterTest("rm: exact names only, whatever is in them; says what was freed", as
 
 clusterTest("rm takes what ls prints, and some of several may fail", async () => {
   const { stdout: listed } = await checkpoint("ls", "-A", "-o", "name", "--node", "node2");
-  const printed = listed.split("\n").find((line) => line.includes("\\e[31m")) ?? assert.fail("it is listed");
+  const printed = listed.split("\n").find((line) => line.includes(String.raw`\x1b[31m`)) ?? assert.fail("it is listed");
   const { code, stdout, stderr } = await checkpoint("rm", printed, "node2:nothing.tar", "nowhere:x.tar");
   assert.equal(code, 3);
   assert.equal(stdout, `${printed} (1 B) removed\n1 archive removed, 1 B freed on 1 node\n`);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseListing } from "../../src/helper/listing.ts";
-import { archiveName, nameInUrl, nameText, unprinted } from "../../src/helper/names.ts";
+import { archiveName, nameInUrl } from "../../src/helper/names.ts";
 import { nameWord } from "../../src/helper/operations.ts";
 import { batches } from "../../src/helper/batches.ts";
 import type { NodeFile } from "../../src/helper/files.ts";
@@ -36,7 +36,7 @@ test("names of any bytes, sizes, times, ends; in groups", () => {
     files.map(({ name, bytes, identity, modifiedAt, age, closed }) => ({ name, bytes, identity, modifiedAt, age, closed })),
     [
       { name: "a.tar", bytes: 1024, identity: "1024 900 7", modifiedAt: 900, age: 100, closed: true },
-      { name: "bad\\xff\\xfe\n.tar", bytes: 5, identity: "5 990 8", modifiedAt: 990, age: 10, closed: false },
+      { name: String.raw`bad\xff\xfe\x0a.tar`, bytes: 5, identity: "5 990 8", modifiedAt: 990, age: 10, closed: false },
       { name: "057", bytes: 0, identity: "0 1 2", modifiedAt: 1, age: 999, closed: false },
     ],
   );
@@ -75,15 +75,12 @@ test("a lie of any length is refused at once", () => {
   assert.ok(Date.now() - started < 3000);
 });
 
-test("names for the shell, for URLs, for people, and back", () => {
+test("names for the shell and for URLs", () => {
   assert.equal(nameWord(Buffer.from("checkpoint-a_b-c-2026-11-24T06:10:21Z.tar")), "=checkpoint-a_b-c-2026-11-24T06:10:21Z.tar");
   assert.equal(nameWord(Buffer.from("a b")), "141040142");
   assert.equal(nameWord(Buffer.from("é")), "303251");
   for (const odd of ["$(x)", "a&b", "a\nb", "a'b", "=a", "a/b"]) assert.match(nameWord(Buffer.from(odd)), /^[0-7]+$/, odd);
   assert.equal(nameInUrl(Buffer.from("a b%é\n\xff?", "latin1")), "a%20b%25%e9%0a%ff%3f");
-  assert.equal(nameText(Buffer.from("é😀\xf0\x9f", "utf8")), "é😀ð\u009f");
-  assert.equal(nameText(Buffer.from("a\xc3\xa9\xc3\xf0\x9f\x98", "latin1")), "aé\\xc3\\xf0\\x9f\\x98");
-  assert.equal(unprinted("a\\nb\\e[31m\\u0007\\x"), "a\nb\u001b[31m\u0007\\x");
 });
 
 test("an archive's name is a name, nothing else", () => {

@@ -1,6 +1,7 @@
 import { UserError } from "../../model/error.ts";
 import { object, string } from "../../model/json.ts";
 import type { Archive } from "../archive.ts";
+import { Budget } from "../budget.ts";
 import { common } from "./common.ts";
 import { containerd } from "./containerd.ts";
 import { crio } from "./crio.ts";
@@ -30,6 +31,7 @@ export async function engineOf(archive: Archive): Promise<CheckpointInfo> {
 export function infoOfSpec(spec: unknown): CheckpointInfo {
   const archive: Archive = {
     members: new Map(),
+    budget: Budget.withoutClock(),
     open: (name) => {
       throw new Error(`${name} was not read`);
     },

@@ -1,12 +1,13 @@
 import { UserError } from "../../model/error.ts";
+import { nameText } from "../../model/name.ts";
 import type { Source } from "../../model/source.ts";
 import type { HostileMember, IndexedArchive, Member } from "../archive.ts";
-import { bufferSource, slice } from "../sources.ts";
+import { Budget } from "../budget.ts";
+import { bufferSource, charged, slice } from "../sources.ts";
 import { memberName } from "./names.ts";
 import { walkTar, type Entry } from "./walk.ts";
 
-/** Bounds on what an index may hold in memory, in bytes. */
-const MOST_NAME_BYTES = 64 << 20;
+/** Of the members that are kept in memory while an archive passes by, in bytes. */
 const MOST_KEPT_BYTES = 64 << 20;
 
 export interface IndexOptions {
@@ -14,6 +15,8 @@ export interface IndexOptions {
   readonly label: string;
   /** For a source that only goes forward: the members to be read as they pass by. Of others only the size is known. */
   readonly keep?: (member: Member) => boolean;
+  /** Of the command; by default, one of its own. */
+  readonly budget?: Budget;
 }
 
 /** Reasons of errors that end an archive early. */
@@ -23,12 +26,11 @@ const BROKEN = new Set(["ArchiveTruncated", "ArchiveDamaged"]);
 type Place = number | Source | string;
 
 /** Indexes a tar archive. Damage is reported in the index. Throws a UserError where there is no tar archive at all. */
-export async function indexTar(source: Source, { label, keep }: IndexOptions): Promise<IndexedArchive> {
+export async function indexTar(source: Source, { label, keep, budget = new Budget() }: IndexOptions): Promise<IndexedArchive> {
   const members = new Map<string, Member>();
   const places = new Map<string, Place>();
   const hostile: HostileMember[] = [];
   const duplicates = new Set<string>();
-  let nameBytes = 0;
   let keptBytes = 0;
 
   const place = async (member: Member, entry: Entry): Promise<Place> => {
@@ -51,15 +53,14 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
   let next = await walk.next();
   for (; next.done !== true; next = await walk.next()) {
     const entry = next.value;
-    nameBytes += entry.name.length + entry.target.length;
-    if (nameBytes > MOST_NAME_BYTES) throw new UserError({ reason: "TooManyMembers", message: `${label} has absurdly many names` });
+    budget.keep(label, 1, (entry.name.length + entry.target.length) / 2);
     const { name, why } = memberName(entry.name);
     const type = typeOf(entry);
     if (why !== undefined) hostile.push({ name, why });
     else if (name === "" && type !== "directory") hostile.push({ name, why: "is empty" });
     if (why !== undefined || name === "") continue;
     const { size, mode, modifiedAt } = entry;
-    const member: Member = { name, type, size, mode, modifiedAt, target: entry.target.toString("utf8") };
+    const member: Member = { name, type, size, mode, modifiedAt, target: nameText(entry.target) };
     if (members.has(name)) duplicates.add(name);
     members.set(name, member);
     places.set(name, await place(member, entry));
@@ -72,6 +73,7 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
     problems: [...(problem === undefined ? [] : [problem]), ...[...duplicates].map((name) => `there is more than one member ${name}`)],
     complete,
     end,
+    budget,
     open(name) {
       const found = places.get(name);
       const { size = 0, target = "" } = members.get(name) ?? {};
@@ -80,8 +82,8 @@ export async function indexTar(source: Source, { label, keep }: IndexOptions): P
         const why = target === "" ? undefined : `it points to ${target}`;
         throw new UserError({ reason: "UnreadableMember", message: `${name} in ${label} ${found}`, why });
       }
-      if (typeof found === "object") return found;
-      if (found + size <= source.size) return slice(source, found, size);
+      if (typeof found === "object") return charged(found, budget);
+      if (found + size <= source.size) return charged(slice(source, found, size), budget);
       throw new UserError({ reason: "ArchiveTruncated", message: `${name} in ${label} is cut short` });
     },
   };

@@ -1,4 +1,4 @@
-import { isUtf8 } from "node:buffer";
+import { nameText } from "../../model/name.ts";
 
 /** Linux's PATH_MAX: nothing longer can be a file's name. */
 const LONGEST_NAME = 4096;
@@ -10,11 +10,8 @@ export interface MemberName {
 }
 
 export function memberName(raw: Buffer): MemberName {
-  const text = raw.toString("utf8");
-  if (raw.length > LONGEST_NAME) return { name: `${text.slice(0, 80)}…`, why: `is ${raw.length} bytes long` };
-  // oxlint-disable-next-line no-control-regex -- they are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(text)) return { name: text, why: "has control characters in it" };
-  if (!isUtf8(raw)) return { name: text, why: "is not UTF-8" };
+  if (raw.length > LONGEST_NAME) return { name: `${nameText(raw.subarray(0, 80))}…`, why: `is ${raw.length} bytes long` };
+  const text = nameText(raw);
   if (text.startsWith("/")) return { name: text, why: "is absolute" };
   if (!/(^|\/)\.{0,2}(\/|$)/.test(text)) return { name: text };
   const parts = text.split("/").filter((part) => part !== "" && part !== ".");

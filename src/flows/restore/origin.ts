@@ -1,3 +1,4 @@
+import { Budget } from "../../archive/budget.ts";
 import { openArchive, openNested } from "../../archive/open.ts";
 import { POD_ANNOTATION } from "../../image/manifest.ts";
 import { formatReference, type Reference } from "../../image/reference.ts";
@@ -43,7 +44,7 @@ export async function checkpointInRegistry(
   const found = await findManifest(registry);
   const [layer] = found?.layers ?? [];
   if (found === undefined || layer === undefined || !isCheckpoint(found)) throw notThere(formatReference(reference), found);
-  const nested = { members: new Map(), open: () => blobSource(registry, layer) };
+  const nested = { members: new Map(), open: () => blobSource(registry, layer), budget: Budget.withoutClock() };
   await using archive = await openNested(nested, `the layer of ${formatReference(reference)}`, {
     keep: keepForFacts,
     signal: context.signal,

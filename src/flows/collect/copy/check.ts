@@ -1,3 +1,4 @@
+import { Budget } from "../../../archive/budget.ts";
 import { openArchive } from "../../../archive/open.ts";
 import { statistics } from "../../../criu/statistics.ts";
 import { UserError } from "../../../model/error.ts";
@@ -7,7 +8,7 @@ import { UserError } from "../../../model/error.ts";
  * processes stood still; undefined where it does not tell. Throws ArchiveUnfinished.
  */
 export async function checkArchive(path: string, signal: AbortSignal): Promise<number | undefined> {
-  await using archive = await openArchive(path, { signal });
+  await using archive = await openArchive(path, { signal, budget: Budget.withoutClock() });
   if (!archive.complete) {
     throw new UserError({
       reason: "ArchiveUnfinished",

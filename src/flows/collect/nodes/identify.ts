@@ -1,3 +1,4 @@
+import { Budget } from "../../../archive/budget.ts";
 import { engineOf, infoOfSpec } from "../../../archive/engines/engine.ts";
 import { readAhead } from "../../../archive/sources.ts";
 import { indexTar } from "../../../archive/tar/index.ts";
@@ -110,7 +111,7 @@ function parsedSpec(text: string | undefined): Identity | undefined {
 async function metadata(files: NodeFiles, file: NodeFile, signal: AbortSignal): Promise<Identity> {
   const source: Source = { size: file.bytes, read: async (offset, length) => await files.read(file, offset, length, signal) };
   try {
-    const archive = await indexTar(readAhead(source, WINDOW[files.transport.kind]), { label: file.name });
+    const archive = await indexTar(readAhead(source, WINDOW[files.transport.kind]), { label: file.name, budget: Budget.withoutClock() });
     const { namespace, pod, container } = await engineOf(archive);
     return {
       ...(namespace === undefined ? {} : { namespace }),

@@ -1,8 +1,9 @@
 import { batches } from "../../../helper/batches.ts";
-import { archiveName, unprinted, type NodeFiles, type Removal } from "../../../helper/files.ts";
+import { archiveName, type NodeFiles, type Removal } from "../../../helper/files.ts";
 import type { Helper, Helpers } from "../../../helper/helpers.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
+import { namesMeant } from "../../../model/name.ts";
 import { say } from "../../../model/phrase.ts";
 import { formatAge } from "../../../model/units.ts";
 import type { FlowContext } from "../../context.ts";
@@ -48,19 +49,15 @@ async function lookUp(
   named: NodeArchive,
   checkpointDir: string,
 ): Promise<Omit<Found, "named">> {
-  const alike = matches(archives, named, checkpointDir);
-  const [archive] = alike;
+  const archive = match(archives, named, checkpointDir);
   if (archive === undefined) return { error: notFound(named) };
-  if (alike.length > 1) return { error: ambiguous(named, alike.length) };
   const written = maybeWritten(archive, now()) && (await beginsLikeAnArchive(files, archive, signal));
   return written ? { archive, error: unfinished(archive, now()) } : { archive };
 }
 
-/** Those of that name, else those that are printed so. Several only where names that are not UTF-8 look like others. */
-function matches(archives: readonly ListedArchive[], { path }: NodeArchive, checkpointDir: string): ListedArchive[] {
-  const name = archiveName(path, checkpointDir);
-  const exact = archives.filter(({ file }) => file.name === name);
-  return exact.length > 0 ? exact : archives.filter(({ file }) => file.name === unprinted(name));
+function match(archives: readonly ListedArchive[], { path }: NodeArchive, checkpointDir: string): ListedArchive | undefined {
+  const found = namesMeant(archiveName(path, checkpointDir)).map((name) => archives.find(({ file }) => file.name === name));
+  return found.find((archive) => archive !== undefined);
 }
 
 /** Whether somebody may still be writing it. */
@@ -132,16 +129,6 @@ function notFound(archive: NodeArchive): UserError {
     reason: "ArchiveNotFound",
     message: `there is no archive ${location(archive)}`,
     fix: `kubectl checkpoint ls --node ${archive.node} -A`,
-  });
-}
-
-function ambiguous({ path }: NodeArchive, count: number): UserError {
-  return new UserError({
-    reason: "ArchiveNameAmbiguous",
-    message: `${count} files look like ${path}`,
-    why: "their names differ in characters that cannot be shown",
-    fix: "give the name itself, as -o json has it",
-    exitCode: 2,
   });
 }
 

@@ -74,6 +74,8 @@ async function* orWhyNot<T>(check: AsyncIterable<T>): AsyncGenerator<T | string,
 async function* structure(archive: OpenArchive): AsyncGenerator<Finding, void> {
   yield* archive.problems;
   for (const { name, why } of archive.hostile) yield `a member's name, ${name}, ${why}`;
+  for (const name of archive.members.keys())
+    if (name.includes("\\")) yield `a member's name, ${name}, has characters in it that no engine writes`;
   yield* await atTheEnd(archive);
 }
 
