@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { tar } from "../archive/tars.ts";
 import { checkpoint } from "../criu/synthetic.ts";
+import { builtCommand } from "./built.ts";
 
-const COMMAND = join(import.meta.dirname, "../../cmd/kubectl-checkpoint.ts");
+const COMMAND = await builtCommand();
 const ARCHIVE = join(import.meta.dirname, "../data/archives/containerd-2.1.9-criu4.2.1-k8s-redis.tar");
 
 test("more than a pipe holds, to a reader that takes its time", () => {

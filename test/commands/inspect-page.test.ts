@@ -5,6 +5,7 @@ import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
+import { builtCommand } from "../cli/built.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PAGE = readFileSync(join(ROOT, "docs/inspect.md"), "utf8");
@@ -13,7 +14,7 @@ after(() => rmSync(here, { recursive: true }));
 
 copyFileSync(join(ROOT, "test/data/archives/containerd-zoo.tar.gz"), join(here, "A.tar"));
 copyFileSync(join(ROOT, "test/data/archives/containerd-a.tar"), join(here, "B.tar"));
-writeFileSync(join(here, "kubectl"), `#!/bin/sh\nshift\nexec '${process.execPath}' '${ROOT}/cmd/kubectl-checkpoint.ts' "$@"\n`);
+writeFileSync(join(here, "kubectl"), `#!/bin/sh\nshift\nexec '${process.execPath}' '${await builtCommand()}' "$@"\n`);
 chmodSync(join(here, "kubectl"), 0o755);
 
 function run(command: string) {

@@ -5,9 +5,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { builtCommand } from "../cli/built.ts";
 import { SAMPLES } from "./samples.ts";
 
-const COMMAND = join(import.meta.dirname, "../../cmd/kubectl-checkpoint.ts");
+const COMMAND = await builtCommand();
 const ARCHIVE = join(SAMPLES, "containerd-a.tar");
 const NO_SCRIPT = /util-linux/.test(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "")
   ? false
