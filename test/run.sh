@@ -7,10 +7,13 @@ files=()
 for argument in "$@"; do
   case $argument in
     --full) export FULL=1 ;;
+    -*) say "usage: npm test [-- --full] [FILES]"; exit 2 ;;
     *) files+=("$argument") ;;
   esac
 done
-if [ ${#files[@]} = 0 ]; then mapfile -t files < <(find test -name '*.test.ts' | sort); fi
+for file in "${files[@]}"; do [ -f "$file" ] || { say "there is no file $file"; exit 2; }; done
+all=$([ ${#files[@]} = 0 ] && echo yes || true)
+if [ -n "$all" ]; then mapfile -t files < <(find test -name '*.test.ts' | sort); fi
 
 say "types, lint, format (npm run check)"
 npm run --silent check >&2
@@ -23,6 +26,21 @@ if [ -n "$reason" ]; then
 else
   test/cluster/cluster up --nodes 2 >&2
 fi
+
+# What only some tests need is made before all of them: no test waits for a compiler, or is slowed by one.
+if [ -n "$all" ]; then
+  status=0
+  test/tools/tool --all >/dev/null || status=$?
+  # 3: the tests that need one say why they are skipped.
+  [ $status = 0 ] || [ $status = 3 ] || exit $status
+  if [ $status = 0 ]; then
+    say "workflows (npm run check:workflows)"
+    .ci/check-workflows >&2
+  else
+    say "skipping npm run check:workflows"
+  fi
+fi
+
 say "running ${#files[@]} test files"
 # Those that use the cluster take the processors back (takeTurns of e2e/harness.ts).
 exec nice -n 10 node test/run.ts "${files[@]}"

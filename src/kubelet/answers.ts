@@ -167,6 +167,18 @@ then try again after 30 seconds: that long the kubelet remembers its refusal`,
   {
     status: 500,
     from: "kubelet",
+    // runc: version 1 of cgroups after 1,000 looks, some 0.3 s; version 2 after 10 s. It lets the container run before it says so.
+    body: /unable to freeze|waiting for the cgroup to freeze/,
+    explain: (target) => ({
+      reason: "FreezeFailed",
+      message: `${what(target)} could not be frozen: no checkpoint was taken`,
+      why: "the runtime waited for all of its processes to stop, and gave up: the node is very busy, or the container starts processes all the time",
+      fix: "try again when the node is less busy",
+    }),
+  },
+  {
+    status: 500,
+    from: "kubelet",
     // containerd 2.1: directory and writer are one a container, the image's name one a second; whoever begins or ends removes the directory,
     // and whoever ends lets the container run. A file that vanishes or changes its length under a tar can have no other cause: all else is paused.
     body: /ctrd-checkpoint\S*: (no such file or directory|file exists|directory not empty)|failed to create diff tar stream: .*(short write|write too long|no such file or directory)|ref \S+\/checkpoint-\S+ locked for |image "containerd\.io\/checkpoint\/\S+: already exists/,

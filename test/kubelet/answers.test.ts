@@ -69,6 +69,11 @@ const ANSWERS: [number, { headers: Record<string, string>; text: string }, strin
   [500, text(`${FAILED} (write /var/lib/kubelet/checkpoints/checkpoint-counter.tar: no space left on device)`), "NodeDiskFull"],
   [500, text(`${FAILED} (rpc error: code = DeadlineExceeded desc = context deadline exceeded)`), "RuntimeTimedOut"],
   [500, text(`${FAILED} (pausing container: cannot pause a paused container)`), "ContainerPaused"],
+  [
+    500,
+    text(`${FAILED} (rpc error: code = Unknown desc = checkpointing container "b213" failed: OCI runtime pause failed: unable to freeze)`),
+    "FreezeFailed",
+  ],
   [500, text("something that nobody foresaw"), "CheckpointFailed"],
   [502, text("<html>bad gateway</html>"), "CheckpointFailed"],
 ];

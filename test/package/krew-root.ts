@@ -5,7 +5,7 @@ import { copyFile, cp, mkdir, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { VERSION } from "./packaged.ts";
 
-const KUBECTL = ["/run/kubectl-checkpoint/bin/kubectl", "/var/cache/checkpoint-cluster/bin/kubectl"];
+export const KUBECTL = ["/run/kubectl-checkpoint/bin/kubectl", "/var/cache/checkpoint-cluster/bin/kubectl"];
 
 /** Why no root can be made here; false where it can. */
 export function needsRoot(): string | false {

@@ -1,6 +1,6 @@
 // What the tests of packages stand on: archives made by npm run package, unpacked.
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { cpSync, existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -28,8 +28,16 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Runs npm run package in a checkout, into a folder. */
+/**
+ * Runs npm run package in a checkout, into a folder. For this checkout, what is in $PACKAGES is taken instead, where it is set: a release
+ * tests the files that it will publish.
+ */
 export function makePackages(checkout: string, folder: string, platforms: readonly Platform[], env: NodeJS.ProcessEnv = {}): void {
+  const made = process.env["PACKAGES"];
+  if (made !== undefined && checkout === ROOT) {
+    cpSync(made, folder, { recursive: true });
+    return;
+  }
   const args = [join(checkout, ".ci/package.ts"), "--to", folder, ...platforms.map(platformName)];
   execFileSync(process.execPath, args, { cwd: checkout, env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "inherit"] });
 }
