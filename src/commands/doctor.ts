@@ -120,7 +120,7 @@ async function repaired(context: FlowContext, found: Diagnosed, yes: boolean): P
   const names = manifests.map((manifest) => `${string(object(manifest)["kind"])}/${string(object(object(manifest)["metadata"])["name"])}`);
   if (!yes)
     await agreeTo(context, say`Apply ${joined(names, ", ")} to the cluster?`, {
-      message: `${names.join(", ")} would be applied to the cluster, and no question can be asked here`,
+      message: `${names.join(", ")} would be applied to the cluster`,
     });
   await applyManifests(context, manifests);
   context.emit({ kind: "hint", text: say`applied: ${joined(names, ", ")}` });

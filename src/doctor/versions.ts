@@ -1,16 +1,4 @@
-/** "v1.36.3", "containerd://2.1.9+unknown", "6.18.44-fc": the first number with a dot in it, as numbers; undefined where there is none. */
-export function versionIn(text: string): readonly number[] | undefined {
-  const [, digits] = /(\d+(?:\.\d+)+)/.exec(text) ?? [];
-  return digits?.split(".").map(Number);
-}
-
-export function atLeast(version: readonly number[], least: readonly number[]): boolean {
-  for (const [index, wanted] of least.entries()) {
-    const have = version[index] ?? 0;
-    if (have !== wanted) return have > wanted;
-  }
-  return true;
-}
+import { atLeast, versionIn } from "../model/runtime.ts";
 
 /** The CRIU that a kernel needs, newest kernels first. */
 const CRIU_FOR: readonly { readonly kernel: readonly [number, number]; readonly criu: readonly [number, number]; readonly why: string }[] =

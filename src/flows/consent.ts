@@ -1,7 +1,7 @@
 import type { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { Interrupted, UserError } from "../model/error.ts";
-import { joined, say, type Phrase } from "../model/phrase.ts";
+import { joined, say, type Phrase, type Text } from "../model/phrase.ts";
 import type { FlowContext } from "./context.ts";
 
 /** Nodes that a question names. */
@@ -19,17 +19,20 @@ export async function agreeToPods(
   yes: boolean,
 ): Promise<void> {
   if (yes || nodes.length === 0) return;
-  const [what, namespace] = [nodes.length === 1 ? say`a privileged pod` : say`privileged pods`, await helpers.namespace()];
-  const where = say`on ${namesOf(nodes)} (namespace ${namespace}, image ${image})`;
-  await agreeTo(context, say`This takes ${what} ${where} for a moment: make ${nodes.length === 1 ? "it" : "them"}?`, {
-    message: `this takes ${nodes.length === 1 ? "a privileged pod" : "privileged pods"} on ${nodes.slice(0, NAMED).join(", ")} (namespace ${namespace}, image ${image}), and no question can be asked here`,
-  });
+  const [one, namespace] = [nodes.length === 1, await helpers.namespace()];
+  const pods = say`${one ? "a privileged helper pod" : "privileged helper pods"} on ${namesOf(nodes)} (namespace ${namespace}, image ${image})`;
+  await agreeTo(context, say`Create ${pods}?`, { message: say`this needs ${pods}` });
 }
 
 /** Asks; see agreeToPods. `without` is what is said where nobody can be asked. */
-export async function agreeTo({ ask }: FlowContext, question: Phrase, without: { readonly message: string }): Promise<void> {
+export async function agreeTo({ ask }: FlowContext, question: Phrase, without: { readonly message: Text }): Promise<void> {
   if (!ask.possible)
-    throw new UserError({ reason: "ConsentNeeded", message: without.message, fix: "give --yes if that is what is meant", exitCode: 2 });
+    throw new UserError({
+      reason: "ConsentNeeded",
+      message: without.message,
+      fix: "rerun with --yes to confirm",
+      exitCode: 2,
+    });
   if (!(await ask.confirm(question))) throw new Interrupted("SIGINT");
 }
 

@@ -6,7 +6,7 @@ import { workloadRights } from "../cluster/workloads.ts";
 import { helperRights, withoutSpareRights } from "../helper/rights.ts";
 import type { UserError } from "../model/error.ts";
 import type { FlowContext } from "./context.ts";
-import { say } from "../model/phrase.ts";
+import { joined, say } from "../model/phrase.ts";
 
 export { helperRights };
 
@@ -14,8 +14,8 @@ export { helperRights };
 export type Rights = readonly Right[] | (() => Promise<readonly Right[]>);
 
 /**
- * A flow's context with what its whole verb needs. Flows hand their context on, so that what is refused deep in one is told together
- * with the rest.
+ * A flow's context with what its whole verb needs. Flows hand their context on, so that what is refused deep in one is reported
+ * together with the rest.
  */
 export interface VerbContext extends FlowContext {
   readonly rights?: Rights;
@@ -23,7 +23,7 @@ export interface VerbContext extends FlowContext {
 
 /**
  * Runs what needs the rights; where the API server forbids it, the error names every one of them that the user lacks,
- * not only the first, and how to grant them. What is refused within another `needing` is told with the rights of both.
+ * not only the first, and how to grant them. What is refused within another `needing` is reported with the rights of both.
  */
 export async function needing<T>(connection: Connection, rights: Rights, work: () => Promise<T>): Promise<T> {
   try {
@@ -53,9 +53,9 @@ class Forbidden extends ApiFailure {
     super({
       status: refusal.status,
       reason: "Forbidden",
-      message: `${subject} may not do this in the cluster: ${missing.map(describeRight).join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
+      message: say`user "${subject}" is missing ${missing.length === 1 ? "this permission" : "these permissions"}: ${joined(missing.map(describeRight), ", ")}`,
       why: refusal.message,
-      fix: say`a cluster admin does once:\n${grantCommands(missing, subject)}`,
+      fix: say`a cluster admin runs once:\n${grantCommands(missing, subject)}`,
       cause: refusal,
     });
     this.refusal = refusal;

@@ -4,8 +4,9 @@ import { Unanswered } from "../cluster/network-error.ts";
 import { Interrupted, UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";
 import { nodeArchive, type NodeArchive } from "../model/location.ts";
+import { command, say } from "../model/phrase.ts";
 import { explainAnswer } from "./answers.ts";
-import { outcomeUnknown, type CheckpointTarget } from "./target.ts";
+import { outcomeUnknown, type About, type CheckpointTarget } from "./target.ts";
 
 export interface CheckpointOptions {
   /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
@@ -13,6 +14,8 @@ export interface CheckpointOptions {
   /** What --timeout said, where some of it is gone: an error names it. */
   readonly givenMs?: number | undefined;
   readonly signal: AbortSignal;
+  /** Asked only after a refusal, for words that are true of this node. Never throws. */
+  readonly about?: () => Promise<About>;
 }
 
 /**
@@ -36,12 +39,12 @@ export async function postCheckpoint(connection: Connection, target: CheckpointT
   } catch (error) {
     throw unanswered(error, target, options, hangUp);
   }
-  if (answer.status !== 200) throw explainAnswer(answer, target);
+  if (answer.status !== 200) throw explainAnswer(answer, target, await options.about?.());
   const path = archivePath(answer.text);
   if (path === undefined) {
     throw new UserError({
       reason: "AnswerInvalid",
-      message: `the kubelet of ${node} answered 200 without the path of an archive`,
+      message: say`the kubelet of ${node} answered 200 without the path of an archive`,
       why: answer.text.slice(0, 500),
     });
   }
@@ -63,24 +66,30 @@ function unanswered(
   { timeoutMs = 0, givenMs = timeoutMs, signal }: CheckpointOptions,
   hangUp: AbortSignal | undefined,
 ): unknown {
-  const { node, pod, container } = target;
+  const { node, namespace, pod, container } = target;
+  const what = say`the checkpoint of container ${container} in pod/${pod}`;
+  const cancelled = say`the kubelet cancels it: nothing is left on the node unless it was almost complete`;
+  const look = command`kubectl get pod ${pod} -n ${namespace}`;
   if (error instanceof Interrupted || signal.aborted) {
     return new UserError({
       reason: "Interrupted",
-      message: `the checkpoint of container ${container} in pod/${pod} was interrupted`,
-      why: "the kubelet cancels it: nothing is left on the node unless it was all but done, and the container runs on",
+      message: say`${what} was interrupted`,
+      why: cancelled,
+      fix: say`see whether the container is still running: ${look}`,
       cause: error,
     });
   }
   if (hangUp?.aborted === true) {
     return new UserError({
       reason: "TimedOut",
-      message: `the checkpoint of container ${container} in pod/${pod} took longer than --timeout ${givenMs / 1000}s`,
-      why: "the call was given up, so that the kubelet cancels it: nothing is left on the node unless it was all but done, and the container runs on",
+      message: say`${what} took longer than --timeout ${givenMs / 1000}s`,
+      why: say`the call was closed, and ${cancelled}`,
       fix: "give a longer --timeout, or none",
       cause: error,
     });
   }
   if (error instanceof Unanswered && error.sent) return outcomeUnknown(target, error.said.why ?? error.said.message, error);
-  return error instanceof Error && error.name === "AbortError" ? outcomeUnknown(target, `the call to ${node} was cut`, error) : error;
+  return error instanceof Error && error.name === "AbortError"
+    ? outcomeUnknown(target, say`the call to ${node} was cut off`, error)
+    : error;
 }

@@ -6,13 +6,22 @@ export interface CriuLog {
   readonly name: string;
 }
 
-/** The path of CRIU's log in the words of a failed checkpoint; undefined where they have none. */
-export function logPathIn(said: string): string | undefined {
-  const log = /(\/[^\s"'\\]*?(?:criu-dump|dump)\.log)/.exec(said)?.[1];
-  if (log !== undefined) return log;
-  // CRI-O tells how it called the OCI runtime.
-  const work = /--work-path"?[ =]"?(\/[^\s"'\]]+)/.exec(said)?.[1];
-  return work === undefined ? undefined : `${work}/dump.log`;
+/** The paths of CRIU's log in the words of a failed checkpoint, as they come: crun under containerd names two. */
+export function logPathsIn(said: string): string[] {
+  const logs = [...said.matchAll(/\/[^\s"'`\\]*?(?:criu-dump|dump)\.log/g)].map(([path]) => path);
+  if (logs.length > 0) return [...new Set(logs)];
+  // CRI-O says how it called the OCI runtime.
+  const work = /--work-path"?[ =]"?(\/[^\s"'`\]]+)/.exec(said)?.[1];
+  return work === undefined ? [] : [`${work}/dump.log`];
+}
+
+/** Lines of CRIU's log that the answer itself quotes, as CRI-O does with runc's: each `msg="28:(00.077090) Error (…): …"` of logrus. */
+export function quotedLog(said: string): string[] {
+  const messages = said.split(/\\n|\n|(?=time=\\?")/);
+  return messages.flatMap((message) => {
+    const line = /\(\d+\.\d+\)\s+(?:Error|Warn|Info)?.*/s.exec(message)?.[0];
+    return line === undefined ? [] : [line.replace(/\\?"?\s*$/, "").replaceAll(/\\+"/g, '"')];
+  });
 }
 
 /** State and root directories of containerd, as it and the distributions that embed it have them. */
@@ -39,7 +48,12 @@ export function criuLogOf(path: string, containerID: string): CriuLog | undefine
   const [, directory, name] = /^(\/.*)\/((?:criu-dump|dump)\.log)$/.exec(path) ?? [];
   if (id === undefined || directory === undefined || name === undefined) return undefined;
   const place = directory.replace(/^\/var\/run\//, "/run/");
-  const isContainerd = CONTAINERD.some((root) => place === `${root}/io.containerd.runtime.v2.task/k8s.io/${id}`);
+  const isContainerd = CONTAINERD.some(
+    (root) =>
+      place === `${root}/io.containerd.runtime.v2.task/k8s.io/${id}` ||
+      // Where crun writes it.
+      place === `${root}/io.containerd.grpc.v1.cri/containers/${id}/ctrd-checkpoint`,
+  );
   const isStorage = STORAGE.some((root) =>
     ["overlay", "vfs", "btrfs", "zfs"].some((driver) => place === `${root}/${driver}-containers/${id}/userdata`),
   );

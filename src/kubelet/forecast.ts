@@ -12,11 +12,9 @@ export interface Forecast {
   readonly roomBytes?: number;
 }
 
-/** CRIU froze redis with 345 MiB for 1.2 s: on the slow side of what was seen. */
-const FREEZE_BYTES_PER_SECOND = 250 * 1024 * 1024;
-/** The same call took 5.0 s in all: containerd writes the images twice more. */
+/** The call took 5.0 s for redis with 345 MiB: containerd writes the images twice more. */
 const CALL_BYTES_PER_SECOND = 70 * 1024 * 1024;
-/** Below this neither the freeze nor the disk is a matter. */
+/** Below this neither the pause nor the disk is a matter. */
 const WORTH_A_LOOK = 64 * 1024 * 1024;
 /** CRIU's images go to the node's /tmp before they become the archive: both are on the disk for a moment. */
 const DISK_COPIES = 2;
@@ -72,19 +70,18 @@ export async function readNode(
   return { memory, ...(roomBytes === undefined ? {} : { roomBytes }) };
 }
 
-export function frozenSeconds(memoryBytes: number): number {
-  return 0.05 + memoryBytes / FREEZE_BYTES_PER_SECOND;
-}
-
-/** How long the call may take whose freeze that is. */
-export function callSeconds(memoryBytes: number): number {
+/**
+ * How long the call takes, and an upper bound of the pause: the runtime pauses the container around CRIU, the copying of its images and
+ * the change of the root file system. What CRIU itself calls frozen is up to 3.6 times shorter.
+ */
+export function pausedSeconds(memoryBytes: number): number {
   return 0.3 + memoryBytes / CALL_BYTES_PER_SECOND;
 }
 
-/** Whether the freeze may make the kubelet restart the container. */
+/** Whether the pause may make the kubelet restart the container. */
 export function outlastsProbe({ memoryBytes }: Forecast, probe: LivenessProbe | undefined): boolean {
   if (memoryBytes === undefined || probe === undefined) return false;
-  return frozenSeconds(memoryBytes) + probe.timeoutSeconds > probe.periodSeconds * probe.failureThreshold;
+  return pausedSeconds(memoryBytes) + probe.timeoutSeconds > probe.periodSeconds * probe.failureThreshold;
 }
 
 export function overfillsDisk({ memoryBytes, roomBytes }: Forecast): boolean {

@@ -1,6 +1,7 @@
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";
 import { explainAnswer } from "./answers.ts";
+import type { CheckpointTarget } from "./target.ts";
 
 /** What a kubelet answers to a checkpoint call that can do nothing. */
 export interface Probe {
@@ -29,4 +30,18 @@ export async function probeKubelet(connection: Connection, node: string): Promis
     if (!(error instanceof UserError)) throw error;
     return { error, identity: undefined };
   }
+}
+
+/**
+ * Whether the container is running at this moment, by the runtime's own list: the kubelet reads that before it refuses a timeout below 0,
+ * which it does without calling the runtime (Kubernetes 1.25 to 1.37). The pod's status knows up to some seconds later. Undefined where
+ * the answer says neither. Needs create nodes/proxy, as the checkpoint itself. Never throws.
+ */
+export async function runsNow(connection: Connection, target: CheckpointTarget, signal: AbortSignal): Promise<boolean | undefined> {
+  const path = apiPath`/api/v1/nodes/${target.node}/proxy/checkpoint/${target.namespace}/${target.pod}/${target.container}`;
+  const query = { timeout: "-1" };
+  const answer = await connection.call({ method: "POST", path, query, timeoutMs: TIMEOUT_MS, signal }).catch(() => undefined);
+  if (answer === undefined || answer.status === 200) return undefined;
+  const { reason } = explainAnswer(answer, target);
+  return reason === "TimeoutInvalid" ? true : /^(ContainerNotRunning|PodGone)$/.test(reason) ? false : undefined;
 }

@@ -1,23 +1,13 @@
+import { atLeast, parseRuntime, type Runtime } from "../model/runtime.ts";
+
+export { parseRuntime, type Runtime };
+
 /** Whether a node's runtime restores containers from images. */
 export interface Verdict {
   /** "maybe": it depends on how the node is configured. */
   readonly restores: "yes" | "maybe" | "no";
   /** A sentence without a full stop, where it does not simply do so. */
   readonly why?: string;
-}
-
-export interface Runtime {
-  /** "containerd", "cri-o", "docker"… */
-  readonly name: string;
-  /** Major, minor, patch. */
-  readonly version: readonly [number, number, number];
-}
-
-/** Of a node's containerRuntimeVersion: "containerd://2.1.9+unknown", "cri-o://1.34.1". Undefined where it is something else. */
-export function parseRuntime(text: string): Runtime | undefined {
-  const [, name, major, minor, patch] = /^([a-z][a-z-]*):\/\/v?(\d+)\.(\d+)(?:\.(\d+))?/.exec(text) ?? [];
-  if (name === undefined) return undefined;
-  return { name, version: [Number(major), Number(minor), Number(patch ?? 0)] };
 }
 
 interface Row {
@@ -55,15 +45,11 @@ const ROWS: readonly Row[] = [
 
 export function restoreVerdict(runtime: Runtime | undefined): Verdict {
   if (runtime === undefined) return { restores: "maybe", why: "the node does not tell its runtime" };
-  const row = ROWS.find(({ name, from }) => name === runtime.name && compare(runtime.version, from) >= 0);
+  const row = ROWS.find(({ name, from }) => name === runtime.name && atLeast(runtime.version, from));
   return row?.verdict ?? { restores: "no", why: `${runtime.name} is not known to restore from images` };
 }
 
 /** Whether containerd pulls the checkpoint's base image although the node has it: it does before 2.2. */
 export function alwaysPullsBase({ name, version }: Runtime): boolean {
-  return name === "containerd" && compare(version, [2, 2, 0]) < 0;
-}
-
-function compare(a: Runtime["version"], b: Runtime["version"]): number {
-  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+  return name === "containerd" && !atLeast(version, [2, 2, 0]);
 }

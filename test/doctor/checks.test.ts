@@ -49,7 +49,7 @@ test("rights are named one by one, with the commands that grant them", () => {
   assert.equal(found[2]?.message, "ann may not create/patch jobs.batch in namespace helpers");
   assert.match(
     plain(found[1]?.fix ?? ""),
-    /^a cluster admin does once:\nkubectl create clusterrole \S+ --verb=create --resource=nodes\/proxy\nkubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann$/,
+    /^a cluster admin runs once:\nkubectl create clusterrole \S+ --verb=create --resource=nodes\/proxy\nkubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann$/,
   );
   assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(needed.restore) })["rights-restore"], "warn");
 });

@@ -112,7 +112,7 @@ clusterTest("which container: -c, the default container, else the choice is an e
   const choice = await plugin(["two", "-n", namespace]);
   assert.equal(choice.code, 2);
   assert.equal(choice.stdout, "");
-  assert.equal(choice.stderr, "error: pod/two has several containers: which one?\n  fix: give -c with one of: a, b\n");
+  assert.equal(choice.stderr, "error: pod/two has several containers: choose one\n  fix: give -c with one of: a, b\n");
 });
 
 clusterTest("several containers of one pod, one after the other", async () => {
@@ -134,7 +134,7 @@ clusterTest("a running init container can be taken; the one that waits for it is
   assert.equal(main.code, 1);
   assert.match(
     main.stderr,
-    /^error: container main in pod\/starting does not run: only running containers can be checkpointed\n {2}why: the init container prepare is still running\n {2}fix: running now: prepare/,
+    /^error: container main in pod\/starting is not running: only running containers can be checkpointed\n {2}why: the init container prepare is still running\n {2}fix: running now: prepare/,
   );
 });
 

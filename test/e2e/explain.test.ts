@@ -6,9 +6,9 @@ import { type TestContext } from "node:test";
 import type { V1PodList } from "@kubernetes/client-node";
 import { Connection } from "../../src/cluster/connection.ts";
 import type { FlowContext } from "../../src/flows/context.ts";
-import { explainFailure, readableLog } from "../../src/flows/capture/explain.ts";
+import { explainFailure, readableLogs } from "../../src/flows/capture/explain.ts";
 import { Helpers } from "../../src/helper/helpers.ts";
-import { CriuFailure } from "../../src/kubelet/answers.ts";
+import { CriuFailure } from "../../src/kubelet/runtime-answers.ts";
 import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";
 import { context } from "../fakes.ts";
 import {
@@ -81,7 +81,7 @@ clusterTest("an established connection", async (t) => {
   const { code, stderr } = await plugin(["talks", "-n", namespace, "--explain"], { env, cwd: await temporaryDirectory(t) });
   assert.equal(code, 1);
   assert.match(stderr, /^ {2}why: a process has established TCP connections .*\n.*tcp-established/m);
-  assert.match(stderr, /^ {2}fix: on the node, as a line of \/etc\/criu\/runc\.conf .*: tcp-established/m);
+  assert.match(stderr, /^ {2}fix: --criu-option tcp-established sets it for one checkpoint; .*\/etc\/criu\/runc\.conf/m);
 });
 
 clusterTest("what it says to do helps", async () => {
@@ -103,7 +103,7 @@ clusterTest("on a terminal it is offered, and a no leaves the node alone", async
   const words = ["uring", "-n", namespace, `--copy=${directory}/`];
   const size = { columns: 200, rows: 30 };
   for (const [answer, expected] of [
-    ["n", /why: CRIU itself gave up/],
+    ["n", /why: CRIU failed \(type DUMP, errno 0\): the cause is only in its log/],
     ["y", /why: a process uses io_uring/],
   ] as const) {
     const screen = new Terminal(words, size, env);
@@ -122,7 +122,7 @@ clusterTest("on a terminal it is offered, and a no leaves the node alone", async
 clusterTest("without a terminal and without --explain nothing is made", async () => {
   const { code, stderr } = await plugin(["uring", "-n", namespace, "--yes"], { env });
   assert.equal(code, 1);
-  assert.match(stderr, /fix: run it again with --explain, or read the log on the node: node2:\/run\/containerd\//);
+  assert.match(stderr, /fix: rerun with --explain, or read the log on the node: node2:\/run\/containerd\//);
 });
 
 clusterTest("a helper pod that cannot start keeps the failure as it was, and says so", async (t) => {
@@ -130,7 +130,10 @@ clusterTest("a helper pod that cannot start keeps the failure as it was, and say
   const refused = await plugin(["uring", "-n", namespace, "--explain", "--helper-namespace", "no-such-namespace"], { env, cwd: directory });
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /^warning: CRIU's log could not be read: the helper pod is not admitted in namespace no-such-namespace/m);
-  assert.match(refused.stderr, /^error: CRIU could not checkpoint container node in pod\/uring\n {2}why: CRIU itself gave up/m);
+  assert.match(
+    refused.stderr,
+    /^error: CRIU could not checkpoint container node in pod\/uring\n {2}why: CRIU failed \(type DUMP, errno 0\): the cause is only in its log/m,
+  );
 });
 
 async function helpersOf(t: TestContext): Promise<{ flow: FlowContext; helpers: Helpers }> {
@@ -165,10 +168,10 @@ async function crio(
     seconds: 0,
     restartCount: 0,
   };
-  const failure = new CriuFailure(`${directory}/dump.log`, { reason: "CRIUFailed", message: "CRIU failed" });
-  const place = readableLog(failure, item);
-  assert.ok(place !== undefined, directory);
-  const { error } = await explainFailure(flow, helpers, { item, error: failure }, failure, place, here);
+  const failure = new CriuFailure([`${directory}/dump.log`], { reason: "CRIUFailed", message: "CRIU failed" });
+  const places = readableLogs(failure, item);
+  assert.equal(places.length, 1, directory);
+  const { error } = await explainFailure(flow, helpers, { item, error: failure }, failure, places, here);
   return { error: error as { reason: string; why?: string; fix?: string } | undefined, saved: readdirSync(here) };
 }
 

@@ -104,6 +104,6 @@ clusterTest("who may not make the helper pod is told every right that is missing
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^error: carl may not do this in the cluster: create jobs\.batch in namespace kube-system, patch jobs\.batch .*, delete jobs\.batch .*, list pods .*, get pods\/portforward .*, create pods\/portforward .* are missing/,
+    /^error: user "carl" is missing these permissions: create jobs\.batch in namespace kube-system, patch jobs\.batch .*, delete jobs\.batch .*, list pods .*, get pods\/portforward .*, create pods\/portforward /,
   );
 });

@@ -158,7 +158,7 @@ clusterTest("a pod that vanishes while one chooses", async (t) => {
   await sleep(300);
   screen.type("\r");
   assert.equal(await screen.ended(), 1);
-  await screen.see(/^error: there is no pod "fleeting" in namespace e2e-interactive/);
+  await screen.see(/^error: pod\/fleeting not found in namespace e2e-interactive/);
 });
 
 clusterTest("progress is a live line on a terminal, and gone in the end", async (t) => {
@@ -175,7 +175,7 @@ clusterTest("--no-input and no terminal: the choices, exit status 2", async (t) 
   assert.equal(without.code, 2);
   assert.match(
     without.stderr,
-    /^error: which container\? No pod was named, and no question can be asked here\n {2}fix: one of, with -n e2e-interactive:\n/,
+    /^error: POD is required\n {2}fix: one of, with -n e2e-interactive:\n/,
   );
   for (const line of ["alpha -c web", "alpha -c log", "beta -c only"])
     assert.ok(without.stderr.includes(`       kubectl checkpoint ${line}\n`), line);

@@ -186,7 +186,7 @@ clusterTest("targets: selectors, globs, several pods, workloads; what matches no
   const cases: [string[], number, RegExp][] = [
     [["-l", "app=none", "-c", "side"], 1, /no running pod with a container side matches these selectors in namespace e2e-many/],
     [["deploy/none"], 1, /deployments\.apps "none" not found/],
-    [["deploy/web"], 2, /has several containers: which one\?\n {2}fix: give -c with one of: app, side \(or --all-containers\)/],
+    [["deploy/web"], 2, /has several containers: choose one\n {2}fix: give -c with one of: app, side \(or --all-containers\)/],
     [["web-uring", "-c", "x*"], 2, /no running container x\*/],
     [["deploy/web", "-c", "nope"], 2, /^error: none of these 5 pods has a container nope\n {2}fix: -c takes one of: app, side$/m],
     [["web-uring", "-c", "nope", "-c", "s*"], 2, /^error: pod\/web-uring has no container nope\n {2}fix: -c takes one of: app, side$/m],
@@ -386,7 +386,7 @@ clusterTest("a series ends with its pod, and with Ctrl-C", async () => {
   await sleep(3000);
   await kubectl("delete", "pod", "short", "-n", namespace, "--force", "--grace-period=0");
   const ended = await ending;
-  assert.match(ended.stderr, /pod\/short (is gone|has ended): the series ends|does not run/);
+  assert.match(ended.stderr, /pod\/short (is gone|has ended): the series ends|is not running/);
   const stopped = await plugin(["web-uring", "-c", "side", "-n", namespace, "--every", "1h"], {
     started: (child) => child.stdout?.once("data", () => setTimeout(() => child.kill("SIGINT"), 500)),
   });

@@ -227,13 +227,13 @@ clusterTest("privileged pods are made only where that was agreed to", async (t) 
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /^error: this takes .*privileged pods? on node1.* \(namespace e2e-nodes, image \S+\), and no question can be asked here\n {2}fix: give --yes/,
+      /^error: this needs privileged helper pods? on node1.* \(namespace e2e-nodes, image \S+\)\n {2}fix: rerun with --yes/,
     );
   }
   const words = ["ls", "solo", "-A", "--node", "node1", "--checkpoint-dir", DIRECTORY];
   const no = new Terminal(words, { columns: 200, rows: 30 }, env);
   t.after(() => no.kill());
-  await no.see(/This takes a privileged pod on node1 \(namespace e2e-nodes, image \S+busybox:1\) for a moment: make/);
+  await no.see(/Create a privileged helper pod on node1 \(namespace e2e-nodes, image \S+busybox:1\)\?/);
   no.type("n\r");
   assert.equal(await no.ended(), 130);
   const yes = new Terminal(words, { columns: 200, rows: 30 }, env);

@@ -51,7 +51,7 @@ clusterTest("a user without any right: every missing right at once, and the prin
   assert.equal(refused.code, 1);
   assert.match(
     refused.stderr,
-    /^error: nobody-yet may not do this in the cluster: get pods in namespace e2e-refusals, create nodes\/proxy are missing\n/,
+    /^error: user "nobody-yet" is missing these permissions: get pods in namespace e2e-refusals, create nodes\/proxy\n/,
   );
   const commands = fixOf(refused.stderr)
     .split("\n")
@@ -73,7 +73,7 @@ clusterTest("a user who may only read pods, impersonated", async () => {
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^error: ann may not do this in the cluster: create nodes\/proxy is missing\n {2}why: nodes "node\d" is forbidden: User "ann" cannot create resource "nodes\/proxy"/,
+    /^error: user "ann" is missing this permission: create nodes\/proxy\n {2}why: nodes "node\d" is forbidden: User "ann" cannot create resource "nodes\/proxy"/,
   );
   assert.match(stderr, /kubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann\n/);
 });
@@ -95,7 +95,7 @@ clusterTest("whatever is refused first, all that the verb needs is named: worklo
   for (const [args, missing] of cases) {
     const { code, stderr } = await plugin([...args, "-n", namespace, "--helper-namespace", namespace, "--as", "gus"]);
     assert.equal(code, 1, stderr);
-    assert.ok(stderr.includes(`error: gus may not do this in the cluster: ${missing} are missing\n`), `${args.join(" ")}: ${stderr}`);
+    assert.ok(stderr.includes(`error: user "gus" is missing these permissions: ${missing}\n`), `${args.join(" ")}: ${stderr}`);
   }
 });
 
@@ -144,12 +144,12 @@ clusterTest("no such pod, no such namespace, no such container", async () => {
   const noPod = await plugin(["nope", "-n", namespace]);
   assert.deepEqual(
     [noPod.code, noPod.stderr],
-    [1, `error: there is no pod "nope" in namespace ${namespace}\n  fix: kubectl get pods -n ${namespace}\n`],
+    [1, `error: pod/nope not found in namespace ${namespace}\n  fix: kubectl get pods -n ${namespace}\n`],
   );
   const noNamespace = await plugin(["nope", "-n", "nowhere"]);
   assert.deepEqual(
     [noNamespace.code, noNamespace.stderr],
-    [1, 'error: there is no namespace "nowhere"\n  fix: kubectl get namespaces, then give -n NAME\n'],
+    [1, 'error: namespace "nowhere" not found\n  fix: kubectl get namespaces, then give -n NAME\n'],
   );
   const noContainer = await plugin(["counter", "-n", namespace, "-c", "nope"]);
   assert.deepEqual(
@@ -226,14 +226,17 @@ clusterTest("a pod that is nowhere yet, one that waits, one that has ended", asy
     "pod/waiting",
   );
   const cases: [string, RegExp][] = [
-    ["nowhere", /^error: pod\/nowhere is not on a node yet: nothing of it runs\n {2}fix: kubectl describe pod nowhere -n e2e-refusals\n/],
+    [
+      "nowhere",
+      /^error: pod\/nowhere is not on a node yet: nothing of it is running\n {2}fix: kubectl describe pod nowhere -n e2e-refusals\n/,
+    ],
     [
       "waiting",
-      /^error: container c in pod\/waiting does not run: only running containers can be checkpointed\n {2}why: it is waiting to start \(ErrImageNeverPull: /,
+      /^error: container c in pod\/waiting is not running: only running containers can be checkpointed\n {2}why: it is waiting to start \(ErrImageNeverPull: /,
     ],
     [
       "done",
-      /^error: container c in pod\/done does not run: only running containers can be checkpointed\n {2}why: it has ended \(Error, exit status 3\)\n/,
+      /^error: container c in pod\/done is not running: only running containers can be checkpointed\n {2}why: it has ended \(Error, exit status 3\)\n/,
     ],
   ];
   for (const [name, expected] of cases) {

@@ -205,7 +205,7 @@ clusterTest("a pod with power over its node, out of an image that may be anybody
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /pod\/counter-restored in namespace e2e-restore on node2, restored from \S+\/e2e\/hostile-\S+, .*\(hostPID\); its volume root is \/ of the node \(hostPath\); container more is privileged; and no question can be asked here\n {2}fix: give --yes/,
+      /pod\/counter-restored in namespace e2e-restore on node2, restored from \S+\/e2e\/hostile-\S+, .*\(hostPID\); its volume root is \/ of the node \(hostPath\); container more is privileged.*\n {2}fix: rerun with --yes/,
     );
     const isolated = await restore(...way, "--node", "node2", "--isolated", "--yes");
     assert.equal(isolated.code, 1);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { explainAnswer } from "../../src/kubelet/answers.ts";
 import { postCheckpoint } from "../../src/kubelet/checkpoint.ts";
+import type { About } from "../../src/kubelet/target.ts";
 import { connectTo, fakeApiserver } from "../fakes.ts";
 
 const TARGET = { node: "node1", namespace: "default", pod: "counter", container: "c" };
@@ -50,6 +51,50 @@ const ANSWERS: [number, { headers: Record<string, string>; text: string }, strin
     "CRIUMissing",
   ],
   [500, text(`${FAILED} (criu binary not found in shim path or system PATH)`), "CRIUMissing"],
+  [
+    500,
+    text(
+      `${FAILED} (runc did not terminate successfully: exit status 1: CRIU version check failed: exec: "criu": executable file not found in $PATH path= /run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/criu-dump.log)`,
+    ),
+    "CRIUMissing",
+  ],
+  [
+    500,
+    text(
+      `${FAILED} (failed to checkpoint container ab: check for CRIU failed to check for criu version: exec: "criu": executable file not found in $PATH)`,
+    ),
+    "CRIUMissing",
+  ],
+  [500, text(`${FAILED} (check for CRIU checkpoint/restore requires at least CRIU 31600, current version is 31500)`), "CRIUTooOld"],
+  [
+    500,
+    text(
+      `${FAILED} (CRIU binary not found or too old (<31600). Failed to checkpoint container "x": checkpoint/restore requires at least CRIU 31600, current version is 31500)`,
+    ),
+    "CRIUTooOld",
+  ],
+  [
+    500,
+    text(`${FAILED} (crun: could not load \`libcriu.so.2\`: \`libcriu.so.2: cannot open shared object file: No such file or directory\`)`),
+    "LibcriuMissing",
+  ],
+  [500, text(`${FAILED} (/usr/bin/crun did not terminate successfully: exit status 1: compiled without CRIU support)`), "BuiltWithoutCRIU"],
+  [500, text(`${FAILED} (mkdir /var/lib/kubelet/checkpoints: permission denied)`), "DirectoryNotWritable"],
+  [500, text(`${FAILED} (open /var/lib/kubelet/checkpoints/checkpoint-a.tar: read-only file system)`), "DirectoryNotWritable"],
+  [
+    500,
+    text(
+      `${FAILED} (rpc error: code = Unknown desc = open /var/lib/containerd/io.containerd.grpc.v1.cri/containers/5506/status: no such file or directory)`,
+    ),
+    "ContainerStatusMissing",
+  ],
+  [
+    500,
+    text(
+      `${FAILED} (rpc error: code = Unknown desc = failed to pause container "ab" before checkpointing: \`/usr/bin/runc --root /run/runc pause ab\` failed: time="2026-11-30T10:00:00Z" level=error msg="container not running" : container process not found)`,
+    ),
+    "ContainerPaused",
+  ],
   [500, text(`${FAILED} (checkpoint/restore requires at least CRIU 31600)`), "CRIUTooOld"],
   [500, text(`${FAILED} (criu support is disabled by configuration)`), "RuntimeUnsupported"],
   [
@@ -87,9 +132,60 @@ for (const [code, { headers, text: body }, reason] of ANSWERS) {
   });
 }
 
-test("what nobody foresaw is shown as it is, but not at any length", () => {
+test("an unknown answer is shown as it is, without the wrappers around it, and not at any length", () => {
   const error = explainAnswer({ status: 500, ...text("x".repeat(1e6)) }, TARGET);
-  assert.match(error.why ?? "", /^x{500}…$/);
+  assert.match(error.why ?? "", /^x{300} … x{700}$/);
+  const wrapped = explainAnswer({ status: 500, ...text(`${FAILED} (rpc error: code = Unknown desc = new words (of 2026))`) }, TARGET);
+  assert.equal(wrapped.why, "new words (of 2026)");
+});
+
+function explained(said: string, about: About = {}): { reason: string; message: string; why: string; fix: string } {
+  const { reason, message, why = "", fix = "" } = explainAnswer({ status: 500, ...text(`${FAILED} (${said})`) }, TARGET, about);
+  return { reason, message, why, fix };
+}
+
+test("a container that stays paused: how to resume it, by its runtime", () => {
+  const said = "pausing container: cannot pause a paused container";
+  assert.match(explained(said, { containerID: "containerd://ab12" }).fix, /: ctr -n k8s\.io task resume ab12$/);
+  assert.match(explained(said, { containerID: "cri-o://ab12" }).fix, /: runc --root \/run\/runc resume ab12 /);
+});
+
+test("fixes name the switch of the version at hand, and whether its runtime looks for CRIU again by itself", () => {
+  const restart = /then restart its runtime, which looks for CRIU only when it starts/;
+  assert.match(explained("criu binary not found in shim path or system PATH").fix, restart);
+  assert.match(explained("checkpoint/restore requires at least CRIU 31600, current version is 31500").fix, restart);
+  assert.doesNotMatch(
+    explained('CRIU binary not found or too old (<31600). Failed to checkpoint container "x": exec: "criu"').fix,
+    restart,
+    "containerd 2.1 looks each time",
+  );
+  assert.match(
+    explained("criu support is disabled by configuration", { runtime: "containerd://2.4.2" }).fix,
+    /\[plugins\.'io\.containerd\.cri\.v1\.runtime'\]: enable_criu = true; then restart containerd/,
+  );
+  const crio = (version: string): string => explained("checkpoint/restore support not available", { runtime: `cri-o://${version}` }).fix;
+  assert.match(crio("1.29.4"), /enable_criu_support = true \(it is off by default before CRI-O 1\.30\); then restart CRI-O/);
+  assert.match(crio("1.37.0"), /: \[crio\.checkpoint_restore\] container_level_enabled = "checkpoint_restore"; then restart CRI-O/);
+  assert.match(crio("1.36.3"), /enable_criu_support = true.*container_level_enabled/);
+  const unimplemented = "rpc error: code = Unimplemented desc = method CheckpointContainer not implemented";
+  assert.equal(explained(unimplemented, { runtime: "containerd://1.7.24" }).fix, "upgrade containerd on node1 to 2.0 or later");
+  const gvisor = explained(unimplemented, { runtime: "containerd://2.1.9", runtimeClass: "gvisor" });
+  assert.equal(gvisor.message, "the runtime class gvisor of the pod does not checkpoint");
+  assert.doesNotMatch(gvisor.fix, /containerd 2/);
+  assert.match(
+    explained("check for CRIU checkpoint/restore requires at least CRIU 31600, current version is 31500").message,
+    /too old \(3\.15\)/,
+  );
+});
+
+test("CRI-O quotes runc's log: the cause is in the answer, without --explain", () => {
+  const dump = "/var/lib/containers/storage/overlay-containers/ab/userdata";
+  const error = explained(
+    `rpc error: code = Unknown desc = failed to checkpoint container ab: running "/usr/bin/runc" ["checkpoint" "--file-locks" "--image-path" "${dump}/checkpoint" "--work-path" "${dump}" "--leave-running" "ab"] failed: time="2026-11-30T10:00:00Z" level=warning msg="--- Quoting \\"${dump}/dump.log\\""\ntime="2026-11-30T10:00:00Z" level=warning msg="28:(00.077090) Error (criu/vdso.c:381): vdso: Unexpected rt vDSO area bounds"\ntime="2026-11-30T10:00:00Z" level=error msg="criu failed: type DUMP errno 0"`,
+  );
+  assert.equal(error.reason, "CRIUFailed");
+  assert.match(error.why, /too old for its kernel.*\n\(00\.077090\) Error \(criu\/vdso\.c:381\): vdso: Unexpected rt vDSO area bounds$/);
+  assert.match(error.fix, /^install CRIU 4\.2/);
 });
 
 test("the grant's command quotes a user that a shell would take apart", () => {
@@ -105,7 +201,7 @@ test("a partial archive on a full node is named", () => {
     { status: 500, ...text(`${FAILED} (write /var/lib/kubelet/checkpoints/checkpoint-c.tar: no space left on device)`) },
     TARGET,
   );
-  assert.equal(error.why, "a partial file stays at node1:/var/lib/kubelet/checkpoints/checkpoint-c.tar");
+  assert.equal(error.why, "a partial file is left at node1:/var/lib/kubelet/checkpoints/checkpoint-c.tar");
 });
 
 test("two checkpoints at once are told by each of containerd's words for it", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CriuLogReader } from "../../src/kubelet/criu-causes.ts";
+import { CAUSES, CriuLogReader } from "../../src/kubelet/criu-causes.ts";
 import { phraseOf, plain } from "../../src/model/phrase.ts";
 
 function failure(...lines: string[]): { why: string; fix: string | undefined } {
@@ -33,19 +33,30 @@ const KNOWN: readonly (readonly [string, RegExp, RegExp])[] = [
   ["Unknown shit 600 (anon_inode:[io_uring])", /^a process uses io_uring/, /seccompProfile/],
   ["vdso: Unexpected rt vDSO area bounds", /too old for its kernel.*criu#2532/, /CRIU 4\.2/],
   ["sockets: Can't get 1:16 opt: Operation not supported", /too old for its kernel.*criu#2705/, /CRIU 4\.2/],
-  ["inet: Connected TCP socket, consider using --tcp-established option.", /established TCP connections/, /runc\.conf.*: tcp-established/],
+  [
+    "inet: Connected TCP socket, consider using --tcp-established option.",
+    /established TCP connections/,
+    /--criu-option tcp-established .*runc\.conf/,
+  ],
   ["unix: External socket is used. Consider using --ext-unix-sk option.", /Unix socket/, /ext-unix-sk/],
   ["unix: Can't dump half of stream unix connection. name: (null); peer name: /tmp/x", /Unix socket/, /ext-unix-sk/],
-  ["Can't dump ghost file /tmp/x of 2097152 size, increase limit", /large deleted file/, /ghost-limit/],
+  [
+    "Can't dump ghost file /tmp/x of 2097152 size, increase limit",
+    /deleted file.*larger than CRIU saves/,
+    /--criu-option ghost-limit=64M .*ghost-limit 64M/,
+  ],
+  ["Can't create link remap for /tmp/x. Use link-remap option.", /another name/, /--criu-option link-remap/],
+  ["suspending seccomp failed: Operation not permitted", /seccomp filter/, /Unconfined/],
+  ["mnt: No mapping for 1310:(null) mountpoint", /another OCI runtime/, /OCI runtime that made it/],
   ["Some file locks are hold by dumping tasks! You can try --file-locks to dump them.", /file locks/, /file-locks/],
-  ["fsnotify: \tCan't dump that handle", /watches files/, /force-irmap/],
+  ["fsnotify: \tCan't dump that handle", /watches files/, /--criu-option irmap-scan-path=/],
   ["Can't dump file 17 of that type [20666] (chr 195:255)", /NVIDIA/, /CUDA/],
   ["Can't dump file 3 of that type [20666] (chr 10:229)", /FUSE/, /FUSE/],
-  ["mnt: 637:./usr/lib/firmware/x.bin doesn't have a proper root mount", /mounted/, /mount/],
+  ["mnt: 637:./usr/lib/firmware/x.bin doesn't have a proper root mount", /origin of a mount/, /mount/],
   ["Can't write pages: No space left on device", /no space for CRIU's images/, /doctor/],
   ["Unable to connect a transport socket: Permission denied", /SELinux or AppArmor/, /ausearch/],
   ["tty: Found dangling tty with sid 1 pgid 1 (/dev/pts/0), consider using --shell-job", /terminal/, /exec/],
-  ["Unseizable non-zombie 9626 found, state D, err -1/4", /between vfork and exec/, /try again/],
+  ["Unseizable non-zombie 9626 found, state D, err -1/4", /between vfork and exec/, /rerun/],
   ["Can't dump file 36 of that type [20666] (chr 99:0)", /a device or another file/, /log names/],
 ];
 
@@ -56,6 +67,10 @@ test("known causes, each with its line and a fix", () => {
     assert.equal(found.why.split("\n")[1], (ERROR + line).trim());
     assert.match(found.fix ?? "", fix);
   }
+});
+
+test("each cause has a name of its own, which the doctor's checks refer to", () => {
+  assert.equal(new Set(CAUSES.map(({ name }) => name)).size, CAUSES.length);
 });
 
 test("what is particular counts before what is general", () => {

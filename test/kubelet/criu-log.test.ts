@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CriuFailure, explainAnswer } from "../../src/kubelet/answers.ts";
-import { criuLogOf, logPathIn } from "../../src/kubelet/criu-log.ts";
+import { explainAnswer } from "../../src/kubelet/answers.ts";
+import { criuLogOf, logPathsIn } from "../../src/kubelet/criu-log.ts";
+import { CriuFailure } from "../../src/kubelet/runtime-answers.ts";
 
 const ID = "e933a3de23958da78911d7e04b4a64fc7e68510c3f941c4bf33d5f8e550468e7";
 const OTHER = ID.replace("e", "f");
 const CONTAINERD = `/run/containerd/io.containerd.runtime.v2.task/k8s.io/${ID}`;
+/** Of crun under containerd. */
+const CRUN = `/var/lib/containerd/io.containerd.grpc.v1.cri/containers/${ID}/ctrd-checkpoint`;
 const CRIO = `/var/lib/containers/storage/overlay-containers/${ID}/userdata`;
 
 /** What containerd says, seen; what CRI-O says with runc and with crun, from reports (criu#2018, criu#2011). */
@@ -26,6 +29,10 @@ const SAID: readonly (readonly [string, string])[] = [
     `checkpointing of a/b/c failed (\`runc checkpoint --work-path ${CRIO} ${ID}\` failed: time="2024-07-12T07:05:08Z" level=error msg="criu failed: type NOTIFY errno 0\\nlog file: ${CRIO}/dump.log": exit status 1)`,
     `${CRIO}/dump.log`,
   ],
+  [
+    `checkpointing of a/b/c failed (rpc error: code = Unknown desc = /usr/bin/crun did not terminate successfully: exit status 1: --- excerpt from CRIU log \`${CRUN}/dump.log\` path= ${CONTAINERD}/criu-dump.log)`,
+    `${CRUN}/dump.log`,
+  ],
 ];
 
 test("the log's path in the words of containerd and CRI-O, with runc and crun", () => {
@@ -33,10 +40,15 @@ test("the log's path in the words of containerd and CRI-O, with runc and crun", 
     const target = { node: "n", namespace: "a", pod: "b", container: "c" };
     const error = explainAnswer({ status: 500, headers: { "content-type": "text/plain" }, text: said }, target);
     assert.equal(error.reason, "CRIUFailed", said);
-    assert.ok(error instanceof CriuFailure && error.log === path, String(error instanceof CriuFailure && error.log));
+    assert.equal(error instanceof CriuFailure ? error.logs[0] : "", path);
     assert.match(error.fix ?? "", /--explain/);
   }
-  assert.equal(logPathIn("criu failed: type DUMP errno 0 path="), undefined);
+  assert.deepEqual(logPathsIn("criu failed: type DUMP errno 0 path="), []);
+  assert.deepEqual(
+    logPathsIn(SAID.at(-1)?.[0] ?? ""),
+    [`${CRUN}/dump.log`, `${CONTAINERD}/criu-dump.log`],
+    "crun's own first, then containerd's",
+  );
 });
 
 test("the directories of runtimes are read, for this container only", () => {
@@ -45,6 +57,7 @@ test("the directories of runtimes are read, for this container only", () => {
     [CONTAINERD.replace("/run/", "/run/k3s/"), "criu-dump.log"],
     [CONTAINERD.replace("/run/", "/var/lib/"), "criu-dump.log"],
     [CRIO, "dump.log"],
+    [CRUN, "dump.log"],
     [CRIO.replace("/var/lib/", "/run/"), "dump.log"],
   ] as const)
     assert.deepEqual(criuLogOf(`${directory}/${name}`, `containerd://${ID}`), { directory, name });

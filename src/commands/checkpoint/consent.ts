@@ -1,11 +1,11 @@
-import type { ContainerTarget } from "../../flows/capture/targets/target.ts";
+import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
 import type { CopyOptions } from "./request.ts";
 import type { Expectations } from "../../flows/capture/run/expect.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { Helpers } from "../../helper/helpers.ts";
 import { Interrupted, usageError } from "../../model/error.ts";
-import { forecast, frozenSeconds } from "../../kubelet/forecast.ts";
+import { forecast, pausedSeconds } from "../../kubelet/forecast.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 
@@ -73,5 +73,5 @@ export async function offerCopy(
 
 function expectation(memoryBytes: number | undefined): Phrase {
   if (memoryBytes === undefined) return say``;
-  return say` (about ${formatBytes(memoryBytes)}, frozen for about ${formatSeconds(frozenSeconds(memoryBytes))})`;
+  return say` (about ${formatBytes(memoryBytes)}, paused for up to about ${formatSeconds(pausedSeconds(memoryBytes))})`;
 }

@@ -1,6 +1,6 @@
 import type { Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
-import { CriuFailure } from "../../kubelet/answers.ts";
+import { CriuFailure } from "../../kubelet/runtime-answers.ts";
 import { say } from "../../model/phrase.ts";
 import type { CheckpointRequest } from "./request.ts";
 
@@ -12,9 +12,9 @@ export async function explained(context: FlowContext, request: CheckpointRequest
   const { error, item } = captured;
   const { explain, settings, copy } = request;
   if (!(error instanceof CriuFailure) || !(explain || (mayAsk && context.ask.possible)) || context.signal.aborted) return captured;
-  const { explainFailure, readableLog } = await import("../../flows/capture/explain.ts");
-  const log = readableLog(error, item);
-  if (log === undefined) {
+  const { explainFailure, readableLogs } = await import("../../flows/capture/explain.ts");
+  const logs = readableLogs(error, item);
+  if (logs.length === 0) {
     if (explain) context.emit({ kind: "warning", text: say`CRIU's log is not read: ${notRead(error)}` });
     return captured;
   }
@@ -24,9 +24,9 @@ export async function explained(context: FlowContext, request: CheckpointRequest
     const pod = say`a privileged pod on ${item.node} (namespace ${await helpers.namespace()}, image ${settings.image})`;
     if (!(await context.ask.confirm(say`CRIU failed, and why stands in its log on the node. Read it, through ${pod}?`))) return captured;
   }
-  return await explainFailure(context, helpers, captured, error, log, copy?.destination);
+  return await explainFailure(context, helpers, captured, error, logs, copy?.destination);
 }
 
-function notRead({ log }: CriuFailure): string {
+function notRead({ logs: [log] }: CriuFailure): string {
   return log === undefined ? "the error does not say where it is" : `${log} is not where a runtime keeps that of this container`;
 }

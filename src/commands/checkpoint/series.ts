@@ -1,7 +1,7 @@
 import type { Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import { takeSeries } from "../../flows/capture/series.ts";
-import type { ContainerTarget } from "../../flows/capture/targets/target.ts";
+import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import { exitCodeFor, Interrupted, usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";

@@ -4,7 +4,7 @@ import { isPortForward } from "../../helper/rights.ts";
 import { UserError } from "../../model/error.ts";
 import type { ClusterFacts } from "../facts/cluster.ts";
 import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
-import { atLeast, versionIn } from "../versions.ts";
+import { atLeast, versionIn } from "../../model/runtime.ts";
 import { say, type Text } from "../../model/phrase.ts";
 
 /** The first with the kubelet's checkpoint API. */
@@ -64,7 +64,7 @@ function rightsCheck(
       const message = `${user} may not ${described(lacking)}`;
       return bad(
         note === undefined ? message : `${message}: ${note}`,
-        say`a cluster admin does once:\n${grantCommands(lacking, user)}`,
+        say`a cluster admin runs once:\n${grantCommands(lacking, user)}`,
         facts,
       );
     },

@@ -1,5 +1,5 @@
 import { isRunning } from "../../cluster/pods.ts";
-import { callSeconds, frozenSeconds, outlastsProbe, overfillsDisk } from "../../kubelet/forecast.ts";
+import { outlastsProbe, overfillsDisk, pausedSeconds } from "../../kubelet/forecast.ts";
 import { IO_URING_FIX } from "../../kubelet/criu-causes.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
@@ -28,15 +28,15 @@ export const CONTAINER_CHECKS: readonly Check<JudgedContainer>[] = [
     judge: ({ forecast, runtimeTimeoutMs }) => {
       const { memoryBytes, roomBytes } = forecast;
       if (memoryBytes === undefined) return skip("what it holds in memory cannot be read (it takes get nodes/proxy)");
-      const expected = `about ${formatBytes(memoryBytes)}, frozen for about ${formatSeconds(frozenSeconds(memoryBytes))}`;
+      const expected = `about ${formatBytes(memoryBytes)}, paused for up to about ${formatSeconds(pausedSeconds(memoryBytes))}`;
       if (overfillsDisk(forecast))
         return warn(
           `${expected}; the disk has ${formatBytes(roomBytes ?? 0)} above its eviction threshold, and twice the archive is needed`,
           "make room on the node: kubectl checkpoint prune -A --keep 1",
         );
-      if (runtimeTimeoutMs !== undefined && callSeconds(memoryBytes) * 1000 > runtimeTimeoutMs)
+      if (runtimeTimeoutMs !== undefined && pausedSeconds(memoryBytes) * 1000 > runtimeTimeoutMs)
         return warn(
-          `${expected}; the whole call takes about ${formatSeconds(callSeconds(memoryBytes))}, more than the kubelet's runtimeRequestTimeout`,
+          `${expected}; the whole call takes about ${formatSeconds(pausedSeconds(memoryBytes))}, more than the kubelet's runtimeRequestTimeout`,
           "in the kubelet's configuration on the node: a longer runtimeRequestTimeout",
         );
       return ok(expected);

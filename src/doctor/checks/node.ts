@@ -4,7 +4,7 @@ import { list, object, string } from "../../model/json.ts";
 import { formatBytes, parseDuration } from "../../model/units.ts";
 import type { NodeFacts } from "../facts/node.ts";
 import { enough, fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
-import { atLeast, versionIn } from "../versions.ts";
+import { atLeast, versionIn } from "../../model/runtime.ts";
 import { command, say } from "../../model/phrase.ts";
 
 /** A runtime's word for itself, and what it takes to restore; the flow knows the second. */

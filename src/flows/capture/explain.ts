@@ -2,7 +2,7 @@ import type { NodeFile } from "../../helper/files.ts";
 import type { Helper, Helpers } from "../../helper/helpers.ts";
 import { CriuLogReader, type Failure } from "../../kubelet/criu-causes.ts";
 import { criuLogOf, type CriuLog } from "../../kubelet/criu-log.ts";
-import type { CriuFailure } from "../../kubelet/answers.ts";
+import type { CriuFailure } from "../../kubelet/runtime-answers.ts";
 import { itemError, type CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
@@ -19,15 +19,15 @@ import { helperRights, needing } from "../rights.ts";
 const LONGEST_LOG = 64 << 20;
 const PIECE = 1 << 20;
 /** Why a log is gone, by the reason: no such directory, or a directory without it. */
-const GONE: Readonly<Record<string, string>> = {
-  HelperMount: "it is gone: the container has ended, and its directory with it",
+const GONE: ReadonlyMap<string, string> = new Map([
+  ["HelperMount", "it is gone: the container has ended, and its directory with it"],
   // containerd's two checkpoints of one container share the directory that CRIU writes its log to, and whoever ends first removes it.
-  ArchiveNotFound: "there is none: another checkpoint of the container ended at the same time and took it away, or the container has ended",
-};
+  ["ArchiveNotFound", "it is gone: another checkpoint of the container ended at the same time and removed it, or the container has ended"],
+]);
 
-/** Whether the log of a failure can be read at all: it must lie where a runtime would keep this very container's. */
-export function readableLog({ log }: CriuFailure, { containerID }: CheckpointItem): CriuLog | undefined {
-  return log === undefined ? undefined : criuLogOf(log, containerID);
+/** Where the log of a failure can be read; none where no path is one that a runtime would use for this very container. */
+export function readableLogs({ logs }: CriuFailure, { containerID }: CheckpointItem): CriuLog[] {
+  return logs.flatMap((log) => criuLogOf(log, containerID) ?? []);
 }
 
 /**
@@ -39,7 +39,7 @@ export async function explainFailure(
   helpers: Helpers,
   { item }: Captured,
   failure: CriuFailure,
-  log: CriuLog,
+  logs: readonly CriuLog[],
   destination: string | undefined,
 ): Promise<Captured> {
   try {
@@ -48,16 +48,38 @@ export async function explainFailure(
     const { directory } = beside;
     const name = logName(item);
     const rights = helperRights(await helpers.namespace());
-    const found = await needing(context.connection, rights, async () => await readLog(context, helpers, item.node, log, directory, name));
+    const found = await needing(
+      context.connection,
+      rights,
+      async () => await readFirst(context, helpers, item.node, logs, directory, name),
+    );
     const saved = say`CRIU's log: ${directory.pathOf(name)}`;
     const fix = found.fix === undefined ? saved : say`${found.fix}\n${saved}`;
     const error = new UserError({ reason: failure.reason, message: failure.said.message, why: found.why, fix, cause: failure });
     return { item: { ...item, error: itemError("checkpoint", error) }, error };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const why = GONE[error.reason] ?? error.whole;
+    const why = GONE.get(error.reason) ?? error.whole;
     context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${why}` });
     return { item, error: failure };
+  }
+}
+
+/** Of several places the first that has a log. Throws what the last one threw. */
+async function readFirst(
+  context: FlowContext,
+  helpers: Helpers,
+  node: string,
+  [log, ...others]: readonly CriuLog[],
+  to: Directory,
+  name: string,
+): Promise<Failure> {
+  if (log === undefined) throw new UserError({ reason: "ArchiveNotFound", message: "the error does not say where the log is" });
+  try {
+    return await readLog(context, helpers, node, log, to, name);
+  } catch (error) {
+    if (others.length === 0 || !(error instanceof UserError && GONE.has(error.reason))) throw error;
+    return await readFirst(context, helpers, node, others, to, name);
   }
 }
 

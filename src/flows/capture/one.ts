@@ -3,8 +3,8 @@ import { callJson } from "../../cluster/api.ts";
 import { apiPath } from "../../cluster/connection.ts";
 import { getPod, type Container, type Pod } from "../../cluster/pods.ts";
 import { postCheckpoint } from "../../kubelet/checkpoint.ts";
-import { callSeconds, forecast, frozenSeconds, outlastsProbe, overfillsDisk, type Forecast } from "../../kubelet/forecast.ts";
-import type { CheckpointTarget } from "../../kubelet/target.ts";
+import { forecast, outlastsProbe, overfillsDisk, pausedSeconds, type Forecast } from "../../kubelet/forecast.ts";
+import type { About, CheckpointTarget } from "../../kubelet/target.ts";
 import { itemError, type CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
 import { object, string } from "../../model/json.ts";
@@ -13,8 +13,7 @@ import { say, type Phrase } from "../../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
 import type { FlowContext } from "../context.ts";
 import { needing, type VerbContext } from "../rights.ts";
-import { ensureRunning } from "./targets/running.ts";
-import type { ContainerTarget } from "./targets/target.ts";
+import { ensureRunning, type ContainerTarget } from "./targets/containers.ts";
 
 /** How a capture ended: always an item; `error` is what went wrong, in full. */
 export interface Captured {
@@ -67,7 +66,12 @@ export async function captureOne(context: VerbContext, { pod, container }: Conta
     if (options.withoutRuntime !== true) runtime = nodeRuntime(context, pod.node);
     startedAt = context.now();
     const starting = (): void => void (startedAt = context.now());
-    const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting });
+    const about = async (): Promise<About> => ({
+      ...(await (options.withoutRuntime === true ? nodeRuntime(context, pod.node) : runtime)),
+      containerID: container.containerID,
+      ...runtimeClass(pod),
+    });
+    const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting, about });
     const end = finished(startedAt, context.now());
     const after = await stillThere(context, pod, container);
     return { archive, item: await item({ ...end, nodePath: archive.path, ...after }) };
@@ -79,6 +83,11 @@ export async function captureOne(context: VerbContext, { pod, container }: Conta
   }
 }
 
+function runtimeClass({ object: { spec } }: Pod): Pick<About, "runtimeClass"> {
+  const name = string(object(spec)["runtimeClassName"]);
+  return name === "" ? {} : { runtimeClass: name };
+}
+
 /**
  * The one case in which the POST is sent again: the container is paused, by another checkpoint of it. That one then writes
  * its archive, and containerd would mix the files of both: the next try waits for as long as the whole call may take.
@@ -87,10 +96,15 @@ async function checkpointWhenPossible(
   { connection, signal, emit, now, rights = CHECKPOINT_RIGHTS }: VerbContext,
   target: CheckpointTarget,
   lane: string,
-  { timeoutMs, expected, starting }: { timeoutMs: number | undefined; expected: Forecast; starting: () => void },
+  {
+    timeoutMs,
+    expected,
+    starting,
+    about,
+  }: { timeoutMs: number | undefined; expected: Forecast; starting: () => void; about: () => Promise<About> },
 ): Promise<NodeArchive> {
   const deadline = now() + (timeoutMs ?? PAUSED_PATIENCE_MS);
-  const pause = 1500 * callSeconds(expected.memoryBytes ?? UNKNOWN_MEMORY);
+  const pause = 1500 * pausedSeconds(expected.memoryBytes ?? UNKNOWN_MEMORY);
   for (let delay = pause; ; delay *= 2) {
     starting();
     const left = timeoutMs === undefined ? undefined : Math.max(1, deadline - now());
@@ -98,14 +112,14 @@ async function checkpointWhenPossible(
       return await needing(
         connection,
         rights,
-        async () => await postCheckpoint(connection, target, { timeoutMs: left, givenMs: timeoutMs, signal }),
+        async () => await postCheckpoint(connection, target, { timeoutMs: left, givenMs: timeoutMs, signal, about }),
       );
     } catch (error) {
       if (!(error instanceof UserError && error.reason === "ContainerPaused") || now() + delay > deadline) throw error;
       emit({
         kind: "activity",
         lane,
-        text: say`waiting: another checkpoint of container ${target.container} in pod/${target.pod} is under way`,
+        text: say`waiting: container ${target.container} in pod/${target.pod} is paused, as by another checkpoint of it`,
       });
       await sleep(delay, undefined, { signal }).catch(() => Promise.reject(signal.reason as Error));
     }
@@ -119,7 +133,7 @@ function warn({ emit }: FlowContext, container: Container, { pod, node }: Checkp
     const patience = formatSeconds(livenessProbe.periodSeconds * livenessProbe.failureThreshold);
     emit({
       kind: "warning",
-      text: say`the freeze (about ${formatSeconds(frozenSeconds(memoryBytes))} for ${formatBytes(memoryBytes)}) may outlast the liveness probe of container ${container.name} in pod/${pod} (${patience}): the kubelet would restart it`,
+      text: say`the pause (up to about ${formatSeconds(pausedSeconds(memoryBytes))} for ${formatBytes(memoryBytes)}) may outlast the liveness probe of container ${container.name} in pod/${pod} (${patience}): the kubelet would restart it`,
     });
   }
   if (overfillsDisk(expected)) {
@@ -133,7 +147,7 @@ function warn({ emit }: FlowContext, container: Container, { pod, node }: Checkp
 function activity({ container, pod, node }: CheckpointTarget, { memoryBytes }: Forecast) {
   const what = say`checkpointing container ${container} in pod/${pod} on ${node}`;
   if (memoryBytes === undefined) return what;
-  return say`${what} (about ${formatBytes(memoryBytes)}, frozen for about ${formatSeconds(frozenSeconds(memoryBytes))})`;
+  return say`${what} (about ${formatBytes(memoryBytes)}, paused for up to about ${formatSeconds(pausedSeconds(memoryBytes))})`;
 }
 
 /** The proof that the original runs on: the same container ID, not restarted. What cannot be seen is left out, with a warning. */

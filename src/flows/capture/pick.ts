@@ -2,11 +2,11 @@ import { listPods, NOT_ENDED, type Pod } from "../../cluster/pods.ts";
 import { memoryOnNode } from "../../kubelet/memory.ts";
 import type { PickerRow } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
+import { command, joined, say, type Phrase } from "../../model/phrase.ts";
 import { formatAge, formatBytes } from "../../model/units.ts";
 import type { FlowContext } from "../context.ts";
-import { matchingContainers } from "./targets/containers.ts";
+import { matchingContainers, type ContainerTarget } from "./targets/containers.ts";
 import { findPod } from "./targets/find.ts";
-import type { ContainerTarget } from "./targets/target.ts";
 
 /** What can be picked from: one pod, or the pods of the namespace or of all. */
 export type Choice = { readonly pod: Pod } | { readonly allNamespaces: boolean; readonly containers: readonly string[] };
@@ -59,7 +59,7 @@ async function asItIsNow(context: FlowContext, { namespace, pod: name, uid, cont
   const pod = await findPod(context, name, namespace);
   const container = pod.containers.find((one) => one.name === wanted);
   if (pod.uid === uid && container !== undefined) return { pod, container };
-  throw new UserError({ reason: "PodGone", message: `pod/${name} was replaced while you were choosing`, fix: "run the command again" });
+  throw new UserError({ reason: "PodGone", message: say`pod/${name} was replaced while you were choosing`, fix: "rerun the command" });
 }
 
 async function* pagesOfRows(
@@ -85,19 +85,27 @@ function rowsOf({ now }: FlowContext, pod: Pod, everywhere: boolean, containers:
 }
 
 async function choices({ connection }: FlowContext, pages: AsyncIterable<PickerRow<Candidate>[]>, everywhere: boolean): Promise<UserError> {
-  const found: string[] = [];
+  const found: Phrase[] = [];
   for await (const rows of pages) {
     found.push(
-      ...rows.map(({ value }) => `kubectl checkpoint ${value.pod} -c ${value.container}${everywhere ? ` -n ${value.namespace}` : ""}`),
+      ...rows.map(
+        ({ value }) =>
+          command`kubectl checkpoint ${value.pod} -c ${value.container}${everywhere ? command` -n ${value.namespace}` : say``}`,
+      ),
     );
     if (found.length > LISTED) break;
   }
-  const where = everywhere ? "" : `, with -n ${connection.namespace}`;
-  const list = `one of${where}:\n${found.slice(0, LISTED).join("\n")}${found.length > LISTED ? "\n…" : ""}`;
+  const where = everywhere ? say`` : command`, with -n ${connection.namespace}`;
+  const list = say`one of${where}:\n${joined(found.slice(0, LISTED), "\n")}${found.length > LISTED ? say`\n…` : say``}`;
   return new UserError({
     reason: "ChoiceNeeded",
-    message: "which container? No pod was named, and no question can be asked here",
-    fix: found.length === 0 ? `nothing runs${everywhere ? "" : ` in namespace ${connection.namespace}: give -n NAME`}` : list,
+    message: "POD is required",
+    fix:
+      found.length > 0
+        ? list
+        : everywhere
+          ? "no container is running"
+          : say`no container is running in namespace ${connection.namespace}: give -n NAME`,
     exitCode: 2,
   });
 }

@@ -9,7 +9,7 @@ import { formatSeconds } from "../../model/units.ts";
 import { captureOne, type Captured } from "./one.ts";
 import type { FlowContext } from "../context.ts";
 import type { CopyPlan } from "../collect/copy/captured.ts";
-import type { ContainerTarget } from "./targets/target.ts";
+import type { ContainerTarget } from "./targets/containers.ts";
 
 export interface SeriesRequest {
   readonly target: ContainerTarget;
@@ -106,7 +106,7 @@ async function refreshed(
   if (container.containerID !== known.containerID) {
     emit({
       kind: "warning",
-      text: say`container ${known.name} in pod/${pod.name} was restarted (restarts: ${container.restartCount}): the series goes on with the new one`,
+      text: say`container ${known.name} in pod/${pod.name} was restarted (restarts: ${container.restartCount}): the series continues with the new container`,
     });
   }
   return { pod, container };
@@ -149,6 +149,11 @@ async function removeHere(path: string): Promise<void> {
   try {
     await rm(path, { force: true });
   } catch (error) {
-    throw new UserError({ reason: "RemovalFailed", message: `${path} could not be removed`, why: (error as Error).message, cause: error });
+    throw new UserError({
+      reason: "RemovalFailed",
+      message: say`${path} could not be removed`,
+      why: (error as Error).message,
+      cause: error,
+    });
   }
 }

@@ -65,7 +65,7 @@ test("a paused container is waited for; seconds count from the call that was ans
   assert.equal(item.stillRunning, true);
   assert.equal(posted, 3);
   assert.ok(item.seconds < 0.5, `${item.seconds} s`);
-  assert.ok(texts(events, "activity").includes("waiting: another checkpoint of container c in pod/p is under way"));
+  assert.ok(texts(events, "activity").includes("waiting: container c in pod/p is paused, as by another checkpoint of it"));
 });
 
 test("it is not waited for beyond the timeout", async (t) => {
@@ -109,14 +109,14 @@ test("a container that was restarted, replaced or is gone is no proof, and is wa
   }
 });
 
-test("a freeze that may outlast the liveness probe is warned of before", async (t) => {
+test("a pause that may outlast the liveness probe is warned of before", async (t) => {
   const probe = { livenessProbe: { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 1 } };
   const memory = MEMORY.replace("1048576", String(400 * 2 ** 20));
   const { events } = await captured(t, { posts: [done], memory }, undefined, podObject({ probe }));
   const [warning] = texts(events, "warning");
   assert.match(
     warning ?? "",
-    /^the freeze \(about 1\.[67]s for 400 MiB\) may outlast the liveness probe of container c in pod\/p \(1\.0s\): the kubelet would restart it$/,
+    /^the pause \(up to about 6\.0s for 400 MiB\) may outlast the liveness probe of container c in pod\/p \(1\.0s\): the kubelet would restart it$/,
   );
   assert.ok(events.findIndex(({ kind }) => kind === "warning") < events.findIndex(({ kind }) => kind === "activity"), "before the call");
 });

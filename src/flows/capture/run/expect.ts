@@ -1,9 +1,9 @@
 import { readNode, type Forecast } from "../../../kubelet/forecast.ts";
 import { UserError } from "../../../model/error.ts";
-import { say, type Phrase } from "../../../model/phrase.ts";
+import { joined, say, type Phrase } from "../../../model/phrase.ts";
 import { formatBytes } from "../../../model/units.ts";
 import type { FlowContext } from "../../context.ts";
-import type { ContainerTarget } from "../targets/target.ts";
+import type { ContainerTarget } from "../targets/containers.ts";
 
 /** What is known beforehand of the nodes and containers of a run. */
 export interface Expectations {
@@ -11,7 +11,7 @@ export interface Expectations {
   /** Over the run, what may be read of it; a sentence for people. */
   readonly summary: Phrase;
   /** What will not fit, a sentence each. */
-  readonly obstacles: readonly string[];
+  readonly obstacles: readonly Phrase[];
 }
 
 const TIMEOUT_MS = 3000;
@@ -38,11 +38,11 @@ export async function expectRun(
     const needed = sum(onNode) + Math.max(0, ...onNode.map((target) => memoryOf(target) ?? 0));
     return room === undefined || needed <= room
       ? []
-      : [`${node}: ${formatBytes(needed)} are needed, ${formatBytes(room)} are free above its eviction threshold`];
+      : [say`${node}: ${formatBytes(needed)} are needed, ${formatBytes(room)} are free above its eviction threshold`];
   });
   const total = sum(targets);
   if (local !== undefined && total > local.roomBytes) {
-    obstacles.push(`here: ${formatBytes(total)} are needed in ${local.path}, ${formatBytes(local.roomBytes)} are free`);
+    obstacles.push(say`here: ${formatBytes(total)} are needed in ${local.path}, ${formatBytes(local.roomBytes)} are free`);
   }
   const known = targets.filter((target) => memoryOf(target) !== undefined).length;
   return {
@@ -62,8 +62,8 @@ export function ensureFits({ obstacles }: Expectations, force: boolean, emit: Fl
     throw new UserError({
       reason: "WontFit",
       message: "the archives would not fit",
-      why: obstacles.join("\n"),
-      fix: "take fewer at a time, or make room; --force goes on all the same",
+      why: joined(obstacles, "\n"),
+      fix: "take fewer at a time, or free space; rerun with --force to checkpoint them anyway",
     });
   }
   for (const obstacle of obstacles) emit({ kind: "warning", text: say`it may not fit: ${obstacle}` });

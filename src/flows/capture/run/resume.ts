@@ -6,7 +6,7 @@ import { nodeArchive } from "../../../model/location.ts";
 import { say } from "../../../model/phrase.ts";
 import type { Captured } from "../one.ts";
 import type { FlowContext } from "../../context.ts";
-import type { ContainerTarget } from "../targets/target.ts";
+import type { ContainerTarget } from "../targets/containers.ts";
 import type { RunDocument, RunItem } from "./state.ts";
 
 /** What of a run is still to be done. */
@@ -71,11 +71,11 @@ async function find(
     pod = await getPod(connection, namespace, name);
   } catch (error) {
     if (!(error instanceof ApiFailure && error.status === 404)) throw error;
-    return new UserError({ reason: "PodGone", message: `pod/${name} is gone since the run began`, cause: error });
+    return new UserError({ reason: "PodGone", message: say`pod/${name} is gone since the run began`, cause: error });
   }
   const container = pod.containers.find((one) => one.name === wanted);
   return container === undefined
-    ? new UserError({ reason: "NoSuchContainer", message: `pod/${name} has no container ${wanted} any more` })
+    ? new UserError({ reason: "NoSuchContainer", message: say`pod/${name} has no container ${wanted} any more` })
     : { pod, container };
 }
 

@@ -3,9 +3,8 @@ import { say } from "../../../model/phrase.ts";
 import { captureOne, type Captured } from "../one.ts";
 import type { FlowContext } from "../../context.ts";
 import type { CopyPlan } from "../../collect/copy/captured.ts";
-import type { ContainerTarget } from "../targets/target.ts";
+import type { ContainerTarget } from "../targets/containers.ts";
 import type { Expectations } from "./expect.ts";
-import { Queue } from "./queue.ts";
 
 export interface RunRequest {
   readonly targets: readonly ContainerTarget[];
@@ -100,4 +99,40 @@ async function takeNode(
   };
   await Promise.all(Array.from({ length: Math.min(perNode, pods.length) }, async (_, slot) => await worker(slot)));
   await transfers;
+}
+
+/** Values that come from several places at once, read in the order in which they come. */
+class Queue<T> {
+  #values: T[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  #ended = false;
+  #wake: () => void = () => undefined;
+
+  push(value: T): void {
+    this.#values.push(value);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  /** The reader gets what came before, then the error. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    for (;;) {
+      for (const value of this.#values.splice(0)) yield value;
+      if (this.#values.length > 0) continue;
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#ended) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
 }

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises";
 import { API_VERSION, type CheckpointItem } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { list, object, string, type Json } from "../../../model/json.ts";
+import { say } from "../../../model/phrase.ts";
 import { replaceFile } from "../../../local/destination.ts";
-import type { ContainerTarget } from "../targets/target.ts";
+import type { ContainerTarget } from "../targets/containers.ts";
 import type { Taken } from "./run.ts";
 
 /** What of the command line a resumed run needs again. */
@@ -64,7 +65,7 @@ export class RunState {
     const unusable = (why: string, cause?: unknown): UserError =>
       new UserError({
         reason: "RunFileUnusable",
-        message: `${path} is not the state of a run`,
+        message: say`${path} is not the state of a run`,
         why,
         fix: "give the file that the run named",
         cause,

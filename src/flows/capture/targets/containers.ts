@@ -1,5 +1,12 @@
 import { isRunning, type Container, type Pod } from "../../../cluster/pods.ts";
 import { UserError } from "../../../model/error.ts";
+import { command, joined, say, type Phrase } from "../../../model/phrase.ts";
+
+/** One container of one pod. */
+export interface ContainerTarget {
+  readonly pod: Pod;
+  readonly container: Container;
+}
 
 /**
  * The container that is meant: the one named, else the pod's only one, else its default container.
@@ -26,15 +33,20 @@ export function ensureKnown(pods: readonly Pod[], patterns: readonly string[]): 
 
 function noSuchContainer([first, ...others]: readonly [Pod, ...Pod[]], name: string): UserError {
   const message =
-    others.length === 0 ? `pod/${first.name} has no container ${name}` : `none of these ${others.length + 1} pods has a container ${name}`;
-  return new UserError({ reason: "NoSuchContainer", message, fix: `-c takes one of: ${containerNames(first, ...others)}`, exitCode: 2 });
+    others.length === 0
+      ? say`pod/${first.name} has no container ${name}`
+      : say`none of these ${others.length + 1} pods has a container ${name}`;
+  return new UserError({ reason: "NoSuchContainer", message, fix: say`-c takes one of: ${containerNames(first, ...others)}`, exitCode: 2 });
 }
 
 /** Exit status 2. */
-export function choiceNeeded(pod: Pod, or = ""): UserError {
-  const message = `pod/${pod.name} has several containers: which one?`;
-  const fix = `give -c with one of: ${containerNames(pod)}${or === "" ? "" : ` (${or})`}`;
-  return new UserError({ reason: "ChoiceNeeded", message, fix, exitCode: 2 });
+export function choiceNeeded(pod: Pod, or = say``): UserError {
+  return new UserError({
+    reason: "ChoiceNeeded",
+    message: say`pod/${pod.name} has several containers: choose one`,
+    fix: say`give -c with one of: ${containerNames(pod)}${or}`,
+    exitCode: 2,
+  });
 }
 
 /** Those of a pod that is named: of a name whether it runs or not, of a glob those that run. Throws NoSuchContainer (exit status 2). */
@@ -57,7 +69,38 @@ function globPattern(glob: string): RegExp {
   return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
 }
 
-export function containerNames(...pods: readonly Pod[]): string {
+export function containerNames(...pods: readonly Pod[]): Phrase {
   const names = pods.flatMap(({ containers }) => containers.map(({ name, kind }) => (kind === "container" ? name : `${name} (${kind})`)));
-  return [...new Set(names)].join(", ");
+  return joined([...new Set(names)], ", ");
+}
+
+/** Throws where the container cannot be checkpointed now, with what can be done about it. */
+export function ensureRunning({ pod, container }: ContainerTarget): void {
+  if (pod.node === "") {
+    throw new UserError({
+      reason: "PodNotScheduled",
+      message: say`pod/${pod.name} is not on a node yet: nothing of it is running`,
+      fix: command`kubectl describe pod ${pod.name} -n ${pod.namespace}`,
+    });
+  }
+  if (isRunning(container)) return;
+  const running = pod.containers.filter(isRunning).map(({ name }) => name);
+  throw new UserError({
+    reason: "ContainerNotRunning",
+    message: say`container ${container.name} in pod/${pod.name} is not running: only running containers can be checkpointed`,
+    why: whyNotRunning(pod, container),
+    fix:
+      running.length > 0
+        ? say`running now: ${joined(running, ", ")} (give one with -c)`
+        : command`kubectl get pod ${pod.name} -n ${pod.namespace}`,
+  });
+}
+
+function whyNotRunning(pod: Pod, { state, kind }: Container): Phrase | undefined {
+  if (state.phase === "running") return undefined;
+  if (state.phase === "terminated") return say`it has ended (${state.reason || "terminated"}, exit status ${state.exitCode})`;
+  const init = pod.containers.find((one) => one.kind === "init" && isRunning(one));
+  if (init !== undefined && kind === "container") return say`the init container ${init.name} is still running`;
+  const details = [state.reason, state.message].filter((text) => text !== "").join(": ");
+  return details === "" ? say`it is waiting to start` : say`it is waiting to start (${details})`;
 }

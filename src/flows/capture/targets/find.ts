@@ -3,9 +3,10 @@ import { callJson } from "../../../cluster/api.ts";
 import { apiPath } from "../../../cluster/connection.ts";
 import { getPod, type Pod } from "../../../cluster/pods.ts";
 import { UserError } from "../../../model/error.ts";
+import { command, say } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
 
-/** The pod. Where there is none, the error tells whether its namespace is missing too. */
+/** The pod. Where there is none, the error says whether its namespace is missing too. */
 export async function findPod({ connection }: FlowContext, name: string, namespace = connection.namespace): Promise<Pod> {
   try {
     return await getPod(connection, namespace, name);
@@ -18,15 +19,15 @@ export async function findPod({ connection }: FlowContext, name: string, namespa
     if (noNamespace) {
       throw new UserError({
         reason: "NamespaceNotFound",
-        message: `there is no namespace "${namespace}"`,
+        message: say`namespace "${namespace}" not found`,
         fix: "kubectl get namespaces, then give -n NAME",
         cause: error,
       });
     }
     throw new UserError({
       reason: "PodNotFound",
-      message: `there is no pod "${name}" in namespace ${namespace}`,
-      fix: `kubectl get pods -n ${namespace}`,
+      message: say`pod/${name} not found in namespace ${namespace}`,
+      fix: command`kubectl get pods -n ${namespace}`,
       cause: error,
     });
   }

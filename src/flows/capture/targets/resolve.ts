@@ -1,11 +1,19 @@
 import { listPods, NOT_ENDED, type Pod, type PodQuery } from "../../../cluster/pods.ts";
 import { workloadSelector } from "../../../cluster/workloads.ts";
 import { UserError } from "../../../model/error.ts";
+import { joined, say, type Phrase } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
 import { pickContainer } from "../pick.ts";
-import { choiceNeeded, containerNames, containerOf, ensureKnown, matchingContainers, namedContainers } from "./containers.ts";
+import {
+  choiceNeeded,
+  containerNames,
+  containerOf,
+  ensureKnown,
+  matchingContainers,
+  namedContainers,
+  type ContainerTarget,
+} from "./containers.ts";
 import { findPod } from "./find.ts";
-import type { ContainerTarget } from "./target.ts";
 
 /** What a command line means by its words and selectors. */
 export interface TargetQuery {
@@ -31,7 +39,7 @@ export interface WorkloadWord {
 
 /**
  * The containers that are meant, those of one pod side by side, none twice. A pod that is named is taken as it is, so that an
- * error can tell why it cannot be checkpointed; behind selectors and workloads only what runs counts. A container that is named, and
+ * error can say why it cannot be checkpointed; behind selectors and workloads only what runs counts. A container that is named, and
  * that no pod of those named has, is an error; behind selectors it need not be there as long as anything matches.
  * Throws a UserError: NothingMatches, and with exit status 2 ChoiceNeeded and NoSuchContainer.
  */
@@ -46,7 +54,7 @@ export async function resolveTargets(context: FlowContext, query: TargetQuery): 
   );
   for (const { word, pods } of named) {
     if (word.kind === "workload")
-      containersOfAll(pods, query, `${word.type}/${word.name} in namespace ${context.connection.namespace}`).forEach(add);
+      containersOfAll(pods, query, say`${word.type}/${word.name} in namespace ${context.connection.namespace}`).forEach(add);
     else for (const pod of pods) (await containersOfNamed(context, pod, query)).forEach(add);
   }
   if (query.words.length === 0) for (const target of await selected(context, query)) add(target);
@@ -66,11 +74,11 @@ async function containersOfNamed(context: FlowContext, pod: Pod, { containers, a
   if (allContainers || containers.length > 0) {
     const found = allContainers ? matchingContainers(pod, ["*"]) : namedContainers(pod, containers);
     if (found.length > 0) return found.map((container) => ({ pod, container }));
-    const what = allContainers ? "no running container" : `no running container ${containers.join(", ")}`;
+    const what = allContainers ? say`no running container` : say`no running container ${joined(containers, ", ")}`;
     throw new UserError({
       reason: "NoSuchContainer",
-      message: `pod/${pod.name} has ${what}`,
-      fix: `it has: ${containerNames(pod)}`,
+      message: say`pod/${pod.name} has ${what}`,
+      fix: say`it has: ${containerNames(pod)}`,
       exitCode: 2,
     });
   }
@@ -84,7 +92,7 @@ async function selected(context: FlowContext, query: TargetQuery): Promise<Conta
   const namespace = query.allNamespaces ? undefined : context.connection.namespace;
   const fieldSelector = [NOT_ENDED, query.fieldSelector].filter(Boolean).join(",");
   const pods = await runningPods(context, { namespace, labelSelector: query.labelSelector, fieldSelector });
-  return containersOfAll(pods, query, namespace === undefined ? "these selectors" : `these selectors in namespace ${namespace}`);
+  return containersOfAll(pods, query, namespace === undefined ? say`these selectors` : say`these selectors in namespace ${namespace}`);
 }
 
 async function runningPods({ connection }: FlowContext, query: PodQuery): Promise<Pod[]> {
@@ -93,21 +101,21 @@ async function runningPods({ connection }: FlowContext, query: PodQuery): Promis
   return pods;
 }
 
-function containersOfAll(pods: readonly Pod[], { containers, allContainers }: TargetQuery, what: string): ContainerTarget[] {
+function containersOfAll(pods: readonly Pod[], { containers, allContainers }: TargetQuery, what: Phrase): ContainerTarget[] {
   const patterns = allContainers ? ["*"] : containers;
   const targets = pods.flatMap((pod) => {
     const running = matchingContainers(pod, ["*"]);
     if (running.length === 0) return [];
     if (patterns.length > 0) return matchingContainers(pod, patterns).map((container) => ({ pod, container }));
     const container = containerOf(pod, undefined);
-    if (container === undefined) throw choiceNeeded(pod, "or --all-containers");
+    if (container === undefined) throw choiceNeeded(pod, say` (or --all-containers)`);
     return running.includes(container) ? [{ pod, container }] : [];
   });
   if (targets.length > 0) return targets;
-  const named = containers.length > 0 ? ` with a container ${containers.join(", ")}` : "";
+  const named = containers.length > 0 ? say` with a container ${joined(containers, ", ")}` : say``;
   throw new UserError({
     reason: "NothingMatches",
-    message: `no running pod${named} matches ${what}`,
+    message: say`no running pod${named} matches ${what}`,
     fix: "kubectl get pods, with the same selectors",
   });
 }

@@ -6,7 +6,7 @@ import { object, string } from "../../../model/json.ts";
 import type { Captured } from "../../capture/one.ts";
 import type { FlowContext } from "../../context.ts";
 import { helperRights, needingInOutcome } from "../../rights.ts";
-import type { ContainerTarget } from "../../capture/targets/target.ts";
+import type { ContainerTarget } from "../../capture/targets/containers.ts";
 import { copyArchive, type CopyOutcome } from "./copy.ts";
 
 /** What becomes of archives once they are made. */

@@ -22,7 +22,7 @@ import type { RestorePlan } from "../plan.ts";
 import { watchExplained } from "../explained.ts";
 import type { Restored } from "../watch.ts";
 import { helperRights, needing } from "../../rights.ts";
-import type { ContainerTarget } from "../../capture/targets/target.ts";
+import type { ContainerTarget } from "../../capture/targets/containers.ts";
 import { originOfPod, planMove, type Destination, type OriginOfPod } from "./plan.ts";
 
 export interface MoveRequest extends Destination {

@@ -8,7 +8,7 @@ import { parseRuntime } from "../../../restore/runtimes.ts";
 import type { FlowContext } from "../../context.ts";
 import type { Needs, Origin } from "../image/facts.ts";
 import { planRestore, type PlannedFacts, type RestorePlan } from "../plan.ts";
-import type { ContainerTarget } from "../../capture/targets/target.ts";
+import type { ContainerTarget } from "../../capture/targets/containers.ts";
 
 /** Where a pod moves to. */
 export interface Destination {
