@@ -227,7 +227,7 @@ clusterTest("privileged pods are made only where that was agreed to", async (t) 
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /^error: this needs privileged helper pods? on node1.* \(namespace e2e-nodes, image \S+\)\n {2}fix: rerun with --yes/,
+      /^error: this needs (a )?privileged helper pods? on node1.* \(namespace e2e-nodes, image \S+\)\n {2}fix: rerun with --yes/,
     );
   }
   const words = ["ls", "solo", "-A", "--node", "node1", "--checkpoint-dir", DIRECTORY];
