@@ -137,7 +137,7 @@ clusterTest("CRIU fails: where its log is, and the container runs on", async () 
   const stderr = await refused("uring");
   assert.match(
     stderr,
-    /^error: CRIU could not checkpoint container node in pod\/uring\n {2}why: CRIU failed \(type DUMP, errno 0\): the cause is only in its log on the node\n {2}fix: run it again with --explain, or read the log on the node: node2:(\/run\/containerd\/\S+\/criu-dump\.log)\n$/,
+    /^error: CRIU could not checkpoint container node in pod\/uring\n {2}why: CRIU failed \(type DUMP, errno 0\): the cause is only in its log on the node\n {2}fix: rerun with --explain, or read the log on the node: node2:(\/run\/containerd\/\S+\/criu-dump\.log)\n$/,
   );
   const log = /node2:(\S+\.log)/.exec(stderr)?.[1] ?? "";
   assert.match(await onNode(NODE, "cat", log), /io_uring/);
