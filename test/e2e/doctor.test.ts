@@ -335,7 +335,7 @@ clusterTest(
 
 clusterTest("what is not there, and what cannot be reached", async () => {
   const none = await plugin(["doctor", "nobody", "-n", namespace], { env });
-  assert.deepEqual([none.code, none.stderr.split("\n")[0]], [1, 'error: pod/nobody not found in namespace e2e-doctor']);
+  assert.deepEqual([none.code, none.stderr.split("\n")[0]], [1, "error: pod/nobody not found in namespace e2e-doctor"]);
   const container = await plugin(["doctor", "counter", "-c", "nope", "-n", namespace], { env });
   assert.equal(container.code, 2);
   const node = await doctor("node/nowhere");

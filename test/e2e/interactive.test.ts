@@ -173,10 +173,7 @@ clusterTest("--no-input and no terminal: the choices, exit status 2", async (t) 
   assert.equal(await screen.ended(), 2);
   const without = await plugin(["-n", namespace]);
   assert.equal(without.code, 2);
-  assert.match(
-    without.stderr,
-    /^error: POD is required\n {2}fix: one of, with -n e2e-interactive:\n/,
-  );
+  assert.match(without.stderr, /^error: POD is required\n {2}fix: one of, with -n e2e-interactive:\n/);
   for (const line of ["alpha -c web", "alpha -c log", "beta -c only"])
     assert.ok(without.stderr.includes(`       kubectl checkpoint ${line}\n`), line);
   assert.doesNotMatch(without.stderr, /ended/);
