@@ -1,4 +1,4 @@
-// The house's rules: imports go down, from cmd to model, and only some rooms know each other; nobody prints but cmd and cli.
+// The house's rules: imports go down, from cmd to model, and only some rooms know each other; nobody prints but cmd and cli, and nobody ends the process but cmd.
 import { dirname, relative, resolve } from "node:path";
 
 const ROOMS = new Set(["archive", "cluster", "criu", "doctor", "helper", "image", "kubelet", "local", "restore", "transfer"]);
@@ -39,18 +39,33 @@ function complaint(from: string, to: string): string | undefined {
   return layerOf(from) < layerOf(to) ? undefined : `imports go down: ${from} must not import ${to}`;
 }
 
+/** An identifier, or a string in its place. */
+interface NameNode {
+  readonly name?: string;
+  readonly value?: unknown;
+}
+
 interface MemberNode {
-  readonly object: { readonly name?: string };
-  readonly property: { readonly name?: string };
+  readonly object: NameNode & { readonly property?: NameNode };
+  readonly property: NameNode;
+}
+
+interface DeclaratorNode {
+  readonly id: { readonly type: string; readonly properties?: readonly { readonly key?: NameNode }[] };
+  readonly init: NameNode | null;
 }
 
 interface ImportNode {
   readonly source: { readonly value?: unknown } | null;
+  /** Without `imported`: a default or a whole module. */
+  readonly specifiers?: readonly { readonly imported?: NameNode }[];
 }
+
+type Node = ImportNode | MemberNode | DeclaratorNode;
 
 interface RuleContext {
   readonly filename: string;
-  report(problem: { readonly node: ImportNode | MemberNode; readonly message: string }): void;
+  report(problem: { readonly node: Node; readonly message: string }): void;
 }
 
 /** An offline flow may use other offline flows and rooms without a cluster. */
@@ -82,17 +97,44 @@ const importsGoDown = {
   },
 };
 
+/** What prints and what ends the process, and who may. */
+const PRINTS = /^std(out|err)$/;
+const ENDS = /^(exit|exitCode|reallyExit|abort)$/;
+
 const onePrinter = {
   create(context: RuleContext) {
     const from = roomOf(context.filename);
-    if (from === undefined || from === "cmd" || from === "cli") return {};
+    if (from === undefined || from === "cmd") return {};
+    const check = (node: Node, name: string): void => {
+      if (PRINTS.test(name) && from !== "cli") context.report({ node, message: `only src/cli prints: src/${from} must not` });
+      if (ENDS.test(name)) context.report({ node, message: `only cmd ends the process: src/${from} must not` });
+    };
     return {
       MemberExpression(node: MemberNode): void {
-        if (node.object.name !== "process" || !/^std(out|err)$/.test(node.property.name ?? "")) return;
-        context.report({ node, message: `only src/cli prints: src/${from} must not` });
+        // process.stdout, process["stdout"], globalThis.process.stdout
+        if (node.object.name === "process" || node.object.property?.name === "process") check(node, nameOf(node.property));
+      },
+      VariableDeclarator(node: DeclaratorNode): void {
+        if (node.init?.name !== "process" || node.id.type !== "ObjectPattern") return;
+        // A process of an archive may be called so, too; it has an exit, and no stdout.
+        const names = (node.id.properties ?? []).map(({ key }) => nameOf(key ?? {}));
+        for (const name of names) if (PRINTS.test(name)) check(node, name);
+      },
+      ImportDeclaration(node: ImportNode): void {
+        const source = String(node.source?.value).replace(/^node:/, "");
+        if (source === "console") context.report({ node, message: `only src/cli prints: src/${from} must not` });
+        if (source !== "process") return;
+        for (const { imported } of node.specifiers ?? []) {
+          if (imported !== undefined) check(node, nameOf(imported));
+          else context.report({ node, message: `of node:process src/${from} imports what it needs by name` });
+        }
       },
     };
   },
 };
+
+function nameOf({ name, value }: NameNode): string {
+  return name ?? (typeof value === "string" ? value : "");
+}
 
 export default { meta: { name: "rooms" }, rules: { "imports-go-down": importsGoDown, "one-printer": onePrinter } };
