@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { CELLS, type Had } from "./cells.ts";
 import type { Column, Row } from "./rows.ts";
-import { setStage } from "./stage.ts";
+import type { Stage } from "./stage.ts";
 import { refusal, STATES } from "./states.ts";
 
 export interface Result {
@@ -14,8 +14,7 @@ export interface Result {
 }
 
 /** The columns in their order, as each has been tried; those that the row has nothing of are left out. */
-export async function* runRow(row: Row): AsyncGenerator<Result> {
-  await using stage = await setStage(row);
+export async function* runRow(row: Row, stage: Stage): AsyncGenerator<Result> {
   const had: Had = {};
   for (const { column, attempt, prove, untouched, afterwards } of CELLS) {
     if (row.without?.includes(column) === true) continue;
