@@ -14,7 +14,7 @@ up() {
     esac
     shift
   done
-  [[ $count =~ ^[0-9]{0,2}$ ]] && [ "${count:-1}" -le "$NODES_MAX" ] || usage_error "--nodes is 0 to $NODES_MAX, not $count"
+  [[ $count =~ ^(0|[1-9][0-9]?)?$ ]] && [ "${count:-1}" -le "$NODES_MAX" ] || usage_error "--nodes is 0 to $NODES_MAX, not $count"
   for spec in "${specs[@]}"; do check_spec "$spec"; done
   mapfile -t runtimes < <(printf '%s\n' "${specs[@]}" | sed -nE 's/^[^=]*=([^+]+).*/\1/p' | sort -u)
 
@@ -44,6 +44,18 @@ up() {
     touch "$RUN/up"
   fi
   how_to_use
+}
+
+# build_command RUNTIME…: what `up` would build for nodes with these.
+build_command() {
+  local runtime
+  for runtime; do [ -n "${RUNTIMES[$runtime]:-}" ] || usage_error "no runtime $runtime; there are: $(known_runtimes)"; done
+  take_lock
+  trap 'kill_cgroup build' EXIT
+  trap 'exit 130' INT TERM
+  kill_cgroup build
+  if is_up; then load_builds; fi
+  build "$@"
 }
 
 # raise NODES: starts whatever does not run, with at least so many nodes; it may be everything.
