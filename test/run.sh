@@ -25,15 +25,13 @@ if [ -n "$reason" ]; then
   export NO_CLUSTER_BECAUSE=$reason
 else
   test/cluster/cluster up --nodes 2 >&2
-  # Its own cluster, beside that one.
-  case " ${files[*]} " in
-    *" test/matrix/matrix.test.ts "*)
-      runtimes=(crio-1.36)
-      [ -z "${FULL:-}" ] || runtimes+=(containerd-1.7 containerd-2.2 containerd-2.3 containerd-2.4)
-      CLUSTER_NUMBER=1 test/cluster/cluster build "${runtimes[@]}" >&2
-      CLUSTER_NUMBER=1 test/cluster/cluster up --nodes 0 >&2
-      ;;
-  esac
+  # Those that are tried on other runtimes have a cluster of their own beside that one.
+  if grep -qs '^import "./place.ts"' "${files[@]}"; then
+    runtimes=(crio-1.36)
+    [ -z "${FULL:-}" ] || runtimes+=(containerd-1.7 containerd-2.2 containerd-2.3 containerd-2.4)
+    CLUSTER_NUMBER=1 test/cluster/cluster build "${runtimes[@]}" >&2
+    CLUSTER_NUMBER=1 test/cluster/cluster up --nodes 0 >&2
+  fi
 fi
 
 # What only some tests need is made before all of them: no test waits for a compiler, or is slowed by one.
