@@ -1,3 +1,4 @@
+// Runs on Linux only: open files are counted in /proc.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

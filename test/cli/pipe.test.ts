@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it pipes through a shell.
 // What goes into a pipe arrives whole, however slowly it is read.
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";

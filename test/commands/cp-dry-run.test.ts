@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its kubeconfig is /dev/null.
 // --dry-run of what copies: a Job a node and access, and no checkpoint.
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";

@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at links and file modes.
 import assert from "node:assert/strict";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

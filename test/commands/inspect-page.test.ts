@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it runs the lines of the page in a shell.
 // Every command of docs/inspect.md, as it stands there.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";

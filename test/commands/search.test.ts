@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it pipes through a shell.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+// Runs on Linux only: it needs mkfifo and timeout.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { constants, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";

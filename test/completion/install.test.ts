@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at links and file modes.
 import assert from "node:assert/strict";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

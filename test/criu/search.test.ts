@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it reads /dev/zero.
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";

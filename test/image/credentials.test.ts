@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its credential helpers are shell scripts.
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at file modes.
 // What --to writes: a layout and an archive of one, and what is left where it fails.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

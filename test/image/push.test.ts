@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its certificates are made by openssl.
 // Pushes to a registry that cuts, refuses, wants logins, or has it all already.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

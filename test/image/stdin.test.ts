@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it pipes through a shell.
 // An archive through a pipe whose writer takes its time, for somebody at a terminal.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

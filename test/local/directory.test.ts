@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at links and file modes.
 // What is written on this machine goes to the directory that was opened, and nobody else's files are written, followed or replaced.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at file modes and kills a process.
 // Whose a part is: a process is known by when it started, not by a number that the next one gets.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

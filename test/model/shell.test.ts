@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it asks bash.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";

@@ -1,3 +1,4 @@
+// Runs on Linux only: it unpacks and runs the archive for Linux.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

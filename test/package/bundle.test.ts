@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its certificates are made by openssl.
 // The bundle leaves out parts of its libraries (.ci/build/trim.ts): what is left of them does what users rely on.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: npm installs programs in another way on Windows.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";

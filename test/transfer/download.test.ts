@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at file modes.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, statSync, writeFileSync, existsSync, chmodSync } from "node:fs";

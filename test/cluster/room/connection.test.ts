@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its login programs are shell scripts.
 import assert from "node:assert/strict";
 import { chmodSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its kubeconfig is /dev/null.
 // Runs of several containers against a fake cluster: what a real one cannot be made to do at the right moment.
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";

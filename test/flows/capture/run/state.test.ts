@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it looks at file modes.
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
