@@ -15,12 +15,16 @@ for file in "${files[@]}"; do [ -f "$file" ] || { say "there is no file $file"; 
 all=$([ ${#files[@]} = 0 ] && echo yes || true)
 if [ -n "$all" ]; then mapfile -t files < <(find test -name '*.test.ts' | sort); fi
 
-say "types, lint, format (npm run check)"
-npm run --silent check >&2
+if [ -n "$all" ]; then
+  say "types, lint, format (npm run check)"
+  npm run --silent check >&2
+fi
 build
 
 reason=$(no_cluster_because)
-if [ -n "$reason" ]; then
+if ! grep -qE '^(share|claim)Cluster\(\);$' "${files[@]}"; then
+  : # none of these files needs it
+elif [ -n "$reason" ]; then
   say "skipping the tests that need a cluster: $reason"
   export NO_CLUSTER_BECAUSE=$reason
 else
