@@ -21,7 +21,7 @@ node_machine() {
   "type": "host-local", "ranges": [[{"subnet": "$(pod_network "$node")"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 END
   criu_set "$node"
-  if is_crio "$node"; then crio_machine "$node"; fi
+  if is_crio "$node"; then crio_machine "$node"; else containerd_machine "$node"; fi
   runtime_start "$node"
   is_crio "$node" || in_machine "$node" ctr -n k8s.io images import "$IMAGES/pause.tar" >/dev/null
 }
