@@ -118,9 +118,9 @@ async function* takeOne(
   terminal: boolean,
 ): AsyncGenerator<Piece, Outcome> {
   const plan = await planOf(context, request, false);
-  await using lease = target.pod.node === "" ? undefined : plan?.helpers.on(target.pod.node, "read");
+  await using directory = target.pod.node === "" ? undefined : plan?.helpers.directory(target.pod.node);
   // It starts beside the checkpoint; why it does not is told by the copy that needs it.
-  lease?.helper().catch(() => undefined);
+  directory?.start();
   const options = { timeoutMs: request.timeoutMs, withoutRuntime: plan === undefined && !request.document };
   const captured = await explained(context, request, await captureOne(context, target, options), true);
   const taken =

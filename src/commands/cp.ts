@@ -2,7 +2,7 @@ import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/collect/copy/copy.ts";
 import { streamArchive } from "../flows/collect/copy/stream.ts";
 import { helperRights, needingInOutcome } from "../flows/rights.ts";
-import type { Codec } from "../helper/files.ts";
+import type { Codec } from "../helper/directory.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { API_VERSION, itemError, type CopyItem, type CopyList } from "../model/documents.ts";
@@ -71,6 +71,11 @@ record that proves later what was copied, when, by whom.`,
     const archives = given.map((word) => parseNodeArchive(word, settings.checkpointDir));
     const destination = hasDestination ? last : undefined;
     if (destination === "-" && archives.length > 1) throw usageError("only one archive at a time can go to standard output");
+    if (destination === "-" && flags.remove)
+      throw usageError(
+        "--remove does not go with standard output: whether the reader has kept the bytes cannot be known here",
+        "check what you have kept, then: kubectl checkpoint rm NODE:ARCHIVE",
+      );
     return {
       archives,
       destination,
@@ -92,14 +97,14 @@ record that proves later what was copied, when, by whom.`,
       return yield* dryRunHelpers(context.connection, helpers, helpersOfCopies(nodes, request.remove), dryRun);
     }
     if (destination === "-" && first !== undefined) {
-      yield { bytes: streamArchive(context, helpers, { ...request, archive: first, checkpointDir: settings.checkpointDir }) };
+      yield { bytes: streamArchive(context, helpers, { ...request, archive: first }) };
       return { exitCode: 0 };
     }
     const items: CopyItem[] = [];
     const errors: UserError[] = [];
     const rights = helperRights(await helpers.namespace());
     for (const archive of archives) {
-      const one: CopyRequest = { ...request, archive, several: archives.length > 1, checkpointDir: settings.checkpointDir, facts: {} };
+      const one: CopyRequest = { ...request, archive, several: archives.length > 1, facts: {} };
       const outcome = await needingInOutcome(context.connection, rights, await copyArchive(context, helpers, one));
       items.push(copyItem(archive, outcome));
       if (outcome.copy !== undefined)

@@ -81,8 +81,8 @@ status 3.`,
 
     const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pod };
     const all: ListedArchive[] = [];
-    const unreachable = await onNodes(context, helpers, nodes, "read", async (helper) => {
-      all.push(...(await listArchives(context, helper, settings.checkpointDir, scope)));
+    const unreachable = await onNodes(context, helpers, nodes, "read", async (directory) => {
+      all.push(...(await listArchives(context, directory, scope)));
     });
     const shown = all.filter((one) => isMeant(one, scope)).sort(inOrder);
     for (const { error } of unreachable) yield { error };

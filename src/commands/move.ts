@@ -126,7 +126,6 @@ containers (the others start anew).`,
       ...request,
       target,
       helpers,
-      checkpointDir: request.helper.checkpointDir,
       consent: async (there) => {
         if (!request.yes) await consent(context, request, target, helpers, there);
       },

@@ -78,8 +78,8 @@ change; an unfinished one never takes the place of a whole one. The plan is show
 
     const namespace = request.allNamespaces ? undefined : context.connection.namespace;
     const all: ListedArchive[] = [];
-    const unreachable = await onNodes(context, helpers, nodes, access, async (helper) => {
-      const archives = await listArchives(context, helper, settings.checkpointDir, { namespace, pod: undefined });
+    const unreachable = await onNodes(context, helpers, nodes, access, async (directory) => {
+      const archives = await listArchives(context, directory, { namespace, pod: undefined });
       all.push(...archives.filter((one) => namespace === undefined || one.namespace === namespace));
     });
     for (const { error } of unreachable) yield { error };

@@ -62,7 +62,7 @@ written stays, until an hour after its last change.`,
     const access = dryRun ? "read" : "write";
     await agreeToPods(context, helpers, settings, nodes, yes);
     await using _held = held(helpers, nodes, access);
-    const found = await findNamed(context, helpers, archives, access, settings.checkpointDir);
+    const found = await findNamed(context, helpers, archives, access);
     const wrong = found.flatMap(({ error }) => error ?? []);
     for (const error of wrong) yield { error };
     const good = found.flatMap(({ archive, error }) => (archive === undefined || error !== undefined ? [] : [archive]));

@@ -1,4 +1,4 @@
-import type { NodeFile } from "./files.ts";
+import type { NodeFile } from "./listing.ts";
 
 /** Of one request's operation: httpd's line ends at 8 KiB. */
 const CHARACTERS = 7000;

@@ -4,6 +4,9 @@ import { list, object, string } from "../model/json.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
 import { Gather } from "./gather.ts";
+import { CONTAINER } from "./manifest.ts";
+import { WORK } from "./operations.ts";
+import { gathered, type Transport } from "./transport.ts";
 import { upgradeToPod, type PodName } from "./tunnel.ts";
 
 const STDOUT = 1;
@@ -85,4 +88,28 @@ function exitCodeOf(text: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Operations by exec, where there is no way to the pod's httpd. */
+export function execTransport(connection: Connection, pod: PodName): Transport {
+  const pourExec: Transport["pour"] = async (operation, sink, signal, enough) => {
+    const { stdout, ended } = await exec(connection, pod, CONTAINER, ["sh", `${WORK}/op`, ...operation]);
+    const aborted = (): void => void stdout.destroy(signal.reason as Error);
+    signal.addEventListener("abort", aborted, { once: true });
+    try {
+      for await (const piece of stdout) {
+        await sink(piece as Buffer);
+        if (enough.aborted) return;
+      }
+      await ended;
+    } finally {
+      signal.removeEventListener("abort", aborted);
+    }
+  };
+  return {
+    kind: "exec",
+    ask: async (operation, signal) => await gathered(async (sink, enough) => await pourExec(operation, sink, signal, enough)),
+    pour: pourExec,
+    close: async () => undefined,
+  };
 }

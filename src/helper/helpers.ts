@@ -6,10 +6,11 @@ import type { Context } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { ensureAdmitted, OWN_NAMESPACE } from "./admission.ts";
-import { NodeFiles } from "./files.ts";
-import { createJob, extendDeadline, podReady, removeJob, type RunningPod } from "./job.ts";
+import { NodeDirectory, type Helper, type Lease } from "./directory.ts";
+import { createJob, extendDeadline, podReady, removeJob } from "./job.ts";
 import { DEADLINE_SECONDS, type Access, type HelperRequest, type HelperSettings } from "./manifest.ts";
-import { isPassing, openTransport, type Transport } from "./transport.ts";
+import { reach } from "./reach.ts";
+import { isPassing, type Transport } from "./transport.ts";
 import { helperLost } from "./tunnel.ts";
 
 const FALLBACK_NAMESPACE = "kube-system";
@@ -19,23 +20,6 @@ const SIGN_OF_LIFE_MS = 15_000;
 const MISSED = 3;
 /** The deadline is put off when less than this is left of it. */
 const EXTEND_WITHIN_SECONDS = DEADLINE_SECONDS / 2;
-
-/** A running helper pod, as long as it is held. */
-export interface Helper {
-  readonly node: string;
-  readonly files: NodeFiles;
-  readonly pod: RunningPod;
-  /** Aborted where the command is, or where the pod is lost. */
-  readonly signal: AbortSignal;
-}
-
-/**
- * A share in a helper pod: it starts when it is first asked for, and is gone when its last holder lets go. Asked for again, one that was
- * lost is replaced, and one that a passing error kept from starting is tried again.
- */
-export interface Lease extends AsyncDisposable {
-  helper(): Promise<Helper>;
-}
 
 /** The helper pods of one command: one a node and access, shared by all who need it. */
 export class Helpers {
@@ -51,8 +35,12 @@ export class Helpers {
     this.#settings = settings;
   }
 
-  /** `directory` is what is mounted: the checkpoint directory, where nothing else is said. */
-  on(node: string, access: Access, directory = this.#settings.checkpointDir): Lease {
+  /** A directory of a node: the kubelet's checkpoint directory, where nothing else is said. All that is asked of it shares one helper pod. */
+  directory(node: string, access: Access = "read", path = this.#settings.checkpointDir): NodeDirectory {
+    return new NodeDirectory(node, path, this.#lease(node, access, path));
+  }
+
+  #lease(node: string, access: Access, directory: string): Lease {
     const key = `${access} ${node} ${directory}`;
     const shared = this.#shared.get(key) ?? { holders: 0, started: undefined };
     this.#shared.set(key, shared);
@@ -177,15 +165,15 @@ async function startHelper(
     const startedAt = performance.now();
     const pod = await podReady(connection, request, progress, signal);
     made = true;
-    const transport = watched(await openTransport(connection, pod, both), (error) => lost.abort(error));
-    const files = await NodeFiles.over(transport, both);
-    const life = keepAlive(connection, request, files, startedAt, lost);
+    const reached = await reach(connection, pod, both);
+    const transport = watched(reached.transport, (error) => lost.abort(error));
+    const life = keepAlive(connection, request, transport, startedAt, lost);
     const stop = async (): Promise<void> => {
       life.stop();
       await transport.close();
       await removeJob(connection, request);
     };
-    return { helper: { node: request.node, files, pod, signal: both }, stop };
+    return { helper: { pod, transport, tools: reached.tools, signal: both }, stop };
   } catch (error) {
     await removeJob(connection, request, made).catch(() => undefined);
     throw error;
@@ -196,7 +184,7 @@ async function startHelper(
 function keepAlive(
   connection: Connection,
   request: HelperRequest,
-  files: NodeFiles,
+  transport: Transport,
   startedAt: number,
   lost: AbortController,
 ): { stop(): void } {
@@ -206,7 +194,7 @@ function keepAlive(
   let beats = 0;
   const beat = async (): Promise<void> => {
     try {
-      await files.transport.ask(["alive", String((beats += 1))], ended.signal);
+      await transport.ask(["alive", String((beats += 1))], ended.signal);
       missed = 0;
     } catch (error) {
       if (!ended.signal.aborted) await failed(error);

@@ -6,7 +6,7 @@ import { UserError } from "../model/error.ts";
 import { list, object, string, type Json } from "../model/json.ts";
 import { refusal } from "./admission.ts";
 import { helperJob, type HelperRequest } from "./manifest.ts";
-import type { PodName } from "./tunnel.ts";
+import type { Helper } from "./directory.ts";
 
 const POLL_MS = 100;
 /** After this long without progress, the events are asked why. */
@@ -15,11 +15,6 @@ const ASK_WHY_MS = 1500;
 const READY_MS = 300_000;
 const GONE_MS = 4000;
 const LATE_MS = 500;
-
-export interface RunningPod extends PodName {
-  /** As the runtime resolved it: name@sha256:…; empty where it did not tell. */
-  readonly imageID: string;
-}
 
 /**
  * An interruption waits a while for the answer: a request that is cut off may still make a Job when its removal has found none.
@@ -44,7 +39,7 @@ export async function podReady(
   request: HelperRequest,
   progress: (what: string) => void,
   signal: AbortSignal,
-): Promise<RunningPod> {
+): Promise<Helper["pod"]> {
   const started = performance.now();
   let asked = started;
   for (;;) {
@@ -105,7 +100,7 @@ async function podOf(connection: Connection, { namespace, name }: HelperRequest,
 }
 
 /** Undefined while it may still come. Throws where it will not. */
-function runningPod(pod: Json, request: HelperRequest): RunningPod | undefined {
+function runningPod(pod: Json, request: HelperRequest): Helper["pod"] | undefined {
   const status = object(pod["status"]);
   const container = object(list(status["containerStatuses"])[0]);
   const state = object(container["state"]);

@@ -1,8 +1,24 @@
 import { nameText } from "../model/name.ts";
-import type { NodeFile } from "./files.ts";
 import { cut } from "./transport.ts";
 
-/** Of two zero blocks: what a finished tar archive ends with. */
+/** A file in a node's directory, as it is at this moment. */
+export interface NodeFile {
+  /** As nameText writes it: unique. */
+  readonly name: string;
+  /** The name itself. */
+  readonly raw: Buffer;
+  readonly bytes: number;
+  /** Tells one state of the file from another: size, and time and inode where the image has stat. */
+  readonly identity: string;
+  /** Seconds since the epoch by the node's clock; undefined where the image has no stat. */
+  readonly modifiedAt?: number;
+  /** Seconds since it was last changed, by the node's own clock; undefined where the image has no stat or date. */
+  readonly age?: number;
+  /** Whether it ends with two zero blocks, as a finished archive does. */
+  readonly closed: boolean;
+}
+
+/** SHA-256 of two zero blocks: what a finished tar archive ends with. */
 const CLOSED = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 /**
  * What the operation list says: the time now, then groups of files, each in three parts: names in octal, sizes (with times and
@@ -50,4 +66,22 @@ export function parseFacts(facts: string, now: number | undefined): Pick<NodeFil
   if (modified === undefined) return sized;
   const modifiedAt = Number(modified);
   return { ...sized, modifiedAt, ...(now === undefined ? {} : { age: now - modifiedAt }) };
+}
+
+/** A file system's, in bytes and in files. */
+export interface Room {
+  readonly freeBytes: number;
+  readonly bytes: number;
+  readonly freeInodes: number;
+  /** 0 where the file system does not count them. */
+  readonly inodes: number;
+}
+
+/** Of stat -f: free blocks, their size, blocks, free inodes, inodes. */
+export function parseRoom(text: string): Room | undefined {
+  const [free, size, blocks, freeInodes, inodes] = text.trim().split(" ").map(Number);
+  if (free === undefined || size === undefined || blocks === undefined || freeInodes === undefined || inodes === undefined)
+    return undefined;
+  const room = { freeBytes: free * size, bytes: blocks * size, freeInodes, inodes };
+  return Object.values(room).every(Number.isSafeInteger) ? room : undefined;
 }

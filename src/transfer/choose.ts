@@ -1,4 +1,4 @@
-import type { Codec } from "../helper/files.ts";
+import type { Codec } from "../helper/directory.ts";
 
 /** A codec, how many bytes to fetch with it, and the codecs of the pieces that were under way. */
 export interface Choice {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import type { Codec } from "../helper/files.ts";
+import type { Codec } from "../helper/directory.ts";
 import type { Sink } from "../helper/transport.ts";
 import { LzopDecoder } from "./lzop.ts";
 import { Malformed } from "./malformed.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Codec, PieceRequest } from "../helper/files.ts";
+import type { Codec, PieceRequest } from "../helper/directory.ts";
 import { BLOCK } from "../helper/operations.ts";
 import { isPassing, PATIENCE_MS, type Sink } from "../helper/transport.ts";
 import { UserError } from "../model/error.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Codec } from "../helper/files.ts";
+import type { Codec } from "../helper/directory.ts";
 import { BLOCK } from "../helper/operations.ts";
 import { isPassing } from "../helper/transport.ts";
 import { CodecChooser } from "./choose.ts";

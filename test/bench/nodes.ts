@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Connection } from "../../src/cluster/connection.ts";
 import { listArchives } from "../../src/flows/collect/nodes/list.ts";
+import type { NodeDirectory } from "../../src/helper/directory.ts";
 import { Helpers } from "../../src/helper/helpers.ts";
 import { Disposal } from "../../src/model/disposal.ts";
 import { context } from "../fakes.ts";
@@ -42,14 +43,18 @@ try {
   const settings = { image: BUSYBOX, namespace: undefined, pullSecret: undefined, checkpointDir: DIRECTORY };
   const helpers = new Helpers(connection, surroundings, settings);
   await using stack = new Disposal();
-  const ready = await Promise.all(NODES.map(async (node) => await stack.use(helpers.on(node, "read")).helper()));
+  const directoryOf = async (node: string): Promise<NodeDirectory> => {
+    const directory = stack.use(helpers.directory(node));
+    await directory.ready();
+    return directory;
+  };
+  const ready = await Promise.all(NODES.map(async (node) => await directoryOf(node)));
   const contenders = {
     ls: async (): Promise<number> => {
       const started = performance.now();
       const all = await Promise.all(
         ready.map(
-          async (helper) =>
-            await listArchives({ ...surroundings, connection }, helper, DIRECTORY, { namespace: undefined, pod: undefined }),
+          async (directory) => await listArchives({ ...surroundings, connection }, directory, { namespace: undefined, pod: undefined }),
         ),
       );
       const told = all.flat().filter((archive) => archive.namespace === NAMESPACE && archive.container === "web-app" && archive.complete);

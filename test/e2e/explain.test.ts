@@ -193,8 +193,7 @@ clusterTest("a log that is a link is not read", async (t) => {
   await onNode(NODE, "sh", "-c", `mkdir -p ${directory} && ln -s /etc/hostname ${directory}/dump.log`);
   t.after(async () => await onNode(NODE, "rm", "-rf", "/var/lib/containers"));
   const { helpers } = await helpersOf(t);
-  await using lease = helpers.on(NODE, "criu-log", directory);
-  const { files, signal } = await lease.helper();
-  await assert.rejects(files.stat("dump.log", signal), { reason: "ArchiveNotFound" });
-  await assert.rejects(files.stat("../userdata/dump.log", signal), { reason: "ArchiveNameInvalid" });
+  await using log = helpers.directory(NODE, "criu-log", directory);
+  await assert.rejects(log.stat("dump.log"), { reason: "ArchiveNotFound" });
+  await assert.rejects(log.stat("../userdata/dump.log"), { reason: "ArchiveNameInvalid" });
 });

@@ -1,11 +1,10 @@
 // What a pod says of the files of its node is not believed blindly.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseListing } from "../../src/helper/listing.ts";
+import { parseListing, type NodeFile } from "../../src/helper/listing.ts";
 import { archiveName, nameInUrl } from "../../src/helper/names.ts";
 import { nameWord } from "../../src/helper/operations.ts";
 import { batches } from "../../src/helper/batches.ts";
-import type { NodeFile } from "../../src/helper/files.ts";
 
 const ZEROS = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 const OTHER = "ab".repeat(32);

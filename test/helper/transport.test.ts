@@ -5,8 +5,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { connect, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { test, type TestContext } from "node:test";
-import { NodeFiles } from "../../src/helper/files.ts";
-import { openTransport, type Transport } from "../../src/helper/transport.ts";
+import { NodeDirectory } from "../../src/helper/directory.ts";
+import { reach } from "../../src/helper/reach.ts";
+import type { Transport } from "../../src/helper/transport.ts";
 import { connectTo } from "../fakes.ts";
 
 const POD = { namespace: "kube-system", name: "helper" };
@@ -64,7 +65,7 @@ async function helperPod(t: TestContext, httpd: Httpd, forward: (socket: Duplex)
     }
   });
   const connection = await connectTo(t, `http://127.0.0.1:${(api.address() as AddressInfo).port}`);
-  const transport = await openTransport(connection, POD, t.signal);
+  const { transport } = await reach(connection, POD, t.signal);
   t.after(async () => await transport.close());
   return transport;
 }
@@ -129,10 +130,11 @@ test("what the pod says of a file is not believed blindly", async (t) => {
     const transport = await helperPod(t, (request, response) =>
       response.end(request.url?.includes("stat") === true ? `${facts}\n5\nclosed\nend\n` : "abc\nend\n"),
     );
-    const files = await NodeFiles.over(transport, t.signal);
-    const soon = AbortSignal.any([t.signal, AbortSignal.timeout(500)]);
-    await assert.rejects(files.stat("a.tar", soon), facts);
-    await assert.rejects(files.sha256("a.tar", AbortSignal.timeout(500)));
+    const signal = AbortSignal.any([t.signal, AbortSignal.timeout(500)]);
+    const helper = async () => await Promise.resolve({ pod: { ...POD, imageID: "" }, transport, tools: [], signal });
+    const directory = new NodeDirectory("n", "/d", { helper, [Symbol.asyncDispose]: async () => await Promise.resolve() });
+    await assert.rejects(directory.stat("a.tar"), facts);
+    await assert.rejects(directory.sha256("a.tar"));
   }
 });
 

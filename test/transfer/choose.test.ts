@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Codec } from "../../src/helper/files.ts";
+import type { Codec } from "../../src/helper/directory.ts";
 import { CodecChooser, type Choice } from "../../src/transfer/choose.ts";
 
 /** A link that all streams share, what the codecs make of these bytes, and what a core manages of them; in bytes a second. */

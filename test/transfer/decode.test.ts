@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import type { Codec } from "../../src/helper/files.ts";
+import type { Codec } from "../../src/helper/directory.ts";
 import { decoder } from "../../src/transfer/decode.ts";
 import { Malformed } from "../../src/transfer/malformed.ts";
 import { decompressLzo1x } from "../../src/transfer/lzo.ts";

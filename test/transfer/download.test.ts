@@ -5,7 +5,7 @@ import { readFileSync, statSync, writeFileSync, existsSync, chmodSync } from "no
 import { basename, dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import type { Codec, PieceRequest } from "../../src/helper/files.ts";
+import type { Codec, PieceRequest } from "../../src/helper/directory.ts";
 import { cut } from "../../src/helper/transport.ts";
 import { Directory } from "../../src/local/directory.ts";
 import { Part } from "../../src/local/part.ts";

@@ -7,7 +7,7 @@ import { restOf } from "../../flows/capture/run/resume.ts";
 import { runAll, type RunRequest } from "../../flows/capture/run/run.ts";
 import { RunState, type RunOptions } from "../../flows/capture/run/state.ts";
 import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
-import type { Codec } from "../../helper/files.ts";
+import type { Codec } from "../../helper/directory.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";

@@ -3,7 +3,7 @@ import { isWorkloadType } from "../../cluster/workloads.ts";
 import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
 import type { CopyPlan } from "../../flows/collect/copy/captured.ts";
 import type { FlowContext } from "../../flows/context.ts";
-import type { Codec } from "../../helper/files.ts";
+import type { Codec } from "../../helper/directory.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
@@ -213,5 +213,5 @@ export async function planOf(context: FlowContext, { copy, settings }: Checkpoin
   // Told before anything is done.
   await (await openDestination(copy.destination, several))[Symbol.asyncDispose]();
   const helpers = new Helpers(context.connection, context, settings);
-  return { ...copy, helpers, checkpointDir: settings.checkpointDir, several };
+  return { ...copy, helpers, several };
 }

@@ -17,7 +17,7 @@ export async function* takeTurns(
   series: SeriesOptions,
   target: ContainerTarget,
 ): AsyncGenerator<Piece, Outcome> {
-  const { timeoutMs, settings } = request;
+  const { timeoutMs } = request;
   const plan = await planOf(context, request, true);
   const helpers = plan?.helpers ?? (series.keep === undefined ? undefined : await helpersForRemoval(context, request, target));
   const done: Captured[] = [];
@@ -27,7 +27,6 @@ export async function* takeTurns(
     timeoutMs,
     plan,
     helpers,
-    checkpointDir: settings.checkpointDir,
   })) {
     const captured = await explained(context, request, turn, false);
     done.push(captured);

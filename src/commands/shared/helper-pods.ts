@@ -1,4 +1,5 @@
-import { archiveName } from "../../helper/files.ts";
+import { platform } from "node:os";
+import { archiveName } from "../../helper/names.ts";
 import { DEFAULT_CHECKPOINT_DIR, DEFAULT_IMAGE, type HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
 import { nodeArchive, type NodeArchive } from "../../model/location.ts";
@@ -41,11 +42,14 @@ function absolutePath(path: string, name: string): string {
   return path.replace(/(.)\/+$/, "$1");
 }
 
-/** NODE is a node's name: a path with a drive letter or a slash before its colon is none. */
+/** NODE is a node's name: never a path with a slash before its colon. */
 const NODE_ARCHIVE = /^([a-z0-9][-a-z0-9.]*):(.+)$/s;
+/** On Windows: c:\temp\, c:/temp. */
+const DRIVE = /^[a-z]:[\\/]/i;
 
-export function isNodeArchive(word: string): boolean {
-  return NODE_ARCHIVE.test(word);
+/** Whether a word is NODE:ARCHIVE, and not a DEST. */
+export function isNodeArchive(word: string, system: NodeJS.Platform = platform()): boolean {
+  return NODE_ARCHIVE.test(word) && !(system === "win32" && DRIVE.test(word));
 }
 
 /** NODE:ARCHIVE as the command line has it. Throws a usage error. */

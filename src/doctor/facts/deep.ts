@@ -1,4 +1,4 @@
-import { parseRoom, type Room } from "../../helper/files.ts";
+import { parseRoom, type Room } from "../../helper/listing.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import type { UserError } from "../../model/error.ts";
 import { orError } from "./cluster.ts";
@@ -33,15 +33,13 @@ export async function askDeep(helpers: Helpers, node: string, kernel: string): P
 }
 
 async function askHost(helpers: Helpers, node: string): Promise<Omit<DeepFacts, "kernel" | "directory">> {
-  await using lease = helpers.on(node, "host", "/");
-  const { files, signal } = await lease.helper();
-  return parseHost(await files.lines(["node"], signal));
+  await using host = helpers.directory(node, "host", "/");
+  return parseHost(await host.lines(["node"]));
 }
 
 async function askDirectory(helpers: Helpers, node: string): Promise<Directory> {
-  await using lease = helpers.on(node, "read");
-  const { files, signal } = await lease.helper();
-  const [room, listed] = await Promise.all([files.room(signal), files.list(signal)]);
+  await using directory = helpers.directory(node);
+  const [room, listed] = await Promise.all([directory.room(), directory.list()]);
   return { room, archives: listed.length, bytes: listed.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 

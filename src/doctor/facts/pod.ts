@@ -39,9 +39,8 @@ export function specOf(pod: Pod, container: Container): Json {
 export async function askProcesses(helpers: Helpers, node: string, { containerID }: Container): Promise<Processes | undefined> {
   const id = /^[a-z-]+:\/\/([0-9a-f]+)$/.exec(containerID)?.[1];
   if (id === undefined) return undefined;
-  await using lease = helpers.on(node, "host", "/");
-  const { files, signal } = await lease.helper();
-  return parseProcesses(await files.lines(["processes", id], signal));
+  await using host = helpers.directory(node, "host", "/");
+  return parseProcesses(await host.lines(["processes", id]));
 }
 
 const ORDINARY = /^\/dev\/(null|zero|full|u?random|tty|ptmx|pts\/\d+|console|shm\/.*|mqueue\/.*|stdin|stdout|stderr)( \(deleted\))?$/;

@@ -1,5 +1,6 @@
-import type { NodeFile } from "../../helper/files.ts";
-import type { Helper, Helpers } from "../../helper/helpers.ts";
+import type { NodeDirectory } from "../../helper/directory.ts";
+import type { Helpers } from "../../helper/helpers.ts";
+import type { NodeFile } from "../../helper/listing.ts";
 import { CriuLogReader, type Failure } from "../../kubelet/criu-causes.ts";
 import { criuLogOf, type CriuLog } from "../../kubelet/criu-log.ts";
 import type { CriuFailure } from "../../kubelet/runtime-answers.ts";
@@ -84,9 +85,8 @@ async function readFirst(
 }
 
 async function readLog(context: FlowContext, helpers: Helpers, node: string, log: CriuLog, to: Directory, name: string): Promise<Failure> {
-  await using lease = helpers.on(node, "criu-log", log.directory);
-  const helper = await lease.helper();
-  const file = await helper.files.stat(log.name, helper.signal);
+  await using directory = helpers.directory(node, "criu-log", log.directory);
+  const file = await directory.stat(log.name);
   if (file.bytes > LONGEST_LOG)
     context.emit({
       kind: "warning",
@@ -94,18 +94,18 @@ async function readLog(context: FlowContext, helpers: Helpers, node: string, log
     });
   const reader = new CriuLogReader();
   const pieces = async function* (): AsyncGenerator<Buffer> {
-    for await (const piece of piecesOf(helper, file)) {
+    for await (const piece of piecesOf(directory, file)) {
       reader.read(piece);
       yield piece;
     }
   };
-  await writeNew(to, name, pieces(), helper.signal);
+  await writeNew(to, name, pieces(), context.signal);
   return reader.failure();
 }
 
-async function* piecesOf({ files, signal }: Helper, file: NodeFile): AsyncGenerator<Buffer> {
+async function* piecesOf(directory: NodeDirectory, file: NodeFile): AsyncGenerator<Buffer> {
   for (let at = Math.max(0, file.bytes - LONGEST_LOG); at < file.bytes; at += PIECE)
-    yield await files.read(file, at, Math.min(PIECE, file.bytes - at), signal);
+    yield await directory.read(file, at, Math.min(PIECE, file.bytes - at));
 }
 
 function logName({ pod, namespace, container, startedAt }: CheckpointItem): string {

@@ -20,9 +20,8 @@ export interface SeriesRequest {
   readonly keep: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly plan: CopyPlan | undefined;
-  /** For what is removed from the node; the kubelet's directory there. */
+  /** For what is removed from the node. */
   readonly helpers: Helpers | undefined;
-  readonly checkpointDir: string;
 }
 
 /**
@@ -131,14 +130,12 @@ async function retain({ emit }: FlowContext, request: SeriesRequest, kept: Captu
 }
 
 /** Throws a UserError where an archive stays. */
-async function remove({ helpers, checkpointDir }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<void> {
+async function remove({ helpers }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<void> {
   for (const path of [copy?.path, copy?.record]) if (path !== undefined) await removeHere(path);
   if (archive === undefined || removedFromNode === true || helpers === undefined) return;
-  const { archiveName } = await import("../../helper/files.ts");
-  await using lease = helpers.on(archive.node, "write");
-  const { files, signal } = await lease.helper();
+  await using directory = helpers.directory(archive.node, "write");
   try {
-    await files.remove(archiveName(archive.path, checkpointDir), signal);
+    await directory.remove(directory.nameOf(archive.path));
   } catch (error) {
     // Somebody has removed it already.
     if (!(error instanceof UserError && error.reason === "ArchiveNotFound")) throw error;

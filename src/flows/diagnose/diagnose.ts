@@ -52,7 +52,7 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
     findings.push(...unasked);
 
     // One helper pod for what is asked of the node, and of the pod's processes.
-    await using _held = deep && pod !== undefined && names.length > 0 ? helpers.on(pod.node, "host", "/") : undefined;
+    await using _held = deep && pod !== undefined && names.length > 0 ? helpers.directory(pod.node, "host", "/") : undefined;
     const nodes: JudgedNode[] = [];
     const deepFacts = new Map<string, DeepFacts>();
     const ofNodes = new Map<string, Finding[]>();

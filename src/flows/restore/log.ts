@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { getPod } from "../../cluster/pods.ts";
 import { exec } from "../../helper/exec.ts";
-import type { Helper, Helpers } from "../../helper/helpers.ts";
+import type { Helper } from "../../helper/directory.ts";
+import type { Helpers } from "../../helper/helpers.ts";
 import { CONTAINER } from "../../helper/manifest.ts";
 import { ARCHIVES } from "../../helper/operations.ts";
 import { CriuLogReader } from "../../kubelet/criu-causes.ts";
@@ -81,7 +82,7 @@ export async function explainByLog(
 async function helperWhereContainersAre(helpers: Helpers, node: string, stack: Disposal): Promise<Helper> {
   for (const directory of DIRECTORIES) {
     try {
-      return await stack.use(helpers.on(node, "criu-log", directory)).helper();
+      return await stack.use(helpers.directory(node, "criu-log", directory)).ready();
     } catch (error) {
       if (!(error instanceof UserError && error.reason === "HelperMount")) throw error;
     }

@@ -1,5 +1,6 @@
 // A series goes on where its cluster is not there for a moment.
 import assert from "node:assert/strict";
+import { basename } from "node:path";
 import { test, type TestContext } from "node:test";
 import { plainText } from "../../../src/cli/render.ts";
 import { readPod } from "../../../src/cluster/pods.ts";
@@ -54,8 +55,9 @@ async function series(t: TestContext, { looks = [], count, keep, removals = [] }
     removed.push(name);
     await Promise.resolve();
   };
-  const on = () => ({
-    helper: async () => await Promise.resolve({ files: { remove }, signal: t.signal }),
+  const directory = () => ({
+    nameOf: (path: string) => basename(path),
+    remove,
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   });
   const pod = readPod(POD);
@@ -70,8 +72,7 @@ async function series(t: TestContext, { looks = [], count, keep, removals = [] }
       keep,
       timeoutMs: undefined,
       plan: undefined,
-      helpers: { on } as unknown as Helpers,
-      checkpointDir: "/var/lib/kubelet/checkpoints",
+      helpers: { directory } as unknown as Helpers,
     },
   );
   const names: string[] = [];

@@ -23,21 +23,20 @@ async function copied(t: TestContext, podUID: string) {
   const to = await mkdtemp(join(tmpdir(), "kubectl-checkpoint-test-"));
   t.after(async () => await rm(to, { recursive: true, force: true }));
   await writeFile(join(to, "a.tar"), BYTES);
-  const files = {
-    codecs: ["none"],
+  const directory = {
+    nameOf: () => "a.tar",
+    ready: async () => await Promise.resolve({ pod: { imageID: "busybox@sha256:1" } }),
+    codecs: async () => await Promise.resolve(["none"]),
     stat: async (name: string) => await Promise.resolve({ name, bytes: BYTES.length, identity: "1", closed: true, age: 100 }),
     sha256: async () => await Promise.resolve(SHA256),
-  };
-  const lease = {
-    helper: async () => await Promise.resolve({ files, signal: t.signal, pod: { imageID: "busybox@sha256:1" } }),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   };
-  const helpers = { on: () => lease, namespace: async () => await Promise.resolve("kube-system") } as unknown as Helpers;
+  const helpers = { directory: () => directory, namespace: async () => await Promise.resolve("kube-system") } as unknown as Helpers;
   const pod = readPod({ metadata: { namespace: "web", name: "p", uid: podUID }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
   const [container] = pod.containers;
   assert.ok(container);
   const flow = { ...context(t.signal), connection: await connectTo(t, server) };
-  const plan = { helpers, destination: to, force: false, codec: "auto", remove: false, checkpointDir: DIRECTORY, several: true } as const;
+  const plan = { helpers, destination: to, force: false, codec: "auto", remove: false, several: true } as const;
   const take = async () =>
     await copyCaptured(flow, { pod, container }, { item: ITEM, archive: nodeArchive("n", `${DIRECTORY}/a.tar`) }, plan);
   return { take, record: join(to, "a.tar.json") };

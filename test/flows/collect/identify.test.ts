@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { identify, type Scope } from "../../../src/flows/collect/nodes/identify.ts";
-import type { NodeFile, NodeFiles } from "../../../src/helper/files.ts";
+import type { NodeDirectory } from "../../../src/helper/directory.ts";
+import type { NodeFile } from "../../../src/helper/listing.ts";
 import { UserError } from "../../../src/model/error.ts";
 import { tar, type TarMember } from "../../archive/tars.ts";
 
@@ -35,10 +36,10 @@ interface Node {
 }
 
 /** The files of a node without a node; counts what is read. */
-function fake({ archives, specs }: Node, instead: object = {}): { files: NodeFiles; listed: NodeFile[]; reads: string[] } {
+function fake({ archives, specs }: Node, instead: object = {}): { files: NodeDirectory; listed: NodeFile[]; reads: string[] } {
   const reads: string[] = [];
   const files = {
-    transport: { kind: "http" },
+    ready: async () => await Promise.resolve({ transport: { kind: "http" } }),
     specs: async (some: readonly NodeFile[]) =>
       some.map(({ name }) => {
         if (specs !== undefined) reads.push(`spec ${name}`);
@@ -49,7 +50,7 @@ function fake({ archives, specs }: Node, instead: object = {}): { files: NodeFil
       return archives[name]?.subarray(offset, offset + length) ?? Buffer.alloc(0);
     },
     ...instead,
-  } as unknown as NodeFiles;
+  } as unknown as NodeDirectory;
   const listed = Object.entries(archives).map(([name, bytes]) => ({
     name,
     raw: Buffer.from(name),

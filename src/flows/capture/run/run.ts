@@ -39,11 +39,11 @@ export async function* runAll(context: FlowContext, request: RunRequest): AsyncG
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined && !context.signal.aborted; next = waiting.shift()) {
       const [node, onNode] = next;
-      await using lease = plan === undefined || node === "" ? undefined : plan.helpers.on(node, "read");
+      await using directory = plan === undefined || node === "" ? undefined : plan.helpers.directory(node);
       // It starts beside the first checkpoint; why it does not is told by the copy that needs it.
-      lease?.helper().catch(() => undefined);
+      directory?.start();
       // One pod removes all of the node's archives.
-      await using _removal = plan?.remove === true && node !== "" ? plan.helpers.on(node, "write") : undefined;
+      await using _removal = plan?.remove === true && node !== "" ? plan.helpers.directory(node, "write") : undefined;
       await takeNode(context, request, node, onNode, results);
     }
   };

@@ -1,4 +1,4 @@
-import type { Codec } from "../../../helper/files.ts";
+import type { Codec } from "../../../helper/directory.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import { itemError, type CheckpointItem } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
@@ -17,8 +17,6 @@ export interface CopyPlan {
   readonly force: boolean;
   readonly codec: Codec | "auto";
   readonly remove: boolean;
-  /** The kubelet's, on the node. */
-  readonly checkpointDir: string;
   /** Several archives go to the destination: it must be a directory. */
   readonly several: boolean;
 }

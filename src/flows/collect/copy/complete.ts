@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { NodeFile, NodeFiles } from "../../../helper/files.ts";
+import { Budget } from "../../../archive/budget.ts";
+import { openArchive } from "../../../archive/open.ts";
+import { statistics } from "../../../criu/statistics.ts";
+import type { NodeDirectory } from "../../../helper/directory.ts";
+import type { NodeFile } from "../../../helper/listing.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
-import { say } from "../../../model/phrase.ts";
+import { command, say } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
 
 const POLL_MS = 1000;
@@ -15,16 +19,16 @@ const PATIENCE_MS = 60_000;
  * The file as it is once nobody writes it any more: it ends as a tar does, and has not changed for a second.
  * Throws ArchiveUnfinished where that does not come.
  */
-export async function completeFile(context: FlowContext, files: NodeFiles, archive: NodeArchive, name: string): Promise<NodeFile> {
-  const { emit, signal } = context;
+export async function completeFile({ emit, signal }: FlowContext, directory: NodeDirectory, archive: NodeArchive): Promise<NodeFile> {
+  const name = directory.nameOf(archive.path);
   const lane = `wait ${location(archive)}`;
   const deadline = performance.now() + PATIENCE_MS;
   try {
-    let before = await present(files, archive, name, signal);
+    let before = await present(directory, archive);
     if (before.closed && before.age !== undefined && before.age > 2) return before;
     for (let still = 0; ;) {
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
-      const now = await files.stat(name, signal);
+      const now = await directory.stat(name);
       still = now.identity === before.identity ? still + 1 : 0;
       if (now.closed && still > 0) return now;
       if (still === STILL || performance.now() > deadline) throw unfinished(archive, now);
@@ -36,21 +40,45 @@ export async function completeFile(context: FlowContext, files: NodeFiles, archi
   }
 }
 
-async function present(files: NodeFiles, archive: NodeArchive, name: string, signal: AbortSignal): Promise<NodeFile> {
+async function present(directory: NodeDirectory, archive: NodeArchive): Promise<NodeFile> {
   try {
-    return await files.stat(name, signal);
+    return await directory.stat(directory.nameOf(archive.path));
   } catch (error) {
     if (!(error instanceof UserError && error.reason === "ArchiveNotFound")) throw error;
-    const message = `there is no archive ${name} on ${archive.node}`;
-    throw new UserError({ reason: "ArchiveNotFound", message, fix: `kubectl checkpoint ls --node ${archive.node}`, cause: error });
+    throw new UserError({
+      reason: "ArchiveNotFound",
+      message: say`there is no archive ${location(archive)}`,
+      fix: command`kubectl checkpoint ls --node ${archive.node} -A`,
+      cause: error,
+    });
   }
 }
 
 function unfinished(archive: NodeArchive, { bytes }: NodeFile): UserError {
   return new UserError({
     reason: "ArchiveUnfinished",
-    message: `${location(archive)} is not a finished archive`,
-    why: `its ${bytes} bytes do not end as a tar archive does: its checkpoint failed, or is still under way`,
-    fix: "wait until the checkpoint has ended, or take it again",
+    message: say`${location(archive)} is not a finished archive`,
+    why: `its ${bytes} bytes do not end as a tar archive does: its checkpoint failed, or is still running`,
+    fix: "wait until the checkpoint has ended, or take another one",
   });
+}
+
+/**
+ * Reads the copied archive as an archive: the chain of its headers must reach its end. Answers with how long CRIU says that the
+ * processes stood still; undefined where it does not say. Throws ArchiveUnfinished.
+ */
+export async function checkCopy(path: string, signal: AbortSignal): Promise<number | undefined> {
+  await using archive = await openArchive(path, { signal, budget: Budget.withoutClock() });
+  if (!archive.complete) {
+    throw new UserError({
+      reason: "ArchiveUnfinished",
+      message: "the archive on the node is not finished",
+      why: archive.problems.join("; ") || undefined,
+      fix: "wait until its checkpoint has ended, or take another one",
+    });
+  }
+  return await statistics(archive).then(
+    (found) => found?.frozenSeconds,
+    () => undefined,
+  );
 }

@@ -1,7 +1,7 @@
 import { recordPath } from "../../../archive/record.ts";
-import type { Codec, NodeFile, NodeFiles } from "../../../helper/files.ts";
-import { archiveName } from "../../../helper/files.ts";
-import type { Helper, Helpers } from "../../../helper/helpers.ts";
+import type { Codec, NodeDirectory } from "../../../helper/directory.ts";
+import type { Helpers } from "../../../helper/helpers.ts";
+import type { NodeFile } from "../../../helper/listing.ts";
 import type { Copy, ItemError } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
@@ -14,9 +14,8 @@ import { totalBytes } from "../../../local/ranges.ts";
 import { sha256Of } from "../../../local/write.ts";
 import { download } from "../../../transfer/download.ts";
 import type { FlowContext } from "../../context.ts";
-import { completeFile } from "./complete.ts";
-import { checkArchive } from "./check.ts";
-import { transferProgress } from "./progress.ts";
+import { byteProgress } from "../../progress.ts";
+import { checkCopy, completeFile } from "./complete.ts";
 import { writeRecord, type RecordFacts, type RecordRequest } from "../../evidence/record.ts";
 
 export interface CopyRequest {
@@ -28,8 +27,6 @@ export interface CopyRequest {
   readonly force: boolean;
   readonly codec: Codec | "auto";
   readonly remove: boolean;
-  /** The kubelet's, on the node. */
-  readonly checkpointDir: string;
   /** What the record says besides. */
   readonly facts: RecordFacts;
 }
@@ -52,9 +49,8 @@ export async function copyArchive(context: FlowContext, helpers: Helpers, reques
   let phase: ItemError["phase"] = "copy";
   let copy: Copy | undefined;
   try {
-    await using lease = helpers.on(request.archive.node, "read");
-    const helper = await lease.helper();
-    copy = await bring(context, helper, request, () => (phase = "verify"));
+    await using source = helpers.directory(request.archive.node);
+    copy = await bring(context, source, request, () => (phase = "verify"));
     if (!request.remove) return { copy };
     phase = "remove";
     await removeFromNode(context, helpers, request);
@@ -65,50 +61,50 @@ export async function copyArchive(context: FlowContext, helpers: Helpers, reques
   }
 }
 
-async function bring(context: FlowContext, helper: Helper, request: CopyRequest, verifying: () => void): Promise<Copy> {
-  const { archive, checkpointDir, force } = request;
-  const { files, signal } = helper;
-  const name = archiveName(archive.path, checkpointDir);
+async function bring(context: FlowContext, source: NodeDirectory, request: CopyRequest, verifying: () => void): Promise<Copy> {
+  const { archive, force } = request;
+  const { signal } = context;
+  const name = source.nameOf(archive.path);
+  const { pod } = await source.ready();
   await using destination = await openDestination(request.destination, request.several);
   const { directory } = destination;
   const final = destination.nameFor(localArchiveName(name));
-  const record = { archive, directory, name: recordPath(final), facts: request.facts, helperImage: helper.pod.imageID };
-  ensureCodec(request.codec, helper);
-  const file = await completeFile(context, files, archive, name);
-  const known = force ? undefined : await sameAlready(context, files, file, directory, final, signal);
+  const record = { archive, directory, name: recordPath(final), facts: request.facts, helperImage: pod.imageID };
+  const codecs = await codecsFor(request.codec, source);
+  const file = await completeFile(context, source, archive);
+  const known = force ? undefined : await sameAlready(context, source, file, directory, final);
   if (known !== undefined) {
     // Of a command that ended between the archive's name and its record.
     if ((await directory.look(record.name)) === undefined) await writeRecord(context, { ...record, ...known });
     return known.copy;
   }
 
-  const source = { node: archive.node, name, bytes: file.bytes, identity: file.identity };
-  const part = await Part.open(directory, final, source);
+  const part = await Part.open(directory, final, { node: archive.node, name, bytes: file.bytes, identity: file.identity });
   if (part.startedOver) context.emit({ kind: "warning", text: say`the archive on ${archive.node} has changed: starting over` });
   const resumed = totalBytes(part.done);
   if (resumed > 0) context.emit({ kind: "hint", text: say`resuming an interrupted copy` });
   const started = performance.now();
-  const progress = transferProgress(context, name, file.bytes, resumed);
+  const progress = byteProgress(context, `copy ${name}`, say`copying ${name}`, file.bytes);
   let closed = false;
   try {
     await directory.ensureRoom(final, file.bytes - resumed);
     const [there, here] = await Promise.all([
-      nodeHash(context, files, name, signal),
+      nodeHash(context, source, name),
       download({
-        source: { codecs: files.codecs, pour: async (piece) => await files.pour(file, piece) },
+        source: { codecs, pour: async (piece) => await source.pour(file, piece) },
         part,
         codec: request.codec,
         streams: STREAMS,
         signal,
-        progress: progress.update,
+        progress: ({ bytes, codec }) => progress.update(bytes, codec === "none" ? undefined : codec),
       }),
     ]);
     const hashedAt = { node: there.computedAt, here: new Date(context.now()).toISOString() };
     verifying();
-    const checked = checkArchive(part.path, signal);
+    const checked = checkCopy(part.path, signal);
     // Whether it is what the node has comes first.
     checked.catch(() => undefined);
-    await verify(files, file, { there: there.sha256, here: here.sha256 }, archive, signal);
+    await verify(source, file, { there: there.sha256, here: here.sha256 }, archive);
     const frozenSeconds = await checked;
     await part.publish(final, force);
     closed = true;
@@ -138,13 +134,14 @@ function localCopy(directory: Directory, final: string): { readonly path: string
   return { path: directory.pathOf(final), record: directory.pathOf(recordPath(final)) };
 }
 
-/** Throws where the image cannot do what --compress asks for. */
-export function ensureCodec(codec: Codec | "auto", { files }: Helper): void {
-  if (codec === "auto" || files.codecs.includes(codec)) return;
+/** What the image can compress with. Throws CodecMissing where that is not what --compress asks for. */
+export async function codecsFor(wanted: Codec | "auto", source: NodeDirectory): Promise<readonly Codec[]> {
+  const codecs = await source.codecs();
+  if (wanted === "auto" || codecs.includes(wanted)) return codecs;
   throw new UserError({
     reason: "CodecMissing",
-    message: `the helper pod's image has no ${codec}`,
-    fix: `it has ${files.codecs.join(", ")}: give another --compress, or another --helper-image`,
+    message: `the helper pod's image has no ${wanted}`,
+    fix: `use --compress with one of ${codecs.join(", ")}, or another --helper-image`,
   });
 }
 
@@ -156,11 +153,10 @@ function isWrong(error: unknown): boolean {
 /** A final file that is there already: the same is recognised, any other one is refused. */
 async function sameAlready(
   context: FlowContext,
-  files: NodeFiles,
+  source: NodeDirectory,
   file: NodeFile,
   directory: Directory,
   final: string,
-  signal: AbortSignal,
 ): Promise<Pick<RecordRequest, "copy" | "hashedAt"> | undefined> {
   const there = await directory.look(final);
   if (there === undefined) return undefined;
@@ -168,9 +164,9 @@ async function sameAlready(
   if (there.kind !== "file" || there.bytes !== file.bytes) throw different(path);
   const hashHere = async (): Promise<string> => {
     await using own = await directory.read(final);
-    return await sha256Of(own, signal);
+    return await sha256Of(own, context.signal);
   };
-  const [{ sha256, computedAt }, here] = await Promise.all([nodeHash(context, files, file.name, signal), hashHere()]);
+  const [{ sha256, computedAt }, here] = await Promise.all([nodeHash(context, source, file.name), hashHere()]);
   if (here !== sha256) throw different(path);
   context.emit({ kind: "hint", text: say`${path} already exists and has the same bytes` });
   return {
@@ -187,46 +183,34 @@ function different(path: string): UserError {
   });
 }
 
-async function nodeHash(
-  { now }: FlowContext,
-  files: NodeFiles,
-  name: string,
-  signal: AbortSignal,
-): Promise<{ sha256: string; computedAt: string }> {
-  const sha256 = await files.sha256(name, signal);
+async function nodeHash({ now }: FlowContext, source: NodeDirectory, name: string): Promise<{ sha256: string; computedAt: string }> {
+  const sha256 = await source.sha256(name);
   return { sha256, computedAt: new Date(now()).toISOString() };
 }
 
-async function verify(
-  files: NodeFiles,
-  file: NodeFile,
-  hashes: { there: string; here: string },
-  archive: NodeArchive,
-  signal: AbortSignal,
-): Promise<void> {
-  const after = await files.stat(file.name, signal);
+async function verify(source: NodeDirectory, file: NodeFile, hashes: { there: string; here: string }, archive: NodeArchive): Promise<void> {
+  const after = await source.stat(file.name);
   if (after.identity !== file.identity) {
     throw new UserError({
       reason: "ArchiveChanged",
-      message: `${location(archive)} changed while it was copied`,
+      message: say`${location(archive)} changed while it was copied`,
       fix: "run the command again: it starts over",
     });
   }
   if (hashes.there === hashes.here) return;
   throw new UserError({
     reason: "HashMismatch",
-    message: `the copy of ${location(archive)} is not the same as the archive on the node`,
+    message: say`the copy of ${location(archive)} is not the same as the archive on the node`,
     why: `SHA-256 on the node ${hashes.there}, here ${hashes.here}`,
     fix: "run the command again: it starts over",
   });
 }
 
-async function removeFromNode(context: FlowContext, helpers: Helpers, { archive, checkpointDir }: CopyRequest): Promise<void> {
-  await using lease = helpers.on(archive.node, "write");
-  const { files, signal } = await lease.helper();
+async function removeFromNode(context: FlowContext, helpers: Helpers, { archive }: CopyRequest): Promise<void> {
+  await using directory = helpers.directory(archive.node, "write");
   context.emit({ kind: "activity", lane: "remove", text: say`removing ${location(archive)}` });
   try {
-    await files.remove(archiveName(archive.path, checkpointDir), signal);
+    await directory.remove(directory.nameOf(archive.path));
   } finally {
     context.emit({ kind: "idle", lane: "remove" });
   }

@@ -1,6 +1,6 @@
 import { location, nodeArchive } from "../../../model/location.ts";
 import type { ArchiveItem } from "../../../model/archives.ts";
-import type { NodeFile } from "../../../helper/files.ts";
+import type { NodeFile } from "../../../helper/listing.ts";
 
 /** Which container an archive is of, as far as that is certain. */
 export interface Identity {

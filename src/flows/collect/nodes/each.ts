@@ -1,6 +1,7 @@
 import type { Right } from "../../../cluster/access.ts";
 import { listNodes } from "../../../cluster/nodes.ts";
-import type { Helper, Helpers } from "../../../helper/helpers.ts";
+import type { NodeDirectory } from "../../../helper/directory.ts";
+import type { Helpers } from "../../../helper/helpers.ts";
 import type { Access } from "../../../helper/manifest.ts";
 import type { UnreachableNode } from "../../../model/archives.ts";
 import { Disposal } from "../../../model/disposal.ts";
@@ -38,14 +39,15 @@ export async function onNodes(
   helpers: Helpers,
   nodes: readonly string[],
   access: Access,
-  work: (helper: Helper) => Promise<void>,
+  work: (directory: NodeDirectory) => Promise<void>,
 ): Promise<Unreachable[]> {
   const unreachable: Unreachable[] = [];
   await needing(connection, helperRights(await helpers.namespace()), async () => {
     await inParallel(nodes, PARALLEL, async (node) => {
       try {
-        await using lease = helpers.on(node, access);
-        await work(await lease.helper());
+        await using directory = helpers.directory(node, access);
+        await directory.ready();
+        await work(directory);
       } catch (error) {
         if (!(error instanceof UserError) || NOT_OF_A_NODE.test(error.reason)) throw error;
         unreachable.push({ node, error });
@@ -61,7 +63,7 @@ export async function onNodes(
  */
 export function held(helpers: Helpers, nodes: readonly string[], access: Access): AsyncDisposable {
   const stack = new Disposal();
-  if (nodes.length <= PARALLEL) for (const node of nodes) stack.use(helpers.on(node, access));
+  if (nodes.length <= PARALLEL) for (const node of nodes) stack.use(helpers.directory(node, access));
   return stack;
 }
 

@@ -3,7 +3,8 @@ import { engineOf, infoOfSpec } from "../../../archive/engines/engine.ts";
 import { readAhead } from "../../../archive/sources.ts";
 import { indexTar } from "../../../archive/tar/index.ts";
 import { batches } from "../../../helper/batches.ts";
-import type { NodeFile, NodeFiles } from "../../../helper/files.ts";
+import type { NodeDirectory } from "../../../helper/directory.ts";
+import type { NodeFile } from "../../../helper/listing.ts";
 import { isPassing } from "../../../helper/transport.ts";
 import { readArchiveName } from "../../../kubelet/archive-name.ts";
 import { UserError } from "../../../model/error.ts";
@@ -32,7 +33,7 @@ const LARGEST_FOR_TAR = 8 * 2 ** 30;
  * without copying the archive; what they do not tell stays open. Throws where the node cannot be asked any more.
  */
 export async function identify(
-  files: NodeFiles,
+  directory: NodeDirectory,
   listed: readonly NodeFile[],
   scope: Scope,
   signal: AbortSignal,
@@ -46,7 +47,7 @@ export async function identify(
   }
   const untold = open.filter(({ bytes }) => bytes >= LARGEST_FOR_TAR);
   await inParallel(batches(open.filter(({ bytes }) => bytes < LARGEST_FOR_TAR)), STREAMS, async (batch) => {
-    const specs = await specsOf(files, batch, signal);
+    const specs = await specsOf(directory, batch);
     for (const [index, file] of batch.entries()) {
       const info = parsedSpec(specs[index]);
       if (info === undefined) untold.push(file);
@@ -54,15 +55,15 @@ export async function identify(
     }
   });
   await inParallel(untold, STREAMS, async (file) => {
-    identities.set(file, decided(file, await metadata(files, file, signal)));
+    identities.set(file, decided(file, await metadata(directory, file, signal)));
   });
   return identities;
 }
 
 /** None where they are absurdly long. */
-async function specsOf(files: NodeFiles, batch: readonly NodeFile[], signal: AbortSignal): Promise<(string | undefined)[]> {
+async function specsOf(directory: NodeDirectory, batch: readonly NodeFile[]): Promise<(string | undefined)[]> {
   try {
-    return await files.specs(batch, signal);
+    return await directory.specs(batch);
   } catch (error) {
     if (error instanceof UserError && error.reason === "AnswerTooLong") return [];
     throw error;
@@ -108,10 +109,11 @@ function parsedSpec(text: string | undefined): Identity | undefined {
 }
 
 /** By the chain of its headers, range by range. Empty where it is no archive that tells. */
-async function metadata(files: NodeFiles, file: NodeFile, signal: AbortSignal): Promise<Identity> {
-  const source: Source = { size: file.bytes, read: async (offset, length) => await files.read(file, offset, length, signal) };
+async function metadata(directory: NodeDirectory, file: NodeFile, signal: AbortSignal): Promise<Identity> {
+  const source: Source = { size: file.bytes, read: async (offset, length) => await directory.read(file, offset, length) };
+  const { transport } = await directory.ready();
   try {
-    const archive = await indexTar(readAhead(source, WINDOW[files.transport.kind]), { label: file.name, budget: Budget.withoutClock() });
+    const archive = await indexTar(readAhead(source, WINDOW[transport.kind]), { label: file.name, budget: Budget.withoutClock() });
     const { namespace, pod, container } = await engineOf(archive);
     return {
       ...(namespace === undefined ? {} : { namespace }),

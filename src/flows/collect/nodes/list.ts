@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { NodeFile } from "../../../helper/files.ts";
-import type { Helper } from "../../../helper/helpers.ts";
+import type { NodeDirectory } from "../../../helper/directory.ts";
+import type { NodeFile } from "../../../helper/listing.ts";
 import { say } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
 import type { ListedArchive } from "./archive.ts";
@@ -15,23 +15,23 @@ const SECOND_LOOK_MS = 1100;
  * Throws where the node cannot be asked.
  */
 export async function listArchives(
-  { emit }: FlowContext,
-  { node, files, signal }: Helper,
-  checkpointDir: string,
+  { emit, signal }: FlowContext,
+  directory: NodeDirectory,
   scope: Scope | undefined,
 ): Promise<ListedArchive[]> {
+  const { node } = directory;
   const lane = `list ${node}`;
   emit({ kind: "activity", lane, text: say`listing archives on ${node}` });
   try {
-    const first = await files.list(signal);
+    const first = await directory.list();
     const unsettled = first.filter(({ closed, age = 0 }) => closed && age <= SETTLED_SECONDS);
     const [identities, changed] = await Promise.all([
-      scope === undefined ? undefined : identify(files, first, scope, signal),
-      unsettled.length === 0 ? new Set<string>() : changedSince(unsettled, async () => await files.list(signal), signal),
+      scope === undefined ? undefined : identify(directory, first, scope, signal),
+      unsettled.length === 0 ? new Set<string>() : changedSince(unsettled, async () => await directory.list(), signal),
     ]);
     return first.map((file) => ({
       node,
-      path: `${checkpointDir}/${file.name}`,
+      path: directory.archive(file.name).path,
       file,
       complete: file.closed && !changed.has(file.raw.toString("latin1")),
       ...identities?.get(file),

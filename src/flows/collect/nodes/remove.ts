@@ -1,6 +1,6 @@
 import { batches } from "../../../helper/batches.ts";
-import { archiveName, type NodeFiles, type Removal } from "../../../helper/files.ts";
-import type { Helper, Helpers } from "../../../helper/helpers.ts";
+import type { NodeDirectory, Removal } from "../../../helper/directory.ts";
+import type { Helpers } from "../../../helper/helpers.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { namesMeant } from "../../../model/name.ts";
@@ -27,14 +27,13 @@ export async function findNamed(
   helpers: Helpers,
   named: readonly NodeArchive[],
   access: "read" | "write",
-  checkpointDir: string,
 ): Promise<Found[]> {
   const found = new Map<NodeArchive, Found>();
   const nodes = [...new Set(named.map(({ node }) => node))];
-  const unreachable = await onNodes(context, helpers, nodes, access, async (helper) => {
-    const archives = await listArchives(context, helper, checkpointDir, undefined);
-    for (const one of named.filter(({ node }) => node === helper.node))
-      found.set(one, { named: one, ...(await lookUp(context, helper, archives, one, checkpointDir)) });
+  const unreachable = await onNodes(context, helpers, nodes, access, async (directory) => {
+    const archives = await listArchives(context, directory, undefined);
+    for (const one of named.filter(({ node }) => node === directory.node))
+      found.set(one, { named: one, ...(await lookUp(context, directory, archives, one)) });
   });
   return named.map((one) => {
     const error = unreachable.find(({ node }) => node === one.node)?.error;
@@ -44,19 +43,18 @@ export async function findNamed(
 
 async function lookUp(
   { now }: FlowContext,
-  { files, signal }: Helper,
+  directory: NodeDirectory,
   archives: readonly ListedArchive[],
   named: NodeArchive,
-  checkpointDir: string,
 ): Promise<Omit<Found, "named">> {
-  const archive = match(archives, named, checkpointDir);
+  const archive = match(archives, directory.nameOf(named.path));
   if (archive === undefined) return { error: notFound(named) };
-  const written = maybeWritten(archive, now()) && (await beginsLikeAnArchive(files, archive, signal));
+  const written = maybeWritten(archive, now()) && (await beginsLikeAnArchive(directory, archive));
   return written ? { archive, error: unfinished(archive, now()) } : { archive };
 }
 
-function match(archives: readonly ListedArchive[], { path }: NodeArchive, checkpointDir: string): ListedArchive | undefined {
-  const found = namesMeant(archiveName(path, checkpointDir)).map((name) => archives.find(({ file }) => file.name === name));
+function match(archives: readonly ListedArchive[], given: string): ListedArchive | undefined {
+  const found = namesMeant(given).map((name) => archives.find(({ file }) => file.name === name));
   return found.find((archive) => archive !== undefined);
 }
 
@@ -66,9 +64,9 @@ export function maybeWritten(archive: ListedArchive, now: number): boolean {
 }
 
 /** What does not begin with a header of tar, nobody is writing an archive to. */
-async function beginsLikeAnArchive(files: NodeFiles, { file }: ListedArchive, signal: AbortSignal): Promise<boolean> {
+async function beginsLikeAnArchive(directory: NodeDirectory, { file }: ListedArchive): Promise<boolean> {
   if (file.bytes < 512) return file.bytes === 0;
-  const header = await files.read(file, 0, 512, signal);
+  const header = await directory.read(file, 0, 512);
   return header.toString("latin1", 257, 262) === "ustar";
 }
 
@@ -80,14 +78,15 @@ export async function removeArchives(
 ): Promise<{ ends: Map<ListedArchive, Removal>; unreachable: Unreachable[] }> {
   const ends = new Map<ListedArchive, Removal>();
   const byNode = Map.groupBy(archives, ({ node }) => node);
-  const unreachable = await onNodes(context, helpers, [...byNode.keys()], "write", async ({ node, files, signal }) => {
+  const unreachable = await onNodes(context, helpers, [...byNode.keys()], "write", async (directory) => {
+    const { node } = directory;
     const own = byNode.get(node) ?? [];
     const lane = `remove ${node}`;
     try {
       const archiveOf = new Map(own.map((archive) => [archive.file, archive]));
       for (const batch of batches([...archiveOf.keys()])) {
         context.emit({ kind: "activity", lane, text: say`removing ${own.length} archives on ${node}` });
-        const became = await files.removeEach(batch, signal);
+        const became = await directory.removeEach(batch);
         for (const [index, file] of batch.entries()) {
           const archive = archiveOf.get(file);
           if (archive !== undefined) ends.set(archive, became[index] ?? "kept");

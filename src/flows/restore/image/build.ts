@@ -5,7 +5,7 @@ import { checkpointImage } from "../../../image/manifest.ts";
 import type { Context } from "../../../model/context.ts";
 import { say } from "../../../model/phrase.ts";
 import { archiveFacts, imageFacts, keepForFacts, type ArchiveFacts, type Origin } from "./facts.ts";
-import { byteProgress } from "./progress.ts";
+import { byteProgress } from "../../progress.ts";
 
 /** As --to has it. */
 export interface Place {

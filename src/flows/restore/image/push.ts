@@ -10,7 +10,7 @@ import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
 import { say } from "../../../model/phrase.ts";
 import { archiveFacts, imageFacts, keepForFacts, type ArchiveFacts, type Origin } from "./facts.ts";
-import { byteProgress } from "./progress.ts";
+import { byteProgress } from "../../progress.ts";
 import { refusePublic, registryFor, type RegistrySettings } from "./registries.ts";
 
 export interface PushRequest {

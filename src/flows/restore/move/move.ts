@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ApiFailure } from "../../../cluster/answer.ts";
 import { getPod, type Pod } from "../../../cluster/pods.ts";
 import type { Right } from "../../../cluster/access.ts";
-import { archiveName } from "../../../helper/files.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import type { Reference } from "../../../image/reference.ts";
 import { findManifest, startUpload, type FoundManifest } from "../../../image/registry/repository.ts";
@@ -30,7 +29,6 @@ export interface MoveRequest extends Destination {
   readonly reference: Reference;
   readonly settings: RegistrySettings;
   readonly helpers: Helpers;
-  readonly checkpointDir: string;
   /** Where CRIU fails over there, its log is read before the new pod is removed. */
   readonly explain: boolean;
   /** Before anything is done. Throws where it is refused. */
@@ -58,15 +56,15 @@ const GONE_MS = 60_000;
  * original runs on, and what was made for it is removed.
  */
 export async function movePod(context: FlowContext, request: MoveRequest): Promise<Moved> {
-  const { target, helpers, checkpointDir, to } = request;
+  const { target, helpers, to } = request;
   const { pod } = target;
   const { connection } = context;
   const origin = await originOfPod(context, target);
   await lookBefore(context, request, origin);
   return await needing(connection, moveRights(pod.namespace, await helpers.namespace()), async () => {
     // The helper pod starts while the container is checkpointed.
-    await using lease = helpers.on(pod.node, "read");
-    lease.helper().catch(() => undefined);
+    await using directory = helpers.directory(pod.node);
+    directory.start();
     const started = performance.now();
     const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined });
     if (archive === undefined) throw error ?? new Error("a checkpoint without an archive or an error");
@@ -91,7 +89,7 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
       await gone(context, pod);
       return { plan, restored, frozenAt: frozenAt.toISOString(), deletedAt, seconds };
     } finally {
-      await removeArchive(context, helpers, archive, checkpointDir);
+      await removeArchive(context, helpers, archive);
     }
   });
 }
@@ -117,8 +115,8 @@ async function lookBefore(context: FlowContext, request: MoveRequest, origin: Or
 }
 
 async function push(context: FlowContext, request: MoveRequest, archive: NodeArchive, origin: Origin): Promise<Pushed> {
-  const { reference, settings, helpers, checkpointDir } = request;
-  const stream = { archive, codec: "auto", remove: false, checkpointDir } as const;
+  const { reference, settings, helpers } = request;
+  const stream = { archive, codec: "auto" } as const;
   return await pushImage(context, {
     reference,
     settings,
@@ -173,11 +171,10 @@ async function gone({ connection, signal }: FlowContext, { namespace, name, uid 
   }
 }
 
-async function removeArchive(context: FlowContext, helpers: Helpers, archive: NodeArchive, checkpointDir: string): Promise<void> {
+async function removeArchive(context: FlowContext, helpers: Helpers, archive: NodeArchive): Promise<void> {
   try {
-    await using lease = helpers.on(archive.node, "write");
-    const { files, signal } = await lease.helper();
-    await files.remove(archiveName(archive.path, checkpointDir), signal);
+    await using directory = helpers.directory(archive.node, "write");
+    await directory.remove(directory.nameOf(archive.path));
   } catch (error) {
     if (!(error instanceof UserError) && !context.signal.aborted) throw error;
     const [why, where] = [(error as Error).message, location(archive)];

@@ -1,0 +1,52 @@
+import { ApiFailure } from "../cluster/answer.ts";
+import type { Connection } from "../cluster/connection.ts";
+import { UserError } from "../model/error.ts";
+import { execTransport } from "./exec.ts";
+import { httpTransport } from "./http.ts";
+import { isPassing, persistently, type Transport } from "./transport.ts";
+import type { PodName } from "./tunnel.ts";
+
+/** A way to the pod, and the programs that its image has. */
+export interface Reached {
+  readonly transport: Transport;
+  readonly tools: readonly string[];
+}
+
+/** httpd starts a moment after the container; a port-forward that fails in passing has this long too. */
+const PASSING_MS = 2000;
+/** Some proxies neither open a tunnel nor refuse it. */
+const SILENT_MS = 10_000;
+
+/**
+ * HTTP through port-forward, or exec where that is forbidden, refused, not understood or blocked on the way, or the image has no httpd.
+ * Throws a UserError where neither works: what port-forward met, unless that was a missing right.
+ */
+export async function reach(connection: Connection, pod: PodName, signal: AbortSignal): Promise<Reached> {
+  const http = httpTransport(connection, pod);
+  const deadline = performance.now() + PASSING_MS;
+  const attempt = async (): Promise<Reached> => {
+    try {
+      return await asked(http, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const gone = error instanceof UserError && error.reason === "HelperLost";
+      if (gone || (isPassing(error) && performance.now() < deadline)) throw error;
+      return await otherwise(error);
+    }
+  };
+  const otherwise = async (error: unknown): Promise<Reached> => {
+    const exec = await asked(execTransport(connection, pod), signal).catch((refusal: unknown) => {
+      signal.throwIfAborted();
+      throw error instanceof ApiFailure && error.status === 403 ? refusal : error;
+    });
+    // What kept the tunnel from opening may have passed meanwhile.
+    return isPassing(error) ? await asked(http, signal).catch(() => exec) : exec;
+  };
+  const reached = await persistently(attempt, signal);
+  if (reached.transport !== http) await http.close();
+  return reached;
+}
+
+async function asked(transport: Transport, signal: AbortSignal): Promise<Reached> {
+  return { transport, tools: (await transport.ask(["tools"], signal, SILENT_MS)).split("\n") };
+}
