@@ -34,13 +34,13 @@ export async function reach(connection: Connection, pod: PodName, signal: AbortS
       return await otherwise(error);
     }
   };
-  const otherwise = async (error: unknown): Promise<Reached> => {
-    const exec = await asked(execTransport(connection, pod), signal).catch((refusal: unknown) => {
+  const otherwise = async (refused: unknown): Promise<Reached> => {
+    const exec = await asked(execTransport(connection, pod), signal).catch((refusedToo: unknown) => {
       signal.throwIfAborted();
-      throw error instanceof ApiFailure && error.status === 403 ? refusal : error;
+      throw refused instanceof ApiFailure && refused.status === 403 ? refusedToo : refused;
     });
     // What kept the tunnel from opening may have passed meanwhile.
-    return isPassing(error) ? await asked(http, signal).catch(() => exec) : exec;
+    return isPassing(refused) ? await asked(http, signal).catch(() => exec) : exec;
   };
   const reached = await persistently(attempt, signal);
   if (reached.transport !== http) await http.close();

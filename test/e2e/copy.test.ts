@@ -26,6 +26,7 @@ import {
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
+import { apiProxy } from "./api-proxy.ts";
 
 shareCluster();
 
@@ -120,6 +121,35 @@ clusterTest("to a file name, to standard output, by file name or full path, by e
   assert.equal(hashOf(join(directory, "a.tar")), sha256);
   const piped = await run("sh", ["-c", `kubectl checkpoint cp '${archive}' - | sha256sum`], { env });
   assert.equal(piped.stdout.slice(0, 64), sha256);
+});
+
+clusterTest(
+  "exec stands in where port-forward is refused, not understood or swallowed on the way; where it is not, it is not used",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    for (const refused of ["pass", 400, 403, 404, 426, 502, "silent"] as const) {
+      const proxy = await apiProxy(t, (_method, path) => (path.endsWith("/portforward") ? refused : "pass"));
+      const path = join(directory, `${refused}.tar`);
+      const { code, stderr } = await plugin(["cp", archive, path, ...proxy.flags], { env });
+      assert.equal(code, 0, `${refused}: ${stderr}`);
+      assert.equal(hashOf(path), sha256);
+      assert.equal(
+        proxy.seen.some((request) => request.endsWith("/exec")),
+        refused !== "pass",
+        String(refused),
+      );
+    }
+    assert.deepEqual(await helpersLeft(), []);
+  },
+);
+
+clusterTest("where neither works, it is port-forward's refusal that is said", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const proxy = await apiProxy(t, (_method, path) => (/\/(portforward|exec)$/.test(path) ? 400 : "pass"));
+  const { code, stderr } = await plugin(["cp", archive, directory, ...proxy.flags], { env });
+  assert.equal(code, 1);
+  assert.match(stderr, /^error: the API server answered 400 to GET \S+\/portforward/);
+  assert.deepEqual(readdirSync(directory), []);
 });
 
 clusterTest("every codec brings the same bytes", async (t) => {
