@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
+import { sha256Of } from "../local/write.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 
 /** In bytes; a pod's manifest is the largest part of one. */
@@ -13,24 +12,25 @@ export function recordPath(path: string): string {
 }
 
 /**
- * Holds an archive against the record beside it: what does not match, a sentence each; undefined where there is no record.
+ * Compares an archive with the record beside it: what does not match, a clause each; undefined where there is no record.
  * Of a record of several archives, what it says of the one of this name counts.
  */
 export async function recordProblems(path: string, signal: AbortSignal): Promise<string[] | undefined> {
   const record = recordPath(path);
   const text = await readText(record).catch((error: NodeJS.ErrnoException) => error);
-  if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`the record ${record} cannot be read: ${text.message}`];
+  if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`cannot read its record ${record}: ${text.message}`];
   const copies = copiesIn(text);
-  if (copies === undefined) return [`the record ${record} is not JSON`];
+  if (copies === undefined) return [`its record ${record} is not JSON`];
   const copy = copies.length === 1 ? copies[0] : copies.find((one) => basename(string(one["path"])) === basename(path));
-  if (copy === undefined) return [`the record ${record} says nothing of this archive`];
+  if (copy === undefined) return [`the record ${record} does not mention this archive`];
   const bytes = number(copy["bytes"]);
   const sha256 = string(copy["sha256"]).toLowerCase();
   if (bytes === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return [`the record ${record} has no size and hash to compare with`];
   const { size } = await stat(path);
-  if (size !== bytes) return [`it has ${size} bytes, the record ${bytes}`];
-  const actual = await sha256Of(path, signal);
-  return actual === sha256 ? [] : [`its SHA-256 is ${actual}, in the record it is ${sha256}`];
+  if (size !== bytes) return [`it has ${size} bytes; its record says ${bytes}`];
+  await using file = await open(path);
+  const actual = await sha256Of(file, signal);
+  return actual === sha256 ? [] : [`its SHA-256 is ${actual}; its record says ${sha256}`];
 }
 
 async function readText(path: string): Promise<string> {
@@ -47,14 +47,4 @@ function copiesIn(text: string): Json[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** In lowercase hexadecimal. */
-async function sha256Of(path: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    signal.throwIfAborted();
-    hash.update(piece as Buffer);
-  }
-  return hash.digest("hex");
 }

@@ -49,7 +49,7 @@ export class TemporaryBytes implements AsyncDisposable {
 
   async #toDisk(): Promise<TemporaryFile> {
     const disk = await temporaryFile().catch((error: unknown) =>
-      Promise.reject(noSpace(say`no temporary file can be made in ${tmpdir()}`, error)),
+      Promise.reject(noSpace(say`cannot create a temporary file in ${tmpdir()}`, error)),
     );
     await this.#write(disk, Buffer.concat(this.#memory), 0);
     this.#memory = [];
@@ -60,12 +60,12 @@ export class TemporaryBytes implements AsyncDisposable {
     const room = Math.max(0, freeBytes - SPARED);
     if (position + bytes.length > room) {
       const why = say`${directory} has ${formatBytes(room)} free`;
-      throw noSpace(say`${this.#label} does not fit into the temporary directory when it is expanded`, undefined, why);
+      throw noSpace(say`not enough space for ${this.#label} when it is decompressed`, undefined, why);
     }
     try {
       await writeAll(file, bytes, position);
     } catch (error) {
-      throw noSpace(say`a temporary file in ${directory} cannot be written`, error);
+      throw noSpace(say`cannot write a temporary file in ${directory}`, error);
     }
   }
 }
@@ -76,7 +76,7 @@ function noSpace(message: string | Phrase, cause: unknown, why?: Phrase): UserEr
     reason: "NoTemporarySpace",
     message,
     why: why ?? said,
-    fix: "set TMPDIR to another directory for temporary files, one that other users cannot read",
+    fix: "set TMPDIR to a directory with more space that only you can read",
     cause,
   });
 }

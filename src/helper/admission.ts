@@ -30,7 +30,7 @@ interface Refusal {
 export const OWN_NAMESPACE = "kubectl-checkpoint";
 const PRIVILEGED = command`kubectl label namespace ${OWN_NAMESPACE} pod-security.kubernetes.io/enforce=privileged`;
 const CREATE = command`kubectl create namespace ${OWN_NAMESPACE}`;
-const OTHER_NAMESPACE = say`or give another namespace: --helper-namespace NAME`;
+const OTHER_NAMESPACE = say`or use another namespace: --helper-namespace NAME`;
 
 const REFUSALS: readonly Refusal[] = [
   {
@@ -39,8 +39,8 @@ const REFUSALS: readonly Refusal[] = [
     why: "the namespace's PodSecurity level does not allow privileged pods",
     fix: ({ namespace }) =>
       namespace === OWN_NAMESPACE
-        ? say`a cluster admin does once:\n${PRIVILEGED} --overwrite\n${OTHER_NAMESPACE}`
-        : say`a namespace for it, made by a cluster admin, is found by itself:\n${CREATE}\n${PRIVILEGED}\n${OTHER_NAMESPACE} (refused in ${namespace})`,
+        ? say`as a cluster admin, once:\n${PRIVILEGED} --overwrite\n${OTHER_NAMESPACE}`
+        : say`as a cluster admin, create a namespace for helper pods (it is used automatically):\n${CREATE}\n${PRIVILEGED}\n${OTHER_NAMESPACE} (refused in ${namespace})`,
   },
   {
     said: /exceeded quota|failed quota/,
@@ -57,22 +57,22 @@ const REFUSALS: readonly Refusal[] = [
   {
     said: /namespaces? "?[^"]*"? not found/,
     reason: "HelperNamespaceNotFound",
-    why: "the namespace is not there",
+    why: "the namespace does not exist",
     fix: ({ namespace }) => command`kubectl create namespace ${namespace}\n${OTHER_NAMESPACE}`,
   },
   {
     said: /admission webhook|ValidatingAdmissionPolicy|denied the request/i,
     reason: "HelperWebhook",
     why: "a policy of the cluster refuses it",
-    fix: () => say`ask who keeps the policy for an exception for the helper pod\n${OTHER_NAMESPACE}`,
+    fix: () => say`ask the owner of the policy for an exception for the helper pod\n${OTHER_NAMESPACE}`,
   },
 ];
 
 /** Why the helper pod was refused, in the words of whoever did. */
 export function refusal(said: string, request: HelperRequest): UserError {
   const known = REFUSALS.find((one) => one.said.test(said));
-  const message = say`the helper pod is not admitted in namespace ${request.namespace}`;
+  const message = say`the helper pod was refused in namespace ${request.namespace}`;
   if (known === undefined)
-    return new UserError({ reason: "HelperRefused", message, why: said, fix: "--helper-namespace NAME takes another namespace" });
+    return new UserError({ reason: "HelperRefused", message, why: said, fix: "use another namespace: --helper-namespace NAME" });
   return new UserError({ reason: known.reason, message, why: say`${known.why}: ${said}`, fix: known.fix(request) });
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { UserError } from "../model/error.ts";
-import { nodeArchive, type NodeArchive } from "../model/location.ts";
+import { location, nodeArchive, type NodeArchive } from "../model/location.ts";
 import { nameBytes } from "../model/name.ts";
+import { say } from "../model/phrase.ts";
 import { parseFacts, parseListing, parseRoom, type NodeFile, type Room } from "./listing.ts";
 import { archiveName, nameInUrl } from "./names.ts";
 import { BLOCK, nameWord } from "./operations.ts";
@@ -180,8 +181,8 @@ export class NodeDirectory implements AsyncDisposable {
   async remove(name: string): Promise<void> {
     const { transport, signal } = await this.ready();
     const answer = await transport.ask(["remove", nameWord(nameBytes(name)), "-"], signal);
-    if (answer === "none\n") throw new UserError({ reason: "ArchiveNotFound", message: "the archive is not on the node any more" });
-    if (answer !== "gone\n") throw new UserError({ reason: "RemovalFailed", message: "the archive could not be removed from the node" });
+    if (answer === "none\n") throw new UserError({ reason: "ArchiveNotFound", message: say`${location(this.archive(name))} not found` });
+    if (answer !== "gone\n") throw new UserError({ reason: "RemovalFailed", message: say`cannot remove ${location(this.archive(name))}` });
   }
 
   /** Removes files as long as they are what they were when they were listed: what became of each. */

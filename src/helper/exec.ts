@@ -67,7 +67,7 @@ export async function exec(connection: Connection, pod: PodName, container: stri
         return;
       }
       const why = status === "" ? `the connection was lost (${code})` : status;
-      const error = new UserError({ reason: "ExecBroken", message: "the command in the helper pod was cut off", why });
+      const error = new UserError({ reason: "ExecBroken", message: "the command in the helper pod was interrupted", why });
       stdout.destroy(error);
       reject(error);
     },

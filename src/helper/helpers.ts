@@ -92,7 +92,7 @@ export class Helpers {
     const why = error instanceof Error ? error.message : String(error);
     this.#context.emit({
       kind: "warning",
-      text: say`the helper pod on ${node} could not be removed (${why}): it ends by itself within two minutes`,
+      text: say`cannot delete the helper pod on ${node}: ${why}; it ends by itself within two minutes`,
     });
   }
 
@@ -105,7 +105,7 @@ export class Helpers {
     const { emit, signal } = this.#context;
     const lane = `helper ${access} ${node}`;
     const request = await this.request(node, access, directory);
-    emit({ kind: "activity", lane, text: say`starting a helper pod on ${node}` });
+    emit({ kind: "activity", lane, text: say`starting the helper pod on ${node}` });
     try {
       await ensureAdmitted(this.#connection, request);
       return await startHelper(this.#connection, request, signal, (what) => {

@@ -116,12 +116,12 @@ async function get(pool: Pool, { path, range, sink, signal, enough, idleMs }: Ge
 }
 
 function unexpected(status: number, wanted: string | undefined, got: string): UserError {
-  if (status === 404) return new UserError({ reason: "ArchiveNotFound", message: "the archive is not on the node any more" });
+  if (status === 404) return new UserError({ reason: "ArchiveNotFound", message: "the archive is no longer on the node" });
   if (wanted !== undefined && (status === 200 || status === 206)) {
     return new UserError({
       reason: "ArchiveChanged",
       message: "the archive on the node has changed",
-      why: `asked for ${wanted}, got ${got}`,
+      why: `requested ${wanted}, received ${got}`,
     });
   }
   return cut(`the helper pod answered ${status}`);

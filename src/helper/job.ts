@@ -4,6 +4,8 @@ import { callJson } from "../cluster/api.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";
 import { list, object, string, type Json } from "../model/json.ts";
+import { command, say, type Phrase } from "../model/phrase.ts";
+import { formatSeconds } from "../model/units.ts";
 import { refusal } from "./admission.ts";
 import { helperJob, type HelperRequest } from "./manifest.ts";
 import type { Helper } from "./directory.ts";
@@ -54,7 +56,7 @@ export async function podReady(
     if (now - started > READY_MS) {
       throw new UserError({
         reason: "HelperNotReady",
-        message: `the helper pod on ${request.node} did not start within ${READY_MS / 1000} s`,
+        message: say`the helper pod on ${request.node} did not start within ${formatSeconds(READY_MS / 1000)}`,
         fix: lookAt(request),
       });
     }
@@ -111,9 +113,9 @@ function runningPod(pod: Json, request: HelperRequest): Helper["pod"] | undefine
   if (/^(ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|RegistryUnavailable)$/.test(string(reason))) {
     throw new UserError({
       reason: "HelperImage",
-      message: `the helper pod's image ${request.settings.image} cannot be pulled on ${request.node}`,
+      message: say`cannot pull the helper image ${request.settings.image} on ${request.node}`,
       why: string(message) || string(reason),
-      fix: "give an image that the node can pull: --helper-image IMAGE (any with sh, dd, cat, wc and sha256sum), --helper-pull-secret NAME for credentials",
+      fix: "use an image that the node can pull (any with sh, dd, cat, wc and sha256sum): --helper-image IMAGE; --helper-pull-secret NAME for credentials",
     });
   }
   if (/Error$|^CreateContainerError$/.test(string(reason))) throw notStarted(request, `${string(reason)}: ${string(message)}`);
@@ -142,9 +144,11 @@ async function whyNot(connection: Connection, request: HelperRequest, pod: Json 
   if (reason === "FailedMount") {
     throw new UserError({
       reason: "HelperMount",
-      message: isArchives ? `${node} has no checkpoint directory ${directory}` : `${node} has no directory ${directory}`,
+      message: isArchives ? say`checkpoint directory ${directory} not found on ${node}` : say`directory ${directory} not found on ${node}`,
       why: message,
-      fix: isArchives ? "no checkpoint was taken there yet, or the kubelet has another root directory: --checkpoint-dir DIR" : undefined,
+      fix: isArchives
+        ? "if the kubelet has another root directory: --checkpoint-dir DIR; else no checkpoint was taken on this node yet"
+        : undefined,
     });
   }
   await ensureNodeReady(connection, request);
@@ -154,28 +158,29 @@ async function whyNot(connection: Connection, request: HelperRequest, pod: Json 
 /** Throws where the node is known not to run pods; a user who may not read nodes is not told. */
 async function ensureNodeReady(connection: Connection, { node }: HelperRequest): Promise<void> {
   const answer = await connection.call({ path: apiPath`/api/v1/nodes/${node}` });
-  if (answer.status === 404) throw new UserError({ reason: "NodeNotFound", message: `there is no node ${node}`, fix: "kubectl get nodes" });
+  if (answer.status === 404)
+    throw new UserError({ reason: "NodeNotFound", message: say`node/${node} not found`, fix: "kubectl get nodes" });
   if (answer.status !== 200) return;
   const conditions = list(object(object(JSON.parse(answer.text))["status"])["conditions"]).map(object);
   const ready = conditions.find((condition) => condition["type"] === "Ready");
   if (ready === undefined || ready["status"] === "True") return;
   throw new UserError({
     reason: "HelperNodeNotReady",
-    message: `the node ${node} is not ready: no pod starts there`,
+    message: say`node/${node} is not ready, so the helper pod cannot start there`,
     why: string(ready["message"]) || string(ready["reason"]),
-    fix: `kubectl describe node ${node}`,
+    fix: command`kubectl describe node ${node}`,
   });
 }
 
 function notStarted(request: HelperRequest, why: string): UserError {
   return new UserError({
     reason: "HelperNotStarted",
-    message: `the helper pod on ${request.node} did not start`,
+    message: say`the helper pod on ${request.node} did not start`,
     why: why || undefined,
     fix: lookAt(request),
   });
 }
 
-function lookAt({ namespace, name }: HelperRequest): string {
-  return `kubectl get events -n ${namespace} --field-selector involvedObject.name=${name}`;
+function lookAt({ namespace, name }: HelperRequest): Phrase {
+  return command`kubectl get events -n ${namespace} --field-selector ${`involvedObject.name=${name}`}`;
 }

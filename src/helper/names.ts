@@ -1,4 +1,5 @@
 import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
 
 /** As the path of a URL. */
 export function nameInUrl(raw: Buffer): string {
@@ -12,8 +13,7 @@ export function archiveName(given: string, checkpointDir: string): string {
   if (name === "" || name === "." || name === ".." || name.includes("/") || name.includes("\0")) {
     throw new UserError({
       reason: "ArchiveNameInvalid",
-      message: `"${given}" is not an archive in ${checkpointDir}`,
-      fix: "give its file name, or its full path there",
+      message: say`invalid archive "${given}": use a file name in ${checkpointDir}, or its full path`,
       exitCode: 2,
     });
   }

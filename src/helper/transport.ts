@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiFailure } from "../cluster/answer.ts";
 import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+import { formatBytes } from "../model/units.ts";
 
 /**
  * Takes bytes as they arrive, which are only there until it returns: what is needed longer it copies. Where it answers with a
@@ -46,7 +48,7 @@ export async function gathered(work: (sink: Sink, enough: AbortSignal) => Promis
   const answer = text.slice(0, -"end\n".length);
   const refused = /(?:^|\n)no (\w+)\n$/.exec(answer)?.[1];
   if (refused !== undefined)
-    throw new UserError({ reason: REFUSED[refused] ?? "HelperFailed", message: `the helper pod could not do it: no ${refused}` });
+    throw new UserError({ reason: REFUSED[refused] ?? "HelperFailed", message: say`the helper pod refused the request: no ${refused}` });
   return answer;
 }
 
@@ -54,14 +56,14 @@ const MAX_TEXT = 16 * 1024 * 1024;
 
 /** Asked again it would be as long. */
 function tooLong(): UserError {
-  return new UserError({ reason: "AnswerTooLong", message: `the helper pod's answer is longer than ${MAX_TEXT} bytes` });
+  return new UserError({ reason: "AnswerTooLong", message: say`the helper pod's answer is longer than ${formatBytes(MAX_TEXT)}` });
 }
 
 /** The operations' refusals as reasons. */
 const REFUSED: Readonly<Record<string, string>> = { file: "ArchiveNotFound", name: "ArchiveNameInvalid", directory: "HelperFailed" };
 
 export function cut(why: string, cause?: unknown): UserError {
-  return new UserError({ reason: "TransferCut", message: "the transfer was cut", why, cause });
+  return new UserError({ reason: "TransferCut", message: "the transfer was interrupted", why, cause });
 }
 
 /** Without success for this long, a thing is given up: an API server or a kubelet that restarts is back by then. */

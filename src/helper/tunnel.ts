@@ -52,8 +52,8 @@ export function helperLost(cause: unknown): UserError {
   return new UserError({
     reason: "HelperLost",
     message: "the helper pod is gone",
-    why: "it was deleted or evicted, or its node was lost",
-    fix: "run the command again: what has arrived is kept",
+    why: "it was deleted or evicted, or its node is lost",
+    fix: "rerun the command to resume the copy",
     cause,
   });
 }

@@ -30,7 +30,7 @@ export async function installCompletion(env: NodeJS.ProcessEnv): Promise<Install
   if (content !== undefined && !isOurs(content)) {
     throw new UserError({
       reason: "CompletionTaken",
-      message: say`${path} already exists, and kubectl checkpoint did not write it`,
+      message: say`${path} already exists and was not written by kubectl checkpoint`,
       fix: say`move it away, then: ${command`kubectl checkpoint completion --install`}`,
     });
   }
@@ -38,7 +38,7 @@ export async function installCompletion(env: NodeJS.ProcessEnv): Promise<Install
     await using directory = await Directory.open(folder);
     await directory.replace(name, text, EXECUTABLE);
   } catch (error) {
-    throw failed("CompletionNotWritten", say`${path} cannot be written`, error);
+    throw failed("CompletionNotWritten", say`cannot write ${path}`, error);
   }
   return { path, written: true };
 }
@@ -55,7 +55,7 @@ export async function uninstallCompletion(env: NodeJS.ProcessEnv): Promise<strin
       await using directory = await Directory.open(folder, { anyones: true });
       await directory.remove(name);
     } catch (error) {
-      throw failed("CompletionNotRemoved", say`${path} cannot be removed`, error);
+      throw failed("CompletionNotRemoved", say`cannot remove ${path}`, error);
     }
     removed.push(path);
   }
@@ -72,11 +72,11 @@ async function folderFor(env: NodeJS.ProcessEnv): Promise<string> {
   for (const folder of [...withPlugin, ...ofUser, ...folders]) if (await writable(folder)) return folder;
   throw new UserError({
     reason: "NoWritableFolder",
-    message: "no folder of PATH can be written, and kubectl looks for the completion of plugins in PATH",
+    message: "cannot write to any directory in PATH, where kubectl looks for the completion of plugins",
     fix:
       platform() === "win32"
-        ? "add a folder of yours to PATH"
-        : say`mkdir -p ~/.local/bin && export PATH="$HOME/.local/bin:$PATH", then run this again; or run it with sudo`,
+        ? "add a directory of your own to PATH"
+        : say`mkdir -p ~/.local/bin && export PATH="$HOME/.local/bin:$PATH", then rerun this; or run it with sudo`,
   });
 }
 

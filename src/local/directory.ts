@@ -242,8 +242,8 @@ export class Directory implements AsyncDisposable {
     if (bytes <= free) return;
     throw new UserError({
       reason: "LocalDiskFull",
-      message: say`there is not enough space for ${this.pathOf(name)}`,
-      why: `${formatBytes(bytes)} are needed, ${formatBytes(free)} are free`,
+      message: say`not enough space for ${this.pathOf(name)}`,
+      why: `it needs ${formatBytes(bytes)}; ${formatBytes(free)} are free`,
       fix: "free some space, or choose another destination",
     });
   }
@@ -259,7 +259,7 @@ export class Directory implements AsyncDisposable {
     if (there !== undefined && isSame(there, this.#identity)) return;
     throw new UserError({
       reason: "DestinationReplaced",
-      message: say`${this.path} is not the same directory any more: somebody has moved or replaced it`,
+      message: say`${this.path} was moved or replaced while it was in use`,
       fix: "choose another destination",
     });
   }
@@ -311,9 +311,9 @@ export class Directory implements AsyncDisposable {
     if (!keepsModes) return;
     throw new UserError({
       reason: "DestinationUnsafe",
-      message: say`every user of this machine can replace the files in ${this.path}`,
-      why: "its mode allows everyone to write, and it is not sticky",
-      fix: say`use a directory of your own: ${command`mkdir -m 700 ${join(this.path, "checkpoints")}`}\nor keep each user's files apart: ${command`chmod +t ${this.path}`}`,
+      message: say`cannot write to ${this.path}: every user of this machine can replace the files in it`,
+      why: "everyone may write to it, and it is not sticky",
+      fix: say`create a directory of your own: ${command`mkdir -m 700 ${join(this.path, "checkpoints")}`}\nor make it sticky: ${command`chmod +t ${this.path}`}`,
     });
   }
 
@@ -348,14 +348,14 @@ export class Directory implements AsyncDisposable {
 
   #unusable(name: string, why: string): UserError {
     const path = this.pathOf(name);
-    return new UserError({ reason: "DestinationUnusable", message: say`${path} cannot be used`, why, fix: command`rm ${path}` });
+    return new UserError({ reason: "DestinationUnusable", message: say`cannot write ${path}`, why, fix: command`rm ${path}` });
   }
 
   #replaced(name: string): UserError {
     return new UserError({
       reason: "DestinationReplaced",
-      message: say`somebody has put another file in the place of ${this.pathOf(name)} meanwhile`,
-      fix: "choose a destination that only you can write to",
+      message: say`${this.pathOf(name)} was replaced while it was being written`,
+      fix: "choose a destination that only you may write to",
     });
   }
 }
@@ -363,10 +363,10 @@ export class Directory implements AsyncDisposable {
 function noDirectory(path: string, cause: Pick<NodeJS.ErrnoException, "code">): UserError {
   if (cause.code === "ENOENT") {
     const fix = command`mkdir ${path}`;
-    return new UserError({ reason: "DestinationUnusable", message: say`there is no directory ${path}`, fix, exitCode: 2, cause });
+    return new UserError({ reason: "DestinationUnusable", message: say`directory ${path} not found`, fix, exitCode: 2, cause });
   }
   const why = cause.code === "ENOTDIR" || cause.code === "ELOOP" ? undefined : systemMessage(cause);
-  const message = why === undefined ? say`${path} is not a directory` : say`the directory ${path} cannot be used`;
+  const message = why === undefined ? say`${path} is not a directory` : say`cannot open the directory ${path}`;
   return new UserError({ reason: "DestinationUnusable", message, why, fix: "choose another destination", exitCode: 2, cause });
 }
 

@@ -10,7 +10,7 @@ export function cannotWrite(path: string, error: unknown): UserError {
   if (code === "ELOOP") {
     return new UserError({
       reason: "DestinationUnusable",
-      message: say`${path} is a symbolic link, and links are not followed`,
+      message: say`cannot write ${path}: it is a symbolic link`,
       fix: command`rm ${path}`,
       cause: error,
     });
@@ -18,14 +18,14 @@ export function cannotWrite(path: string, error: unknown): UserError {
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new UserError({
       reason: "LocalDiskFull",
-      message: say`there is no space left for ${path}`,
+      message: say`no space left for ${path}`,
       fix: "free some space, or choose another destination",
       cause: error,
     });
   }
   return new UserError({
     reason: "DestinationUnusable",
-    message: say`${path} cannot be written`,
+    message: say`cannot write ${path}`,
     why: systemMessage(error),
     fix: "choose another destination",
     cause: error,

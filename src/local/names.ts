@@ -4,12 +4,17 @@ import { platform } from "node:os";
 // oxlint-disable-next-line no-control-regex -- they are what has to go
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
+/** Of nameText (src/model/name.ts): what cannot be seen or is no UTF-8. */
+const ESCAPE = /\\x[0-9a-f]{2}/;
+
 /**
- * A name from a node or an archive as a file of this machine may be called: "-" for what its file systems refuse, and for control
+ * A name, as nameText writes it, from a node or an archive as a file of this machine may be called: "-" for what its file systems refuse, and for control
  * characters. Never a path.
  */
 export function localName(name: string, system: NodeJS.Platform = platform()): string {
-  const plain = (name.split("/").at(-1) ?? "").replaceAll(CONTROL, "-");
+  const last = name.split("/").at(-1) ?? "";
+  // Without another escape in it, a doubled backslash is one backslash again.
+  const plain = (ESCAPE.test(last) ? last : last.replaceAll("\\\\", "\\")).replaceAll(CONTROL, "-");
   if (/^\.{0,2}$/.test(plain)) return plain.replaceAll(".", "-") || "-";
   if (system !== "win32") return plain;
   return plain

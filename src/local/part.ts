@@ -78,7 +78,7 @@ export class Part {
     const file = opened.use(await directory.reopen(name));
     const { dev, ino } = await file.stat({ bigint: true });
     const key = `${dev} ${ino}`;
-    if (open.has(key)) throw alreadyCopying(directory.pathOf(final), "this command copies another archive to the same name");
+    if (open.has(key)) throw alreadyCopying(directory.pathOf(final), "this command is copying another archive to the same name");
     if (found.done.length === 0) await writing(directory.pathOf(name), async () => await file.truncate(0));
     const part = new Part(directory, name, { file, state, key, writer }, source, found);
     await writing(directory.pathOf(name), async () => await part.save());
@@ -165,7 +165,7 @@ async function takenOver(final: string, file: FileHandle, source: PartSource): P
   const { pid: own } = process;
   if (runs === true && writer?.pid !== own) throw alreadyCopying(final, `process ${writer?.pid} is writing it`);
   if (runs === undefined && Date.now() - (await file.stat()).mtimeMs < SILENT_MS) {
-    const why = "a process in another container or on another machine was writing it in the last five minutes";
+    const why = "a process in another container or on another machine wrote to it in the last five minutes";
     throw alreadyCopying(final, why);
   }
   const same = (["node", "name", "identity"] as const).every((key) => string(state[key]) === source[key]);
@@ -184,8 +184,8 @@ function readState(text: string): Json | undefined {
 function alreadyCopying(final: string, why: string): UserError {
   return new UserError({
     reason: "AlreadyCopying",
-    message: say`${final} is being copied already`,
+    message: say`${final} is already being copied`,
     why,
-    fix: say`wait until that has ended; if nothing writes it any more: ${command`rm ${`${final}.part.json`}`}`,
+    fix: say`wait until that copy has ended; if it no longer runs: ${command`rm ${`${final}.part.json`}`}`,
   });
 }

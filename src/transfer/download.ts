@@ -148,13 +148,13 @@ function explain(error: unknown, path: string): unknown {
   if (!/^(ENOSPC|EDQUOT)$/.test(code ?? "")) return asTransferError(error);
   return new UserError({
     reason: "LocalDiskFull",
-    message: say`there is no space left for ${path}`,
-    fix: "free some space, then run the command again to resume the copy",
+    message: say`no space left for ${path}`,
+    fix: "free some space, then rerun the command to resume the copy",
     cause: error,
   });
 }
 
 export function asTransferError(error: unknown): unknown {
   if (!(error instanceof Malformed)) return error;
-  return new UserError({ reason: "TransferCut", message: "the transfer was cut", why: error.message, cause: error });
+  return new UserError({ reason: "TransferCut", message: "the transfer was interrupted", why: error.message, cause: error });
 }

@@ -105,7 +105,7 @@ test("no room for the expanded archive: said, with what to do", async (t) => {
   process.env["TMPDIR"] = "/nonexistent";
   await assert.rejects(openArchive(path), {
     reason: "NoTemporarySpace",
-    message: /no temporary file can be made in \/nonexistent/,
+    message: /cannot create a temporary file in \/nonexistent/,
     fix: /TMPDIR/,
   });
 });

@@ -263,10 +263,10 @@ test("the record beside it: size and hash", async () => {
   assert.deepEqual([lines, exitCode], [[`${good}: OK, as in the record beside it`], 0]);
 
   const cases: [unknown, RegExp][] = [
-    [{ items: [{ copy: { ...copy, bytes: 1 } }] }, /^it has 346112 bytes, the record 1$/],
-    [{ items: [{ copy: { ...copy, sha256: "0".repeat(64) } }] }, /^its SHA-256 is [0-9a-f]{64}, in the record it is 0{64}$/],
+    [{ items: [{ copy: { ...copy, bytes: 1 } }] }, /^it has 346112 bytes; its record says 1$/],
+    [{ items: [{ copy: { ...copy, sha256: "0".repeat(64) } }] }, /^its SHA-256 is [0-9a-f]{64}; its record says 0{64}$/],
     [{ items: [{ copy: {} }] }, /has no size and hash to compare with$/],
-    [{ items: [{ pod: "x" }] }, /says nothing of this archive$/],
+    [{ items: [{ pod: "x" }] }, /does not mention this archive$/],
     ["{", /is not JSON$/],
   ];
   for (const [record, problem] of cases) {

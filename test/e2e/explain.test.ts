@@ -129,7 +129,7 @@ clusterTest("a helper pod that cannot start keeps the failure as it was, and say
   const directory = await temporaryDirectory(t);
   const refused = await plugin(["uring", "-n", namespace, "--explain", "--helper-namespace", "no-such-namespace"], { env, cwd: directory });
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /^warning: CRIU's log could not be read: the helper pod is not admitted in namespace no-such-namespace/m);
+  assert.match(refused.stderr, /^warning: CRIU's log could not be read: the helper pod was refused in namespace no-such-namespace/m);
   assert.match(
     refused.stderr,
     /^error: CRIU could not checkpoint container node in pod\/uring\n {2}why: CRIU failed \(type DUMP, errno 0\): the cause is only in its log/m,

@@ -209,7 +209,7 @@ clusterTest(
         await kubectl("delete", "pods", "-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint", "--force", "--grace-period=0"),
     );
     await judge("helper pod deleted", directory, ended, {
-      explained: /^error: the helper pod is gone\n {2}why: .*\n {2}fix: run the command again: what has arrived is kept/m,
+      explained: /^error: the helper pod is gone\n {2}why: .*\n {2}fix: rerun the command to resume the copy/m,
     });
   },
   { timeout: 240_000 },
@@ -237,7 +237,7 @@ clusterTest(
       assert.equal(ended.code, 1, fault);
       await judge(fault, directory, ended, {
         name,
-        explained: /^error: .*(is not on the node any more|there is no archive|changed|is not the same)/m,
+        explained: /^error: .*(is no longer on the node|not found|changed|differs)/m,
       });
     }
   },
@@ -286,10 +286,7 @@ clusterTest("the disk here is full", async (t) => {
   try {
     const ended = await slowly(t, small, async () => await run("sh", ["-c", `head -c 20000000 /dev/zero >'${small}/filler'`]));
     assert.equal(ended.code, 1);
-    assert.match(
-      ended.stderr,
-      /^error: there is no space left for \S+\n {2}fix: make room, then run the command again: what has arrived is kept/m,
-    );
+    assert.match(ended.stderr, /^error: no space left for \S+\n {2}fix: free some space, then rerun the command to resume the copy/m);
     await run("rm", [join(small, "filler")]);
     await judge("disk full here", small, ended);
   } finally {

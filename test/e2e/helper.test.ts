@@ -83,7 +83,7 @@ clusterTest("a namespace of its own is found by itself; PodSecurity and quota ar
   assert.equal(security.code, 1);
   assert.match(
     security.stderr,
-    /^error: the helper pod is not admitted in namespace kubectl-checkpoint\n {2}why: the namespace's PodSecurity level does not allow privileged pods: .*violates PodSecurity "baseline:latest"/,
+    /^error: the helper pod was refused in namespace kubectl-checkpoint\n {2}why: the namespace's PodSecurity level does not allow privileged pods: .*violates PodSecurity "baseline:latest"/,
   );
   assert.match(security.stderr, /kubectl label namespace kubectl-checkpoint pod-security\.kubernetes\.io\/enforce=privileged/);
   await kubectl("label", "namespace", "kubectl-checkpoint", "pod-security.kubernetes.io/enforce=privileged", "--overwrite");

@@ -89,9 +89,9 @@ test("lies about length and range, and answers that are not to the question", as
     [
       "ArchiveChanged",
       (_request, response) => response.writeHead(206, { "content-range": "bytes 0-9/200", "content-length": 10 }).end("0123456789"),
-      /asked for bytes 0-9\/100, got bytes 0-9\/200/,
+      /requested bytes 0-9\/100, received bytes 0-9\/200/,
     ],
-    ["ArchiveChanged", (_request, response) => response.writeHead(200).end("x".repeat(100)), /got undefined/],
+    ["ArchiveChanged", (_request, response) => response.writeHead(200).end("x".repeat(100)), /received undefined/],
     [
       "TransferCut",
       (_request, response) => response.writeHead(206, { "content-range": "bytes 0-9/100" }).end("0123"),

@@ -99,7 +99,7 @@ test("a state that cannot be written any more is said once; every container is t
   const path = await stateFile();
   const about = warnings.filter((text) => text.includes("state"));
   assert.equal(about.length, 1);
-  assert.ok(about[0]?.startsWith(`the run goes on without its state: ${path} cannot be written: `), about.join("\n"));
+  assert.ok(about[0]?.startsWith(`the run goes on without its state: cannot write ${path}.new: `), about.join("\n"));
   assert.equal(hints.at(-1), "4 of 4 containers checkpointed");
   const { items: kept } = JSON.parse(await readFile(path, "utf8")) as RunDocument;
   assert.equal(kept.filter(({ result }) => result !== undefined).length, 0, "what was there stays");

@@ -32,7 +32,7 @@ export async function completeFile({ emit, signal }: FlowContext, directory: Nod
       still = now.identity === before.identity ? still + 1 : 0;
       if (now.closed && still > 0) return now;
       if (still === STILL || performance.now() > deadline) throw unfinished(archive, now);
-      emit({ kind: "activity", lane, text: say`waiting: ${name} on ${archive.node} is not finished` });
+      emit({ kind: "activity", lane, text: say`waiting until ${location(archive)} is complete` });
       before = now;
     }
   } finally {
@@ -47,7 +47,7 @@ async function present(directory: NodeDirectory, archive: NodeArchive): Promise<
     if (!(error instanceof UserError && error.reason === "ArchiveNotFound")) throw error;
     throw new UserError({
       reason: "ArchiveNotFound",
-      message: say`there is no archive ${location(archive)}`,
+      message: say`${location(archive)} not found`,
       fix: command`kubectl checkpoint ls --node ${archive.node} -A`,
       cause: error,
     });
@@ -57,9 +57,9 @@ async function present(directory: NodeDirectory, archive: NodeArchive): Promise<
 function unfinished(archive: NodeArchive, { bytes }: NodeFile): UserError {
   return new UserError({
     reason: "ArchiveUnfinished",
-    message: say`${location(archive)} is not a finished archive`,
-    why: `its ${bytes} bytes do not end as a tar archive does: its checkpoint failed, or is still running`,
-    fix: "wait until the checkpoint has ended, or take another one",
+    message: say`${location(archive)} is incomplete`,
+    why: `its ${bytes} bytes do not end as an archive does: its checkpoint failed, or is still running`,
+    fix: "wait until its checkpoint has ended, or take another one",
   });
 }
 
@@ -72,7 +72,7 @@ export async function checkCopy(path: string, signal: AbortSignal): Promise<numb
   if (!archive.complete) {
     throw new UserError({
       reason: "ArchiveUnfinished",
-      message: "the archive on the node is not finished",
+      message: "the archive on the node is incomplete",
       why: archive.problems.join("; ") || undefined,
       fix: "wait until its checkpoint has ended, or take another one",
     });

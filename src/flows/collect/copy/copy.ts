@@ -80,7 +80,11 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
   }
 
   const part = await Part.open(directory, final, { node: archive.node, name, bytes: file.bytes, identity: file.identity });
-  if (part.startedOver) context.emit({ kind: "warning", text: say`the archive on ${archive.node} has changed: starting over` });
+  if (part.startedOver)
+    context.emit({
+      kind: "warning",
+      text: say`${location(archive)} has changed since the copy was interrupted: copying it from the beginning`,
+    });
   const resumed = totalBytes(part.done);
   if (resumed > 0) context.emit({ kind: "hint", text: say`resuming an interrupted copy` });
   const started = performance.now();
@@ -140,7 +144,7 @@ export async function codecsFor(wanted: Codec | "auto", source: NodeDirectory): 
   if (wanted === "auto" || codecs.includes(wanted)) return codecs;
   throw new UserError({
     reason: "CodecMissing",
-    message: `the helper pod's image has no ${wanted}`,
+    message: say`the helper image has no ${wanted}`,
     fix: `use --compress with one of ${codecs.join(", ")}, or another --helper-image`,
   });
 }
@@ -178,8 +182,8 @@ async function sameAlready(
 function different(path: string): UserError {
   return new UserError({
     reason: "AlreadyExists",
-    message: say`${path} already exists, and it is not a copy of this archive`,
-    fix: "--force replaces it; or choose another destination",
+    message: say`${path} already exists and is not a copy of this archive`,
+    fix: "rerun with --force to replace it, or choose another destination",
   });
 }
 
@@ -194,15 +198,15 @@ async function verify(source: NodeDirectory, file: NodeFile, hashes: { there: st
     throw new UserError({
       reason: "ArchiveChanged",
       message: say`${location(archive)} changed while it was copied`,
-      fix: "run the command again: it starts over",
+      fix: "rerun the command to copy it from the beginning",
     });
   }
   if (hashes.there === hashes.here) return;
   throw new UserError({
     reason: "HashMismatch",
-    message: say`the copy of ${location(archive)} is not the same as the archive on the node`,
-    why: `SHA-256 on the node ${hashes.there}, here ${hashes.here}`,
-    fix: "run the command again: it starts over",
+    message: say`the copy of ${location(archive)} differs from the archive on the node`,
+    why: `SHA-256 on the node is ${hashes.there}, on this machine ${hashes.here}`,
+    fix: "rerun the command to copy it from the beginning",
   });
 }
 

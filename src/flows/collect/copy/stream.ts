@@ -25,8 +25,8 @@ export async function* streamArchive(context: FlowContext, helpers: Helpers, { a
   if (sha256 === (await there)) return;
   throw new UserError({
     reason: "HashMismatch",
-    message: say`the bytes that were written are not those of ${location(archive)}`,
-    why: `SHA-256 on the node ${await there}, of the bytes written ${sha256}`,
-    fix: "discard the output, and run the command again",
+    message: say`the bytes written to standard output differ from ${location(archive)}`,
+    why: `SHA-256 on the node is ${await there}, of the bytes written ${sha256}`,
+    fix: "discard the output and rerun the command",
   });
 }

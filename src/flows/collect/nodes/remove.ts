@@ -4,8 +4,8 @@ import type { Helpers } from "../../../helper/helpers.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { namesMeant } from "../../../model/name.ts";
-import { say } from "../../../model/phrase.ts";
-import { formatAge } from "../../../model/units.ts";
+import { command, say } from "../../../model/phrase.ts";
+import { counted, formatAge } from "../../../model/units.ts";
 import type { FlowContext } from "../../context.ts";
 import { ageOf, placeOf, type ListedArchive } from "./archive.ts";
 import { onNodes, type Unreachable } from "./each.ts";
@@ -85,7 +85,7 @@ export async function removeArchives(
     try {
       const archiveOf = new Map(own.map((archive) => [archive.file, archive]));
       for (const batch of batches([...archiveOf.keys()])) {
-        context.emit({ kind: "activity", lane, text: say`removing ${own.length} archives on ${node}` });
+        context.emit({ kind: "activity", lane, text: say`removing ${counted(own.length, "archive")} from ${node}` });
         const became = await directory.removeEach(batch);
         for (const [index, file] of batch.entries()) {
           const archive = archiveOf.get(file);
@@ -110,15 +110,15 @@ export function removalError(archive: ListedArchive, end: Removal | undefined, u
     case "changed":
       return new UserError({
         reason: "ArchiveChanged",
-        message: `${place} has changed since it was listed: it stays`,
-        fix: "run the command again",
+        message: say`${place} has changed since it was listed; it was not removed`,
+        fix: "rerun the command",
       });
     case "kept":
-      return new UserError({ reason: "RemovalFailed", message: `${place} could not be removed from the node` });
+      return new UserError({ reason: "RemovalFailed", message: say`cannot remove ${place}` });
     default:
       return (
         unreachable.find(({ node }) => node === archive.node)?.error ??
-        new UserError({ reason: "RemovalFailed", message: `${place} was not removed: the command was interrupted` })
+        new UserError({ reason: "RemovalFailed", message: say`${place} was not removed: the command was interrupted` })
       );
   }
 }
@@ -126,8 +126,8 @@ export function removalError(archive: ListedArchive, end: Removal | undefined, u
 function notFound(archive: NodeArchive): UserError {
   return new UserError({
     reason: "ArchiveNotFound",
-    message: `there is no archive ${location(archive)}`,
-    fix: `kubectl checkpoint ls --node ${archive.node} -A`,
+    message: say`${location(archive)} not found`,
+    fix: command`kubectl checkpoint ls --node ${archive.node} -A`,
   });
 }
 
@@ -135,8 +135,8 @@ function unfinished(archive: ListedArchive, now: number): UserError {
   const age = ageOf(archive, now);
   return new UserError({
     reason: "ArchiveUnfinished",
-    message: `${placeOf(archive)} is not finished: its checkpoint may still be under way`,
-    why: `it does not end as an archive does${age === undefined ? "" : `, and was written to ${formatAge(age)} ago`}`,
-    fix: "it can be removed an hour after the last change",
+    message: say`${placeOf(archive)} is incomplete: its checkpoint might still be running`,
+    why: `it does not end as an archive does${age === undefined ? "" : `, and it last changed ${formatAge(age)} ago`}`,
+    fix: "rerun the command an hour after its last change",
   });
 }
