@@ -1,6 +1,7 @@
-// node test/run.ts FILE...: runs test files in one runner: a line for each test as it ends, and one summary at the end.
+// node test/run.ts FILE...: runs test files in one runner: a line for each test and each file as it ends, and one summary at the end.
 // node test/run.ts --unit: those that need no cluster and run on this system (npm run test:unit); it names the others of its system's.
 import { globSync, readFileSync } from "node:fs";
+import { relative } from "node:path";
 import { finished } from "node:stream/promises";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -22,8 +23,14 @@ if (files.length === 0 || others.includes("--unit")) {
 const events = run({ files: mixed(files), concurrency: LANES, timeout: TIMEOUT });
 // No success where the runner ends without its summary.
 process.exitCode = 1;
-events.on("test:summary", ({ file, success }) => {
-  if (file === undefined && success) process.exitCode = 0;
+let ended = 0;
+events.on("test:summary", ({ file, success, duration_ms: milliseconds }) => {
+  if (file === undefined) process.exitCode = success ? 0 : 1;
+  else {
+    ended += 1;
+    const seconds = Math.round(milliseconds / 1000);
+    process.stderr.write(`== ${ended} of ${files.length}: ${relative("", file)} ${success ? "passed" : "FAILED"} in ${seconds} s\n`);
+  }
 });
 const lines = events.compose(new spec());
 lines.pipe(process.stdout);
