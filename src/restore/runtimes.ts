@@ -17,9 +17,9 @@ interface Row {
 }
 
 const CONTAINERD_SWITCH =
-  "this containerd restores only with enable_experimental_restore_via_create = true in its CRI plugin's configuration";
+  "this containerd restores only with enable_experimental_restore_via_create = true under [plugins.'io.containerd.cri.v1.runtime'] in its configuration";
 
-/** From which version on which verdict holds, the latest first. Seen with containerd 2.1.9 and CRI-O 1.34.11; the others by their sources. */
+/** From which version on which verdict holds, the latest first. Seen with containerd 1.7.24, 2.1.9, 2.2.9, 2.3.7, 2.4.2 and CRI-O 1.36.3; the others by their sources. */
 const ROWS: readonly Row[] = [
   { name: "containerd", from: [2, 4, 0], verdict: { restores: "no", why: "containerd 2.4 has no restore from images any more" } },
   { name: "containerd", from: [2, 3, 4], verdict: { restores: "maybe", why: CONTAINERD_SWITCH } },
@@ -52,4 +52,11 @@ export function restoreVerdict(runtime: Runtime | undefined): Verdict {
 /** Whether containerd pulls the checkpoint's base image although the node has it: it does before 2.2. */
 export function alwaysPullsBase({ name, version }: Runtime): boolean {
   return name === "containerd" && !atLeast(version, [2, 2, 0]);
+}
+
+/** Where a checkpoint of that engine can be restored. */
+export function restoringRuntimes(engine: string): string {
+  return engine === "cri-o"
+    ? "CRI-O 1.25 or later"
+    : "containerd 2.1 to 2.3 (from 2.2.7 and 2.3.4 on with enable_experimental_restore_via_create = true)";
 }

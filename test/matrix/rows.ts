@@ -49,7 +49,7 @@ const ENABLE_RESTORE = new RegExp(
 const NO_RESTORE_2_4 = /containerd 2\.4/;
 const NO_RESTORE_CRUN = /crun[^]*--no-subreaper|--no-subreaper[^]*crun/;
 const NO_RESTORE_1_7 = /containerd[^]* 2\.1/;
-const NO_CHECKPOINT_1_7 = /containerd (2\.0|2\.1|2)\b/;
+const NO_CHECKPOINT_1_7 = /containerd[^]* 2\.0/;
 
 export const ROWS: readonly Row[] = [
   {

@@ -4,7 +4,7 @@ import { apiPath } from "../../cluster/connection.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
-import { parseRuntime, restoreVerdict, type Runtime } from "../../restore/runtimes.ts";
+import { parseRuntime, restoreVerdict, restoringRuntimes, type Runtime } from "../../restore/runtimes.ts";
 import type { Needs, Origin } from "./image/facts.ts";
 import type { FlowContext } from "../context.ts";
 
@@ -112,6 +112,9 @@ function noneFits(nodes: readonly TargetNode[], facts: Needs): UserError {
     reason: unfit[0]?.reason ?? "NoNode",
     message: what,
     why: [...new Set(unfit.map(({ why }) => why))].join("\n") || "there is no node",
+    ...(unfit.some(({ reason }) => reason === "RuntimeCannotRestore") && facts.info.engine !== undefined
+      ? { fix: say`restore it on a node with ${restoringRuntimes(facts.info.engine)}` }
+      : {}),
   });
 }
 
