@@ -42,7 +42,7 @@ export function manualPage(version: string): string {
     section("EXAMPLES", examples(checkpoint)),
     section("OPTIONS", ownFlags(checkpoint)),
     section("VERBS", others.flatMap(verbSection)),
-    ...[...shared].map(([title, flags]) => section(title.toUpperCase(), distinct(flags).flatMap(flag))),
+    ...[...shared].map(([title, flags]) => section(`${title.toUpperCase()} OPTIONS`, distinct(flags).flatMap(flag))),
     section("EXIT STATUS", EXIT_STATUS.flatMap(item)),
     section("ENVIRONMENT", ENVIRONMENT.flatMap(item)),
     section("SEE ALSO", [".BR kubectl (1),", ".BR criu (8)"]),

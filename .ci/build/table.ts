@@ -1,6 +1,6 @@
 import type { Plugin } from "rolldown";
 import type { FlagShape } from "../../src/commands/shared/flags.ts";
-import { VERBS } from "../../src/cli/table.ts";
+import { OPTIONS, VERBS } from "../../src/cli/table.ts";
 
 /** Puts the table as data in place of src/cli/table.ts: the chunk of a verb is loaded when it runs, and help is rendered already. */
 export function tableAsData(): Plugin {
@@ -23,5 +23,5 @@ export function tableModule(): string {
     if (load !== undefined) fields.push(`load: async () => (await import("../commands/${data.name}.ts")).verb`);
     return `{ ${[...fields, `flags: [${flags.map(place).join(", ")}]`].join(", ")} }`;
   });
-  return `const flags = [\n${[...shapes.keys()].join(",\n")}\n];\nexport const VERBS = [\n${verbs.join(",\n")}\n];\n`;
+  return `const flags = [\n${[...shapes.keys()].join(",\n")}\n];\nexport const VERBS = [\n${verbs.join(",\n")}\n];\nexport const OPTIONS = ${JSON.stringify(OPTIONS)};\n`;
 }

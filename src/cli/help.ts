@@ -3,29 +3,51 @@ import type { VerbText } from "../commands/shared/verb.ts";
 
 const WIDTH = 100;
 
-/** Help for one verb, in the order of kubectl's own: what it does, examples, options, usage. */
+/** Help for one verb: usage, what it does, its own flags, examples, and where the flags are that it shares with others. */
 export function verbHelp(verb: VerbText, all: readonly VerbText[]): string {
-  const groups = Map.groupBy(shapesOf(verb.flags), ({ group = "Options" }) => group);
+  const shapes = shapesOf(verb.flags);
+  const own = shapes.filter(({ group }) => group === undefined);
   const isRoot = verb === all[0];
   return [
-    verb.description.split("\n\n").map(flowed).join("\n\n"),
-    section("Examples", verb.examples.map(({ what, command }) => `# ${what}\n${command}`).join("\n\n")),
-    isRoot ? section("Verbs", verbList(all.slice(1))) : "",
-    ...[...groups].map(([title, flags]) => section(title, flagList(flags))),
     section("Usage", verb.usage.map((line) => `kubectl checkpoint ${line}`).join("\n")),
-    isRoot ? 'Use "kubectl checkpoint VERB --help" for more about a verb.' : "",
+    verb.description.split("\n\n").map(flowed).join("\n\n"),
+    isRoot ? section("Verbs", columns(all.slice(1).map(({ name, summary }) => [name, summary]))) : "",
+    own.length === 0 ? "" : section("Options", flagList(own)),
+    section("Examples", verb.examples.map(({ what, command }) => `# ${what}\n${command}`).join("\n")),
+    [
+      ...(isRoot ? ['Use "kubectl checkpoint VERB --help" for more about a verb.'] : []),
+      `Use "kubectl checkpoint options" for its ${listed(groupsOf(shapes).map((group) => group.toLowerCase()))} options.`,
+    ].join("\n"),
   ]
     .filter((part) => part !== "")
     .join("\n\n")
     .concat("\n");
 }
 
-function section(title: string, body: string): string {
-  return `${title}:\n${body.replaceAll(/^(?=.)/gm, "  ")}`;
+/** What `options` prints: the flags that verbs share, by group, with the verbs that take them. */
+export function optionsText(all: readonly VerbText[]): string {
+  const shapes = all.flatMap(({ flags }) => shapesOf(flags));
+  const sections = groupsOf(shapes).map((group) => {
+    const users = all.filter(({ flags }) => shapesOf(flags).some((flag) => flag.group === group)).map(({ name }) => name);
+    const flags = new Map(shapes.filter((flag) => flag.group === group).map((flag) => [flag.name, flag]));
+    const takers = users.length === all.length ? "of every verb" : `of ${users.join(", ")}`;
+    return section(`${group} options, ${takers}`, flagList([...flags.values()]));
+  });
+  return sections.join("\n\n").concat("\n");
 }
 
-function verbList(verbs: readonly VerbText[]): string {
-  return columns(verbs.map(({ name, summary }) => [name, summary]));
+/** In the order of first use. */
+function groupsOf(shapes: readonly FlagShape[]): string[] {
+  return [...new Set(shapes.flatMap(({ group }) => group ?? []))];
+}
+
+/** "cluster, helper pod and common". */
+function listed(words: readonly string[]): string {
+  return [words.slice(0, -1).join(", "), words.at(-1) ?? ""].filter((part) => part !== "").join(" and ");
+}
+
+function section(title: string, body: string): string {
+  return `${title}:\n${body.replaceAll(/^(?=.)/gm, "  ")}`;
 }
 
 function flagList(flags: readonly FlagShape[]): string {

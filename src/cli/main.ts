@@ -8,6 +8,8 @@ import type { Outcome } from "../model/report.ts";
 import { errorText, exitCodeOf } from "./errors.ts";
 import { parseFlags } from "./parse.ts";
 import { Printer } from "./printer.ts";
+import { withVerb } from "./suggest.ts";
+import { VERBS } from "./table.ts";
 import type { Words } from "./words.ts";
 
 /** The process, as cmd/ hands it down. */
@@ -35,7 +37,8 @@ export async function main(words: Words, shell: Shell): Promise<number> {
     const outcome = await gracefully(run(words, given, callOf(flags, printer, shell), printer), shell.signal);
     await printer.outcome(outcome);
     return signalStatus(shell.signal.reason) ?? outcome.exitCode;
-  } catch (error) {
+  } catch (thrown) {
+    const error = withVerb(thrown, words, VERBS);
     printer?.stopProgress();
     if (!(error instanceof Interrupted)) {
       if (printer === undefined) shell.stderr.write(`${errorText(error, (label) => label)}\n`);

@@ -1,7 +1,8 @@
 import yargs from "yargs";
 import { usageError } from "../model/error.ts";
 import type { Given, GivenFlags } from "../commands/shared/flags.ts";
-import type { VerbEntry } from "./table.ts";
+import { unknownFlag } from "./suggest.ts";
+import { VERBS, type VerbEntry } from "./table.ts";
 import type { Words } from "./words.ts";
 
 /**
@@ -10,6 +11,8 @@ import type { Words } from "./words.ts";
  * Throws a usage error.
  */
 export function parseFlags({ verb, flags }: Pick<Words, "verb" | "flags">): GivenFlags {
+  const unknown = flags.find(([name]) => !verb.flags.some((flag) => flag.name === name));
+  if (unknown !== undefined) throw unknownFlag(unknown[0], verb, VERBS);
   const parser = yargs([])
     .parserConfiguration({
       "boolean-negation": false,
@@ -58,9 +61,7 @@ function helpWord(verb: VerbEntry): string {
 
 /** yargs's sentences in kubectl's words, on one line. */
 function plainly(message: string): string {
-  const unknown = /^Unknown arguments?: (.*)$/.exec(message);
-  if (unknown !== null) return `unknown flag: --${unknown[1]}`;
   const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message);
-  if (choice !== null) return `--${choice[1]} takes one of ${choice[3]?.replaceAll('"', "")}, not ${choice[2]}`;
+  if (choice !== null) return `invalid value ${choice[2]} for --${choice[1]}: use one of ${choice[3]?.replaceAll('"', "")}`;
   return message.replaceAll(/\s*\n\s*/g, " ").trim();
 }

@@ -1,6 +1,8 @@
+import { statSync } from "node:fs";
 import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
-import { VERBS, type VerbEntry } from "./table.ts";
+import { mistypedVerb, unknownVerb } from "./suggest.ts";
+import { OPTIONS, VERBS, type VerbEntry } from "./table.ts";
 import type { Words } from "./words.ts";
 
 export interface About {
@@ -10,25 +12,40 @@ export interface About {
   readonly platform: string;
 }
 
-/** The answer to --help, help, --version and version, which need nothing loaded; undefined for any other call. Throws a usage error. */
-export function quickAnswer({ verb, help, words, flags }: Words, about: About): string | undefined {
+/**
+ * The answer to --help, help, options, --version and version, which need nothing loaded; undefined for any other call. Throws a usage
+ * error, also where the verb is mistyped.
+ */
+export function quickAnswer(call: Words, about: About): string | undefined {
+  const { verb, help, words, flags } = call;
+  const mistyped = mistypedVerb(call, VERBS, isFile);
+  if (mistyped !== undefined) throw mistyped;
   if (help) return verb.help;
   if (verb.name === "help") return helpTopic(words).help;
-  if (verb.name === "version" && words[0] !== undefined) throw usageError(say`version takes no words: "${words[0]}"`);
+  if (verb.load === undefined && words[0] !== undefined) throw usageError(say`unexpected argument "${words[0]}": ${verb.name} takes none`);
+  if (verb.name === "options") return OPTIONS;
   if (flags.some(([name]) => name === "version") || verb.name === "version") return versionText(flags, about);
   return undefined;
 }
 
 function helpTopic([name = VERBS[0].name, more]: readonly string[]): VerbEntry {
-  if (more !== undefined) throw usageError(say`help takes one verb: "${more}" is one word too many`);
+  if (more !== undefined) throw usageError(say`unexpected argument "${more}": help takes one verb`);
   const verb = VERBS.find((one) => one.name === name);
-  if (verb === undefined) throw usageError(say`there is no verb "${name}"`, `one of ${VERBS.map((one) => one.name).join(", ")}`);
+  if (verb === undefined) throw unknownVerb(name, VERBS);
   return verb;
 }
 
 function versionText(flags: Words["flags"], { version, node, platform }: About): string {
   const format = flags.findLast(([name]) => name === "output")?.[1];
   if (format === "json") return `${JSON.stringify({ version, node, platform }, undefined, 2)}\n`;
-  if (format !== undefined) throw usageError(say`-o ${format}: version has only json`);
+  if (format !== undefined) throw usageError(say`invalid value "${format}" for --output: version has only json`);
   return `kubectl-checkpoint ${version} (Node.js ${node}, ${platform})\n`;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }

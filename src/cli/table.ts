@@ -1,7 +1,7 @@
 // The build puts a module of the same data in place of this one (.ci/build/table.ts), which imports no verb before it runs.
 import { shapesOf, type FlagShape } from "../commands/shared/flags.ts";
 import type { Verb } from "../commands/shared/verb.ts";
-import { verbHelp } from "./help.ts";
+import { optionsText, verbHelp } from "./help.ts";
 import { RUNNABLE, VERB_TEXTS } from "./verbs.ts";
 
 /** What is known of a verb before it is loaded. */
@@ -22,6 +22,9 @@ export interface VerbEntry {
 
 /** Every verb, in the order of help. The first one needs no word. */
 export const VERBS: readonly [VerbEntry, ...VerbEntry[]] = [entry(VERB_TEXTS[0]), ...VERB_TEXTS.slice(1).map(entry)];
+
+/** What `options` prints. */
+export const OPTIONS: string = optionsText(VERB_TEXTS);
 
 function entry(text: (typeof VERB_TEXTS)[number]): VerbEntry {
   const { name, summary, usage, flags } = text;

@@ -1,4 +1,4 @@
-import { help, version } from "../commands/about.ts";
+import { help, options, version } from "../commands/about.ts";
 import { verb as checkpoint } from "../commands/checkpoint.ts";
 import { verb as completion } from "../commands/completion.ts";
 import { verb as cp } from "../commands/cp.ts";
@@ -38,4 +38,4 @@ export const RUNNABLE: readonly [Verb, ...Verb[]] = [
 ];
 
 /** And those that are answered at once. */
-export const VERB_TEXTS: readonly [VerbText, ...VerbText[]] = [...RUNNABLE, version, help];
+export const VERB_TEXTS: readonly [VerbText, ...VerbText[]] = [...RUNNABLE, version, options, help];

@@ -1,4 +1,6 @@
 import { usageError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+import { unknownFlag } from "./suggest.ts";
 import type { FlagShape } from "../commands/shared/flags.ts";
 import type { VerbEntry } from "./table.ts";
 
@@ -25,7 +27,7 @@ export function readWords(argv: readonly string[], verbs: readonly [VerbEntry, .
   const rest = [...argv];
   const take = (name: string): string => {
     const value = rest.shift();
-    if (value === undefined) throw usageError(`flag needs an argument: ${name}`);
+    if (value === undefined) throw usageError(say`flag needs an argument: ${name}`);
     return value;
   };
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
@@ -35,20 +37,27 @@ export function readWords(argv: readonly string[], verbs: readonly [VerbEntry, .
       const equals = word.indexOf("=");
       const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
       const given = equals < 0 ? undefined : word.slice(equals + 1);
-      flags.push([name, valueOf(specs.get(`--${name}`), `--${name}`, given, take)]);
+      const spec = specs.get(`--${name}`);
+      if (spec === undefined) throw unknownFlag(name, verbOf(words.length > 0 ? words : rest, verbs), verbs);
+      flags.push([name, valueOf(spec, `--${name}`, given, take)]);
     } else if (word.startsWith("-") && word !== "-") {
       flags.push(...shorthands(word, specs, take));
     } else {
       words.push(word);
     }
   }
-  const named = verbs.find((verb, index) => index > 0 && verb.name === words[0]);
+  const verb = verbOf(words, verbs);
   return {
-    verb: named ?? verbs[0],
+    verb,
     help: flags.some(([name, value]) => name === "help" && value === "true"),
     flags,
-    words: named === undefined ? words : words.slice(1),
+    words: verb === verbs[0] ? words : words.slice(1),
   };
+}
+
+/** The verb that the first word names; without one, the default. */
+function verbOf(words: readonly string[], verbs: readonly [VerbEntry, ...VerbEntry[]]): VerbEntry {
+  return verbs.find((verb, index) => index > 0 && verb.name === words[0]) ?? verbs[0];
 }
 
 function allFlags(verbs: readonly VerbEntry[]): Map<string, FlagShape> {
@@ -66,7 +75,7 @@ function* shorthands(word: string, specs: Map<string, FlagShape>, take: (name: s
   for (let at = 1; at < word.length; at += 1) {
     const letter = `-${word[at]}`;
     const spec = specs.get(letter);
-    if (spec === undefined) throw usageError(`unknown shorthand flag: '${word[at]}' in ${word}`);
+    if (spec === undefined) throw usageError(say`unknown shorthand flag: '${word[at] ?? ""}' in ${word}`);
     const after = word.slice(at + 1);
     const given = after.startsWith("=") ? after.slice(1) : undefined;
     if (spec.takes === "nothing" && given === undefined) {
@@ -79,10 +88,8 @@ function* shorthands(word: string, specs: Map<string, FlagShape>, take: (name: s
   }
 }
 
-function valueOf(spec: FlagShape | undefined, name: string, given: string | undefined, take: (name: string) => string): string {
-  switch (spec?.takes) {
-    case undefined:
-      throw usageError(`unknown flag: ${name}`);
+function valueOf(spec: FlagShape, name: string, given: string | undefined, take: (name: string) => string): string {
+  switch (spec.takes) {
     case "nothing":
       return truth(given ?? "true", name);
     case "optional":
@@ -95,5 +102,5 @@ function valueOf(spec: FlagShape | undefined, name: string, given: string | unde
 function truth(text: string, name: string): string {
   if (/^(1|t|true)$/i.test(text)) return "true";
   if (/^(0|f|false)$/i.test(text)) return "false";
-  throw usageError(`invalid argument "${text}" for ${name}: true or false`);
+  throw usageError(say`invalid value "${text}" for ${name}: use true or false`);
 }

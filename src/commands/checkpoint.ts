@@ -17,39 +17,29 @@ import { defineVerb } from "./shared/verb.ts";
 
 export const verb = defineVerb({
   name: "checkpoint",
-  summary: "Checkpoint a running container",
+  summary: "Checkpoint running containers",
   usage: [
-    "[POD | TYPE/NAME]... [-c NAME]... [--all-containers] [-l SELECTOR] [--field-selector S] [-A] [--explain] [options]",
-    "POD [-c NAME] --every D [--count N] [--keep N] [options]",
+    "[POD | TYPE/NAME]... [-c NAME]... [options]",
+    "-l SELECTOR [-A] [-c NAME]... [options]",
+    "POD [-c NAME] --every D [options]",
     "--resume RUN.json [options]",
   ],
-  description: `Checkpoint running containers: the processes are frozen for a moment, their memory and state are written to an archive on
-the node, and they run on. Without POD, on a terminal, you pick the container by typing. TYPE/NAME (deploy, rs, sts, ds, rc, job,
-cronjob, svc) means every running pod behind it.
+  description: `Checkpoint running containers. A container is frozen for a moment while CRIU writes its memory and state to an archive on
+the node; then it keeps running. Without POD, on a terminal, you pick a container from a list. TYPE/NAME (deploy, rs, sts, ds, rc, job,
+cronjob, svc) selects every running pod behind it.
 
-An archive stays in the kubelet's checkpoint directory on the node, or comes to this machine with --copy, verified by size and
-hash, as "kubectl checkpoint cp" does it. It is a memory dump: treat it as a secret. Volumes are not in it.
-
-Several containers are taken node by node side by side, one at a time on each, those of one pod back to back. What matched is shown
-first; more than 20 containers, or more than one namespace, are asked about. A failure of one does not stop the others. The state of such
-a run is kept in a file: --resume takes what is missing, with the targets and the --copy that the run began with.
-
-A series (--every) goes on while the API server does not answer: such turns are missed, and said to be.`,
+The archive stays on the node, or is copied to this machine with --copy. It is a memory dump: treat it as a secret. Volumes are not
+included. Several containers are recorded in a run file, and --resume continues an interrupted run.`,
   examples: [
-    { what: "Pick a container by typing", command: "kubectl checkpoint" },
+    { what: "Pick a container from a list", command: "kubectl checkpoint" },
     { what: "Checkpoint the container nginx of the pod nginx", command: "kubectl checkpoint nginx -c nginx" },
     {
-      what: "For a script: the result as JSON, no longer than five minutes",
-      command: "kubectl checkpoint nginx -c nginx --timeout 5m -o json",
-    },
-    {
-      what: "Every container of every pod of a deployment, the archives here",
+      what: "Checkpoint every container of a deployment and copy the archives",
       command: "kubectl checkpoint deploy/web --all-containers --copy=evidence/",
     },
-    { what: "By selector, in all namespaces", command: "kubectl checkpoint -l app=web -A -c 'app-*' --yes" },
-    { what: "CRIU failed: why?", command: "kubectl checkpoint nginx -c nginx --explain" },
-    { what: "Every ten minutes, the last six", command: "kubectl checkpoint nginx -c nginx --every 10m --keep 6 --yes" },
-    { what: "A pod that is called like a verb", command: "kubectl checkpoint pod/version" },
+    { what: "Print the result as JSON, and wait at most five minutes", command: "kubectl checkpoint nginx -c nginx --timeout 5m -o json" },
+    { what: "Every ten minutes, keep the last six archives", command: "kubectl checkpoint nginx -c nginx --every 10m --keep 6 --yes" },
+    { what: "A pod that has the name of a verb", command: "kubectl checkpoint pod/version" },
   ],
   flags: FLAGS,
   request: checkpointRequest,

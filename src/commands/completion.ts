@@ -9,20 +9,19 @@ export type CompletionRequest = "install" | "uninstall";
 
 export const verb = defineVerb({
   name: "completion",
-  summary: "Let kubectl's completion know this plugin",
+  summary: "Set up shell completion through kubectl",
   usage: ["completion --install", "completion --uninstall"],
-  description: `Let kubectl's own completion complete the words of this plugin: verbs, flags and their values, pods, containers,
-nodes, namespaces, contexts, files.
+  description: `Set up shell completion through kubectl's own: verbs, flags and their values, pods, containers, nodes, namespaces, contexts, files.
 
-kubectl (1.26 or later) runs kubectl_complete-checkpoint, which it finds in PATH. --install puts this small file beside the
-plugin, or into another folder of PATH that you may write; --uninstall removes it. Where kubectl itself does not complete yet: kubectl completion --help.`,
+kubectl 1.26 or later runs kubectl_complete-checkpoint from the PATH. --install writes this small file to the directory of the plugin, or to
+another directory of the PATH that you can write to; --uninstall removes it. For kubectl's own completion see "kubectl completion --help".`,
   examples: [
     { what: "Install it", command: "kubectl checkpoint completion --install" },
     { what: "Remove it", command: "kubectl checkpoint completion --uninstall" },
   ],
   flags: {
-    install: on("put the file where kubectl finds it"),
-    uninstall: on("remove the file"),
+    install: on("install the completion file"),
+    uninstall: on("remove the completion file"),
     ...COMMON,
   },
   request(words, { install, uninstall }): CompletionRequest {

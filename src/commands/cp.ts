@@ -30,32 +30,30 @@ export interface CpRequest {
 
 export const verb = defineVerb({
   name: "cp",
-  summary: "Copy archives from nodes to this machine, verified",
-  usage: ["cp NODE:ARCHIVE... [DEST] [--force] [--compress auto|zstd|lzop|gzip|none] [--remove] [options]"],
-  description: `Copy archives from nodes to this machine. ARCHIVE is a file name in the node's checkpoint directory, or its full
-path there, as kubectl checkpoint prints it. DEST is a directory, a file name, or "-" for standard output; without it, the
-working directory.
+  summary: "Copy archives from nodes to this machine",
+  usage: ["cp NODE:ARCHIVE... [DEST] [options]"],
+  description: `Copy archives from nodes to this machine and verify them. ARCHIVE is a file name in the node's checkpoint directory, or its full
+path there, as "kubectl checkpoint" prints it. DEST is a directory, a file name, or "-" for standard output (default: the current
+directory).
 
-A privileged pod on the node, alive only as long as the copy, serves the files on its own loopback; they travel through the API
-server, compressed where that is faster. Size and SHA-256 are computed on the node and here, from the bytes on the disk, before
-the file gets its name. A copy that was cut off goes on where it ended when it is run again. Beside FILE stands FILE.json: the
-record that proves later what was copied, when, by whom.`,
+A privileged helper pod on the node serves the archive for the time of the copy. Size and SHA-256 are compared on both sides before the
+file gets its name. A record, FILE.json, is written beside it: what was copied, when, and by whom. Rerun an interrupted copy to resume it.`,
   examples: [
-    { what: "Into the working directory", command: "kubectl checkpoint cp node1:checkpoint-nginx_default-nginx-2026-11-24T06:10:21Z.tar" },
     {
-      what: "Into a directory, and then off the node",
+      what: "Copy an archive to the current directory",
+      command: "kubectl checkpoint cp node1:checkpoint-nginx_default-nginx-2026-11-24T06:10:21Z.tar",
+    },
+    {
+      what: "Copy it to a directory, then remove it from the node",
       command: "kubectl checkpoint cp node1:/var/lib/kubelet/checkpoints/checkpoint-a.tar evidence/ --remove",
     },
-    { what: "To another program", command: "kubectl checkpoint cp node1:checkpoint-a.tar - | age -r age1... >a.tar.age" },
-    {
-      what: "The helper pods that would be made, one a node; with --remove, one more that writes",
-      command: "kubectl checkpoint cp node1:checkpoint-a.tar --dry-run=client -o yaml",
-    },
+    { what: "Send it to another program", command: "kubectl checkpoint cp node1:checkpoint-a.tar - | age -r age1... >a.tar.age" },
+    { what: "Show the helper pod without creating it", command: "kubectl checkpoint cp node1:checkpoint-a.tar --dry-run=client -o yaml" },
   ],
   flags: {
-    force: on("replace a file that is there already"),
+    force: on("replace existing files"),
     compress: CODEC,
-    remove: on("remove the archive from the node, once the copy is verified and on the disk"),
+    remove: on("remove the archive from the node when the copy is verified and on disk"),
     "dry-run": DRY_RUN,
     output: output("name", "json", "yaml"),
     ...HELPER,

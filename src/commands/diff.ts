@@ -15,26 +15,22 @@ export const verb = defineVerb({
   name: "diff",
   summary: "Compare two archives",
   usage: ["diff FILE FILE [options]"],
-  description: `Compare two archives on this machine: processes, their environment, files, sockets and memory, mounts, and what the
-containers changed in their root file systems. Lines with "-" are of the first archive, those with "+" of the second.
+  description: `Compare two archives on this machine: processes with their environment, files, sockets and memory, mounts, and the changes in the
+root file systems. Lines that start with "-" belong to the first archive, lines that start with "+" to the second.
 
-Processes of one container are told by their pid; those of two, replicas say, are matched by their place in the tree and
-their command, and numbers that the kernel gives do not count. Memory is compared page by page: a page that only one of
-the archives has counts as changed. Of one container pages are compared at the same address, whichever region they are
-in by now; between two containers, within regions of the same name.
+Processes of the same container are matched by their PID; those of different containers, such as replicas, by their place in the process
+tree and their command. Memory is compared page by page; a page that only one archive has counts as changed. What only one archive can
+answer is reported as not compared, never as a difference.
 
-FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
-which may stand for one of the two, are expanded into a temporary file that only you can read. Exit status as diff's:
-0 the same, 1 different, 2 trouble, also where only a part could be compared: what one archive does not tell is no
-difference.`,
+Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison failed or part of an archive could not be compared.`,
   examples: [
-    { what: "What has changed since the last checkpoint?", command: "kubectl checkpoint diff before.tar after.tar" },
+    { what: "What changed since the last checkpoint?", command: "kubectl checkpoint diff before.tar after.tar" },
     {
-      what: "Which memory grew?",
+      what: "Which memory changed?",
       command: "kubectl checkpoint diff before.tar after.tar -o json | jq '.processes.changed[] | {pid, memory}'",
     },
     {
-      what: "Does one replica differ from another in what it wrote?",
+      what: "Which files differ between two replicas?",
       command: "kubectl checkpoint diff web-1.tar web-2.tar -o json | jq .rootfs",
     },
   ],

@@ -28,28 +28,30 @@ export interface DoctorRequest {
 
 export const verb = defineVerb({
   name: "doctor",
-  summary: "Will it work here? If not, what to do",
+  summary: "Check whether checkpoints, copies and restores will work",
   usage: ["doctor [POD | node/NODE] [-c NAME] [--deep] [--fix[=apply]] [options]"],
-  description: `Answer in one screen whether a checkpoint will work, a copy, a restore; and if not, what to do about it. Of all nodes, one
-node, or a pod: then what may keep its containers from being dumped is looked for too. Nothing is checkpointed, and nothing is changed.
+  description: `Check whether checkpoints, copies and restores will work, and how to fix what will not: on all nodes, on one node, or for the
+containers of a pod. Nothing is checkpointed and nothing is changed.
 
---deep starts helper pods on the nodes, privileged and read-only, and looks at what only the nodes tell: CRIU and whether it is new
-enough for the kernel, its options, free space and inodes, SELinux; of a pod the connections, devices and io_uring that its
-processes have open. Without it none of this is looked at, and the answer says so.
+--deep creates read-only privileged helper pods and checks what only the nodes know: CRIU and its options, free space and inodes, SELinux,
+and for a pod the connections, devices and io_uring of its processes. Without --deep these are reported as not checked.
 
---fix prints the RBAC objects that are missing, and nothing else, to stdout; --fix=apply applies them as you, after asking, waits
-until the kubelets have forgotten their refusal, and looks again. Exit status: 0, 1 where something fails.`,
+--fix prints the RBAC objects that are missing, and nothing else, to standard output. --fix=apply applies them after confirmation, waits
+until the kubelets accept them, and checks again. Exit status: 0, or 1 if a check fails.`,
   examples: [
-    { what: "Will it work, on any node?", command: "kubectl checkpoint doctor" },
-    { what: "For this container, with a look at its processes", command: "kubectl checkpoint doctor nginx -c nginx --deep" },
-    { what: "One node, CRIU included", command: "kubectl checkpoint doctor node/node1 --deep" },
-    { what: "The rights that are missing, for a cluster admin", command: "kubectl checkpoint doctor --fix >rbac.yaml" },
-    { what: "In a script: what fails?", command: `kubectl checkpoint doctor -o json | jq -r '.items[] | select(.status == "fail").check'` },
+    { what: "Check all nodes", command: "kubectl checkpoint doctor" },
+    { what: "Check one container, including its processes", command: "kubectl checkpoint doctor nginx -c nginx --deep" },
+    { what: "Check one node, including CRIU", command: "kubectl checkpoint doctor node/node1 --deep" },
+    { what: "Write the missing permissions to a file, for a cluster admin", command: "kubectl checkpoint doctor --fix >rbac.yaml" },
+    {
+      what: "In a script: which checks fail?",
+      command: `kubectl checkpoint doctor -o json | jq -r '.items[] | select(.status == "fail").check'`,
+    },
   ],
   flags: {
     container: list({ short: "c", value: "NAME", help: "only this container of the pod" }),
-    deep: on("look at the nodes themselves, through helper pods"),
-    fix: optional({ value: "apply", help: "print the RBAC objects that are missing; =apply: apply them, after asking" }),
+    deep: on("check the nodes themselves, through helper pods"),
+    fix: optional({ value: "apply", help: "print the missing RBAC objects; =apply: apply them after confirmation" }),
     output: output("json", "yaml"),
     ...HELPER,
     ...CLUSTER,

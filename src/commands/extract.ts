@@ -26,39 +26,35 @@ export interface ExtractRequest {
 
 export const verb = defineVerb({
   name: "extract",
-  summary: "Take a file or a process's memory out of an archive",
+  summary: "Extract a file or the memory of a process from an archive",
   usage: ["extract FILE PATH [--to DEST]", "extract FILE --pid PID [--range START-END] [--to DEST]"],
-  description: `Take something out of an archive on this machine: a file that the container had changed, a file that it had deleted and
-still held open, any member of the archive, or the memory of a process.
+  description: `Extract from an archive on this machine: a file that the container changed, a file that was deleted while it was open, a member of
+the archive, or the memory of a process.
 
-A PATH that begins with a slash is one in the container, anything else is a member of the archive, as tar lists them. A
-directory is written with the files below it; links, special files and mount points are left out. Files of the image that
-the container had not changed, volumes, and what the engine mounts, such as /etc/hosts, are not in an archive (Podman's
-named volumes are).
+A PATH that starts with a slash is a path in the container; any other PATH is a member of the archive. A directory is extracted with its
+files; links, special files and mount points are skipped. Unmodified files of the image and volumes are not in an archive, except for the
+named volumes of Podman.
 
---pid writes all of a process's memory that is in the archive into a new directory, a file for each piece without a gap,
-named by its first address. With --range it is that range, in one file; what the process never touched reads as zeros,
-and where a byte is not in the archive there is no file, but an error that says why.
-
-Nothing is written outside of DEST, no link is followed, nothing is replaced. What is written may be as secret as the
-archive: only you can read it.`,
+--pid writes the memory of a process to a new directory, one file for each contiguous piece. --range writes one range of addresses to one
+file; memory that was never used reads as zeros, and a byte that is not in the archive is an error. Files are written with mode 0600
+inside DEST; existing files are never replaced and links are never followed.`,
   examples: [
     {
-      what: "A file that the container wrote, into this directory",
+      what: "A file that the container wrote",
       command: "kubectl checkpoint extract nginx.tar /var/log/nginx/error.log",
     },
-    { what: "All that it changed in its root file system", command: "kubectl checkpoint extract nginx.tar / --to changes" },
-    { what: "CRIU's log of the dump, to read it here", command: "kubectl checkpoint extract nginx.tar dump.log --to - | less" },
+    { what: "All changes in the root file system", command: "kubectl checkpoint extract nginx.tar / --to changes" },
+    { what: "CRIU's log", command: "kubectl checkpoint extract nginx.tar dump.log --to - | less" },
     { what: "All memory of process 1", command: "kubectl checkpoint extract nginx.tar --pid 1 --to nginx-memory" },
     {
-      what: "Two pages of it; addresses as inspect --memory and search print them",
+      what: "Two pages, with addresses from inspect --memory or search",
       command: "kubectl checkpoint extract nginx.tar --pid 1 --range 0x7ffd3a1c0000-0x7ffd3a1c2000 --to stack.bin",
     },
   ],
   flags: {
-    pid: { ...PID, help: "process, by its number in the container" },
-    range: parsed(addressRange, { value: "START-END", help: "addresses in hexadecimal; END is the first one after the range" }),
-    to: text({ value: "DEST", help: "file or directory to write to, - for stdout (default: this directory)" }),
+    pid: { ...PID, help: "process, by its PID in the container" },
+    range: parsed(addressRange, { value: "START-END", help: "addresses in hexadecimal; END is the first address after the range" }),
+    to: text({ value: "DEST", help: "file or directory, - for standard output (default: the current directory)" }),
     output: output("name", "json", "yaml"),
     ...COMMON,
   },

@@ -33,37 +33,40 @@ export interface ImageRequest {
 
 export const verb = defineVerb({
   name: "image",
-  summary: "Make an image of an archive that runtimes restore from",
-  usage: ["image FILE REFERENCE (--push | --to oci:DIR | --to oci-archive:FILE) [--compress zstd|gzip|none] [options]"],
-  description: `Make an OCI image of an archive on this machine, which containerd, CRI-O and Podman restore the container from. Its one
-layer is the archive, byte for byte; it is read once, and needs neither root nor a daemon.
+  summary: "Build a restorable image from an archive",
+  usage: ["image FILE REFERENCE (--push | --to oci:DIR | --to oci-archive:FILE) [options]"],
+  description: `Build an OCI image from an archive on this machine; containerd, CRI-O and Podman can restore the container from it. The archive is
+the image's only layer, byte for byte. Neither root nor a container engine is needed.
 
-FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd, or "-" for standard input. REFERENCE is
-REGISTRY/REPOSITORY:TAG. --push sends it to the registry in pieces, goes on after a cut as far as the registry allows, and sends no
-layer that the registry has already. --to writes an OCI layout (a new directory, or a layout to add to) or an OCI archive.
+FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input. REFERENCE is
+REGISTRY/REPOSITORY:TAG. --push uploads it in pieces, resumes after a lost connection where the registry allows it, and skips layers that
+the registry already has. --to writes an OCI layout or an OCI archive.
 
-A checkpoint holds all memory of its processes: whoever may pull the image can read passwords and keys in it. The first push to a
-reference asks (--yes answers), well-known public registries are refused without --allow-public. Where FILE.json lies beside FILE,
-as copying leaves it, the image also has the pod's manifest, for "kubectl checkpoint restore --image REFERENCE".`,
+A checkpoint contains all memory of its processes: everyone who can pull the image can read passwords and keys in it. The first push to a
+reference is confirmed, and well-known public registries are refused without --allow-public. If a record (FILE.json) is beside FILE, the
+image includes the pod's manifest for "kubectl checkpoint restore --image REFERENCE".`,
   examples: [
-    { what: "To a registry", command: "kubectl checkpoint image nginx.tar registry.example.com/dumps/nginx:1 --push" },
+    { what: "Push to a registry", command: "kubectl checkpoint image nginx.tar registry.example.com/dumps/nginx:1 --push" },
     {
-      what: "To one with a CA of its own, compressed, asking nothing",
+      what: "Push to a registry with a private CA, compressed, without a question",
       command: "kubectl checkpoint image nginx.tar registry.local:5000/nginx:1 --push --compress zstd --ca-file ca.crt --yes",
     },
     {
-      what: "For skopeo, or for ctr images import",
+      what: "Write a file for skopeo or ctr images import",
       command: "kubectl checkpoint image nginx.tar dumps/nginx:1 --to oci-archive:nginx-image.tar",
     },
     {
-      what: "Straight from a node, without a file here",
+      what: "From a node to a registry, without a file on this machine",
       command: "kubectl checkpoint cp node1:checkpoint-a.tar - | kubectl checkpoint image - registry.local:5000/a:1 --push --yes",
     },
   ],
   flags: {
-    push: on("push it to the registry"),
-    to: parsed(placeOf, { value: "oci:DIR|oci-archive:FILE", help: "write it to this machine" }),
-    compress: choice(["zstd", "gzip", "none"], { help: "compression of the layer (default: FILE as it is)" }),
+    push: on("push the image to the registry"),
+    to: parsed(placeOf, { value: "oci:DIR|oci-archive:FILE", help: "write the image to this machine" }),
+    compress: choice(["zstd", "gzip", "none"], {
+      value: "CODEC",
+      help: "compress the layer: zstd, gzip or none (default: as FILE is)",
+    }),
     output: output("name", "json", "yaml"),
     ...REGISTRY,
     ...COMMON,

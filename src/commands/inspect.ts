@@ -18,37 +18,39 @@ const ALWAYS: Section = "totals";
 
 export const verb = defineVerb({
   name: "inspect",
-  summary: "Look into an archive: processes, files, sockets, memory",
+  summary: "Show processes, files, sockets and memory in an archive",
   usage: ["inspect FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--stats] [--all] [--pid PID] [options]"],
-  description: `Look into an archive on this machine: the process tree with command lines, and what the processes had: files, sockets,
-memory. Neither a cluster nor CRIU is needed.
+  description: `Show what an archive on this machine contains: the process tree with command lines and, by section, what each process had: files,
+sockets, memory. Neither a cluster nor CRIU is needed.
 
-Without a section, people get the process tree; -o json and -o yaml then have everything but the environment, which
-holds secrets: it is printed with --env or --all only. MEMORY counts what is in the archive: pages of files that the
-process had not changed are not, nor is memory that it never touched.
+Without a section, the process tree is printed; -o json and -o yaml then have every section except the environment, which often contains
+secrets and is printed only with --env or --all. MEMORY counts pages in the archive; unmodified pages of files and memory that was never
+used are not in it.
 
-FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
-are expanded into a temporary file that only you can read. Exit status: 0, 1 where it cannot be read, 3 where parts of
-it cannot.`,
+FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input; the latter are
+expanded to a temporary file that only you can read. Exit status: 0, 1 if the archive cannot be read, 3 if parts of it cannot be read.`,
   examples: [
-    { what: "What was running?", command: "kubectl checkpoint inspect nginx.tar" },
-    { what: "Whom was it talking to?", command: "kubectl checkpoint inspect nginx.tar --sockets" },
-    { what: "What did process 7 have open, deleted files too?", command: "kubectl checkpoint inspect nginx.tar --files --pid 7" },
-    { what: "Everything there is to know", command: "kubectl checkpoint inspect nginx.tar --all | less" },
+    { what: "Which processes were running?", command: "kubectl checkpoint inspect nginx.tar" },
+    { what: "Which connections were open?", command: "kubectl checkpoint inspect nginx.tar --sockets" },
     {
-      what: "Which ports were listened on?",
+      what: "Which files did process 7 have open, deleted ones included?",
+      command: "kubectl checkpoint inspect nginx.tar --files --pid 7",
+    },
+    { what: "Every section", command: "kubectl checkpoint inspect nginx.tar --all | less" },
+    {
+      what: "Which ports were open?",
       command: `kubectl checkpoint inspect nginx.tar --sockets -o json | jq -r '.. | objects | select(.state? == "LISTEN").local'`,
     },
   ],
   flags: {
-    ps: on("details of each process: threads, users, capabilities, signals, limits"),
-    env: on("the environment of each process"),
-    files: on("open files of every kind, and deleted ones that are still open"),
-    sockets: on("sockets: addresses, states, bytes queued, who has the other end"),
+    ps: on("each process: threads, users, capabilities, signals, limits"),
+    env: on("environment of each process"),
+    files: on("open files, and deleted files that are still open"),
+    sockets: on("sockets: addresses, states, queued bytes, owner of the other end"),
     mounts: on("mounts of the container"),
     memory: on("memory by kind of region, and the memory map"),
-    stats: on("what CRIU counted and how long it took"),
-    all: on("all of these sections"),
+    stats: on("counts and times that CRIU recorded"),
+    all: on("all sections"),
     pid: PID,
     output: output("json", "yaml"),
     ...COMMON,

@@ -31,19 +31,18 @@ export const verb = defineVerb({
   name: "ls",
   summary: "List the archives on the nodes",
   usage: ["ls [POD] [--node NODE]... [-A] [options]"],
-  description: `List the archives in the nodes' checkpoint directories: of the current namespace, or of all with -A. COMPLETE says
-whether an archive ends as a finished one does, and is not being written.
+  description: `List the archives in the checkpoint directories of the nodes, for the current namespace or for all with -A. COMPLETE is "no" for
+an archive that is cut short or still being written.
 
-A privileged pod on each node, alive only for the moment, looks into that one directory; it is asked about first. The name of an
-archive tells its pod. Where it leaves open which namespace and container, the archive's own metadata decide, read without copying
-it; files for which nothing decides are listed with -A only. A node that cannot be asked is reported, and the others are listed: exit
-status 3.`,
+Each node is read through a privileged helper pod, which you are asked to confirm. The pod comes from the archive's name; where the name
+does not show the namespace and container, the archive's own metadata is read. Archives that remain unknown are listed with -A only. If a
+node cannot be reached, the archives of the others are listed and the exit status is 3.`,
   examples: [
-    { what: "Archives of this namespace, on all nodes", command: "kubectl checkpoint ls" },
-    { what: "Of one pod, on one node", command: "kubectl checkpoint ls nginx --node node1" },
-    { what: "Everything that takes space", command: "kubectl checkpoint ls -A -o wide --yes" },
+    { what: "Archives of the current namespace, on all nodes", command: "kubectl checkpoint ls" },
+    { what: "Archives of one pod on one node", command: "kubectl checkpoint ls nginx --node node1" },
+    { what: "All archives, with their paths", command: "kubectl checkpoint ls -A -o wide --yes" },
     {
-      what: "Copy the newest one of a pod",
+      what: "Copy the newest archive of a pod",
       command: "kubectl checkpoint ls nginx --yes -o name | tail -n 1 | xargs kubectl checkpoint cp",
     },
     {

@@ -46,39 +46,39 @@ export interface MoveRequest {
 
 export const verb = defineVerb({
   name: "move",
-  summary: "Move a running pod to another node, memory and all",
-  usage: ["move POD --to NODE --image REFERENCE [-c NAME] [--name NAME] [--force] [options]"],
-  description: `Move a running pod to another node: its container is checkpointed, the checkpoint pushed as the image REFERENCE (through this
-machine, without touching its disk), restored on NODE in a pod with the same labels, annotations and probes, and only when it
-runs there, the original is deleted. On any failure the original stays, and the new pod is removed.
+  summary: "Move a running pod to another node, with its memory",
+  usage: ["move POD [-c NAME] --to NODE --image REFERENCE [options]"],
+  description: `Move a running pod to another node. Its container is checkpointed, the checkpoint is pushed as the image REFERENCE (through this
+machine, but not to its disk) and restored on NODE in a new pod with the same labels, annotations and probes. Only when the new pod runs
+there, the original is deleted. On any failure the original is kept and the new pod is deleted.
 
-What the original does between its freeze and its deletion is lost: the time of the freeze is shown, and confirmed before the
-original is deleted. Network connections do not move: clients reconnect, to a new address. The new pod is called POD-NODE.
+What the original does between the freeze and its deletion is lost; the time of the freeze is shown for confirmation before the original
+is deleted. Network connections are not moved: clients must reconnect to a new address. The new pod is called POD-NODE.
 
-Refused without --force: pods of a controller (it would make another one), ReadWriteOnce volumes (only one node can have them),
-emptyDir volumes with files in them (they stay behind), generic ephemeral volumes (they go with the original), and several
-containers (the others start anew).`,
+Refused without --force: pods with a controller (it would replace them), ReadWriteOnce volumes (only one node can use them), emptyDir
+volumes that are not empty (their files are not moved), generic ephemeral volumes (they are deleted with the original), and pods with
+several containers (the others start from the beginning).`,
   examples: [
-    { what: "To another node", command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1" },
+    { what: "Move a pod", command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1" },
     {
-      what: "See what would be created",
+      what: "Show what would be created",
       command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1 --dry-run=client -o yaml",
     },
     {
-      what: "In a script, from a registry with a CA of its own",
+      what: "In a script, with a registry that has a private CA",
       command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1 --ca-file ca.crt --yes -o json",
     },
   ],
   flags: {
-    to: text({ value: "NODE", help: "node to move it to" }),
+    to: text({ value: "NODE", help: "node to move the pod to" }),
     image: CHECKPOINT_IMAGE,
     container: list({
       short: "c",
       value: "NAME",
-      help: "container to move (default: the only one, or the pod's default container)",
+      help: "container to move (default: the default container)",
     }),
-    name: text({ value: "NAME", help: "name of the new pod (default: the old one's with the node's)" }),
-    force: on("move it although something is lost"),
+    name: text({ value: "NAME", help: "name of the new pod (default: POD-NODE)" }),
+    force: on("move the pod although something is lost"),
     explain: EXPLAIN_RESTORE,
     "dry-run": DRY_RUN,
     output: output("name", "json", "yaml"),

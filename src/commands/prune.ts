@@ -29,16 +29,16 @@ export interface PruneRequest {
 export const verb = defineVerb({
   name: "prune",
   summary: "Remove old archives from the nodes",
-  usage: ["prune (--keep N | --older-than D | both) [--node NODE]... [-A] [--dry-run=client] [options]"],
-  description: `Remove the archives of each container but the newest N, wherever they lie among the nodes asked (--keep), those that
-are older than a time (--older-than), or those that are both. Of the current namespace, or of all with -A.
+  usage: ["prune (--keep N | --older-than D | both) [--node NODE]... [-A] [options]"],
+  description: `Remove old archives of the current namespace, or of all with -A. --keep N keeps the newest N archives of each container over all
+nodes; --older-than D removes only archives that are older than D. With both, an archive is removed if both apply.
 
-What stays in any case: archives whose container cannot be told for certain, and unfinished ones until an hour after their last
-change; an unfinished one never takes the place of a whole one. The plan is shown and asked about first; --dry-run=client only shows it.`,
+Archives whose container is unknown are never removed. Incomplete archives are removed an hour after their last change at the earliest,
+and do not count as one of the newest N. The plan is shown for confirmation; --dry-run=client only shows it.`,
   examples: [
-    { what: "What would go?", command: "kubectl checkpoint prune -A --keep 3 --older-than 7d --dry-run=client --yes" },
-    { what: "The three newest of each container stay", command: "kubectl checkpoint prune --keep 3" },
-    { what: "From a cron job", command: "kubectl checkpoint prune -A --older-than 30d --yes -o json" },
+    { what: "Show what would be removed", command: "kubectl checkpoint prune -A --keep 3 --older-than 7d --dry-run=client --yes" },
+    { what: "Keep the three newest archives of each container", command: "kubectl checkpoint prune --keep 3" },
+    { what: "In a cron job", command: "kubectl checkpoint prune -A --older-than 30d --yes -o json" },
   ],
   flags: {
     keep: count({ value: "N", least: 0, help: "the newest N archives of each container stay" }),

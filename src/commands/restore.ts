@@ -46,52 +46,44 @@ export interface RestoreRequest {
 export const verb = defineVerb({
   name: "restore",
   summary: "Restore a container in a new pod",
-  usage: [
-    "restore FILE --image REFERENCE [--node NODE] [--name NAME] [--set-image NAME=REF]... [--isolated] [options]",
-    "restore --image REFERENCE [--node NODE] [--name NAME] [--set-image NAME=REF]... [--isolated] [options]",
-  ],
-  description: `Restore a checkpointed container in a new pod: its processes go on where they were. With FILE, the archive is pushed as the
-image REFERENCE where the registry lacks it, as "kubectl checkpoint image --push" does; without, the image is there already.
+  usage: ["restore FILE --image REFERENCE [options]", "restore --image REFERENCE [options]"],
+  description: `Restore a checkpointed container in a new pod; its processes continue where they were. With FILE, the archive is pushed as the image
+REFERENCE unless the registry already has it; without FILE, the image must exist.
 
-The pod is made from the manifest that was recorded with the checkpoint (FILE.json, or in the image): the same containers,
-volumes and service account; only the checkpointed container is restored, others start anew. As with kubectl debug --copy-to,
-labels, annotations and probes are left out unless kept: labels lead traffic and ReplicaSets to a pod. Without a manifest, the
-pod is made from what the archive holds, and the gaps are named.
+The pod is created from the manifest that was recorded with the checkpoint: same containers, volumes and service account. Only the
+checkpointed container is restored; the others start from the beginning. Labels, annotations and probes are dropped unless a --keep flag
+is given, because labels attract traffic and ReplicaSets. Without a manifest, the pod is created from the contents of the archive, and
+everything that is missing is reported.
 
-The manifest may be anybody's: where its pod has power over the node or the cluster (privileged, host namespaces, hostPath,
-more capabilities, a service account of its own), it is made after a yes only; --yes gives it. With --isolated, one that could
-leave the sandbox is refused.
-
-Before anything is created, the node is looked at: architecture, engine, the runtime's version (containerd 2.1 to 2.3 and CRI-O
-restore), the base image. Then the pod is watched until the container runs from the checkpoint, which is proved, or it is
-explained why it does not. A changed environment or command does not reach the restored process, and whenever the container
-restarts, the checkpoint is restored again.`,
+A manifest can come from anybody: if its pod has privileges on the node or in the cluster, creating it must be confirmed; --yes confirms
+it. With --isolated, a pod that could leave the sandbox is refused. A changed environment or command does not reach the restored
+processes, and each restart of the container restores the checkpoint again.`,
   examples: [
     {
-      what: "Bring a container back, on any node that can",
+      what: "Restore on any node that supports it",
       command: "kubectl checkpoint restore nginx.tar --image registry.local:5000/nginx:1",
     },
     {
-      what: "Look at it in a sandbox: no token, no network",
+      what: "Analyze it without a service account token and without a network",
       command: "kubectl checkpoint restore --image registry.local:5000/nginx:1 --isolated --name suspect",
     },
     {
-      what: "See, or edit, what would be created",
+      what: "Show what would be created",
       command: "kubectl checkpoint restore nginx.tar --image registry.local:5000/nginx:1 --dry-run=client -o yaml",
     },
     {
-      what: "On a certain node, asking nothing",
+      what: "Restore on a given node, without questions",
       command: "kubectl checkpoint restore nginx.tar --image registry.local:5000/nginx:1 --node node2 --yes",
     },
   ],
   flags: {
     image: CHECKPOINT_IMAGE,
-    node: text({ value: "NODE", help: "node to restore on (default: any that can)" }),
-    name: text({ value: "NAME", help: "name of the new pod (default: the old one's with -restored)" }),
-    "set-image": list({ value: "NAME=REF", help: "image of another container of the pod, may be repeated" }),
+    node: text({ value: "NODE", help: "node to restore on (default: any that supports it)" }),
+    name: text({ value: "NAME", help: "name of the new pod (default: NAME-restored)" }),
+    "set-image": list({ value: "NAME=REF", help: "image of another container of the pod, repeatable" }),
     isolated: on("no service account token, and a NetworkPolicy that denies all traffic"),
-    "keep-labels": on("keep the pod's labels"),
-    "keep-annotations": on("keep the pod's annotations"),
+    "keep-labels": on("keep the labels of the pod"),
+    "keep-annotations": on("keep the annotations of the pod"),
     "keep-liveness": on("keep liveness probes"),
     "keep-readiness": on("keep readiness probes"),
     "keep-startup": on("keep startup probes"),

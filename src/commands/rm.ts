@@ -26,20 +26,19 @@ export interface RmRequest {
 export const verb = defineVerb({
   name: "rm",
   summary: "Remove archives from the nodes",
-  usage: ["rm NODE:ARCHIVE... [--dry-run=client] [options]"],
-  description: `Remove archives from the nodes' checkpoint directories, for good. ARCHIVE is the exact file name, or its full path
-there, as "kubectl checkpoint ls -o name" prints it: nothing in it is a pattern. Only files in that directory itself can be removed;
-links are neither followed nor touched.
+  usage: ["rm NODE:ARCHIVE... [options]"],
+  description: `Remove archives from the checkpoint directories of the nodes. This cannot be undone. ARCHIVE is an exact file name or its full path
+there, as "kubectl checkpoint ls -o name" prints it; patterns are not expanded. Only regular files directly in that directory are removed.
 
-It is asked about first, the privileged pods that do it and then the removal; --yes answers both. An archive that may still be being
-written stays, until an hour after its last change.`,
+You are asked to confirm the privileged helper pods and the removal; --yes confirms both. An archive that may still be written is not
+removed until an hour after its last change.`,
   examples: [
-    { what: "One archive", command: "kubectl checkpoint rm node1:checkpoint-nginx_default-nginx-2026-11-24T06:10:21Z.tar" },
+    { what: "Remove one archive", command: "kubectl checkpoint rm node1:checkpoint-nginx_default-nginx-2026-11-24T06:10:21Z.tar" },
     {
-      what: "All of a pod",
+      what: "Remove all archives of a pod",
       command: "kubectl checkpoint ls nginx --yes -o name | xargs -d '\\n' kubectl checkpoint rm --yes",
     },
-    { what: "Is it there, and how large?", command: "kubectl checkpoint rm node1:checkpoint-a.tar --dry-run=client --yes" },
+    { what: "Show what would be removed", command: "kubectl checkpoint rm node1:checkpoint-a.tar --dry-run=client --yes" },
   ],
   flags: { "dry-run": REMOVAL_DRY_RUN, output: output("name", "json", "yaml"), ...HELPER, ...CLUSTER, ...COMMON },
   request(words, flags, env): RmRequest {

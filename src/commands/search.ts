@@ -36,32 +36,23 @@ export const verb = defineVerb({
   name: "search",
   summary: "Search the memory in an archive",
   usage: ["search FILE PATTERN [--regex | --hex] [--pid PID] [--around BYTES] [--max N] [options]"],
-  description: `Search the memory of all processes in an archive on this machine. PATTERN is found as it stands, in bytes of UTF-8;
-matches may lie across pages. Each is printed with its process, address and region, and with what is around it: bytes
-that are no text as \\xNN.
+  description: `Search the memory of all processes in an archive on this machine. PATTERN is searched as bytes of UTF-8; --regex takes a JavaScript
+regular expression over bytes (\\x00 to \\xff), --hex takes hexadecimal bytes. Each match is printed with its process, address, region and
+surrounding bytes; bytes that are not text are printed as \\xNN.
 
-What was never written to is not in an archive: neither are pages of programs and libraries that a process had not
-changed. Shared memory is searched once for each process that has it.
+Memory that was never written to is not in an archive, nor are unmodified pages of programs and libraries. Matches are printed as they are
+found. A document (-o json or yaml) has at most 32 MiB of matches; if there are more, "complete" is false and the exit status is 2.
 
---regex takes a regular expression of JavaScript over bytes: \\x00 to \\xff, ^ and $ at lines, (?i:…) without regard to
-case. Its matches are found up to 4096 bytes long, and (?<=…) sees 4096 bytes before one. --hex takes bytes in
-hexadecimal.
-
-Matches are printed as they are found. A document, -o json or yaml, holds up to 32 MiB of them and what is around them;
-where there are more, it says "complete": false and the exit status is 2.
-
-FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd; the compressed ones and "-", standard input,
-are expanded into a temporary file that only you can read. Exit status as grep's: 0 found, 1 not found, 2 trouble,
-also where only a part of the memory could be searched.`,
+Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part of the memory could not be searched.`,
   examples: [
     { what: "Is this password still in memory?", command: "kubectl checkpoint search nginx.tar s3cr3t-value" },
     {
-      what: "Keys of AWS, with 100 bytes of what is around them",
+      what: "AWS access keys, with 100 bytes before and after each",
       command: "kubectl checkpoint search nginx.tar --regex '(AKIA|ASIA)[0-9A-Z]{16}' --around 100",
     },
-    { what: "A value of a program's own, in process 7", command: "kubectl checkpoint search nginx.tar --hex 'de ad be ef' --pid 7" },
+    { what: "Binary data in process 7", command: "kubectl checkpoint search nginx.tar --hex 'de ad be ef' --pid 7" },
     {
-      what: "In a script: which processes know the token?",
+      what: "In a script: which processes have the token in memory?",
       command: "kubectl checkpoint search nginx.tar \"$TOKEN\" -o json | jq '[.items[].pid] | unique'",
     },
   ],
@@ -69,8 +60,8 @@ also where only a part of the memory could be searched.`,
     regex: on("PATTERN is a regular expression"),
     hex: on("PATTERN is bytes in hexadecimal"),
     pid: PID,
-    around: count({ value: "BYTES", least: 0, help: `how much to print before and after a match (default: ${AROUND})` }),
-    max: count({ value: "N", least: 0, help: `stop after so many matches, 0 for never (default: ${MAX})` }),
+    around: count({ value: "BYTES", least: 0, help: `bytes to print before and after a match (default: ${AROUND})` }),
+    max: count({ value: "N", least: 0, help: `stop after N matches, 0 for no limit (default: ${MAX})` }),
     output: output("json", "yaml"),
     ...COMMON,
   },

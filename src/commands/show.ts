@@ -15,19 +15,18 @@ export interface ShowRequest {
 
 export const verb = defineVerb({
   name: "show",
-  summary: "Show what archives hold, a line each",
+  summary: "Summarize archives, one line each",
   usage: ["show FILE... [options]"],
-  description: `Show what archives on this machine hold: pod, container, image, who made them and when, their size, how much memory
-is in them and how long the processes stood still. Neither a cluster nor CRIU is needed.
+  description: `Summarize archives on this machine, one line each: pod, container, image, runtime, times, size, memory, and how long the container
+was frozen. Neither a cluster nor CRIU is needed.
 
-FILE is an archive of containerd, CRI-O or Podman: plain, gzip or zstd, or "-" for standard input. MEMORY counts the
-pages in the archive, which compression makes smaller. Podman does not write down when it made a checkpoint: the time
-shown then is the one at which CRIU wrote its inventory. Volumes are not in an archive: they are named on stderr.`,
+FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input. MEMORY is the size of
+the memory pages in the archive. Podman does not record when it made a checkpoint; the time that CRIU recorded is shown instead.`,
   examples: [
-    { what: "All archives here", command: "kubectl checkpoint show *.tar" },
-    { what: "With IDs, addresses and the size of the root file system's change", command: "kubectl checkpoint show nginx.tar -o wide" },
+    { what: "All archives in this directory", command: "kubectl checkpoint show *.tar" },
+    { what: "With IDs, addresses and the size of the root file system changes", command: "kubectl checkpoint show nginx.tar -o wide" },
     {
-      what: "Which of them is the pod's newest?",
+      what: "The newest archive",
       command: "kubectl checkpoint show *.tar -o json | jq -r '.items | max_by(.checkpointedAt).path'",
     },
     {

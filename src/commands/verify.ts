@@ -8,19 +8,16 @@ import { defineVerb } from "./shared/verb.ts";
 
 export const verb = defineVerb({
   name: "verify",
-  summary: "Check that archives are whole and sound",
+  summary: "Check archives for damage",
   usage: ["verify FILE... [options]"],
-  description: `Check archives on this machine: that each is a whole tar archive without hostile names, and so are the archives inside
-it; that all is there that its engine and CRIU write; that every file of CRIU can be read; that the pages of memory are
-as many as CRIU's pagemaps and statistics count, and none is in an earlier checkpoint elsewhere; and, where a record lies
-beside an archive (FILE.json, as copying leaves it), that size and SHA-256 are those of the record.
+  description: `Check archives on this machine for damage: the tar headers and checksums, the files that the runtime and CRIU always write, every
+CRIU image, and the number of memory pages. If a record (FILE.json) is beside an archive, its size and SHA-256 are compared.
 
-A problem is a line; that an archive cannot be opened is one too in -o json and -o yaml. Exit status: 0 where there is
-none, 1 where there are, 3 where some of several archives have any.`,
+Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 if all have problems, 3 if some have.`,
   examples: [
-    { what: "All archives here", command: "kubectl checkpoint verify *.tar" },
+    { what: "All archives in this directory", command: "kubectl checkpoint verify *.tar" },
     {
-      what: "For a script: those that are not sound, or cannot be opened",
+      what: "In a script: archives that have problems or cannot be opened",
       command: "kubectl checkpoint verify *.tar -o json | jq -r '.items[] | select(.ok | not).path'",
     },
   ],

@@ -1,4 +1,5 @@
 import { usageError } from "./error.ts";
+import { say } from "./phrase.ts";
 
 const UNITS = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h|d)/gy;
@@ -14,7 +15,7 @@ export function parseDuration(text: string, flag: string): number {
     end = PART.lastIndex;
   }
   if (end === 0 || end !== text.length || !Number.isFinite(total)) {
-    throw usageError(`${flag}: "${text}" is not a duration`, "write it with a unit: 30s, 5m, 1h30m, 7d");
+    throw usageError(say`invalid value "${text}" for ${flag}: use a duration with a unit, such as 30s, 5m, 1h30m or 7d`);
   }
   return total;
 }
@@ -23,7 +24,7 @@ export function parseDuration(text: string, flag: string): number {
 export function parseCount(text: string, flag: string, least = 1): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-    throw usageError(`${flag}: "${text}" is not a whole number of at least ${least}`);
+    throw usageError(say`invalid value "${text}" for ${flag}: use a whole number of at least ${least}`);
   }
   return value;
 }

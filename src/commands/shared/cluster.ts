@@ -6,25 +6,25 @@ import { group, list, on, parsed, text, type Values } from "./flags.ts";
 import type { Call } from "./verb.ts";
 
 /** kubectl's own flags, same names and meaning. */
-export const CLUSTER = group("Cluster options (as kubectl's own)", {
-  kubeconfig: text({ value: "FILE", help: "kubeconfig file to use instead of KUBECONFIG or ~/.kube/config" }),
-  context: text({ value: "NAME", help: "context of the kubeconfig to use" }),
-  cluster: text({ value: "NAME", help: "cluster of the kubeconfig to use" }),
-  user: text({ value: "NAME", help: "user of the kubeconfig to use" }),
-  namespace: text({ short: "n", value: "NAME", help: "namespace of the request" }),
+export const CLUSTER = group("Cluster", {
+  kubeconfig: text({ value: "FILE", help: "kubeconfig file (default: KUBECONFIG or ~/.kube/config)" }),
+  context: text({ value: "NAME", help: "context in the kubeconfig" }),
+  cluster: text({ value: "NAME", help: "cluster in the kubeconfig" }),
+  user: text({ value: "NAME", help: "user in the kubeconfig" }),
+  namespace: text({ short: "n", value: "NAME", help: "namespace" }),
   server: text({ short: "s", value: "URL", help: "address of the API server" }),
   token: text({ value: "TOKEN", help: "bearer token for authentication" }),
   as: text({ value: "USER", help: "user to impersonate" }),
-  "as-group": list({ value: "GROUP", help: "group to impersonate, may be repeated" }),
+  "as-group": list({ value: "GROUP", help: "group to impersonate, repeatable" }),
   "as-uid": text({ value: "UID", help: "UID to impersonate" }),
-  "certificate-authority": text({ value: "FILE", help: "certificate authority of the API server" }),
-  "client-certificate": text({ value: "FILE", help: "client certificate for TLS" }),
-  "client-key": text({ value: "FILE", help: "client key for TLS" }),
-  "insecure-skip-tls-verify": on("do not check the API server's certificate: insecure"),
-  "tls-server-name": text({ value: "NAME", help: "server name to check the certificate against" }),
+  "certificate-authority": text({ value: "FILE", help: "CA certificate of the API server" }),
+  "client-certificate": text({ value: "FILE", help: "client certificate" }),
+  "client-key": text({ value: "FILE", help: "client key" }),
+  "insecure-skip-tls-verify": on("do not verify the API server's certificate (insecure)"),
+  "tls-server-name": text({ value: "NAME", help: "server name to verify in the API server's certificate" }),
   "request-timeout": parsed(requestTimeout, {
     value: "D",
-    help: "give up on a single request after this time, 0 for never (the checkpoint itself: --timeout)",
+    help: "time limit of a single request, 0 for none (for checkpoints: --timeout)",
   }),
 });
 

@@ -3,13 +3,13 @@ import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 
 /** What every verb takes. */
-export const COMMON = group("Common options", {
-  color: choice(["auto", "always", "never"], { help: "colours (NO_COLOR is honoured)" }),
-  quiet: on("no progress, no hints", "q"),
-  yes: on("answer yes to this verb's questions", "y"),
-  "no-input": on("ask nothing: what is missing is an error"),
-  v: parsed(logLevel, { short: "v", value: "LEVEL", help: "log level: 6 logs each request, 8 its headers, 9 stack traces" }),
-  help: on("help for this verb", "h"),
+export const COMMON = group("Common", {
+  color: choice(["auto", "always", "never"], { help: "when to print colors (NO_COLOR is honored)" }),
+  quiet: on("print no progress and no hints", "q"),
+  yes: on("answer yes to the questions of this verb", "y"),
+  "no-input": on("ask no questions: what is missing is an error"),
+  v: parsed(logLevel, { short: "v", value: "LEVEL", help: "log level: 6 logs each request, 8 also headers, 9 also stack traces" }),
+  help: on("print the help of the verb", "h"),
 });
 
 /** -o for a verb that reports. */
@@ -17,23 +17,23 @@ export function output<const C extends string>(...formats: readonly C[]): Flag<C
   return choice(formats, { short: "o", help: "output format" });
 }
 
-export const ALL_NAMESPACES = on("in all namespaces", "A");
+export const ALL_NAMESPACES = on("all namespaces", "A");
 
 /** For verbs that create objects. */
 export const DRY_RUN = choice(["client", "server"], {
-  help: "only show what would be created, with -o yaml the whole of it; server asks the API server too",
+  help: "show what would be created (-o yaml: all of it); server: validated by the API server",
 });
 
 /** For verbs that remove. */
-export const REMOVAL_DRY_RUN = { ...DRY_RUN, help: "only show what would be removed" };
+export const REMOVAL_DRY_RUN = { ...DRY_RUN, help: "show what would be removed" };
 
 /** A process of an archive. */
-export const PID = count({ value: "PID", help: "only this process, by its number in the container" });
+export const PID = count({ value: "PID", help: "only this process, by its PID in the container" });
 
 /** For verbs that look after nodes. */
-export const NODES = list({ value: "NODE", help: "only this node, may be repeated (default: all)" });
+export const NODES = list({ value: "NODE", help: "only this node, repeatable (default: all nodes)" });
 
 function logLevel(text: string): number {
-  if (!/^\d{1,2}$/.test(text)) throw usageError(say`-v: "${text}" is not a log level (0 to 10)`);
+  if (!/^\d{1,2}$/.test(text)) throw usageError(say`invalid value "${text}" for -v: use a log level from 0 to 10`);
   return Number(text);
 }

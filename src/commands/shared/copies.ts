@@ -6,7 +6,8 @@ import { choice } from "./flags.ts";
 
 /** How an archive is compressed between its node and here. */
 export const CODEC = choice(["auto", "zstd", "lzop", "gzip", "none"], {
-  help: "compression on the way (default auto: what is fastest on this link)",
+  value: "CODEC",
+  help: "compress on the way: auto, zstd, lzop, gzip or none (default: auto, the fastest)",
 });
 
 /** What a finished copy says: where it is, how fast it came, and its hash. */

@@ -110,6 +110,7 @@ function textOf(given: Given): string | undefined {
 
 function oneOf<C extends string>(choices: readonly C[], given: string | undefined, name: string): C | undefined {
   const found = choices.find((one) => one === given);
-  if (given !== undefined && found === undefined) throw usageError(say`${name} takes one of ${choices.join(", ")}, not "${given}"`);
+  if (given !== undefined && found === undefined)
+    throw usageError(say`invalid value "${given}" for ${name}: use one of ${choices.join(", ")}`);
   return found;
 }

@@ -7,22 +7,22 @@ import { say } from "../../model/phrase.ts";
 import { group, parsed, text, type Values } from "./flags.ts";
 
 /** For verbs that use a helper pod. */
-export const HELPER = group("Helper pod options", {
+export const HELPER = group("Helper pod", {
   "helper-image": text({
     value: "IMAGE",
-    help: "image with sh, dd, cat, wc and sha256sum; httpd, zstd make it fast (KUBECTL_CHECKPOINT_HELPER_IMAGE; default: busybox by digest)",
+    help: "image with sh, dd, cat, wc and sha256sum; faster with httpd and zstd (default: $KUBECTL_CHECKPOINT_HELPER_IMAGE, or busybox by digest)",
   }),
   "helper-namespace": text({
     value: "NAME",
-    help: "namespace of the helper pod (KUBECTL_CHECKPOINT_HELPER_NAMESPACE; default: kubectl-checkpoint if there is one, else kube-system)",
+    help: "namespace of the helper pod (default: $KUBECTL_CHECKPOINT_HELPER_NAMESPACE, or kubectl-checkpoint if it exists, or kube-system)",
   }),
   "helper-pull-secret": text({
     value: "NAME",
-    help: "secret in that namespace to pull the image with (KUBECTL_CHECKPOINT_HELPER_PULL_SECRET)",
+    help: "image pull secret in that namespace (default: $KUBECTL_CHECKPOINT_HELPER_PULL_SECRET)",
   }),
   "checkpoint-dir": parsed(absolutePath, {
     value: "DIR",
-    help: "the kubelet's checkpoint directory on the node (default: /var/lib/kubelet/checkpoints)",
+    help: "checkpoint directory of the kubelet on the node (default: /var/lib/kubelet/checkpoints)",
   }),
 });
 

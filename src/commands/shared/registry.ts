@@ -2,14 +2,14 @@ import type { RegistrySettings } from "../../flows/restore/image/registries.ts";
 import { group, on, text, type Values } from "./flags.ts";
 
 /** For verbs that push to a registry or pull from one. */
-export const REGISTRY = group("Registry options", {
-  "ca-file": text({ value: "FILE", help: "trust this CA for the registry too (PEM)" }),
-  "plain-http": on("speak HTTP without TLS: everybody on the way reads the dump"),
+export const REGISTRY = group("Registry", {
+  "ca-file": text({ value: "FILE", help: "trust the CA certificates in this PEM file, in addition to the usual ones" }),
+  "plain-http": on("use HTTP without TLS: everybody on the network path can read the dump"),
   "registry-config": text({
     value: "FILE",
-    help: "log in with this file alone (default: Podman's and Docker's own, with their credential helpers)",
+    help: "read credentials from this file only (default: those of Podman and Docker)",
   }),
-  "allow-public": on("push to Docker Hub, quay.io, ghcr.io and the like too"),
+  "allow-public": on("allow a push to Docker Hub, quay.io, ghcr.io and similar registries"),
 });
 
 /** How registries are reached. */

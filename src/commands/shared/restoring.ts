@@ -4,9 +4,9 @@ import type { Outcome, Piece } from "../../model/report.ts";
 import { on, text } from "./flags.ts";
 import type { Call } from "./verb.ts";
 
-export const CHECKPOINT_IMAGE = text({ value: "REFERENCE", help: "where the checkpoint image is, or goes" });
+export const CHECKPOINT_IMAGE = text({ value: "REFERENCE", help: "checkpoint image" });
 
-export const EXPLAIN_RESTORE = on("where CRIU fails to restore, wait for the next try and read its log, by a privileged pod on the node");
+export const EXPLAIN_RESTORE = on("if CRIU fails, wait for the next attempt and read its log through a helper pod");
 
 export function tell({ emit }: Call, { notes, gaps }: RestorePlan): void {
   for (const text of gaps) emit({ kind: "warning", text });

@@ -1,0 +1,107 @@
+import { usageError, UserError } from "../model/error.ts";
+import { command, joined, say } from "../model/phrase.ts";
+import type { VerbEntry } from "./table.ts";
+import type { Words } from "./words.ts";
+
+/** How others call what a verb here does. */
+const OTHER_NAMES: Readonly<Record<string, string>> = { list: "ls", copy: "cp", remove: "rm", delete: "rm" };
+
+type Verbs = readonly [VerbEntry, ...VerbEntry[]];
+
+export function unknownVerb(word: string, verbs: Verbs): UserError {
+  const meant = nearestVerb(word, verbs);
+  if (meant === undefined) return usageError(say`unknown verb "${word}"`, say`use one of ${verbs.map(({ name }) => name).join(", ")}`);
+  return usageError(say`unknown verb "${word}": did you mean "${meant.name}"?`, command`kubectl checkpoint ${meant.name} --help`);
+}
+
+/** `name` is without dashes. */
+export function unknownFlag(name: string, verb: VerbEntry, verbs: Verbs): UserError {
+  const meant = nearest(
+    name,
+    verb.flags.map((flag) => flag.name),
+  );
+  if (meant !== undefined) return usageError(say`unknown flag: --${name} (did you mean --${meant}?)`, helpOf(verb, verbs));
+  const others = verbs.filter((one) => one.flags.some((flag) => flag.name === name)).map((one) => one.name);
+  if (others.length > 0)
+    return usageError(say`unknown flag: --${name} (a flag of ${others.join(", ")}, not of ${verb.name})`, helpOf(verb, verbs));
+  return usageError(say`unknown flag: --${name}`, helpOf(verb, verbs));
+}
+
+function helpOf(verb: VerbEntry, verbs: Verbs): string {
+  return verb === verbs[0] ? "kubectl checkpoint --help" : `kubectl checkpoint ${verb.name} --help`;
+}
+
+/**
+ * A bare word is a pod. Where the first one is nearly a verb, and the rest of the line is that verb's (a file, an archive on a node, a
+ * flag of its own, --help), it was meant to be the verb: the error that says so.
+ */
+export function mistypedVerb({ verb, words, flags, help }: Words, verbs: Verbs, isFile: (path: string) => boolean): UserError | undefined {
+  const [first, ...rest] = words;
+  if (verb !== verbs[0] || first === undefined) return undefined;
+  const meant = nearestVerb(first, verbs);
+  if (meant === undefined) return undefined;
+  const has = ({ flags: known }: VerbEntry, name: string): boolean => known.some((flag) => flag.name === name);
+  const isItsOwn = flags.some(([name]) => has(meant, name) && !has(verb, name));
+  if (!help && !isItsOwn && !rest.some((word) => word === "-" || word.includes(":") || isFile(word))) return undefined;
+  return usageError(
+    say`unknown verb "${first}": did you mean "${meant.name}"?`,
+    say`${command`kubectl checkpoint ${[meant.name, ...rest]}`}, or ${command`kubectl checkpoint ${`pod/${first}`}`} for a pod of that name`,
+  );
+}
+
+/** A pod that was not found, and whose name is nearly a verb: its fix names the verb too. */
+export function withVerb(error: unknown, { verb, words }: Words, verbs: Verbs): unknown {
+  if (!(error instanceof UserError) || error.reason !== "PodNotFound" || verb !== verbs[0]) return error;
+  const [first = "", ...rest] = words;
+  const meant = nearestVerb(first, verbs);
+  if (meant === undefined) return error;
+  const { message, why, fix } = error.said;
+  const suggestion = say`if the verb "${meant.name}" was meant: ${command`kubectl checkpoint ${[meant.name, ...rest]}`}`;
+  return new UserError({
+    reason: error.reason,
+    message,
+    why,
+    fix: fix === undefined ? suggestion : joined([suggestion, fix], "\n"),
+    cause: error,
+  });
+}
+
+/** The verb that a word which names no pod may have been meant to be. */
+function nearestVerb(word: string, verbs: Verbs): VerbEntry | undefined {
+  const others = verbs.slice(1);
+  const name =
+    OTHER_NAMES[word] ??
+    nearest(
+      word,
+      others.map((verb) => verb.name),
+    );
+  return others.find((verb) => verb.name === name);
+}
+
+/** The candidate that a mistyped word was meant to be; undefined where none is near, or several are as near. */
+function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  let best: { readonly distance: number; readonly found: string[] } = { distance: Infinity, found: [] };
+  for (const candidate of new Set(candidates)) {
+    const distance = editDistance(word, candidate);
+    // Of short words, nearly all are near each other.
+    if (distance > (Math.min(word.length, candidate.length) <= 4 ? 1 : 2)) continue;
+    if (distance < best.distance) best = { distance, found: [candidate] };
+    else if (distance === best.distance) best.found.push(candidate);
+  }
+  return best.found.length === 1 ? best.found[0] : undefined;
+}
+
+/** Insertions, deletions, substitutions, and neighbours that are swapped: optimal string alignment. */
+function editDistance(from: string, to: string): number {
+  let [before, row]: [number[], number[]] = [[], Array.from({ length: to.length + 1 }, (_, column) => column)];
+  for (let i = 1; i <= from.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j += 1) {
+      const substituted = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      const swapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1] ? (before[j - 2] ?? 0) + 1 : Infinity;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substituted, swapped));
+    }
+    [before, row] = [row, next];
+  }
+  return row[to.length] ?? 0;
+}
