@@ -30,7 +30,7 @@ function explanation(error: unknown): Omit<Explanation, "reason"> {
   return {
     message: say`internal error: ${error instanceof Error ? error.message : String(error)}`,
     why: "this is a bug in kubectl checkpoint",
-    fix: `run it again with -v=9 and report what it prints at ${ISSUES}`,
+    fix: `rerun with -v=9 and report the output at ${ISSUES}`,
   };
 }
 

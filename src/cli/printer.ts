@@ -102,7 +102,7 @@ export class Printer {
     return "columns" in text ? this.#out.table(text) : this.#out.phrase(text);
   }
 
-  /** Where the reader went away, the command is told by its signal: it has to clean up. */
+  /** If the reader went away, the signal aborts the command, which cleans up. */
   async #result(text: string): Promise<void> {
     this.#progress.clear();
     await this.#write(text.endsWith("\n") ? text : `${text}\n`);
@@ -128,7 +128,7 @@ export class Printer {
   /** Bytes of an archive may hold what a terminal obeys: it never gets them. */
   async #raw(bytes: AsyncIterable<Uint8Array>): Promise<void> {
     const { stdout } = this.#options;
-    if (stdout.isTTY) throw usageError("these bytes are not for a terminal", "send them into a file or a pipe");
+    if (stdout.isTTY) throw usageError("binary output is not written to a terminal", "redirect it to a file or a pipe");
     this.#progress.clear();
     for await (const piece of bytes) {
       if (!(await this.#write(piece))) throw new Interrupted("SIGPIPE");

@@ -38,7 +38,10 @@ export function readWords(argv: readonly string[], verbs: readonly [VerbEntry, .
       const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
       const given = equals < 0 ? undefined : word.slice(equals + 1);
       const spec = specs.get(`--${name}`);
-      if (spec === undefined) throw unknownFlag(name, verbOf(words.length > 0 ? words : rest, verbs), verbs);
+      if (spec === undefined) {
+        const ahead = rest.filter((one) => verbs.some((verb) => verb.name === one));
+        throw unknownFlag(name, verbOf(words.length > 0 ? words : ahead, verbs), verbs);
+      }
       flags.push([name, valueOf(spec, `--${name}`, given, take)]);
     } else if (word.startsWith("-") && word !== "-") {
       flags.push(...shorthands(word, specs, take));

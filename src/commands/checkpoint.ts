@@ -6,7 +6,7 @@ import { resolveTargets } from "../flows/capture/targets/resolve.ts";
 import { ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
-import { say } from "../model/phrase.ts";
+import { command, say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { explained } from "./checkpoint/explain.ts";
 import { checkpointList, pieces } from "./checkpoint/report.ts";
@@ -45,8 +45,7 @@ included. Several containers are recorded in a run file, and --resume continues 
   request: checkpointRequest,
   async *run(request, call) {
     const { dryRun } = request;
-    if (dryRun !== undefined && request.copy === undefined)
-      throw usageError("--dry-run shows the helper pods that --copy takes: without it nothing is created", "give --copy");
+    if (dryRun !== undefined && request.copy === undefined) throw usageError("--dry-run requires --copy: only copies create helper pods");
     const context = withRights(await connected(request.cluster, call), request);
     if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
     const targets = await findTargets(context, request);
@@ -54,7 +53,7 @@ included. Several containers are recorded in a run file, and --resume continues 
     const [only] = targets;
     if (request.series !== undefined) {
       if (only === undefined || targets.length > 1)
-        throw usageError(`--every takes one container, not ${targets.length}`, "name one with POD -c NAME");
+        throw usageError(`--every requires one container: ${targets.length} are selected`, "select one with POD -c NAME");
       return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
     }
     if (only === undefined || targets.length > 1) return yield* (await import("./checkpoint/many.ts")).takeMany(context, request, targets);
@@ -63,7 +62,7 @@ included. Several containers are recorded in a run file, and --resume continues 
   },
 });
 
-/** What is refused anywhere is told with all else that this call needs. */
+/** Where the API server refuses anything, the error lists every permission that this call needs. */
 function withRights(context: FlowContext, request: CheckpointRequest): VerbContext {
   return { ...context, rights: rightsOf(context, request) };
 }
@@ -109,7 +108,7 @@ async function* takeOne(
 ): AsyncGenerator<Piece, Outcome> {
   const plan = await planOf(context, request, false);
   await using directory = target.pod.node === "" ? undefined : plan?.helpers.directory(target.pod.node);
-  // It starts beside the checkpoint; why it does not is told by the copy that needs it.
+  // The pod starts during the checkpoint; if it cannot, the copy reports why.
   directory?.start();
   const options = { timeoutMs: request.timeoutMs, withoutRuntime: plan === undefined && !request.document };
   const captured = await explained(context, request, await captureOne(context, target, options), true);
@@ -117,13 +116,13 @@ async function* takeOne(
     plan === undefined ? captured : await (await import("../flows/collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {
-    context.emit({ kind: "hint", text: say`copy it here: kubectl checkpoint cp ${location(taken.archive)}` });
+    context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${location(taken.archive)}`}` });
   }
   const errors = taken.error === undefined ? [] : [taken.error];
   return { document: checkpointList(context.connection.clock.seconds, [taken.item]), exitCode: exitCodeFor(errors, 1) };
 }
 
-/** Whoever picked the container is asked what shall become of its archive. */
+/** Asks for the destination of the archive, where the container was picked at the terminal. */
 async function withOffer(context: FlowContext, request: CheckpointRequest, target: ContainerTarget): Promise<CheckpointRequest> {
   if (request.query !== undefined || request.copy !== undefined) return request;
   const { offerCopy } = await import("./checkpoint/consent.ts");

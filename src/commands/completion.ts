@@ -25,17 +25,19 @@ another directory of the PATH that you can write to; --uninstall removes it. For
     ...COMMON,
   },
   request(words, { install, uninstall }): CompletionRequest {
-    if (words.length > 0) throw usageError(say`"${words.join(" ")}": completion takes no words`, "kubectl checkpoint completion --install");
-    if (install === uninstall) throw usageError("completion takes one of --install and --uninstall");
+    if (words.length > 0)
+      throw usageError(say`unexpected argument "${words[0] ?? ""}": completion takes none`, "kubectl checkpoint completion --install");
+    if (install === uninstall)
+      throw usageError(install ? "--install and --uninstall cannot be used together" : "--install or --uninstall is required");
     return install ? "install" : "uninstall";
   },
   async *run(request, { env, emit }) {
     if (request === "install") {
       const { path, written } = await installCompletion(env);
-      yield { text: written ? say`completion installed: ${path}` : say`completion is installed already: ${path}`, name: path };
+      yield { text: written ? say`completion installed: ${path}` : say`completion is already installed: ${path}`, name: path };
       emit({
         kind: "hint",
-        text: say`It works with kubectl's own (kubectl 1.26 or later), in a shell that has it: kubectl completion --help`,
+        text: say`it requires kubectl 1.26 or later and kubectl's own completion: kubectl completion --help`,
       });
     } else {
       const removed = await uninstallCompletion(env);

@@ -65,14 +65,14 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     const last = words.at(-1);
     const hasDestination = words.length > 1 && last !== undefined && !isNodeArchive(last);
     const given = hasDestination ? words.slice(0, -1) : words;
-    if (given.length === 0) throw usageError("which archive?", "kubectl checkpoint cp NODE:ARCHIVE [DEST]");
+    if (given.length === 0) throw usageError("NODE:ARCHIVE is required", "kubectl checkpoint cp NODE:ARCHIVE [DEST]");
     const archives = given.map((word) => parseNodeArchive(word, settings.checkpointDir));
     const destination = hasDestination ? last : undefined;
-    if (destination === "-" && archives.length > 1) throw usageError("only one archive at a time can go to standard output");
+    if (destination === "-" && archives.length > 1) throw usageError("only one archive can be written to standard output");
     if (destination === "-" && flags.remove)
       throw usageError(
-        "--remove does not go with standard output: whether the reader has kept the bytes cannot be known here",
-        "check what you have kept, then: kubectl checkpoint rm NODE:ARCHIVE",
+        "--remove and standard output cannot be used together: whether the reader stored the archive is unknown",
+        "check the stored archive, then: kubectl checkpoint rm NODE:ARCHIVE",
       );
     return {
       archives,

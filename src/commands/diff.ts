@@ -1,6 +1,7 @@
 import { openArchive } from "../archive/open.ts";
 import { compareArchives } from "../flows/examine/diff/diff.ts";
 import { usageError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
 import { differenceViews } from "./diff/views.ts";
 import { damages } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
@@ -37,12 +38,12 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
   flags: { output: output("json", "yaml"), ...COMMON },
   failureStatus: 2,
   request(words): DiffRequest {
-    const [from, to, ...more] = words;
+    const [from, to, more] = words;
     if (from === undefined || to === undefined || from === "" || to === "") {
-      throw usageError("which archives? Two of them", "kubectl checkpoint diff FILE FILE");
+      throw usageError("two archives are required", "kubectl checkpoint diff FILE FILE");
     }
-    if (more.length > 0) throw usageError(`two archives, not ${words.length}`);
-    if (from === "-" && to === "-") throw usageError("only one of the archives can be standard input");
+    if (more !== undefined) throw usageError(say`unexpected argument "${more}": diff takes two archives`);
+    if (from === "-" && to === "-") throw usageError("only one of the two archives can be standard input");
     return { from, to };
   },
   async *run({ from, to }, call) {

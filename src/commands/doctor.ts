@@ -59,7 +59,8 @@ until the kubelets accept them, and checks again. Exit status: 0, or 1 if a chec
   },
   request(words, flags, env): DoctorRequest {
     const { fix } = flags;
-    if (fix !== undefined && fix !== "" && fix !== "apply") throw usageError(say`--fix="${fix}": --fix prints, --fix=apply applies`);
+    if (fix !== undefined && fix !== "" && fix !== "apply")
+      throw usageError(say`invalid value "${fix}" for --fix: use --fix or --fix=apply`);
     return {
       subject: subjectOf(words, flags.container.at(-1)),
       deep: flags.deep,
@@ -86,26 +87,27 @@ until the kubelets accept them, and checks again. Exit status: 0, or 1 if a chec
 
 function subjectOf(words: readonly string[], container: string | undefined): Subject {
   const word = words.length === 2 && /^(pods?|po|nodes?|no)$/.test(words[0] ?? "") ? words.join("/") : words[0];
-  if (words.length > 2 || (words.length === 2 && word === words[0])) throw usageError(`doctor takes one pod or node, not ${words.length}`);
+  if (words.length > 2 || (words.length === 2 && word === words[0]))
+    throw usageError(say`unexpected argument "${words[1] ?? ""}": doctor takes one POD or node/NODE`);
   const [, type = "pod", name = word] = /^([a-z]+)\/(.+)$/s.exec(word ?? "") ?? [];
   if (/^(nodes?|no)$/.test(type) && name !== undefined) {
-    if (container !== undefined) throw usageError("-c goes with a pod");
+    if (container !== undefined) throw usageError("-c requires a POD");
     return { kind: "node", node: name };
   }
-  if (!/^(pods?|po)$/.test(type)) throw usageError(say`"${word ?? ""}": doctor takes a POD or node/NODE`);
+  if (!/^(pods?|po)$/.test(type)) throw usageError(say`invalid target "${word ?? ""}": use POD or node/NODE`);
   if (name !== undefined) return { kind: "pod", pod: name, container };
-  if (container !== undefined) throw usageError("-c goes with a pod");
+  if (container !== undefined) throw usageError("-c requires a POD");
   return { kind: "cluster" };
 }
 
-/** Only they go to stdout, for kubectl apply -f -; what was found goes beside it. */
+/** Only the manifests go to stdout, for kubectl apply -f -; failed checks go to stderr. */
 async function* printManifests(context: FlowContext, found: Diagnosed): AsyncGenerator<Piece, Outcome> {
   const { missingManifests } = await import("../flows/diagnose/repair.ts");
   const { dump } = await import("js-yaml");
   const manifests = missingManifests(found);
   const items = summarize(found.findings);
   for (const { check, status, message } of items) if (status === "fail") context.emit({ kind: "hint", text: say`${check}: ${message}` });
-  if (manifests.length === 0) context.emit({ kind: "hint", text: say`no right is missing` });
+  if (manifests.length === 0) context.emit({ kind: "hint", text: say`no permissions are missing` });
   const yaml = manifests.map((manifest) => dump(manifest, { lineWidth: -1 }).trimEnd()).join("\n---\n");
   if (manifests.length > 0) yield { text: joined(yaml.split("\n"), "\n") };
   return { document: { ...document(items), manifests }, exitCode: exitCodeOf(items) };
@@ -116,13 +118,13 @@ async function repaired(context: FlowContext, found: Diagnosed, yes: boolean): P
   const { applyManifests, missingManifests, waitForKubelets } = await import("../flows/diagnose/repair.ts");
   const manifests = missingManifests(found);
   if (manifests.length === 0) {
-    context.emit({ kind: "hint", text: say`no right is missing: nothing is applied` });
+    context.emit({ kind: "hint", text: say`no permissions are missing; nothing was applied` });
     return false;
   }
   const names = manifests.map((manifest) => `${string(object(manifest)["kind"])}/${string(object(object(manifest)["metadata"])["name"])}`);
   if (!yes)
     await agreeTo(context, say`Apply ${joined(names, ", ")} to the cluster?`, {
-      message: `${names.join(", ")} would be applied to the cluster`,
+      message: say`this would apply ${joined(names, ", ")} to the cluster`,
     });
   await applyManifests(context, manifests);
   context.emit({ kind: "hint", text: say`applied: ${joined(names, ", ")}` });

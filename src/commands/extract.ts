@@ -62,18 +62,18 @@ inside DEST; existing files are never replaced and links are never followed.`,
     const file = fileWord("extract", words, " PATH");
     const [, path, more] = words;
     if (more !== undefined)
-      throw usageError(`one PATH at a time, not ${words.length - 1}`, "a directory is written with all that is below it");
+      throw usageError(say`unexpected argument "${more}": extract takes one PATH`, "a directory is extracted with everything in it");
     if ((path === undefined) === (pid === undefined)) {
       throw usageError(
-        "what of it? A PATH or --pid",
+        path === undefined ? "PATH or --pid is required" : "PATH and --pid cannot be used together",
         "/path/in/the/container, a member such as checkpoint/pstree.img, or --pid PID [--range START-END]",
       );
     }
     if (path === "") throw usageError("PATH is empty");
-    if (range !== undefined && pid === undefined) throw usageError("--range needs the process: --pid PID");
+    if (range !== undefined && pid === undefined) throw usageError("--range requires --pid");
     if (to === "") throw usageError("--to is empty");
     if (pid === undefined) return { file, what: { kind: "path", path: path ?? "" }, to };
-    if (to === "-" && range === undefined) throw usageError("--to - takes one range: --range START-END");
+    if (to === "-" && range === undefined) throw usageError("--to - requires --range: only one range can be written to standard output");
     return { file, what: { kind: "memory", pid, range }, to };
   },
   async *run({ file, what, to }, call) {
@@ -86,14 +86,15 @@ inside DEST; existing files are never replaced and links are never followed.`,
     }
     await using named = await find(archive, what.path, call.signal);
     const { leftOut, mountPoints } = named;
-    if (leftOut > 0) call.emit({ kind: "warning", text: say`${leftOut} links and special files below ${what.path} are left out` });
+    if (leftOut > 0) call.emit({ kind: "warning", text: say`${what.path}: skipped links and special files: ${leftOut}` });
     if (mountPoints > 0) {
-      const text = say`${mountPoints} mount points below ${what.path} are left out: what was mounted there is not in the archive`;
+      const text = say`${what.path}: skipped mount points, whose contents are not in the archive: ${mountPoints}`;
       call.emit({ kind: "warning", text });
     }
     if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
     const [only] = named.files;
-    if (named.isDirectory || only === undefined) throw usageError(`${what.path} is a directory: --to - takes one file`);
+    if (named.isDirectory || only === undefined)
+      throw usageError(say`${what.path} is a directory: only one file can be written to standard output`);
     return yield* toStdout(only.bytes());
   },
 });
@@ -103,8 +104,7 @@ function addressRange(text: string, name: string): AddressRange {
   const [, first, last] = /^(?:0x)?([0-9a-f]{1,16})-(?:0x)?([0-9a-f]{1,16})$/i.exec(text) ?? [];
   const start = BigInt(`0x${first ?? "0"}`);
   const end = BigInt(`0x${last ?? "0"}`);
-  if (end <= start)
-    throw usageError(say`${name}: "${text}" is no range of addresses`, "write it in hexadecimal, START before END: 0x7ffd1000-0x7ffd3000");
+  if (end <= start) throw usageError(say`invalid value "${text}" for ${name}: use START-END in hexadecimal, such as 0x7ffd1000-0x7ffd3000`);
   return { start, end };
 }
 

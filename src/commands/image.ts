@@ -74,12 +74,14 @@ image includes the pod's manifest for "kubectl checkpoint restore --image REFERE
   request(words, flags): ImageRequest {
     const file = fileWord("image", words, " REFERENCE --push");
     const [, name, more] = words;
-    if (name === undefined)
-      throw usageError("what shall the image be called?", "kubectl checkpoint image FILE REGISTRY/REPOSITORY:TAG --push");
-    if (more !== undefined) throw usageError(say`one archive makes one image: "${more}" is one word too many`);
+    if (name === undefined) throw usageError("REFERENCE is required", "kubectl checkpoint image FILE REGISTRY/REPOSITORY:TAG --push");
+    if (more !== undefined) throw usageError(say`unexpected argument "${more}": image takes FILE and REFERENCE`);
     const { to } = flags;
     if (flags.push === (to !== undefined)) {
-      throw usageError(to === undefined ? "where to?" : "one place at a time", "--push, --to oci:DIR or --to oci-archive:FILE");
+      throw usageError(
+        to === undefined ? "--push or --to is required" : "--push and --to cannot be used together",
+        "--push, --to oci:DIR or --to oci-archive:FILE",
+      );
     }
     return {
       file,
@@ -109,7 +111,7 @@ image includes the pod's manifest for "kubectl checkpoint restore --image REFERE
       const seconds = (performance.now() - started) / 1000;
       const how =
         sentBytes === 0
-          ? say`, which the registry had already`
+          ? say`; the registry already has it`
           : say` in ${formatSeconds(seconds)} (${formatBytes(Math.round(sentBytes / seconds))}/s)`;
       yield { text: say`${name} pushed: ${formatBytes(bytes)}${how}\n${pushed.reference}`, name: pushed.reference };
     } else {
@@ -124,8 +126,7 @@ image includes the pod's manifest for "kubectl checkpoint restore --image REFERE
 
 function placeOf(text: string, name: string): Place {
   const [, kind, path] = /^(oci|oci-archive):(.+)$/s.exec(text) ?? [];
-  if (kind === undefined || path === undefined)
-    throw usageError(say`${name}: "${text}" is no place for an image`, "--to oci:DIR or --to oci-archive:FILE");
+  if (kind === undefined || path === undefined) throw usageError(say`invalid value "${text}" for ${name}: use oci:DIR or oci-archive:FILE`);
   return { kind: kind as Place["kind"], path };
 }
 

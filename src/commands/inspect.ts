@@ -2,6 +2,7 @@ import { openArchive } from "../archive/open.ts";
 import { inspectArchive, type InspectionRequest } from "../flows/examine/inspect/inspection.ts";
 import type { Section } from "../flows/examine/inspect/process.ts";
 import { usageError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
 import { damages, fileWord } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
@@ -57,7 +58,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
   },
   request(words, flags): InspectRequest {
     const file = fileWord("inspect", words);
-    if (words.length > 1) throw usageError(`one archive at a time, not ${words.length}`, "kubectl checkpoint show takes several");
+    if (words.length > 1) throw usageError(say`unexpected argument "${words[1] ?? ""}": inspect takes one archive`);
     const chosen = SECTIONS.filter((section) => flags[section]);
     // Documents have everything but the environment where nothing is chosen, the text for people only the process tree.
     const unchosen = flags.output === undefined ? [] : SECTIONS.filter((section) => section !== "env");

@@ -60,7 +60,7 @@ node cannot be reached, the archives of the others are listed and the exit statu
   },
   request(words, flags, env): LsRequest {
     const named = words.length === 2 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
-    if (named.length > 1) throw usageError(`ls takes one pod, not ${named.length}`);
+    if (named.length > 1) throw usageError(say`unexpected argument "${named[1] ?? ""}": ls takes one POD`);
     return {
       pod: named[0]?.replace(/^(pods?|po)\//, ""),
       nodes: flags.node,
@@ -88,10 +88,10 @@ node cannot be reached, the archives of the others are listed and the exit statu
     if (shown.length > 0) yield { text: table(shown, request, call.now()) };
     for (const archive of shown) yield { name: placeOf(archive) };
     yield { text: summary(shown, nodes.length - unreachable.length) };
-    const untold =
+    const unknown =
       all.filter(({ container }) => container === undefined).length - shown.filter(({ container }) => container === undefined).length;
-    if (untold > 0 && pod === undefined)
-      call.emit({ kind: "hint", text: say`${counted(untold, "file")} more whose container cannot be told: -A shows them` });
+    if (unknown > 0 && pod === undefined)
+      call.emit({ kind: "hint", text: say`${counted(unknown, "file")} of unknown containers are not listed: use -A` });
     const document: ArchiveList = {
       apiVersion: API_VERSION,
       kind: "ArchiveList",
@@ -103,12 +103,12 @@ node cannot be reached, the archives of the others are listed and the exit statu
   },
 });
 
-/** One whose container is not certain is of no namespace. */
+/** An archive whose container is unknown has no namespace. */
 function isMeant(archive: ListedArchive, { namespace, pod }: { namespace: string | undefined; pod: string | undefined }): boolean {
   return (namespace === undefined || archive.namespace === namespace) && (pod === undefined || archive.pod === pod);
 }
 
-/** By container, the newest last; those that cannot be told at the end. */
+/** By container, the newest last; unknown ones at the end. */
 function inOrder(a: ListedArchive, b: ListedArchive): number {
   const key = ({ namespace = "\uffff", pod = "\uffff", container = "", file, node }: ListedArchive): string =>
     [namespace, pod, container, String(file.modifiedAt ?? 0).padStart(12, "0"), file.name, node].join("\0");

@@ -90,14 +90,14 @@ several containers (the others start from the beginning).`,
   request(words, flags, env): MoveRequest {
     const [word, more] = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
     const pod = word?.replace(/^(pods?|po)\//, "") ?? "";
-    if (pod === "" || pod.includes("/")) throw usageError("which pod?", "kubectl checkpoint move POD --to NODE --image REFERENCE");
-    if (more !== undefined) throw usageError(say`one pod at a time: "${more}" is one word too many`);
+    if (pod === "" || pod.includes("/")) throw usageError("POD is required", "kubectl checkpoint move POD --to NODE --image REFERENCE");
+    if (more !== undefined) throw usageError(say`unexpected argument "${more}": move takes one POD`);
     const { to, image } = flags;
-    if (to === undefined || to === "") throw usageError("to which node?", "--to NODE; kubectl get nodes lists them");
+    if (to === undefined || to === "") throw usageError("--to is required", "give --to NODE; list the nodes with: kubectl get nodes");
     if (image === undefined)
-      throw usageError("by way of which image?", "--image REGISTRY/REPOSITORY:TAG, in a registry that the node can pull from");
+      throw usageError("--image is required", "give --image REGISTRY/REPOSITORY:TAG, in a registry that the node can pull from");
     const [container, other] = flags.container;
-    if (other !== undefined) throw usageError("-c: one container is moved with its memory");
+    if (other !== undefined) throw usageError("-c can be given only once: move moves the memory of one container");
     return {
       pod,
       container,
@@ -134,8 +134,8 @@ several containers (the others start from the beginning).`,
         const ago = formatSeconds((call.now() - frozenAt.getTime()) / 1000);
         await agreeTo(
           context,
-          say`pod/${created.name} runs on ${created.node} as pod/${pod.name} was at ${frozenAt.toISOString()}. What pod/${pod.name} did since then (${ago}) is lost: delete it?`,
-          { message: `pod/${pod.name} is not deleted without a yes` },
+          say`pod/${created.name} runs on ${created.node} with the state of pod/${pod.name} at ${frozenAt.toISOString()}. Everything that pod/${pod.name} did in the ${ago} since then will be lost. Delete pod/${pod.name}?`,
+          { message: say`this would delete pod/${pod.name}` },
         );
       },
     });
@@ -183,7 +183,7 @@ async function* dryRunMove(
   const pods = server ? await needing(connection, rights, async () => await createRestored(context, plan, true)) : [plan.pod];
   yield* shown(call, plan, pods, server ? "server dry run" : "dry run");
   const remove = yield* dryRunHelper(connection, helpers, pod.node, "write", dryRun);
-  call.emit({ kind: "hint", text: say`note: the digest of the image, and the process's own command, are known once it is checkpointed` });
+  call.emit({ kind: "hint", text: say`note: the digest of the image and the command of the process are not known before the checkpoint` });
   return {
     document: { apiVersion: "v1", kind: "List", items: [read.document, ...pods, remove.document] },
     exitCode: 0,
@@ -194,9 +194,10 @@ async function findTargetPod(context: FlowContext, { pod: name, container: wante
   const pod = await findPod(context, name);
   const container = containerOf(pod, wanted);
   if (container === undefined) throw choiceNeeded(pod);
-  if (container.kind !== "container") throw usageError(`${container.name} is an ${container.kind} container: only regular ones move`);
+  if (container.kind !== "container")
+    throw usageError(say`container ${container.name} is an ${container.kind} container: only regular containers can be moved`);
   ensureRunning({ pod, container });
-  if (pod.node === to) throw new UserError({ reason: "AlreadyThere", message: `pod/${pod.name} is on ${to} already`, exitCode: 2 });
+  if (pod.node === to) throw new UserError({ reason: "AlreadyThere", message: say`pod/${pod.name} is already on node ${to}`, exitCode: 2 });
   return { pod, container };
 }
 
@@ -209,13 +210,13 @@ async function consent(
 ): Promise<void> {
   const image = formatReference(reference);
   const replaced =
-    there !== undefined && !isCheckpoint(there) ? say` The image that is there, which is no checkpoint, is replaced.` : say``;
-  const helperPod = say`a privileged pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${helper.image}) reads it`;
+    there !== undefined && !isCheckpoint(there) ? say` The existing image, which is not a checkpoint, will be replaced.` : say``;
+  const helperPod = say`A privileged helper pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${helper.image}) reads the archive.`;
   await agreeTo(
     context,
-    say`pod/${pod.name} moves from ${pod.node} to ${to}: all its memory, with passwords and keys, goes to ${image}, where everybody who may pull can read it; ${helperPod}; what it does after its freeze is lost.${replaced} Move it?`,
+    say`This moves pod/${pod.name} from ${pod.node} to ${to}. All its memory, with passwords and keys, is pushed to ${image}: everyone who can pull it can read them. ${helperPod} Everything that the pod does after the freeze is lost.${replaced} Move pod/${pod.name}?`,
     {
-      message: `moving pod/${pod.name} pushes all its memory to ${image}, where everybody who may pull can read it, and deletes the pod: that wants a yes`,
+      message: say`this would push all memory of pod/${pod.name} to ${image}, where everyone who can pull it can read it, and delete the pod`,
     },
   );
 }

@@ -8,6 +8,7 @@ import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
+import { counted } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, NODES, output, REMOVAL_DRY_RUN } from "./shared/common.ts";
 import { count, duration } from "./shared/flags.ts";
@@ -53,10 +54,12 @@ and do not count as one of the newest N. The plan is shown for confirmation; --d
   },
   request(words, flags, env): PruneRequest {
     if (words.length > 0)
-      throw usageError(say`prune takes no names: "${words[0] ?? ""}"`, "kubectl checkpoint rm NODE:ARCHIVE removes one");
+      throw usageError(
+        say`unexpected argument "${words[0] ?? ""}": prune takes none`,
+        "to remove one archive: kubectl checkpoint rm NODE:ARCHIVE",
+      );
     const retention = { keep: flags.keep, olderThanMs: flags["older-than"] };
-    if (retention.keep === undefined && retention.olderThanMs === undefined)
-      throw usageError("what shall stay?", "give --keep N (of each container), --older-than D, or both");
+    if (retention.keep === undefined && retention.olderThanMs === undefined) throw usageError("--keep or --older-than is required");
     return {
       retention,
       nodes: flags.node,
@@ -84,11 +87,11 @@ and do not count as one of the newest N. The plan is shown for confirmation; --d
     });
     for (const { error } of unreachable) yield { error };
     const going = toPrune(all, retention, call.now());
-    if (going.length === 0) call.emit({ kind: "hint", text: say`nothing to prune: ${all.length} archives stay` });
+    if (going.length === 0) call.emit({ kind: "hint", text: say`no archives to remove: ${counted(all.length, "archive")} kept` });
     const { items, errors } =
       going.length === 0 ? { items: [], errors: [] } : yield* dryRun ? wouldRemove(going) : removeAgreed(context, helpers, going, yes);
     const failures = [...unreachable.map(({ error }) => error), ...errors];
-    // Where archives go, those count; that a node could be listed is no success by itself.
+    // Where archives are removed, only they count: listing a node is not a success by itself.
     const count = items.length === 0 ? nodes.length : unreachable.length + items.length;
     return { document: removalList(items), exitCode: exitCodeFor(failures, count) };
   },

@@ -18,7 +18,7 @@ import type { HelperSettings } from "../helper/manifest.ts";
 import { formatReference, parseReference, pinned, type Reference } from "../image/reference.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError } from "../model/error.ts";
-import { say } from "../model/phrase.ts";
+import { command, say } from "../model/phrase.ts";
 import type { Restoration } from "../model/restoration.ts";
 import { formatSeconds } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
@@ -98,9 +98,10 @@ processes, and each restart of the container restores the checkpoint again.`,
   request(words, flags, env): RestoreRequest {
     const [file, more] = words;
     const { image } = flags;
-    if (image === undefined) throw usageError("from which image?", "kubectl checkpoint restore [FILE] --image REGISTRY/REPOSITORY:TAG");
-    if (more !== undefined) throw usageError(say`one archive at a time: "${more}" is one word too many`);
-    if (file === "" || file === "-") throw usageError("FILE is an archive on this machine: it is read more than once");
+    if (image === undefined) throw usageError("--image is required", "kubectl checkpoint restore [FILE] --image REGISTRY/REPOSITORY:TAG");
+    if (more !== undefined) throw usageError(say`unexpected argument "${more}": restore takes one archive`);
+    if (file === "" || file === "-")
+      throw usageError(say`invalid FILE "${file}": use a file on this machine, because it is read more than once`);
     return {
       file,
       reference: parseReference(image),
@@ -137,7 +138,7 @@ processes, and each restart of the container restores the checkpoint again.`,
     const plan = (name: string, target?: Target): RestorePlan =>
       planRestore(checkpoint, options, name, target?.candidates, connection.namespace);
 
-    // Whatever is wrong with the manifest is told before anything is sent.
+    // Problems of the manifest are reported before anything is sent.
     const planned = plan(image);
     if (dryRun === "client") return yield* shown(call, planned, [planned.policy ?? [], planned.pod].flat(), "dry run");
     const target = await findTarget(context, options.node, checkpoint.facts, checkpoint.origin);
@@ -171,7 +172,7 @@ processes, and each restart of the container restores the checkpoint again.`,
     call.emit({ kind: "hint", text: proof(evidence) });
     call.emit({
       kind: "hint",
-      text: say`a restart of the container restores the checkpoint again; a changed environment or command does not reach its processes`,
+      text: say`each restart of the container restores the checkpoint again; a changed environment or command does not reach its processes`,
     });
     const document: Restoration = {
       apiVersion: API_VERSION,
@@ -191,7 +192,7 @@ processes, and each restart of the container restores the checkpoint again.`,
 
 function nameAndImage(text: string): [string, string] {
   const [, name, image] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
-  if (name === undefined || image === undefined) throw usageError(say`--set-image: "${text}" is not NAME=REF`);
+  if (name === undefined || image === undefined) throw usageError(say`invalid value "${text}" for --set-image: use NAME=REF`);
   return [name, image];
 }
 
@@ -211,13 +212,16 @@ async function push(call: Call, file: string, { reference, settings, yes }: Rest
   return pushed.reference;
 }
 
-/** The pod that failed stays, to be looked at. */
+/** A pod that failed is kept for analysis. */
 async function watched(context: FlowContext, plan: RestorePlan, explaining: Explaining): Promise<Restored> {
   try {
     return await watchExplained(context, plan, explaining);
   } catch (error) {
     const { name, namespace } = plan;
-    context.emit({ kind: "hint", text: say`pod/${name} stays as it is; to remove it: kubectl delete pod ${name} -n ${namespace}` });
+    context.emit({
+      kind: "hint",
+      text: say`pod/${name} was not deleted; to delete it: ${command`kubectl delete pod ${name} -n ${namespace}`}`,
+    });
     throw error;
   }
 }

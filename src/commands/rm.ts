@@ -43,8 +43,7 @@ removed until an hour after its last change.`,
   flags: { "dry-run": REMOVAL_DRY_RUN, output: output("name", "json", "yaml"), ...HELPER, ...CLUSTER, ...COMMON },
   request(words, flags, env): RmRequest {
     const settings = helperSettings(flags, env);
-    if (words.length === 0)
-      throw usageError("which archive?", "kubectl checkpoint rm NODE:ARCHIVE..., as kubectl checkpoint ls -o name prints them");
+    if (words.length === 0) throw usageError("NODE:ARCHIVE is required", "list the archives with: kubectl checkpoint ls -o name");
     const archives = words.map((word) => parseNodeArchive(word, settings.checkpointDir));
     return {
       archives: [...new Map(archives.map((archive) => [location(archive), archive])).values()],

@@ -27,7 +27,7 @@ const AROUND = 32;
 const MAX_AROUND = 64 * 1024;
 const MAX = 1000;
 
-/** Characters that a document may hold: it is printed when all is found. */
+/** Characters of matches in a document, which is printed at the end of the search. */
 const MAX_COLLECTED = 32 << 20;
 /** What an item takes besides its match and context. */
 const ITEM = 256;
@@ -68,13 +68,17 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part 
   failureStatus: 2,
   request(words, flags): SearchRequest {
     const file = fileWord("search", words, " PATTERN");
-    const [, pattern, ...more] = words;
-    if (pattern === undefined || pattern === "") throw usageError("what is to be found? PATTERN", "kubectl checkpoint search FILE PATTERN");
-    if (more.length > 0) throw usageError(`one PATTERN at a time, not ${words.length - 1}`, "quote a pattern that has spaces");
-    if (flags.regex && flags.hex) throw usageError("--regex and --hex: one of them");
+    const [, pattern, more] = words;
+    if (pattern === undefined || pattern === "") throw usageError("PATTERN is required", "kubectl checkpoint search FILE PATTERN");
+    if (more !== undefined)
+      throw usageError(say`unexpected argument "${more}": search takes one PATTERN`, "quote a pattern that contains spaces");
+    if (flags.regex && flags.hex) throw usageError("--regex and --hex cannot be used together");
     const { pid, around = AROUND, max = MAX } = flags;
     if (around > MAX_AROUND)
-      throw usageError(`--around: ${around} is more than ${MAX_AROUND} bytes`, "extract --range takes more of the memory");
+      throw usageError(
+        `invalid value "${around}" for --around: use at most ${MAX_AROUND}`,
+        "for more memory: kubectl checkpoint extract FILE --pid PID --range START-END",
+      );
     return {
       file,
       pattern: flags.regex ? regex(pattern) : { kind: "bytes", bytes: flags.hex ? hexBytes(pattern) : Buffer.from(pattern) },
@@ -122,7 +126,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part 
       count += 1;
     }
     for (const error of problems) yield { error };
-    if (more) call.emit({ kind: "hint", text: say`Only the first ${max} matches are shown: --max has more, --max 0 all` });
+    if (more) call.emit({ kind: "hint", text: say`only the first ${max} matches were printed: use --max N for more, --max 0 for all` });
     const document = { apiVersion: API_VERSION, kind: "MatchList", items, complete: !more && damage.length + problems.length === 0 };
     return { document, exitCode: damage.length + problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
   },
@@ -134,7 +138,8 @@ function regex(pattern: string): SearchRequest["pattern"] {
   try {
     void new RegExp(source, "gm");
   } catch (error) {
-    throw usageError(`"${pattern}" is not a regular expression: ${(error as Error).message.replace(/^Invalid regular expression: /, "")}`);
+    const reason = (error as Error).message.replace(/^Invalid regular expression: /, "");
+    throw usageError(say`invalid regular expression "${pattern}": ${reason}`);
   }
   return { kind: "regex", source };
 }
@@ -143,7 +148,7 @@ function regex(pattern: string): SearchRequest["pattern"] {
 function hexBytes(pattern: string): Buffer {
   const digits = pattern.replace(/^0x/i, "").replaceAll(/[\s:]/g, "");
   if (!/^([0-9a-f]{2})+$/i.test(digits))
-    throw usageError(`--hex: "${pattern}" is not a row of bytes`, "two digits a byte: deadbeef, or 'de ad be ef'");
+    throw usageError(say`invalid hexadecimal bytes "${pattern}": use two digits for each byte, such as deadbeef or 'de ad be ef'`);
   return Buffer.from(digits, "hex");
 }
 
@@ -156,8 +161,8 @@ async function matcherFor(pattern: SearchRequest["pattern"]): Promise<Matcher> {
 function tooMuch(count: number): UserError {
   return new UserError({
     reason: "TooManyMatches",
-    message: `only the first ${count} matches are in the document`,
-    why: `with the next one it would have more than ${formatBytes(MAX_COLLECTED)}, and it is held in memory until all is found`,
-    fix: "take a smaller --around or --max, or leave -o out: text is printed as it is found",
+    message: say`the document contains only the first ${count} matches`,
+    why: say`a document is limited to ${formatBytes(MAX_COLLECTED)} of matches`,
+    fix: "use a smaller --around or --max, or rerun without -o: text is printed as it is found",
   });
 }

@@ -128,14 +128,14 @@ function frozen(seconds: number): string {
 /** Volumes are mounted from outside: engines leave them out, except for Podman's named ones. */
 function* volumeHints(summaries: readonly Summary[]): Generator<Phrase> {
   if (summaries.length > 0 && summaries.every(({ info }) => info.volumes?.length === 0)) {
-    yield say`Volumes are not in an archive; ${summaries.length === 1 ? "this container" : "these containers"} had none.`;
+    yield say`archives do not include volumes; ${summaries.length === 1 ? "this container" : "these containers"} had none`;
   }
   for (const { path, info } of summaries) {
     const { volumes = [] } = info;
     const outside = volumes.filter(({ member }) => member === undefined);
     const inside = volumes.filter(({ member }) => member !== undefined);
-    if (outside.length > 0) yield say`Volumes, which are not in ${path}: ${volumeList(outside)}`;
-    if (inside.length > 0) yield say`Volumes, which are in ${path}: ${volumeList(inside)}`;
+    if (outside.length > 0) yield say`${path}: volumes that are not included: ${volumeList(outside)}`;
+    if (inside.length > 0) yield say`${path}: volumes that are included: ${volumeList(inside)}`;
   }
 }
 

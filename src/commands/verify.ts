@@ -57,7 +57,7 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
 /** One line a problem; one that says so where there is none. */
 function lines({ path, problems, recorded }: Verification): Phrase {
   if (problems.length === 0) {
-    return say`${path}: ${styled("good", "OK")}${recorded ? ", as in the record beside it" : ""}`;
+    return say`${path}: ${styled("good", "OK")}${recorded ? ", matches its record" : ""}`;
   }
   return joined(
     problems.map((problem) => say`${path}: ${styled("bad", problem)}`),

@@ -31,7 +31,7 @@ test("a terminal never gets raw bytes", async () => {
   const stdout = Object.assign(new PassThrough(), { isTTY: true });
   await assert.rejects(
     printerTo(stdout).piece({ bytes: pieces(1) }),
-    usageError("these bytes are not for a terminal", "send them into a file or a pipe"),
+    usageError("binary output is not written to a terminal", "redirect it to a file or a pipe"),
   );
   assert.equal(stdout.read(), null);
 });

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tableModule } from "../../.ci/build/table.ts";
 import { parseFlags } from "../../src/cli/parse.ts";
-import { VERBS } from "../../src/cli/table.ts";
+import { OPTIONS, VERBS } from "../../src/cli/table.ts";
 import { VERB_TEXTS } from "../../src/cli/verbs.ts";
 import { readWords } from "../../src/cli/words.ts";
 
 test("the built table has the same verbs, help and flags as the sources, and each verb where it is loaded from", async () => {
   const module = tableModule();
-  const built = (await import(`data:text/javascript,${encodeURIComponent(module)}`)) as { VERBS: typeof VERBS };
+  const built = (await import(`data:text/javascript,${encodeURIComponent(module)}`)) as { VERBS: typeof VERBS; OPTIONS: string };
+  assert.equal(built.OPTIONS, OPTIONS);
   const data = (verbs: typeof VERBS): unknown => verbs.map(({ load, ...rest }) => ({ ...rest, runs: load !== undefined }));
   assert.deepEqual(data(built.VERBS), data(VERBS));
   for (const { name, load } of VERBS) {
@@ -43,7 +44,10 @@ test("every verb's help shows its usage, its flags and examples that parse", () 
     const { help } = verb;
     const { examples } = VERB_TEXTS[index] ?? { examples: [] };
     for (const line of verb.usage) assert.ok(help.includes(`kubectl checkpoint ${line}`), `${verb.name}: ${line}`);
-    for (const flag of verb.flags) assert.match(help, new RegExp(`--${flag.name}\\b`), `${verb.name}: --${flag.name}`);
+    for (const flag of verb.flags)
+      assert.match(flag.group === undefined ? help : OPTIONS, new RegExp(`--${flag.name}\\b`), `${verb.name}: --${flag.name}`);
+    assert.ok(help.startsWith(`Usage:\n  kubectl checkpoint ${verb.usage[0] ?? ""}\n`), verb.name);
+    assert.match(help, /\nUse "kubectl checkpoint options" for its .* options\.\n$/, verb.name);
     assert.ok(examples.length > 0, `${verb.name} has examples`);
     for (const { command } of examples) {
       assert.ok(help.includes(command));
@@ -61,6 +65,19 @@ test("every verb's help shows its usage, its flags and examples that parse", () 
       );
     }
   }
+});
+
+test("no verb's help is longer than 60 lines, the root's than 80", () => {
+  for (const [index, { name, help }] of VERBS.entries()) {
+    const lines = help.trimEnd().split("\n").length;
+    assert.ok(lines <= (index === 0 ? 80 : 60), `${name}: ${lines} lines`);
+  }
+});
+
+test("options has the flags that verbs share, by group, with the verbs that take them", () => {
+  assert.match(OPTIONS, /^Cluster options, of checkpoint, cp, .*:\n {6}--kubeconfig FILE /m);
+  assert.match(OPTIONS, /^Registry options, of image, restore, move:\n/m);
+  assert.match(OPTIONS, /^Common options, of every verb:\n/m);
 });
 
 test("help fits into 110 columns", () => {

@@ -56,7 +56,7 @@ test("what is wrong is a usage error that quotes it", () => {
     [["-Z"], /unknown shorthand flag: 'Z' in -Z/],
     [["-n"], /flag needs an argument: -n/],
     [["--container"], /flag needs an argument: --container/],
-    [["-q=maybe"], /invalid argument "maybe"/],
+    [["-q=maybe"], /invalid value "maybe" for -q: use true or false/],
   ];
   for (const [argv, message] of cases) assert.throws(() => read(...argv), { reason: "Usage", exitCode: 2, message });
 });
@@ -77,10 +77,13 @@ test("names stay strings, the last of a flag wins, repeated ones collect", () =>
 test("a value that is none of the choices is refused with the choices", () => {
   assert.throws(() => parseFlags(readWords(["-o", "xml"], VERBS)), {
     exitCode: 2,
-    message: '--output takes one of name, json, yaml, not "xml"',
+    message: 'invalid value "xml" for --output: use one of name, json, yaml',
   });
 });
 
 test("a flag of another verb is unknown to this one", () => {
-  assert.throws(() => parseFlags(readWords(["version", "--timeout", "1s"], VERBS)), { exitCode: 2, message: "unknown flag: --timeout" });
+  assert.throws(() => parseFlags(readWords(["version", "--timeout", "1s"], VERBS)), {
+    exitCode: 2,
+    message: "unknown flag: --timeout (a flag of checkpoint, not of version)",
+  });
 });

@@ -53,7 +53,11 @@ test("a value that is wrong is a usage error that names the flag", () => {
     ["color", "red"],
   ];
   for (const [name, value] of wrong)
-    assert.throws(() => valuesOf(FLAGS, new Map([[name, value]])), { exitCode: 2, message: new RegExp(`^--${name}`) }, name);
+    assert.throws(
+      () => valuesOf(FLAGS, new Map([[name, value]])),
+      { exitCode: 2, message: new RegExp(`^invalid value ".*" for --${name}: `) },
+      name,
+    );
 });
 
 test("the shape of a flag is data: its name, its group, no code", () => {

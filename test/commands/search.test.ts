@@ -159,7 +159,7 @@ test("a document holds only so much, and says that there is more; text has no su
   const { items, exitCode, complete, errors } = await matches([path, "needle"], { around: "65536" });
   assert.ok(items.length > 50 && items.length < 128, `${items.length} matches`);
   assert.ok(items.reduce((sum, { context }) => sum + context.length, 0) <= 32 << 20);
-  assert.deepEqual([exitCode, complete, errors], [2, false, [`only the first ${items.length} matches are in the document`]]);
+  assert.deepEqual([exitCode, complete, errors], [2, false, [`the document contains only the first ${items.length} matches`]]);
   const people = await runVerb(search, [path, "needle"], { around: "65536", max: "128" });
   assert.deepEqual([people.lines.length, people.exitCode], [128, 0]);
 });

@@ -102,9 +102,9 @@ test("it says that volumes are not inside, and which", async () => {
     return events.map((event) => (event.kind === "hint" ? plain(event.text) : event.kind));
   };
   assert.deepEqual(await hints(REDIS), [
-    `Volumes, which are not in ${REDIS}: /var/run/secrets/kubernetes.io/serviceaccount (projected kube-api-access-pcn7g)`,
+    `${REDIS}: volumes that are not included: /var/run/secrets/kubernetes.io/serviceaccount (projected kube-api-access-pcn7g)`,
   ]);
-  assert.deepEqual(await hints(CRIO), ["Volumes are not in an archive; this container had none."]);
+  assert.deepEqual(await hints(CRIO), ["archives do not include volumes; this container had none"]);
 });
 
 test("an archive that breaks off: what can be told, a warning, and no sum of a part", async () => {

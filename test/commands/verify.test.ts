@@ -260,7 +260,7 @@ test("the record beside it: size and hash", async () => {
     cluster: "…",
   });
   const { lines, exitCode } = await runVerb(verify, [good]);
-  assert.deepEqual([lines, exitCode], [[`${good}: OK, as in the record beside it`], 0]);
+  assert.deepEqual([lines, exitCode], [[`${good}: OK, matches its record`], 0]);
 
   const cases: [unknown, RegExp][] = [
     [{ items: [{ copy: { ...copy, bytes: 1 } }] }, /^it has 346112 bytes; its record says 1$/],

@@ -177,7 +177,7 @@ clusterTest(
     assert.equal(unasked.code, 2);
     assert.match(
       unasked.stderr,
-      /^error: ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint would be applied to the cluster\n/m,
+      /^error: this would apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\n/m,
     );
     const screen = new Terminal(["doctor", "node/node1", "--fix=apply"], { columns: 200, rows: 50 }, env);
     t.after(() => screen.kill());
@@ -187,7 +187,7 @@ clusterTest(
     assert.equal(await screen.ended(), 0);
     await eventually(works, "the checkpoint", 10);
     const again = await plugin(["doctor", "node/node1", "--fix=apply", "--yes"], { env });
-    assert.deepEqual([again.code, /no right is missing: nothing is applied/.test(again.stderr)], [0, true]);
+    assert.deepEqual([again.code, /no permissions are missing; nothing was applied/.test(again.stderr)], [0, true]);
   },
   { alone: true },
 );

@@ -109,7 +109,7 @@ clusterTest("on a terminal it is offered, and a no leaves the node alone", async
     const screen = new Terminal(words, size, env);
     t.after(() => screen.kill());
     await screen.see(
-      /CRIU failed, and why stands in its log on the node\. Read it, through a privileged pod on node2 \(namespace kube-system, image \S+\)\?/,
+      /CRIU failed; its log on the node has the cause\. Read the log through a privileged helper pod on node2 \(namespace kube-system, image \S+\)\?/,
       30,
     );
     screen.type(`${answer}\r`);

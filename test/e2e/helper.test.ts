@@ -98,7 +98,7 @@ clusterTest("a namespace of its own is found by itself; PodSecurity and quota ar
   await eventually(async () => (await plugin(["cp", archive, directory, "--force"], { env })).code === 0, "the copy without the quota", 20);
 });
 
-clusterTest("who may not make the helper pod is told every right that is missing", async (t) => {
+clusterTest("who may not create the helper pod gets the list of every missing permission", async (t) => {
   const directory = await temporaryDirectory(t);
   const { code, stderr } = await plugin(["cp", archive, directory, "--as", "carl"], { env });
   assert.equal(code, 1);

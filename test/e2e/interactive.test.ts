@@ -47,7 +47,7 @@ function terminal(t: TestContext, args: readonly string[], size?: Size): Termina
 
 /** Whoever picks is asked what becomes of the archive. */
 async function leaveIt(screen: Terminal): Promise<void> {
-  await screen.see(/^\? container \w+ of pod\/alpha on node\d \(about .*: its archive\?/);
+  await screen.see(/^\? Checkpoint container \w+ of pod\/alpha on node\d \(about .*, and then\?/);
   await screen.see(/^❯ copy here and remove from the node$/);
   screen.type("\u001b[B\u001b[B");
   await screen.see(/^❯ leave it on the node$/);
@@ -83,7 +83,7 @@ clusterTest("picked, copied and removed: the helper pod is named before it is ma
   screen.type("beta\r");
   await screen.see(/^❯ copy here and remove from the node$/);
   screen.type("\r");
-  await screen.see(/The copy needs a privileged pod on node\d \(namespace kube-system, image /);
+  await screen.see(/The copy needs a privileged helper pod on node\d \(namespace kube-system, image /);
   screen.type("y\r");
   assert.equal(await screen.ended(), 0);
   const [name = "", record] = readdirSync(cwd).sort();

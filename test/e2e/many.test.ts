@@ -191,7 +191,7 @@ clusterTest("targets: selectors, globs, several pods, workloads; what matches no
     [["deploy/web", "-c", "nope"], 2, /^error: none of these 5 pods has a container nope\n {2}fix: -c takes one of: app, side$/m],
     [["web-uring", "-c", "nope", "-c", "s*"], 2, /^error: pod\/web-uring has no container nope\n {2}fix: -c takes one of: app, side$/m],
     [["ingress/web"], 2, /no pods stand behind ingress/],
-    [["web-uring", "-l", "app=web"], 2, /names and selectors exclude each other/],
+    [["web-uring", "-l", "app=web"], 2, /names and selectors cannot be used together/],
     [["web-uring", "-A"], 2, /-A goes with selectors/],
     [["--all-containers"], 2, /--all-containers of what/],
   ];
@@ -211,10 +211,10 @@ clusterTest("more than one namespace asks first; without a terminal --yes has to
   const args = ["-A", "-l", "app=web", "-c", "side"];
   const refused = await plugin(args, { cwd });
   assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /^error: 7 containers in 2 namespaces would be checkpointed\n {2}fix: give --yes/m);
+  assert.match(refused.stderr, /^error: this would checkpoint 7 containers in 2 namespaces\n {2}fix: rerun with --yes to confirm/m);
   const screen = new Terminal(args);
   t.after(() => screen.kill());
-  await screen.see(/Checkpoint them all\?/);
+  await screen.see(/Checkpoint all 7 containers\?/);
   screen.type("n\r");
   assert.equal(await screen.ended(), 130);
   const { code, stdout } = await plugin([...args, "--yes", "-o", "name"], { cwd });
@@ -330,7 +330,7 @@ clusterTest("--resume: a container that was replaced is said to be, one that is 
   await running(namespace, "restarted");
   const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"]);
   assert.equal(code, 3, stderr);
-  assert.match(stderr, /^1 of 3 are done; 1 are missing$/m);
+  assert.match(stderr, /^1 of 3 containers are done, 1 are left$/m);
   assert.match(stderr, /^warning: container c of pod\/restarted has been replaced since the run began/m);
   assert.match(stderr, /^error: pod\/gone is gone since the run began$/m);
   const { items } = JSON.parse(stdout) as CheckpointList;
@@ -376,7 +376,7 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   assert.ok(there.includes(foreign.slice(foreign.lastIndexOf("/") + 1)), "an archive of nobody's series stays");
   const refused = await plugin(["series", "-n", namespace, "--every", "3s", "--keep", "2"]);
   assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /^error: --keep removes archives from the node, through a privileged pod\n {2}fix: give --yes/);
+  assert.match(refused.stderr, /^error: --keep removes archives from the node through a privileged helper pod\n {2}fix: rerun with --yes/);
 });
 
 clusterTest("a series ends with its pod, and with Ctrl-C", async () => {

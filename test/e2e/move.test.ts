@@ -313,7 +313,7 @@ clusterTest("what is wrong is told before the freeze: no yes, the same node, a r
   await running(namespace, "still");
   const unasked = await move("still");
   assert.equal(unasked.code, 2);
-  assert.match(unasked.stderr, /moving pod\/still pushes all its memory to .* and deletes the pod: that wants a yes/);
+  assert.match(unasked.stderr, /this would push all memory of pod\/still to .*, and delete the pod/);
   const same = await plugin(["move", "still", "--to", "node1", "--image", `${REGISTRY}/e2e/x:1`, "-n", namespace, "--yes"], { env });
   assert.deepEqual([same.code, /is on node1 already/.test(same.stderr)], [2, true]);
   const config = join(home, "wrong.json");

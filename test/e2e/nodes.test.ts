@@ -297,10 +297,10 @@ clusterTest("rm asks on a terminal, after it has shown what", async (t) => {
   const words = ["rm", `node2:${name("solo", "default-app", 3)}`, "--checkpoint-dir", DIRECTORY];
   const screen = new Terminal(words, { columns: 200, rows: 30 }, env);
   t.after(() => screen.kill());
-  await screen.see(/privileged pod on node2/);
+  await screen.see(/privileged helper pod on node2/);
   screen.type("y\r");
   await screen.see(/^ {2}node2:\S+checkpoint-solo_default-app-/);
-  await screen.see(/Remove this archive \(\d{3} KiB\) from the nodes for good\?/);
+  await screen.see(/Remove this archive \(\d{3} KiB\) from the nodes\? This cannot be undone\./);
   screen.type("n\r");
   assert.equal(await screen.ended(), 130);
   assert.ok((await onDisk("node2")).includes(name("solo", "default-app", 3)));
@@ -331,7 +331,7 @@ clusterTest("prune: where every removal fails, all has failed: 1, not 3", async 
 clusterTest("prune: the plan first; the newest of each container stay; what is not certain stays", async () => {
   const neither = await checkpoint("prune");
   assert.equal(neither.code, 2);
-  assert.match(neither.stderr, /^error: what shall stay\?\n/);
+  assert.match(neither.stderr, /^error: --keep or --older-than is required\n/);
   const plan = await checkpoint("prune", "--keep", "3", "--dry-run=client", "-o", "json");
   assert.equal(plan.code, 0, plan.stderr);
   const planned = (JSON.parse(plan.stdout) as RemovalList).items;

@@ -113,14 +113,14 @@ clusterTest(
   async () => {
     const reference = `${REGISTRY}/e2e/restore-file-${RUN}:1`;
     const unasked = await restore(file, "--image", reference, "--node", "node2");
-    assert.equal(unasked.code, 2, "a first push wants a yes");
+    assert.equal(unasked.code, 2, "a first push is confirmed");
     const { code, stdout, stderr } = await restore(file, "--image", reference, "--node", "node2", "--yes");
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^pod\/counter-restored in namespace e2e-restore: container counter restored on node2 in \d+\.\ds\n$/);
     for (const said of [
       /scratch \(emptyDir\) is empty/,
       /host ports \(18080\)/,
-      /restored, not started anew: the container runs .*busybox:1/,
+      /the container was restored: the container runs .*busybox:1/,
       /a restart of the container restores the checkpoint again/,
     ]) {
       assert.match(stderr, said);
@@ -321,7 +321,7 @@ clusterTest("explained afterwards: a base image that the node cannot pull, a che
     denied.stderr,
     /error: node2 may not pull the checkpoint image .*\n {2}why: .*\n {2}fix: give the service account of the pod a pull secret:\n/,
   );
-  assert.match(denied.stderr, /pod\/denied stays as it is; to remove it: kubectl delete pod denied -n e2e-restore/);
+  assert.match(denied.stderr, /pod\/denied was not deleted; to delete it: kubectl delete pod denied -n e2e-restore/);
   await gone("denied");
 });
 

@@ -124,7 +124,7 @@ test("a server whose CA only the environment knows", async (t) => {
 });
 
 test("flags are checked without what yargs lays out its help with", async (t) => {
-  assert.match(await checkpoint(t, {}, {}, "--color", "red"), /^error: --color takes one of auto, always, never, not "red"\n/);
+  assert.match(await checkpoint(t, {}, {}, "--color", "red"), /^error: invalid value "red" for --color: use one of auto, always, never\n/);
 });
 
 test("-v=9 shows names and chunks in a stack trace", async (t) => {

@@ -122,7 +122,7 @@ function collect(source: PickConfig["rows"], into: Row<unknown>[], draw: () => v
 
 function counted(shown: number, all: number, state: Arrival["state"]): string {
   const number = (value: number): string => value.toLocaleString("en-US");
-  if (state === "complete" && all === 0) return "nothing runs here (Esc to leave)";
-  const rest = state === "complete" ? "" : ", more are arriving";
-  return `${number(shown)} of ${number(all)}${rest} · type to filter, ↑↓ to move, Enter to take, Esc to leave`;
+  if (state === "complete" && all === 0) return "no running containers (Esc: cancel)";
+  const rest = state === "complete" ? "" : ", loading";
+  return `${number(shown)} of ${number(all)}${rest} · type to filter, ↑↓: move, Enter: select, Esc: cancel`;
 }

@@ -9,12 +9,12 @@ import { forecast, pausedSeconds } from "../../kubelet/forecast.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 
-/** More than this is asked about first. */
+/** More containers than this are confirmed. */
 const UNASKED = 20;
 /** Pods that the list shows by name. */
 const LISTED = 50;
 
-/** Shows what matched, before anything is done. Many containers, or more than one namespace, are asked about; where nobody can be asked, --yes has to be given. */
+/** Shows what was selected before anything is done. Many containers, or several namespaces, are confirmed; without a terminal, by --yes. */
 export async function agree(
   context: FlowContext,
   targets: readonly ContainerTarget[],
@@ -31,10 +31,10 @@ export async function agree(
   if (yes || (targets.length <= UNASKED && namespaces === 1)) return;
   if (!context.ask.possible)
     throw usageError(
-      `${targets.length} containers in ${counted(namespaces, "namespace")} would be checkpointed`,
-      "give --yes if that is what is meant",
+      `this would checkpoint ${counted(targets.length, "container")} in ${counted(namespaces, "namespace")}`,
+      "rerun with --yes to confirm",
     );
-  if (!(await context.ask.confirm(say`Checkpoint them all?`))) throw new Interrupted("SIGINT");
+  if (!(await context.ask.confirm(say`Checkpoint all ${targets.length} containers?`))) throw new Interrupted("SIGINT");
 }
 
 function podLine(targets: readonly ContainerTarget[], withNamespace: boolean): Phrase {
@@ -49,7 +49,7 @@ function podLine(targets: readonly ContainerTarget[], withNamespace: boolean): P
 const FORECAST_MS = 500;
 const HERE = { destination: undefined, force: false, codec: "auto" } as const;
 
-/** After a container was picked: what shall become of its archive. A privileged pod is made only after it was named and agreed to. */
+/** Asks for the destination of the archive of a container that was picked. A privileged pod is created only after it was confirmed. */
 export async function offerCopy(
   context: FlowContext,
   { pod, container }: ContainerTarget,
@@ -59,7 +59,7 @@ export async function offerCopy(
   const { ask, connection } = context;
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
   const { memoryBytes } = await forecast(connection, target, FORECAST_MS);
-  const what = say`container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}: its archive?`;
+  const what = say`Checkpoint container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}, and then?`;
   const choice = await ask.choose<CopyOptions | undefined>(what, [
     { value: { ...HERE, remove: true }, label: say`copy here and remove from the node` },
     { value: { ...HERE, remove: false }, label: say`copy here` },
@@ -67,8 +67,8 @@ export async function offerCopy(
   ]);
   if (choice === undefined || yes) return choice;
   const helpers = new Helpers(connection, context, settings);
-  const pods = say`a privileged pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image}) for as long as the copy takes`;
-  return (await ask.confirm(say`The copy needs ${pods}: make it?`)) ? choice : undefined;
+  const pods = say`a privileged helper pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image})`;
+  return (await ask.confirm(say`The copy needs ${pods}. Create it?`)) ? choice : undefined;
 }
 
 function expectation(memoryBytes: number | undefined): Phrase {

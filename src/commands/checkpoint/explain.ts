@@ -4,10 +4,7 @@ import { CriuFailure } from "../../kubelet/runtime-answers.ts";
 import { say } from "../../model/phrase.ts";
 import type { CheckpointRequest } from "./request.ts";
 
-/**
- * A failure of CRIU with its cause, where --explain asks for it or, with `mayAsk`, somebody at the terminal says yes. Anything else as
- * it came.
- */
+/** A failure of CRIU with its cause, if --explain is given or, with `mayAsk`, if it is confirmed. Anything else is returned unchanged. */
 export async function explained(context: FlowContext, request: CheckpointRequest, captured: Captured, mayAsk: boolean): Promise<Captured> {
   const { error, item } = captured;
   const { explain, settings, copy } = request;
@@ -15,18 +12,18 @@ export async function explained(context: FlowContext, request: CheckpointRequest
   const { explainFailure, readableLogs } = await import("../../flows/capture/explain.ts");
   const logs = readableLogs(error, item);
   if (logs.length === 0) {
-    if (explain) context.emit({ kind: "warning", text: say`CRIU's log is not read: ${notRead(error)}` });
+    if (explain) context.emit({ kind: "warning", text: say`CRIU's log was not read: ${notRead(error)}` });
     return captured;
   }
   const { Helpers } = await import("../../helper/helpers.ts");
   const helpers = new Helpers(context.connection, context, settings);
   if (!explain && !request.yes) {
-    const pod = say`a privileged pod on ${item.node} (namespace ${await helpers.namespace()}, image ${settings.image})`;
-    if (!(await context.ask.confirm(say`CRIU failed, and why stands in its log on the node. Read it, through ${pod}?`))) return captured;
+    const pod = say`a privileged helper pod on ${item.node} (namespace ${await helpers.namespace()}, image ${settings.image})`;
+    if (!(await context.ask.confirm(say`CRIU failed; its log on the node has the cause. Read the log through ${pod}?`))) return captured;
   }
   return await explainFailure(context, helpers, captured, error, logs, copy?.destination);
 }
 
 function notRead({ logs: [log] }: CriuFailure): string {
-  return log === undefined ? "the error does not say where it is" : `${log} is not where a runtime keeps that of this container`;
+  return log === undefined ? "the error does not name its path" : `${log} is not the path of this container's log`;
 }

@@ -10,7 +10,8 @@ import type { ContainerTarget } from "../../flows/capture/targets/containers.ts"
 import type { Codec } from "../../helper/directory.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
-import { say } from "../../model/phrase.ts";
+import { command, say } from "../../model/phrase.ts";
+import { counted } from "../../model/units.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./consent.ts";
 import { explained } from "./explain.ts";
@@ -20,7 +21,7 @@ import { planOf, type CheckpointRequest } from "./request.ts";
 const PER_NODE = 1;
 const PARALLEL = 8;
 
-/** A run with several targets: shown, agreed to, held against the room there is, its state kept on disk. */
+/** A run with several targets: shown, confirmed, compared with the free space, and recorded in a file. */
 export async function* takeMany(
   context: FlowContext,
   request: CheckpointRequest,
@@ -43,21 +44,24 @@ export async function* takeMany(
   return yield* work(context, request, { targets, timeoutMs, plan, perNode, parallel, expectations }, state, []);
 }
 
-/** --resume: what the run of that file lacks, with the options that it had, shown, agreed to and held against the room there is as at first. */
+/** --resume: what is left of the run in that file, with its options. */
 export async function* resumeMany(context: FlowContext, request: CheckpointRequest, path: string): AsyncGenerator<Piece, Outcome> {
   const state = await RunState.read(path);
   const { options, server } = state.document;
   if (server !== context.connection.server) {
     throw new UserError({
       reason: "RunFileUnusable",
-      message: `the run of ${path} was on another cluster`,
-      why: `on ${server}, not on ${context.connection.server}`,
-      fix: "give its --context",
+      message: say`the run in ${path} belongs to another cluster`,
+      why: say`its API server is ${server}, not ${context.connection.server}`,
+      fix: "rerun with the --context of that cluster",
       exitCode: 2,
     });
   }
   const { done, targets, captured, lost } = await restOf(context, state.document);
-  context.emit({ kind: "hint", text: say`${done.length} of ${state.document.items.length} are done; ${targets.length} are missing` });
+  context.emit({
+    kind: "hint",
+    text: say`${done.length} of ${state.document.items.length} containers are done, ${targets.length} are left`,
+  });
   for (const one of lost) yield* pieces(one);
   const { timeoutMs = options.timeoutMs, perNode = options.perNode, parallel = options.parallel } = request;
   const force = request.force || options.force === true;
@@ -81,12 +85,12 @@ async function* work(
   const results: Captured[] = [...before];
   const of = run.targets.length;
   // At a terminal there are live lines.
-  const silent = of < 2 || request.told || context.ask.possible;
+  const silent = of < 2 || request.printed || context.ask.possible;
   let kept = state;
   for await (const one of runAll(context, run)) {
     const taken = { ...one, ...(await explained(context, request, one, false)) };
     results.push(taken);
-    kept = await noted(context, kept, taken);
+    kept = await recorded(context, kept, taken);
     if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
     yield* pieces(taken);
   }
@@ -97,7 +101,10 @@ async function* work(
   );
   context.emit({ kind: "hint", text: summaryText(items) });
   if (missing > 0 && kept !== undefined)
-    context.emit({ kind: "hint", text: say`${missing} were not begun: kubectl checkpoint --resume ${kept.path} takes them` });
+    context.emit({
+      kind: "hint",
+      text: say`${counted(missing, "container")} not started; to continue: ${command`kubectl checkpoint --resume ${kept.path}`}`,
+    });
   const errors = results.flatMap(({ error }) => error ?? []);
   return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeFor(errors, results.length) };
 }
@@ -112,7 +119,7 @@ function inOrder(items: readonly CheckpointItem[], state: RunState | undefined):
   return items.toSorted((a, b) => place(a) - place(b));
 }
 
-/** The state's file beside the archives, or in the working directory; a run goes on without one. */
+/** The run file, beside the archives or in the working directory. A run can do without it. */
 async function keepState(
   context: FlowContext,
   directory: string,
@@ -123,15 +130,15 @@ async function keepState(
   const path = join(directory, `checkpoint-run-${startedAt.replaceAll(/[:.]/g, "-")}.json`);
   try {
     const state = await RunState.create(path, { startedAt, server: context.connection.server, options }, targets);
-    context.emit({ kind: "hint", text: say`the state of this run is in ${path}` });
+    context.emit({ kind: "hint", text: say`this run is recorded in ${path}` });
     return state;
   } catch (error) {
     return withoutState(context, error);
   }
 }
 
-/** The state with a result in it, on disk; undefined where it can be kept no more. */
-async function noted(context: FlowContext, state: RunState | undefined, taken: Captured): Promise<RunState | undefined> {
+/** The state with one more result, on disk; undefined where it cannot be written. */
+async function recorded(context: FlowContext, state: RunState | undefined, taken: Captured): Promise<RunState | undefined> {
   try {
     await state?.update(taken);
     return state;
@@ -142,7 +149,7 @@ async function noted(context: FlowContext, state: RunState | undefined, taken: C
 
 function withoutState({ emit }: FlowContext, error: unknown): undefined {
   if (!(error instanceof UserError)) throw error;
-  emit({ kind: "warning", text: say`the run goes on without its state: ${error.whole}` });
+  emit({ kind: "warning", text: say`the run continues, but cannot be resumed: ${error.whole}` });
 }
 
 async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {

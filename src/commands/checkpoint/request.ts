@@ -35,8 +35,8 @@ export interface CheckpointRequest {
   readonly yes: boolean;
   /** Whether the document is printed. */
   readonly document: boolean;
-  /** Whether each result is told on stdout as it comes: without -o. */
-  readonly told: boolean;
+  /** Whether each result is printed when it is there: without -o. */
+  readonly printed: boolean;
   readonly settings: HelperSettings;
   readonly cluster: ConnectionOptions;
 }
@@ -95,7 +95,7 @@ type CheckpointFlags = Values<typeof FLAGS>;
 
 /** Throws a usage error. */
 export function checkpointRequest(words: readonly string[], flags: CheckpointFlags, env: NodeJS.ProcessEnv): CheckpointRequest {
-  if (flags.timeout === 0) throw usageError("--timeout must be more than 0");
+  if (flags.timeout === 0) throw usageError('invalid value "0" for --timeout: use a duration of more than 0');
   const resume = resumeFile(words, flags);
   const query = targetQuery(words, flags);
   return {
@@ -112,7 +112,7 @@ export function checkpointRequest(words: readonly string[], flags: CheckpointFla
     explain: flags.explain,
     yes: flags.yes,
     document: flags.output === "json" || flags.output === "yaml",
-    told: flags.output === undefined,
+    printed: flags.output === undefined,
     settings: helperSettings(flags, env),
     cluster: connectionOptions(flags),
   };
@@ -137,10 +137,9 @@ const OF_ITS_FILE = [
 function resumeFile(words: readonly string[], flags: CheckpointFlags): string | undefined {
   const { resume } = flags;
   if (resume === undefined) return undefined;
-  if (words.length > 0) throw usageError("--resume takes its targets from the file: no POD and no selector");
+  if (words.length > 0) throw usageError("POD and --resume cannot be used together: the targets are in the file");
   const given = OF_ITS_FILE.find(([name]) => isGiven(flags[name]));
-  if (given !== undefined)
-    throw usageError(`${given[1]} does not go with --resume: targets, --copy and what goes with it are as the run began`);
+  if (given !== undefined) throw usageError(`${given[1]} and --resume cannot be used together: targets and --copy are in the file`);
   return resume;
 }
 
@@ -158,11 +157,10 @@ function targetQuery(words: readonly string[], flags: CheckpointFlags): TargetQu
     allContainers: flags["all-containers"],
   };
   const selects = query.labelSelector !== undefined || query.fieldSelector !== undefined;
-  if (query.allContainers && query.containers.length > 0) throw usageError("--all-containers and -c exclude each other");
-  if (words.length > 0 && selects) throw usageError("names and selectors exclude each other");
-  if (words.length > 0 && query.allNamespaces) throw usageError("names are of one namespace: -A goes with selectors");
-  if (words.length === 0 && query.allContainers && !selects)
-    throw usageError("--all-containers of what? Give a POD, TYPE/NAME or a selector");
+  if (query.allContainers && query.containers.length > 0) throw usageError("--all-containers and -c cannot be used together");
+  if (words.length > 0 && selects) throw usageError("names and selectors cannot be used together");
+  if (words.length > 0 && query.allNamespaces) throw usageError("names and -A cannot be used together: use a selector");
+  if (words.length === 0 && query.allContainers && !selects) throw usageError("--all-containers requires a POD, TYPE/NAME or selector");
   return words.length === 0 && !selects ? undefined : query;
 }
 
@@ -172,13 +170,10 @@ function targetWords(words: readonly string[]): (PodWord | WorkloadWord)[] {
   return named.map((word) => {
     const slash = word.indexOf("/");
     const [type, name] = slash < 0 ? ["pod", word] : [word.slice(0, slash), word.slice(slash + 1)];
-    if (name === "" || name.includes("/")) throw usageError(say`"${word}" names nothing`, "give POD or TYPE/NAME");
+    if (name === "" || name.includes("/")) throw usageError(say`invalid target "${word}": use POD or TYPE/NAME`);
     if (isPodType(type)) return { kind: "pod", name };
     if (isWorkloadType(type)) return { kind: "workload", type, name };
-    throw usageError(
-      say`"${word}": no pods stand behind ${type || "that"}`,
-      "TYPE is one of pod, deploy, rs, sts, ds, rc, job, cronjob, svc",
-    );
+    throw usageError(say`invalid target "${word}": use one of pod, deploy, rs, sts, ds, rc, job, cronjob and svc as TYPE`);
   });
 }
 
@@ -188,21 +183,21 @@ function isPodType(type: string): boolean {
 
 function copyOptions({ copy, remove, force, compress }: CheckpointFlags): CopyOptions | undefined {
   if (copy === undefined) {
-    if (remove) throw usageError("--remove goes with --copy");
-    if (compress !== undefined) throw usageError("--compress goes with --copy");
+    if (remove) throw usageError("--remove requires --copy");
+    if (compress !== undefined) throw usageError("--compress requires --copy");
     return undefined;
   }
-  if (copy === "-") throw usageError("--copy=-: standard output takes one archive, with kubectl checkpoint cp NODE:ARCHIVE -");
+  if (copy === "-") throw usageError("--copy cannot write to standard output", "kubectl checkpoint cp NODE:ARCHIVE -");
   return { destination: copy === "" ? undefined : copy, remove, force, codec: compress ?? "auto" };
 }
 
 function seriesOptions({ every, count: turns, keep }: CheckpointFlags): SeriesOptions | undefined {
   if (every === undefined) {
-    if (turns !== undefined) throw usageError("--count goes with --every");
-    if (keep !== undefined) throw usageError("--keep goes with --every");
+    if (turns !== undefined) throw usageError("--count requires --every");
+    if (keep !== undefined) throw usageError("--keep requires --every");
     return undefined;
   }
-  if (every < 1000) throw usageError("--every must be at least 1s");
+  if (every < 1000) throw usageError("invalid value for --every: use at least 1s");
   return { everyMs: every, count: turns, keep };
 }
 
@@ -210,7 +205,7 @@ function seriesOptions({ every, count: turns, keep }: CheckpointFlags): SeriesOp
 export async function planOf(context: FlowContext, { copy, settings }: CheckpointRequest, several: boolean): Promise<CopyPlan | undefined> {
   if (copy === undefined) return undefined;
   const [{ Helpers }, { openDestination }] = await Promise.all([import("../../helper/helpers.ts"), import("../../local/destination.ts")]);
-  // Told before anything is done.
+  // A wrong destination is reported before anything is done.
   await (await openDestination(copy.destination, several))[Symbol.asyncDispose]();
   const helpers = new Helpers(context.connection, context, settings);
   return { ...copy, helpers, several };

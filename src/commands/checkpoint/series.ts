@@ -41,14 +41,14 @@ export async function* takeTurns(
   };
 }
 
-/** --keep without --copy removes archives from the node, which takes a privileged pod: agreed to once. */
+/** --keep without --copy removes archives from the node, which needs a privileged pod: confirmed once. */
 async function helpersForRemoval(context: FlowContext, { settings, yes }: CheckpointRequest, { pod }: ContainerTarget): Promise<Helpers> {
   const { Helpers: Class } = await import("../../helper/helpers.ts");
   const helpers = new Class(context.connection, context, settings);
   if (yes) return helpers;
   if (!context.ask.possible)
-    throw usageError("--keep removes archives from the node, through a privileged pod", "give --yes if that is what is meant");
-  const what = say`--keep removes this series' oldest archives through privileged pods on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image}): make them?`;
+    throw usageError("--keep removes archives from the node through a privileged helper pod", "rerun with --yes to confirm");
+  const what = say`--keep removes the oldest archives of this series through privileged helper pods on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image}). Create them?`;
   if (!(await context.ask.confirm(what))) throw new Interrupted("SIGINT");
   return helpers;
 }

@@ -42,17 +42,17 @@ function shortened(bytes: Buffer): string {
   return escapeBytes(bytes).replaceAll(/(\\x00){4,}/g, "\\x00…");
 }
 
-/** How often progress is told: every so many bytes. */
+/** Progress is reported every so many bytes. */
 const STEP = 64 << 20;
 
 export function activity({ emit }: Call) {
   let searched = 0;
-  let told = 0;
+  let reported = 0;
   return ({ pid, comm }: Found["process"], bytes: number): void => {
     searched += bytes;
-    if (searched - told < STEP) return;
-    told = searched;
-    emit({ kind: "activity", lane: "search", text: say`searched ${formatBytes(searched)}, now process ${pid} ${comm}` });
+    if (searched - reported < STEP) return;
+    reported = searched;
+    emit({ kind: "activity", lane: "search", text: say`searching process ${pid} ${comm}: ${formatBytes(searched)} searched` });
   };
 }
 

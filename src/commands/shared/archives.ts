@@ -5,7 +5,7 @@ import { command, say } from "../../model/phrase.ts";
 /** FILE, the first word of verbs that read an archive. Throws a usage error. */
 export function fileWord(verb: string, words: readonly string[], rest = ""): string {
   const [file] = words;
-  if (file === undefined || file === "") throw usageError("which archive?", command`kubectl checkpoint ${verb} FILE${say`${rest}`}`);
+  if (file === undefined || file === "") throw usageError("FILE is required", command`kubectl checkpoint ${verb} FILE${say`${rest}`}`);
   return file;
 }
 

@@ -38,7 +38,8 @@ export function helperSettings(flags: Values<typeof HELPER>, env: NodeJS.Process
 }
 
 function absolutePath(path: string, name: string): string {
-  if (!path.startsWith("/") || path.split("/").includes("..")) throw usageError(say`${name}: "${path}" is not an absolute path`);
+  if (!path.startsWith("/") || path.split("/").includes(".."))
+    throw usageError(say`invalid value "${path}" for ${name}: use an absolute path`);
   return path.replace(/(.)\/+$/, "$1");
 }
 
@@ -56,6 +57,6 @@ export function isNodeArchive(word: string, system: NodeJS.Platform = platform()
 export function parseNodeArchive(word: string, checkpointDir: string): NodeArchive {
   const [, node, path] = NODE_ARCHIVE.exec(word) ?? [];
   if (node === undefined || path === undefined)
-    throw usageError(say`"${word}" is no archive on a node`, "write it NODE:ARCHIVE, as kubectl checkpoint prints it");
+    throw usageError(say`invalid archive "${word}": use NODE:ARCHIVE, as kubectl checkpoint ls -o name prints it`);
   return nodeArchive(node, `${checkpointDir}/${archiveName(path, checkpointDir)}`);
 }

@@ -23,11 +23,11 @@ export interface Removed {
 /** Shows what would go. */
 export async function* wouldRemove(archives: readonly ListedArchive[]): AsyncGenerator<Piece, Removed> {
   for (const archive of archives) yield { text: say`${line(archive)} would be removed`, name: placeOf(archive) };
-  yield { text: say`${counted(archives.length, "archive")}, ${formatBytes(totalBytes(archives))}: nothing is removed (dry run)` };
+  yield { text: say`${counted(archives.length, "archive")}, ${formatBytes(totalBytes(archives))}: nothing was removed (dry run)` };
   return { items: archives.map((archive) => removalItem(archive, false)), errors: [] };
 }
 
-/** Asks, removes, and says what was freed. Throws where the answer is no, or nobody can be asked. */
+/** Confirms, removes, and reports what was freed. Throws if it is not confirmed. */
 export async function* removeAgreed(
   context: FlowContext,
   helpers: Helpers,
@@ -60,8 +60,8 @@ async function agreeToRemoval(context: FlowContext, archives: readonly ListedArc
   const more = archives.length > LISTED ? [say`  and ${archives.length - LISTED} more`] : [];
   context.emit({ kind: "hint", text: joined([...lines, ...more], "\n") });
   const what = archives.length === 1 ? say`this archive` : say`these ${archives.length} archives`;
-  await agreeTo(context, say`Remove ${what} (${size}) from the nodes for good?`, {
-    message: `${counted(archives.length, "archive")} (${size}) would be removed, and no question can be asked here`,
+  await agreeTo(context, say`Remove ${what} (${size}) from the nodes? This cannot be undone.`, {
+    message: say`this would remove ${counted(archives.length, "archive")} (${size}) from the nodes`,
   });
 }
 
@@ -69,7 +69,7 @@ export function removalList(items: readonly RemovalItem[]): RemovalList {
   return { apiVersion: API_VERSION, kind: "RemovalList", items };
 }
 
-/** For nodes that could not be asked: nothing of them is known. */
+/** For nodes that could not be reached. */
 export function errorsOf(unreachable: readonly Unreachable[]): UserError[] {
   return unreachable.map(({ error }) => error);
 }

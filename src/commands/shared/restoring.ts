@@ -14,7 +14,7 @@ export function tell({ emit }: Call, { notes, gaps }: RestorePlan): void {
 }
 
 export function proof(evidence: readonly string[]): Phrase {
-  return say`restored, not started anew: ${evidence.join("; ")}`;
+  return say`the container was restored: ${evidence.join("; ")}`;
 }
 
 /** A line for each, and them as the document. */

@@ -15,9 +15,9 @@ export async function agreeToPowers(context: FlowContext, plan: RestorePlan, nod
   const where = node === undefined ? say`` : say` on ${node}`;
   await agreeTo(
     context,
-    say`pod/${name} in namespace ${namespace}${where}, restored from ${image}, has more power than a container of its own: ${joined(powers, "; ")}. Make it?`,
+    say`pod/${name} in namespace ${namespace}${where}, restored from ${image}, has privileges beyond its container: ${joined(powers, "; ")}. Create it?`,
     {
-      message: `pod/${name} in namespace ${namespace}${node === undefined ? "" : ` on ${node}`}, restored from ${image}, has more power than a container of its own: ${powers.join("; ")}; and no question can be asked here`,
+      message: say`pod/${name} in namespace ${namespace}${where}, restored from ${image}, has privileges beyond its container: ${joined(powers, "; ")}`,
     },
   );
 }

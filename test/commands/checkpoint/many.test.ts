@@ -97,9 +97,9 @@ test("a state that cannot be written any more is said once; every container is t
   assert.equal(exitCode, 0);
   assert.equal(items.filter(({ nodePath }) => nodePath !== undefined).length, 4);
   const path = await stateFile();
-  const about = warnings.filter((text) => text.includes("state"));
+  const about = warnings.filter((text) => text.includes("resumed"));
   assert.equal(about.length, 1);
-  assert.ok(about[0]?.startsWith(`the run goes on without its state: cannot write ${path}.new: `), about.join("\n"));
+  assert.ok(about[0]?.startsWith(`the run continues, but cannot be resumed: cannot write ${path}.new: `), about.join("\n"));
   assert.equal(hints.at(-1), "4 of 4 containers checkpointed");
   const { items: kept } = JSON.parse(await readFile(path, "utf8")) as RunDocument;
   assert.equal(kept.filter(({ result }) => result !== undefined).length, 0, "what was there stays");
@@ -133,7 +133,7 @@ test("--resume: what is still to be taken is shown, and asked about where it is 
   await forget(path, 25);
   await assert.rejects(ran(t, server, { resume: path }), {
     reason: "Usage",
-    message: /^25 containers in 1 namespace would be checkpointed$/,
+    message: /^this would checkpoint 25 containers in 1 namespace$/,
   });
 });
 

@@ -6,18 +6,18 @@ import { requestOfLine } from "../running.ts";
 
 test("--resume: what the file holds cannot be given besides, and the flag is named", () => {
   const cases: [string, RegExp][] = [
-    ["nginx", /takes its targets from the file: no POD/],
-    ["-c app", /^-c does not go with --resume/],
-    ["--all-containers", /^--all-containers does not go with --resume/],
-    ["-l app=web", /^-l does not go with --resume/],
-    ["--field-selector a=b", /^--field-selector does not go with --resume/],
-    ["-A", /^-A does not go with --resume/],
-    ["--copy", /^--copy does not go with --resume/],
-    ["--copy=x --remove", /^--copy does not go with --resume/],
-    ["--remove", /^--remove does not go with --resume/],
-    ["--compress zstd", /^--compress does not go with --resume/],
-    ["--every 5m", /^--every does not go with --resume/],
-    ["--keep 2", /^--keep does not go with --resume/],
+    ["nginx", /^POD and --resume cannot be used together/],
+    ["-c app", /^-c and --resume cannot be used together/],
+    ["--all-containers", /^--all-containers and --resume cannot be used together/],
+    ["-l app=web", /^-l and --resume cannot be used together/],
+    ["--field-selector a=b", /^--field-selector and --resume cannot be used together/],
+    ["-A", /^-A and --resume cannot be used together/],
+    ["--copy", /^--copy and --resume cannot be used together/],
+    ["--copy=x --remove", /^--copy and --resume cannot be used together/],
+    ["--remove", /^--remove and --resume cannot be used together/],
+    ["--compress zstd", /^--compress and --resume cannot be used together/],
+    ["--every 5m", /^--every and --resume cannot be used together/],
+    ["--keep 2", /^--keep and --resume cannot be used together/],
   ];
   for (const [more, message] of cases)
     assert.throws(() => requestOfLine(checkpoint, `--resume run.json ${more}`), { reason: "Usage", exitCode: 2, message });

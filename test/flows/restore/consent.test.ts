@@ -57,7 +57,7 @@ test("at a terminal the answer counts", async (t) => {
   const powerful = plan({ ...ORDINARY, serviceAccountName: "admin" });
   const [yes, no] = [asked(t, true), asked(t, false)];
   await agreeToPowers(yes.context, powerful, undefined, false);
-  assert.match(yes.questions[0] ?? "", /namespace shop, restored from reg\.local\/web:1, .*service account admin\. Make it\?$/);
+  assert.match(yes.questions[0] ?? "", /namespace shop, restored from reg\.local\/web:1, .*service account admin\. Create it\?$/);
   await assert.rejects(agreeToPowers(no.context, powerful, undefined, false), Interrupted);
 });
 

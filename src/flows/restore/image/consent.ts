@@ -15,18 +15,18 @@ export async function consentToPush(
 ): Promise<void> {
   if (yes || isCheckpoint(found)) return;
   const name = formatReference(reference);
-  const replaced = found === undefined ? say`` : say` The image that is there, which is no checkpoint, is replaced.`;
+  const replaced = found === undefined ? say`` : say` The existing image, which is not a checkpoint, will be replaced.`;
   if (!ask.possible) {
     throw new UserError({
       reason: "ConsentNeeded",
-      message: `${name} has no checkpoint yet: its first push wants a yes`,
-      why: `it is a memory dump, with passwords and keys: everybody who may pull it can read it${found === undefined ? "" : "; and an image that is no checkpoint would be replaced"}`,
-      fix: "give --yes",
+      message: say`this would push the first checkpoint to ${name}`,
+      why: say`it is a memory dump with passwords and keys, and everyone who can pull it can read them${found === undefined ? "" : "; an image that is not a checkpoint would be replaced"}`,
+      fix: "rerun with --yes to confirm",
       exitCode: 2,
     });
   }
   const agreed = await ask.confirm(
-    say`${what} is a memory dump, with passwords and keys: everybody who may pull ${name} can read it.${replaced} Push it?`,
+    say`${what} is a memory dump with passwords and keys: everyone who can pull ${name} can read them.${replaced} Push it?`,
   );
   if (!agreed) throw new Interrupted("SIGINT");
 }
