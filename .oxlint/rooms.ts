@@ -6,6 +6,7 @@ const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
 const BETWEEN_ROOMS: Record<string, string[]> = {
   transfer: ["helper", "local"],
   archive: ["local"],
+  cluster: ["local"],
   helper: ["cluster"],
   kubelet: ["cluster"],
   restore: ["image"],

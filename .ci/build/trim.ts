@@ -3,14 +3,12 @@ import { fileURLToPath } from "node:url";
 import type { Plugin } from "rolldown";
 
 const UNDICI = dirname(fileURLToPath(import.meta.resolve("undici")));
-const CLIENT_NODE = dirname(fileURLToPath(import.meta.resolve("@kubernetes/client-node")));
-const CONFIG = join(CLIENT_NODE, "config.js");
 const YARGS = join(dirname(fileURLToPath(import.meta.resolve("yargs"))), "lib/platform-shims/esm.mjs");
 const PREFIX = "\0trim:";
 const MISSING = `throw new Error("not in this build: see .ci/build/trim.ts")`;
 
 /**
- * Keeps out of the way to a first request what it does not use of three heavy libraries, by replacing some of the
+ * Keeps out of the way to a first request what it does not use of two heavy libraries, by replacing some of the
  * imports between their modules. A name that a replacement lacks is an error of the build.
  */
 export function trim(): Plugin {
@@ -18,15 +16,14 @@ export function trim(): Plugin {
     name: "trim",
     resolveId(id, importer = "", { kind }) {
       if (importer.startsWith(PREFIX)) return undefined;
-      const replaced = importer === CONFIG ? id in UNUSED || id in PROVIDERS : importer === YARGS && id in UNUSED;
-      if (replaced) return PREFIX + id;
+      if (importer === YARGS && id in UNUSED) return PREFIX + id;
       // A facade for each kind of import: one that may be lazy stays so.
       return id === "undici" ? `${PREFIX}undici-${kind}` : undefined;
     },
     load(id) {
       if (!id.startsWith(PREFIX)) return undefined;
       const name = id.slice(PREFIX.length);
-      const code = name.startsWith("undici-") ? undiciFacade() : UNUSED[name] ? stub(UNUSED[name]) : lazyProvider(name);
+      const code = name.startsWith("undici-") ? undiciFacade() : stub(UNUSED[name] ?? []);
       return { code, moduleType: "js", moduleSideEffects: name.startsWith("undici-") };
     },
     transform: {
@@ -38,15 +35,9 @@ export function trim(): Plugin {
 }
 
 /**
- * What the parts of client-node need that make API clients and agents (src/cluster sends its requests itself), and what yargs
- * lays out its help with (src/cli/help.ts does that): string-width alone takes as long as Node.js takes to start.
+ * What yargs lays out its help with (src/cli/help.ts does that): string-width alone takes as long as Node.js takes to start.
  */
 const UNUSED: Record<string, readonly string[]> = {
-  "./gen/index.js": ["createConfiguration", "ServerConfiguration"],
-  undici: ["Agent", "ProxyAgent"],
-  socks: ["SocksClient"],
-  "socks-proxy-agent": ["SocksProxyAgent"],
-  hpagent: ["HttpProxyAgent", "HttpsProxyAgent"],
   cliui: ["default"],
   "string-width": ["default"],
   // It looks for a package.json above the working directory, to guess a version from it; where it throws, yargs goes on.
@@ -55,24 +46,6 @@ const UNUSED: Record<string, readonly string[]> = {
 
 function stub(names: readonly string[]): string {
   return names.map((name) => `function unused_${name}() { ${MISSING}; }\nexport { unused_${name} as ${name} };`).join("\n");
-}
-
-/** Authenticators of client-node that are loaded when a kubeconfig names their provider. */
-const PROVIDERS: Record<string, readonly [className: string, provider: string]> = {
-  "./azure_auth.js": ["AzureAuth", "azure"],
-  "./gcp_auth.js": ["GoogleCloudPlatformAuth", "gcp"],
-  "./oidc_auth.js": ["OpenIDConnectAuth", "oidc"],
-};
-
-function lazyProvider(id: string): string {
-  const [className, provider] = PROVIDERS[id] ?? [];
-  return `export class ${className} {
-    isAuthProvider(user) { return user.authProvider?.name === "${provider}"; }
-    async applyAuthentication(user, options) {
-      this.loaded ??= new (await import(${JSON.stringify(join(CLIENT_NODE, id))})).${className}();
-      await this.loaded.applyAuthentication(user, options);
-    }
-  }`;
 }
 
 /** undici's index without fetch, mocks, caches and interceptors. */

@@ -1,7 +1,6 @@
 import { object, string } from "../model/json.ts";
 import { callJson } from "./api.ts";
 import type { Connection } from "./connection.ts";
-import { kindOf } from "./grants.ts";
 
 /** One right that a verb needs. Without a namespace it is needed in the whole cluster. */
 export interface Right {
@@ -36,8 +35,13 @@ export async function isAllowed(connection: Connection, right: Right, user?: str
     spec: { resourceAttributes: attributes, ...(user === undefined ? {} : { user }) },
   };
   const path = `/apis/authorization.k8s.io/v1/${kind.toLowerCase()}s`;
-  const review = object(await callJson(connection, { method: "POST", path, body }));
+  const review = object(await callJson(connection, { method: "POST", path, body, repeatable: true }));
   return object(review["status"])["allowed"] === true;
+}
+
+/** `pods`, `nodes/proxy`, `jobs.batch`: as kubectl create role takes it. */
+export function kindOf({ group, resource, subresource }: Right): string {
+  return `${resource}${group === "" ? "" : `.${group}`}${subresource === undefined ? "" : `/${subresource}`}`;
 }
 
 /** `create nodes/proxy`, `get pods in namespace web`. */
@@ -45,11 +49,11 @@ export function describeRight(right: Right): string {
   return `${right.verb} ${kindOf(right)}${right.namespace === undefined ? "" : ` in namespace ${right.namespace}`}`;
 }
 
-/** The user's name to the cluster, by SelfSubjectReview; undefined where it cannot be told. */
+/** The user's name to the cluster, by SelfSubjectReview; undefined where the server does not say. */
 export async function whoAmI(connection: Connection): Promise<string | undefined> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-  const review = object(await callJson(connection, { method: "POST", path, body }).catch(() => undefined));
+  const review = object(await callJson(connection, { method: "POST", path, body, repeatable: true }).catch(() => undefined));
   const info = object(object(review["status"])["userInfo"]);
   return string(info["username"]) || undefined;
 }

@@ -1,4 +1,6 @@
 import { UserError } from "../model/error.ts";
+import { say, type Phrase } from "../model/phrase.ts";
+import { behindApiserver } from "./behind.ts";
 
 export interface ApiRequest {
   readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
@@ -11,19 +13,27 @@ export interface ApiRequest {
   /** The form of the answer, where it is not the API's own JSON. */
   readonly accept?: string;
   readonly signal?: AbortSignal;
-  /** Overrides --request-timeout; 0 is no limit. */
+  /** For the call with all its tries; --request-timeout is for each of them. 0 is no limit, --request-timeout neither. */
   readonly timeoutMs?: number;
   /** For cleaning up: sent although the command was interrupted. */
   readonly evenAfterAbort?: boolean;
+  /** Done twice it is as if done once, as every GET is: it may be sent again where it is unknown whether it was done. */
+  readonly repeatable?: boolean;
+  /** It may take minutes: short calls do not wait for it. */
+  readonly longRunning?: boolean;
 }
+
+/** How the sender of a request proved who it is. */
+export type CredentialKind = "none" | "certificate" | "token" | "password";
 
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
+  readonly credential?: CredentialKind;
 }
 
-/** The API server answered with an error. */
+/** The API server, or something before or behind it, answered with an error. */
 export class ApiFailure extends UserError {
   readonly status: number;
 
@@ -44,27 +54,41 @@ export function statusMessage({ headers, text }: ApiAnswer): string | undefined 
   }
 }
 
-/** An error of the API server itself in the user's terms. */
+/** An answer that is an error, in the user's terms. */
 export function apiFailure(answer: ApiAnswer, request: Pick<ApiRequest, "method" | "path">): ApiFailure {
-  const { status } = answer;
+  const { status, credential } = answer;
   const said = statusMessage(answer) ?? excerpt(answer.text);
+  const known = behindApiserver({ ...answer, said }, request.path);
+  if (known !== undefined) return new ApiFailure({ status, ...known });
   if (status === 401) {
     return new ApiFailure({
       status,
       reason: "Unauthorized",
       message: "the API server does not accept these credentials",
-      why: "they are wrong, or they have expired",
-      fix: "log in again; kubectl auth whoami tells who you are to the cluster",
+      why: credential === "none" ? NO_CREDENTIALS : "they are wrong, or they have expired",
+      fix: "log in again; kubectl auth whoami shows who you are to the cluster",
     });
   }
-  if (status === 403) return new ApiFailure({ status, reason: "Forbidden", message: said || "the API server forbids it" });
-  if (status === 404) return new ApiFailure({ status, reason: "NotFound", message: said || `${request.path} is not there` });
+  if (status === 403) {
+    const why = said.includes("system:anonymous") ? anonymous(credential) : undefined;
+    return new ApiFailure({ status, reason: "Forbidden", message: said || "the API server forbids it", why });
+  }
+  if (status === 404) return new ApiFailure({ status, reason: "NotFound", message: said || say`the API server has no ${request.path}` });
   return new ApiFailure({
     status,
-    reason: "ApiserverError",
-    message: `the API server answered ${status} to ${request.method ?? "GET"} ${request.path}`,
+    reason: status === 429 ? "TooManyRequests" : "ApiserverError",
+    message: say`the API server answered ${status} to ${request.method ?? "GET"} ${request.path}`,
     why: said || undefined,
   });
+}
+
+const NO_CREDENTIALS = "no credentials were sent: the kubeconfig has none for this user";
+
+/** Why somebody with a kubeconfig is nobody to the cluster. */
+function anonymous(credential: CredentialKind | undefined): string | Phrase | undefined {
+  if (credential === "none") return NO_CREDENTIALS;
+  if (credential === undefined) return undefined;
+  return say`the API server did not see the ${credential === "certificate" ? "client certificate" : credential} that was sent: a proxy or load balancer before it may end TLS or remove headers`;
 }
 
 /** The beginning of a text that was meant for somebody else. */

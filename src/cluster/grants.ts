@@ -1,4 +1,4 @@
-import type { Right } from "./access.ts";
+import { kindOf, type Right } from "./access.ts";
 import { command, joined, say, type Phrase } from "../model/phrase.ts";
 
 /** A role with one kind of resource, and who gets it. */
@@ -71,11 +71,6 @@ export function roleAndBinding(what: {
       subjects: [subject(user)],
     },
   ];
-}
-
-/** `pods`, `nodes/proxy`, `jobs.batch`: as kubectl create role takes it. */
-export function kindOf({ group, resource, subresource }: Right): string {
-  return `${resource}${group === "" ? "" : `.${group}`}${subresource === undefined ? "" : `/${subresource}`}`;
 }
 
 const ACCOUNT = /^system:serviceaccount:([^:]+):(.+)$/;

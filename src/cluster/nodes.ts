@@ -1,6 +1,7 @@
 import { list, object, string, type Json } from "../model/json.ts";
 import { callJson } from "./api.ts";
 import { apiPath, type Connection } from "./connection.ts";
+import { listAll } from "./lists.ts";
 
 /** What is looked at of a node. */
 export interface ClusterNode {
@@ -8,24 +9,15 @@ export interface ClusterNode {
   readonly ready: boolean;
   /** Why it is not. */
   readonly notReadyBecause: string;
-  /** "linux", "windows"; empty where its kubelet has not told yet. */
+  /** "linux", "windows"; empty until its kubelet has registered it. */
   readonly os: string;
   /** The API object itself. */
   readonly object: Json;
 }
 
-const PAGE = 500;
-
 /** All nodes. Throws an ApiFailure. */
 export async function listNodes(connection: Connection): Promise<ClusterNode[]> {
-  const nodes: ClusterNode[] = [];
-  for (let next = ""; ;) {
-    const query = { limit: String(PAGE), ...(next === "" ? {} : { continue: next }) };
-    const page = object(await callJson(connection, { path: "/api/v1/nodes", query }));
-    nodes.push(...list(page["items"]).map(readNodeObject));
-    next = string(object(page["metadata"])["continue"]);
-    if (next === "") return nodes;
-  }
+  return (await listAll(connection, { path: "/api/v1/nodes" })).items.map(readNodeObject);
 }
 
 /** Throws an ApiFailure. */

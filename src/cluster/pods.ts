@@ -2,6 +2,7 @@ import { UserError } from "../model/error.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 import { callJson } from "./api.ts";
 import { apiPath, type Connection } from "./connection.ts";
+import { pages } from "./lists.ts";
 
 export type ContainerKind = "init" | "container" | "ephemeral";
 
@@ -45,9 +46,8 @@ export interface Pod {
   readonly object: Json;
 }
 
-/** Of lists, in objects: the first page is short, to be there soon. */
+/** In objects: short, to be there soon. */
 const FIRST_PAGE = 100;
-const PAGE = 500;
 
 /** Throws an ApiFailure; AnswerInvalid where the answer is no pod. */
 export async function getPod(connection: Connection, namespace: string, name: string): Promise<Pod> {
@@ -67,15 +67,7 @@ export interface PodQuery {
 /** Pods page by page, so that the first ones are there at once. */
 export async function* listPods(connection: Connection, { namespace, labelSelector, fieldSelector }: PodQuery): AsyncGenerator<Pod[]> {
   const path = namespace === undefined ? "/api/v1/pods" : apiPath`/api/v1/namespaces/${namespace}/pods`;
-  const selectors = { ...(labelSelector ? { labelSelector } : {}), ...(fieldSelector ? { fieldSelector } : {}) };
-  let limit = FIRST_PAGE;
-  for (let next = ""; ; limit = PAGE) {
-    const query = { limit: String(limit), ...selectors, ...(next === "" ? {} : { continue: next }) };
-    const page = object(await callJson(connection, { path, query }));
-    yield list(page["items"]).map(readPod);
-    next = string(object(page["metadata"])["continue"]);
-    if (next === "") return;
-  }
+  for await (const page of pages(connection, { path, labelSelector, fieldSelector, first: FIRST_PAGE })) yield page.map(readPod);
 }
 
 export function isRunning({ state }: Container): boolean {

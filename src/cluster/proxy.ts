@@ -1,15 +1,54 @@
 import { BlockList, isIP } from "node:net";
+import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+
+export interface Proxy {
+  readonly url: URL;
+  /** As a person reads it: without a password. */
+  readonly label: string;
+}
 
 /**
  * The proxy for a server, as client-go finds it: `proxy-url` of the kubeconfig, else HTTPS_PROXY or HTTP_PROXY unless NO_PROXY
  * names the host (exactly, by domain, by CIDR, with or without a port) or it is this machine.
+ * Throws a UserError where it is no address of a proxy.
  */
-export function proxyFor(server: URL, proxyUrl: string | undefined, env: NodeJS.ProcessEnv): string | undefined {
-  if (proxyUrl !== undefined) return proxyUrl;
+export function proxyFor(server: URL, proxyUrl: unknown, env: NodeJS.ProcessEnv): Proxy | undefined {
+  if (typeof proxyUrl === "string" && proxyUrl !== "") return ofKubeconfig(proxyUrl);
   const name = server.protocol === "https:" ? "https_proxy" : "http_proxy";
-  const proxy = env[name.toUpperCase()] || env[name];
-  if (!proxy || excluded(server, env["NO_PROXY"] || env["no_proxy"] || "")) return undefined;
-  return proxy.includes("://") ? proxy : `http://${proxy}`;
+  const from = env[name.toUpperCase()] ? name.toUpperCase() : name;
+  const text = env[from];
+  if (!text || excluded(server, env["NO_PROXY"] || env["no_proxy"] || "")) return undefined;
+  return ofEnvironment(text, from);
+}
+
+function ofKubeconfig(text: string): Proxy {
+  const url = URL.parse(text);
+  if (url !== null && /^(https?|socks5):$/.test(url.protocol) && url.hostname !== "") return proxy(url);
+  throw new UserError({
+    reason: "KubeconfigInvalid",
+    message: say`the cluster's proxy-url "${withoutPassword(text)}" is not the address of a proxy`,
+    fix: "write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT; names are resolved by a socks5 proxy too",
+  });
+}
+
+function ofEnvironment(text: string, from: string): Proxy {
+  const given = URL.parse(text.includes("://") ? text : `http://${text}`);
+  if (given !== null && /^(https?|socks5h?):$/.test(given.protocol) && given.hostname !== "") return proxy(given);
+  throw new UserError({
+    reason: "ProxyInvalid",
+    message: say`${from}="${withoutPassword(text)}" is not the address of a proxy`,
+    fix: say`write it as http://HOST:PORT, or unset ${from}`,
+  });
+}
+
+function proxy(url: URL): Proxy {
+  const label = `${url.protocol}//${url.host}`;
+  return { url, label };
+}
+
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^/@]*@/, "//");
 }
 
 function excluded(server: URL, noProxy: string): boolean {
@@ -26,10 +65,17 @@ function matches(entry: string, host: string, port: string): boolean {
   if (entry === "*") return true;
   const [network, bits] = entry.split("/");
   if (network !== undefined && bits !== undefined) return inNetwork(network, Number(bits), host);
-  const [, name = entry, wantedPort] = /^([^:]+):(\d+)$/.exec(entry) ?? [];
+  // [fd00::1]:6443, fd00::1, host:6443.
+  const [, name = entry.replace(/^\[|\]$/g, ""), wantedPort] =
+    /^\[([^\]]+)\](?::(\d+))?$/.exec(entry) ?? /^([^:]+):(\d+)$/.exec(entry) ?? [];
   if (wantedPort !== undefined && wantedPort !== port) return false;
+  if (isIP(name) > 0) return sameAddress(name, host);
   const domain = name.replace(/^\*(?=\.)/, "");
   return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
+}
+
+function sameAddress(one: string, other: string): boolean {
+  return isIP(other) > 0 && inNetwork(one, isIP(one) === 4 ? 32 : 128, other);
 }
 
 function inNetwork(network: string, bits: number, host: string): boolean {

@@ -1,8 +1,10 @@
 import { UserError } from "../model/error.ts";
 import { list, object, string, type Json } from "../model/json.ts";
+import { command, say } from "../model/phrase.ts";
 import type { Right } from "./access.ts";
 import { callJson } from "./api.ts";
 import { apiPath, type Connection } from "./connection.ts";
+import { listAll } from "./lists.ts";
 
 /** What stands for pods on a command line: as kubectl logs takes it, and cronjobs. */
 interface Kind {
@@ -56,14 +58,16 @@ export async function workloadSelector(connection: Connection, namespace: string
 async function newestJob(connection: Connection, namespace: string, name: string): Promise<Json> {
   const cronjob = object(await callJson(connection, { path: apiPath`/apis/batch/v1/namespaces/${namespace}/cronjobs/${name}` }));
   const uid = object(cronjob["metadata"])["uid"];
-  const jobs = list(object(await callJson(connection, { path: apiPath`/apis/batch/v1/namespaces/${namespace}/jobs` }))["items"]).map(
-    object,
-  );
+  const { items: jobs } = await listAll(connection, { path: apiPath`/apis/batch/v1/namespaces/${namespace}/jobs` });
   const created = (job: Json): string => string(object(job["metadata"])["creationTimestamp"]);
   const own = jobs.filter((job) => list(object(job["metadata"])["ownerReferences"]).some((owner) => object(owner)["uid"] === uid));
   const [newest] = own.sort((a, b) => created(b).localeCompare(created(a)));
   if (newest === undefined)
-    throw new UserError({ reason: "NothingMatches", message: `cronjob/${name} has no job yet`, fix: `kubectl get jobs -n ${namespace}` });
+    throw new UserError({
+      reason: "NothingMatches",
+      message: say`cronjob/${name} has no job yet`,
+      fix: command`kubectl get jobs -n ${namespace}`,
+    });
   return newest;
 }
 
@@ -72,7 +76,7 @@ function selectorText(workload: Json, form: Kind["selector"], what: string): str
   const labels = object(form === "map" ? selector : selector["matchLabels"]);
   const terms = Object.entries(labels).map(([key, value]) => `${key}=${string(value)}`);
   for (const expression of list(form === "map" ? [] : selector["matchExpressions"]).map(object)) terms.push(expressionText(expression));
-  if (terms.length === 0) throw new UserError({ reason: "NothingMatches", message: `${what} selects no pods` });
+  if (terms.length === 0) throw new UserError({ reason: "NothingMatches", message: say`${what} selects no pods` });
   return terms.join(",");
 }
 
@@ -84,6 +88,7 @@ function expressionText({ key, operator, values }: Json): string {
     Exists: string(key),
     DoesNotExist: `!${string(key)}`,
   }[string(operator)];
-  if (text === undefined) throw new UserError({ reason: "AnswerInvalid", message: `a selector with the operator ${string(operator)}` });
+  if (text === undefined)
+    throw new UserError({ reason: "AnswerInvalid", message: say`a selector has the unknown operator "${string(operator)}"` });
   return text;
 }

@@ -12,7 +12,7 @@ import { command, say, type Phrase } from "../model/phrase.ts";
 export async function ensureAdmitted(connection: Connection, request: HelperRequest): Promise<boolean> {
   const { namespace } = request;
   const path = apiPath`/api/v1/namespaces/${namespace}/pods`;
-  const answer = await connection.call({ method: "POST", path, query: { dryRun: "All" }, body: helperPod(request) });
+  const answer = await connection.call({ method: "POST", path, query: { dryRun: "All" }, body: helperPod(request), repeatable: true });
   if (answer.status < 300) return true;
   const said = statusMessage(answer) ?? answer.text.slice(0, 500);
   if (/cannot create resource "pods"/.test(said)) return false;

@@ -72,6 +72,7 @@ export async function extendDeadline(connection: Connection, { namespace, name }
     path: `${jobsPath(namespace)}/${name}`,
     body,
     contentType: "application/merge-patch+json",
+    repeatable: true,
   });
 }
 
@@ -80,7 +81,7 @@ export async function removeJob(connection: Connection, request: HelperRequest, 
   const { namespace, name } = request;
   const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Background", gracePeriodSeconds: 0 };
   const path = `${jobsPath(namespace)}/${name}`;
-  const answer = await connection.call({ method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: GONE_MS });
+  const answer = await connection.call({ method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: GONE_MS, repeatable: true });
   if (answer.status >= 300 && answer.status !== 404) throw apiFailure(answer, { method: "DELETE", path });
   const removed = performance.now();
   // A controller that has not heard of the removal still makes the pod of a Job that was there.

@@ -35,6 +35,7 @@ export async function postCheckpoint(connection: Connection, target: CheckpointT
       query: timeoutMs === undefined ? {} : { timeout: String(Math.max(1, Math.ceil(timeoutMs / 1000))) },
       signal: AbortSignal.any(hangUp === undefined ? [signal] : [signal, hangUp]),
       timeoutMs: 0,
+      longRunning: true,
     });
   } catch (error) {
     throw unanswered(error, target, options, hangUp);

@@ -22,7 +22,7 @@ const TIMEOUT_MS = 10_000;
 export async function probeKubelet(connection: Connection, node: string): Promise<Probe> {
   const path = apiPath`/api/v1/nodes/${node}/proxy/checkpoint/${TARGET.namespace}/${TARGET.pod}/${TARGET.container}`;
   try {
-    const answer = await connection.call({ method: "POST", path, timeoutMs: TIMEOUT_MS });
+    const answer = await connection.call({ method: "POST", path, timeoutMs: TIMEOUT_MS, repeatable: true });
     const error = explainAnswer(answer, { node, ...TARGET });
     const identity = error.reason === "KubeletForbidden" ? /\(user=(.*?), verb=/.exec(answer.text)?.[1] : undefined;
     return { error: error.reason === "PodGone" ? undefined : error, identity };

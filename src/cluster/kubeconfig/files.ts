@@ -2,11 +2,14 @@ import { readFile, stat } from "node:fs/promises";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import { UserError } from "../../model/error.ts";
 import { homeFolder } from "../../model/home.ts";
+import { say, type Text } from "../../model/phrase.ts";
 import type { ConnectionOptions, Entry } from "./options.ts";
+import { CLUSTER, CONTEXT, ensureTyped, USER, type Schema } from "./schema.ts";
 
 export interface Named {
   readonly name: string;
   readonly value: Entry;
+  readonly file: string;
 }
 
 export interface Kubeconfig {
@@ -18,7 +21,7 @@ export interface Kubeconfig {
 
 /** --kubeconfig, which must exist; else the files of KUBECONFIG, else ~/.kube/config, which need not. */
 export function kubeconfigFiles({ kubeconfig }: ConnectionOptions, env: NodeJS.ProcessEnv): { files: string[]; required: boolean } {
-  if (kubeconfig !== undefined && kubeconfig !== "") return { files: [resolve(kubeconfig)], required: true };
+  if (kubeconfig) return { files: [resolve(kubeconfig)], required: true };
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "");
   if (listed.length > 0) return { files: listed.map((file) => resolve(file)), required: false };
   // Without a home, as kubectl: below the working directory.
@@ -27,12 +30,12 @@ export function kubeconfigFiles({ kubeconfig }: ConnectionOptions, env: NodeJS.P
 
 /** One file, its paths made absolute. Throws KubeconfigInvalid. */
 export async function readKubeconfig(file: string, required: boolean): Promise<Kubeconfig> {
-  const invalid = (why: string, cause?: unknown): UserError =>
-    new UserError({ reason: "KubeconfigInvalid", message: `the kubeconfig ${file} cannot be used`, why, cause });
+  const invalid = (why: Text, cause?: unknown): UserError =>
+    new UserError({ reason: "KubeconfigInvalid", message: say`the kubeconfig ${file} cannot be used`, why, cause });
   let text: string;
   try {
     if ((await stat(file)).isDirectory()) throw invalid("it is a directory");
-    text = await readFile(file, "utf8");
+    text = kubeconfigText(await readFile(file));
   } catch (error) {
     if (error instanceof UserError) throw error;
     if ((error as NodeJS.ErrnoException).code === "ENOENT" && !required) return merged([]);
@@ -41,27 +44,56 @@ export async function readKubeconfig(file: string, required: boolean): Promise<K
   const { load } = await import("js-yaml");
   let parsed: unknown;
   try {
-    parsed = text.trim() === "" ? {} : load(text, { filename: file });
+    // `json`: of a key that is there twice, the last one counts.
+    parsed = text.trim() === "" ? {} : load(text, { filename: file, json: true });
   } catch (error) {
     throw invalid((error as Error).message, error);
   }
   if (!isEntry(parsed)) throw invalid("it is not a mapping");
+  const { kind = "Config", apiVersion = "v1", "current-context": current } = parsed;
+  if (kind !== "Config" || apiVersion !== "v1") {
+    throw invalid(say`it is of kind ${JSON.stringify(kind)}, version ${JSON.stringify(apiVersion)}, not of Config, v1`);
+  }
+  if (current !== undefined && current !== null && typeof current !== "string") throw invalid("its current-context is not a string");
   const from = dirname(file);
-  const current = parsed["current-context"];
+  const named = (list: string, key: string, schema: Schema): Named[] => namedEntries(parsed[list], list, key, schema, file, invalid);
   return {
-    currentContext: typeof current === "string" ? current : "",
-    clusters: named(parsed["clusters"], "cluster").map((one) => ({ ...one, value: absolute(one.value, from, ["certificate-authority"]) })),
-    users: named(parsed["users"], "user").map((one) => ({ ...one, value: absoluteUser(one.value, from) })),
-    contexts: named(parsed["contexts"], "context"),
+    currentContext: current ?? "",
+    clusters: named("clusters", "cluster", CLUSTER).map((one) => ({ ...one, value: absolute(one.value, from, ["certificate-authority"]) })),
+    users: named("users", "user", USER).map((one) => ({ ...one, value: absoluteUser(one.value, from) })),
+    contexts: named("contexts", "context", CONTEXT),
   };
 }
 
-function named(list: unknown, key: string): Named[] {
-  if (!Array.isArray(list)) return [];
-  return list.filter(isEntry).flatMap((entry) => {
-    const { name } = entry;
-    const value = entry[key];
-    return typeof name === "string" ? [{ name, value: isEntry(value) ? value : {} }] : [];
+/** UTF-8, and what PowerShell's `>` writes: UTF-16 with a byte order mark. */
+export function kubeconfigText(bytes: Buffer): string {
+  const [first, second] = bytes;
+  const encoding = first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
+  return new TextDecoder(encoding).decode(bytes);
+}
+
+function namedEntries(
+  list: unknown,
+  listName: string,
+  key: string,
+  schema: Schema,
+  file: string,
+  invalid: (why: Text) => UserError,
+): Named[] {
+  if (list === undefined || list === null) return [];
+  if (!Array.isArray(list)) throw invalid(say`${listName} is not a list`);
+  const names = new Set<string>();
+  return list.flatMap((entry: unknown) => {
+    if (entry === null) return [];
+    if (!isEntry(entry)) throw invalid(say`${listName} has something in it that is not a mapping`);
+    const name = entry["name"] ?? "";
+    if (typeof name !== "string") throw invalid(say`${listName} has a name that is not a string`);
+    if (names.has(name)) throw invalid(say`${listName} has two of the name "${name}"`);
+    names.add(name);
+    const value = entry[key] ?? {};
+    const place = `${listName}[${name}].${key}`;
+    if (!isEntry(value)) throw invalid(say`${place} is not a mapping`);
+    return [{ name, file, value: ensureTyped(value, schema, place, invalid) }];
   });
 }
 

@@ -1,4 +1,4 @@
-/** kubectl's connection flags, as given. */
+/** kubectl's connection flags; an empty one is not given. */
 export interface ConnectionOptions {
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
@@ -13,14 +13,21 @@ export interface ConnectionOptions {
   readonly certificateAuthority?: string | undefined;
   readonly clientCertificate?: string | undefined;
   readonly clientKey?: string | undefined;
+  /** Undefined: as the kubeconfig says. */
   readonly insecure: boolean;
   readonly tlsServerName?: string | undefined;
   /** 0: none. */
   readonly requestTimeoutMs: number;
 }
 
-/** The fields of kubeconfig entries that are looked at here; the others are handed on as they are. */
+/** An entry of a kubeconfig: fields that are known here have the type that they should have (schema.ts). */
 export type Entry = Readonly<Record<string, unknown>>;
+
+/** Where a user's entry stands: new tokens go there. */
+export interface UserPlace {
+  readonly file: string;
+  readonly user: string;
+}
 
 /** The cluster, user and context that one call talks with, in kubeconfig's own terms, paths absolute. */
 export interface Selection {
@@ -30,4 +37,5 @@ export interface Selection {
   readonly namespace: string;
   readonly cluster: Entry & { readonly server: string };
   readonly user: Entry;
+  readonly userPlace?: UserPlace | undefined;
 }

@@ -1,105 +1,157 @@
+import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { UserError } from "../../model/error.ts";
+import { command, say, type Phrase } from "../../model/phrase.ts";
 import { kubeconfigFiles, merged, readKubeconfig, type Kubeconfig, type Named } from "./files.ts";
-import { inCluster } from "./incluster.ts";
 import type { ConnectionOptions, Entry, Selection } from "./options.ts";
+import { ensureUsable } from "./usable.ts";
 
 /**
  * What kubectl would talk with: --kubeconfig, else the files of KUBECONFIG merged (the first to name something wins),
  * else ~/.kube/config, else the service account of the pod that this runs in; then the flags on top.
- * Throws a UserError (NoKubeconfig, KubeconfigInvalid, NoSuchContext).
+ * Throws a UserError (NoKubeconfig, KubeconfigInvalid, NoSuchContext, CredentialsUnusable).
  */
 export async function selectFromKubeconfig(options: ConnectionOptions, env: NodeJS.ProcessEnv): Promise<Selection> {
   const { files, required } = kubeconfigFiles(options, env);
   const parts: Kubeconfig[] = [];
   for (const file of files) parts.push(await readKubeconfig(file, required));
   const config = merged(parts);
-  if (config.clusters.length + config.users.length + config.contexts.length === 0 && options.server === undefined) {
+  if (config.clusters.length + config.users.length + config.contexts.length === 0 && !options.server) {
     const inside = await inCluster(env);
-    if (inside !== undefined) return { ...inside, namespace: options.namespace ?? inside.namespace };
+    if (inside !== undefined)
+      return { ...inside, namespace: options.namespace || inside.namespace, user: withUserFlags(inside.user, options) };
+    const several = files.length > 1;
     throw new UserError({
       reason: "NoKubeconfig",
       message: "there is no kubeconfig",
-      why: `${files.join(", ")} ${files.length === 1 ? "does" : "do"} not exist or ${files.length === 1 ? "is" : "are"} empty`,
+      why: say`${files.join(", ")} ${say`${several ? "do" : "does"} not exist or ${several ? "are" : "is"} empty`}`,
       fix: "set KUBECONFIG, or give --kubeconfig FILE",
     });
   }
-  return select(config, options);
+  const selection = select(config, options);
+  ensureUsable(selection);
+  return selection;
 }
 
 function select(config: Kubeconfig, options: ConnectionOptions): Selection {
-  const contextName = options.context ?? config.currentContext;
-  const context = config.contexts.find((one) => one.name === contextName)?.value;
-  if (options.context !== undefined && context === undefined) {
-    throw missing("context", options.context, config.contexts);
+  const contextName = options.context || config.currentContext;
+  const context = find(config.contexts, contextName)?.value;
+  if (contextName !== "" && context === undefined) {
+    const what = options.context ? say`context` : say`context "${contextName}", which is its current-context`;
+    throw missing("context", contextName, config.contexts, options.context ? undefined : say`the kubeconfig has no ${what}`);
   }
-  const clusterName = options.cluster ?? text(context?.["cluster"]) ?? "";
-  const userName = options.user ?? text(context?.["user"]) ?? "";
-  const known = config.clusters.find((one) => one.name === clusterName)?.value;
-  const user = config.users.find((one) => one.name === userName)?.value;
-  if (options.cluster !== undefined && known === undefined) throw missing("cluster", options.cluster, config.clusters);
-  if (options.user !== undefined && user === undefined) throw missing("user", options.user, config.users);
+  const clusterName = options.cluster || text(context?.["cluster"]) || "";
+  const userName = options.user || text(context?.["user"]) || "";
+  const known = find(config.clusters, clusterName)?.value;
+  const user = find(config.users, userName);
+  if (options.cluster && known === undefined) throw missing("cluster", clusterName, config.clusters);
+  if (userName !== "" && user === undefined)
+    throw missing("user", userName, config.users, namedBy(contextName, "user", userName, options.user));
   const cluster = withClusterFlags(known ?? {}, options);
   const server = text(cluster["server"]);
   if (server === undefined) {
+    if (clusterName !== "" && known === undefined) {
+      throw missing("cluster", clusterName, config.clusters, namedBy(contextName, "cluster", clusterName, undefined));
+    }
     throw new UserError({
       reason: "NoSuchContext",
-      message: contextName === "" ? "the kubeconfig has no current context" : `the context "${contextName}" has no cluster with a server`,
-      fix: "kubectl config get-contexts, then: kubectl config use-context NAME, or give --context NAME",
+      message:
+        contextName === ""
+          ? "the kubeconfig has no current context"
+          : say`the cluster "${clusterName}" of the context "${contextName}" has no server`,
+      fix: say`${command`kubectl config get-contexts`}, then: ${command`kubectl config use-context`} NAME, or give --context NAME`,
     });
   }
-  const namespace = options.namespace ?? text(context?.["namespace"]) ?? "default";
-  return { contextName, clusterName, userName, namespace, cluster: { ...cluster, server }, user: withUserFlags(user ?? {}, options) };
+  return {
+    contextName,
+    clusterName,
+    userName,
+    namespace: options.namespace || text(context?.["namespace"]) || "default",
+    cluster: { ...cluster, server },
+    user: withUserFlags(user?.value ?? {}, options),
+    userPlace: user && { file: user.file, user: userName },
+  };
 }
 
-function missing(kind: string, name: string, known: readonly Named[]): UserError {
+function find(entries: readonly Named[], name: string): Named | undefined {
+  return entries.find((one) => one.name === name);
+}
+
+function namedBy(contextName: string, kind: string, name: string, flag: string | undefined): Phrase | undefined {
+  return flag ? undefined : say`the context "${contextName}" names the ${kind} "${name}", which the kubeconfig does not have`;
+}
+
+function missing(
+  kind: string,
+  name: string,
+  known: readonly Named[],
+  message: Phrase = say`the kubeconfig has no ${kind} "${name}"`,
+): UserError {
   const names = known.map((one) => one.name).join(", ");
-  return new UserError({
-    reason: "NoSuchContext",
-    message: `the kubeconfig has no ${kind} "${name}"`,
-    fix: `--${kind} takes one of: ${names || "none is there"}`,
-  });
+  return new UserError({ reason: "NoSuchContext", message, fix: say`--${kind} takes one of: ${names || "none is there"}` });
 }
 
 /** As client-go lays flags over a cluster: another server drops the server name, another CA or --insecure drops the CA. */
 function withClusterFlags(cluster: Entry, options: ConnectionOptions): Entry {
+  const { server, tlsServerName, certificateAuthority, insecure } = options;
   const result: Record<string, unknown> = { ...cluster };
-  if (options.server !== undefined) {
-    result["server"] = options.server;
+  if (server) {
+    result["server"] = server;
     delete result["tls-server-name"];
   }
-  if (options.tlsServerName !== undefined) result["tls-server-name"] = options.tlsServerName;
-  if (options.certificateAuthority !== undefined || options.insecure) {
+  if (tlsServerName) result["tls-server-name"] = tlsServerName;
+  if (certificateAuthority || insecure) {
     delete result["certificate-authority-data"];
     delete result["certificate-authority"];
-    result["insecure-skip-tls-verify"] = options.insecure;
-    if (options.certificateAuthority !== undefined) result["certificate-authority"] = resolve(options.certificateAuthority);
+    result["insecure-skip-tls-verify"] = insecure;
+    if (certificateAuthority) result["certificate-authority"] = resolve(certificateAuthority);
   }
   return result;
 }
 
 function withUserFlags(user: Entry, options: ConnectionOptions): Entry {
+  const { token, clientCertificate, clientKey, as, asUid, asGroups } = options;
   const result: Record<string, unknown> = { ...user };
-  if (options.token !== undefined) {
-    result["token"] = options.token;
+  if (token) {
+    result["token"] = token;
     delete result["tokenFile"];
   }
-  if (options.clientCertificate !== undefined) {
-    result["client-certificate"] = resolve(options.clientCertificate);
+  if (clientCertificate) {
+    result["client-certificate"] = resolve(clientCertificate);
     delete result["client-certificate-data"];
   }
-  if (options.clientKey !== undefined) {
-    result["client-key"] = resolve(options.clientKey);
+  if (clientKey) {
+    result["client-key"] = resolve(clientKey);
     delete result["client-key-data"];
   }
-  if (options.as !== undefined || options.asUid !== undefined || options.asGroups.length > 0) {
-    result["as"] = options.as;
-    result["as-groups"] = options.asGroups;
-    result["as-uid"] = options.asUid;
-  }
+  if (as) result["as"] = as;
+  if (asUid) result["as-uid"] = asUid;
+  if (asGroups.length > 0) result["as-groups"] = asGroups;
   return result;
 }
 
 function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** The service account of the pod that this runs in; undefined outside of one. */
+async function inCluster(env: NodeJS.ProcessEnv): Promise<Selection | undefined> {
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  const port = env["KUBERNETES_SERVICE_PORT"];
+  const namespace = await readFile(`${SERVICE_ACCOUNT}/namespace`, "utf8").catch(() => undefined);
+  if (host === undefined || port === undefined || namespace === undefined) return undefined;
+  const cluster = {
+    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    "certificate-authority": `${SERVICE_ACCOUNT}/ca.crt`,
+  };
+  return {
+    contextName: "in-cluster",
+    clusterName: "in-cluster",
+    userName: "service account",
+    namespace: namespace.trim(),
+    cluster,
+    user: { tokenFile: `${SERVICE_ACCOUNT}/token` },
+  };
 }

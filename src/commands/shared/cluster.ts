@@ -2,8 +2,14 @@ import { Connection } from "../../cluster/connection.ts";
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import { parseDuration } from "../../model/units.ts";
-import { group, list, on, parsed, text, type Values } from "./flags.ts";
+import { group, list, on, parsed, text as anyText, type Values } from "./flags.ts";
 import type { Call } from "./verb.ts";
+
+/** As kubectl: an empty value, as scripts with unset variables give it, is as if not given. */
+function text(description: Parameters<typeof anyText>[0]): ReturnType<typeof anyText> {
+  const flag = anyText(description);
+  return { ...flag, parse: (given, name) => flag.parse(given, name) || undefined };
+}
 
 /** kubectl's own flags, same names and meaning. */
 export const CLUSTER = group("Cluster", {
@@ -30,6 +36,7 @@ export const CLUSTER = group("Cluster", {
 
 /** As kubectl: a bare number means seconds. */
 function requestTimeout(value: string, name: string): number {
+  if (value === "") return 0;
   return /^\d+$/.test(value) ? Number(value) * 1000 : parseDuration(value, name);
 }
 

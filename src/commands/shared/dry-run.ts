@@ -35,7 +35,7 @@ export async function* dryRunHelper(
     await ensureAdmitted(connection, request);
     const path = apiPath`/apis/batch/v1/namespaces/${request.namespace}/jobs`;
     const rights = helperRights(request.namespace);
-    const made = { method: "POST", path, query: { dryRun: "All" }, body: document } as const;
+    const made = { method: "POST", path, query: { dryRun: "All" }, body: document, repeatable: true } as const;
     document = (await needing(connection, rights, async () => await callJson(connection, made))) as object;
   }
   yield {

@@ -1,5 +1,5 @@
-import type { Right } from "../../cluster/access.ts";
-import { grantCommands, kindOf } from "../../cluster/grants.ts";
+import { kindOf, type Right } from "../../cluster/access.ts";
+import { grantCommands } from "../../cluster/grants.ts";
 import { isPortForward } from "../../helper/rights.ts";
 import { UserError } from "../../model/error.ts";
 import type { ClusterFacts } from "../facts/cluster.ts";

@@ -40,7 +40,14 @@ export async function applyManifests({ connection, emit }: FlowContext, manifest
     emit({ kind: "activity", lane: "apply", text: say`applying ${string(kind)} ${string(name)}` });
     try {
       const query = { fieldManager: "kubectl-checkpoint" };
-      await callJson(connection, { method: "PATCH", path, query, body: manifest, contentType: "application/apply-patch+yaml" });
+      await callJson(connection, {
+        method: "PATCH",
+        path,
+        query,
+        body: manifest,
+        contentType: "application/apply-patch+yaml",
+        repeatable: true,
+      });
     } catch (error) {
       if (!(error instanceof ApiFailure)) throw error;
       throw new UserError({

@@ -37,6 +37,7 @@ export async function createRestored(context: FlowContext, plan: RestorePlan, dr
         path: `${policies}/${name}`,
         body: ownedBy(name, uid),
         contentType: "application/merge-patch+json",
+        repeatable: true,
       } as const;
       await callJson(connection, patch).catch(() => {
         emit({
@@ -48,7 +49,9 @@ export async function createRestored(context: FlowContext, plan: RestorePlan, dr
     return [...made, createdPod];
   } catch (error) {
     if (made.length > 0 && !dryRun)
-      await connection.call({ method: "DELETE", path: `${policies}/${name}`, evenAfterAbort: true }).catch(() => undefined);
+      await connection
+        .call({ method: "DELETE", path: `${policies}/${name}`, evenAfterAbort: true, repeatable: true })
+        .catch(() => undefined);
     throw explained(error, plan);
   }
 }
@@ -69,7 +72,7 @@ export async function deletePod(
     ...(uid === undefined ? {} : { preconditions: { uid } }),
   };
   try {
-    await callJson(connection, { method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: 10_000 });
+    await callJson(connection, { method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: 10_000, repeatable: true });
   } catch (error) {
     if (!(error instanceof ApiFailure && error.status === 404)) throw error;
   }

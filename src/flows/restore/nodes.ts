@@ -1,6 +1,7 @@
 import { ApiFailure } from "../../cluster/answer.ts";
 import { callJson } from "../../cluster/api.ts";
 import { apiPath } from "../../cluster/connection.ts";
+import { listAll } from "../../cluster/lists.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
@@ -52,7 +53,7 @@ export async function findTarget(context: FlowContext, wanted: string | undefine
 async function readNodes({ connection }: FlowContext, wanted: string | undefined): Promise<TargetNode[] | undefined> {
   try {
     if (wanted !== undefined) return [readNode(await callJson(connection, { path: apiPath`/api/v1/nodes/${wanted}` }))];
-    return list(object(await callJson(connection, { path: "/api/v1/nodes" }))["items"]).map(readNode);
+    return (await listAll(connection, { path: "/api/v1/nodes" })).items.map(readNode);
   } catch (error) {
     if (!(error instanceof ApiFailure)) throw error;
     if (error.status === 403) return undefined;

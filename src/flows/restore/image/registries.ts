@@ -32,7 +32,7 @@ export async function registryFor(
       plainHttp,
       actions,
       authorities: plainHttp ? undefined : await authorities(settings, env),
-      proxy: proxyFor(server, undefined, env),
+      proxy: proxyFor(server, undefined, env)?.url.href,
       credential: async () => (anonymous ? undefined : await findCredential(reference, registryConfig, env)),
     },
     context,

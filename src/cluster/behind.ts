@@ -1,0 +1,112 @@
+import type { Explanation } from "../model/error.ts";
+import { command, say, type Text } from "../model/phrase.ts";
+
+/** What an answer means that neither the API server nor a kubelet made. */
+interface Explained extends Explanation {
+  /** Whether what was asked for may have been done all the same. */
+  readonly open: boolean;
+}
+
+interface Row {
+  readonly said: RegExp;
+  readonly reason: string;
+  readonly open: boolean;
+  readonly message: string;
+  readonly why: (said: string) => Text;
+  readonly fix?: Text;
+}
+
+const NODES = command`kubectl get nodes -o wide`;
+
+/** The words of those between the API server and a kubelet: konnectivity, TLS, the network. */
+const ROWS: readonly Row[] = [
+  {
+    said: /No agent available/i,
+    reason: "KonnectivityDown",
+    open: false,
+    message: "the API server has no tunnel to the node: no konnectivity agent is connected",
+    why: (said) => said,
+    fix: command`kubectl get pods -n kube-system -l k8s-app=konnectivity-agent: do they run? A firewall may keep them from the control plane`,
+  },
+  {
+    said: /proxy error from \S+ while dialing|konnectivity|failed to get agent/i,
+    reason: "KonnectivityDown",
+    open: false,
+    message: "the tunnel of konnectivity between the API server and the node does not work",
+    why: (said) => said,
+    fix: command`kubectl get pods -n kube-system -l k8s-app=konnectivity-agent`,
+  },
+  {
+    said: /remote error: tls: internal error/,
+    reason: "KubeletCertificate",
+    open: false,
+    message: "the kubelet has no serving certificate yet",
+    why: (said) => say`it waits for its certificate signing request to be approved: ${said}`,
+    fix: command`kubectl get csr: approve those of kubernetes.io/kubelet-serving that are pending, with kubectl certificate approve NAME`,
+  },
+  {
+    said: /doesn't contain any IP SANs|cannot validate certificate for|certificate is valid for .*, not|x509: /,
+    reason: "KubeletCertificate",
+    open: false,
+    message: "the API server does not accept the kubelet's serving certificate",
+    why: (said) => said,
+    fix: "the kubelet needs a serving certificate with the node's address, signed by an authority that the API server trusts: serverTLSBootstrap: true in its configuration",
+  },
+  {
+    said: /http2: client connection lost|http2: client connection force closed|connection timed out|use of closed network connection|unexpected EOF|: EOF\b|connection reset by peer|broken pipe/,
+    reason: "NodeConnectionLost",
+    open: true,
+    message: "the API server lost its connection to the node",
+    why: (said) => said,
+    fix: NODES,
+  },
+  {
+    said: /i\/o timeout|no route to host|network is unreachable|dial tcp .*context deadline exceeded/,
+    reason: "KubeletUnreachable",
+    open: false,
+    message: "the API server cannot reach the node",
+    why: (said) => said,
+    fix: NODES,
+  },
+];
+
+/** What an API server asks a node for. */
+const OF_A_NODE = /nodes\/[^/]+\/proxy\b|pods\/[^/]+\/(exec|portforward|attach|log)\b/;
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Of its Status, or the beginning of its text. */
+  readonly said: string;
+}
+
+/** Of an answer to a path, what made it that stands before or behind the API server; undefined where it made the answer itself, or the kubelet did. */
+export function behindApiserver({ status, headers, said }: Answer, path: string): Explained | undefined {
+  if (status >= 300 && status < 400) return loginPage(status, String(headers["location"] ?? ""));
+  const isJson = String(headers["content-type"] ?? "").includes("json");
+  // A kubelet's own text may have such words in it, about its runtime: those between say them in a Status.
+  const row = isJson && status >= 500 && OF_A_NODE.test(path) ? ROWS.find((one) => one.said.test(said)) : undefined;
+  if (row !== undefined) {
+    const { reason, open, message, why, fix } = row;
+    return { reason, open, message, why: why(said), fix };
+  }
+  if ((status === 502 || status === 504) && !isJson) {
+    return {
+      reason: status === 502 ? "BadGateway" : "GatewayTimeout",
+      open: true,
+      message: say`a load balancer or proxy before the API server answered ${status}`,
+      why: status === 504 ? "the answer took longer than it waits" : "it lost the API server, or did not reach it",
+    };
+  }
+  return undefined;
+}
+
+function loginPage(status: number, location: string): Explained {
+  return {
+    reason: "LoginPage",
+    open: false,
+    message: say`the server answered ${status}, as login pages do: something before the API server wants a login`,
+    why: location === "" ? undefined : say`it sends to ${location}`,
+    fix: "log in there, or use the kubeconfig that it gives; a VPN may be missing",
+  };
+}
