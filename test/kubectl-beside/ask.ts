@@ -18,7 +18,10 @@ export async function ask(args: readonly string[], env: NodeJS.ProcessEnv, times
   const abort = new AbortController();
   let connection: Connection | undefined;
   try {
-    connection = await Connection.open(connectionOptions(valuesOf(CLUSTER, parseFlags(readWords(args, VERBS)))), context(abort.signal, env));
+    connection = await Connection.open(
+      connectionOptions(valuesOf(CLUSTER, parseFlags(readWords(args, VERBS)))),
+      context(abort.signal, env),
+    );
     for (let time = 0; time < times; time += 1) await getPod(connection, connection.namespace, "nginx");
     return { error: undefined };
   } catch (error) {

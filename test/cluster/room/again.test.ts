@@ -149,9 +149,9 @@ test("a run over 300 nodes with 64 open files: forecasts for all", async (t) => 
     else response.end(`container_memory_working_set_bytes{container="c",namespace="n",pod="p-${node}"} 1000\n`);
   });
   const script = `
-    import { readNode } from "${new URL("../../../src/kubelet/forecast.ts", import.meta.url)}";
-    import { Connection } from "${new URL("../../../src/cluster/connection.ts", import.meta.url)}";
-    import { context, NO_OPTIONS } from "${new URL("../../fakes.ts", import.meta.url)}";
+    import { readNode } from "${new URL("../../../src/kubelet/forecast.ts", import.meta.url).href}";
+    import { Connection } from "${new URL("../../../src/cluster/connection.ts", import.meta.url).href}";
+    import { context, NO_OPTIONS } from "${new URL("../../fakes.ts", import.meta.url).href}";
     const connection = await Connection.open({ ...NO_OPTIONS, kubeconfig: "/dev/null", server: "${server}" }, context(new AbortController().signal));
     const nodes = Array.from({ length: 300 }, (_, at) => "n" + at);
     const found = await Promise.all(nodes.map(async (node) => (await readNode(connection, node, 60000)).memory.get("n/p-" + node + "/c")));
@@ -182,15 +182,17 @@ test("createOnce: one object, whatever becomes of the answers", async (t) => {
       }
       posts += 1;
       const fate = fates.shift();
-      if (fate === "lost") return void request.socket.resetAndDestroy();
-      if (fate === "error before") return void response.writeHead(500).end("etcdserver: leader changed");
-      if (fate === "busy") return void response.writeHead(429).end("later");
-      const made = JSON.parse(body) as { metadata: { name: string } };
-      const { name } = made.metadata;
-      const taken = objects.has(name);
-      if (!taken) objects.set(name, made);
-      if (fate === "cut") return void request.socket.resetAndDestroy();
-      response.writeHead(fate === "error after" ? 504 : taken ? 409 : 201).end(JSON.stringify(made));
+      if (fate === "lost") request.socket.resetAndDestroy();
+      else if (fate === "error before") response.writeHead(500).end("etcdserver: leader changed");
+      else if (fate === "busy") response.writeHead(429).end("later");
+      else {
+        const made = JSON.parse(body) as { metadata: { name: string } };
+        const { name } = made.metadata;
+        const taken = objects.has(name);
+        if (!taken) objects.set(name, made);
+        if (fate === "cut") request.socket.resetAndDestroy();
+        else response.writeHead(fate === "error after" ? 504 : taken ? 409 : 201).end(JSON.stringify(made));
+      }
     });
   });
   const connection = await connectTo(t, server);

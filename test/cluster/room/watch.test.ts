@@ -21,7 +21,10 @@ async function collection(t: TestContext, items: Json[], refuse: { watch?: numbe
   const server = await fakeApiserver(t, (request, response) => {
     const { searchParams, pathname } = new URL(request.url ?? "", "http://x");
     if (searchParams.get("watch") === "true") {
-      if (refuse.watch !== undefined) return void response.writeHead(refuse.watch).end("no");
+      if (refuse.watch !== undefined) {
+        response.writeHead(refuse.watch).end("no");
+        return;
+      }
       response.writeHead(200, { "content-type": "application/json" });
       response.flushHeaders();
       watches.push({ query: searchParams, response });
