@@ -1,3 +1,4 @@
+// Runs on Linux only: kubectl is the one of the cluster.
 // What kubectl does with a kubeconfig, its flags and its environment, this plugin does too: the requests of both are compared.
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";

@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: it starts a process with ulimit; its kubeconfig is /dev/null.
 // What is sent again, what never is, and what is known of a failure.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

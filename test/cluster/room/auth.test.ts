@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its login programs are shell scripts.
 // Credentials that change: renewed once, kept, and used for new connections.
 import assert from "node:assert/strict";
 import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";

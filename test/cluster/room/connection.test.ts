@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its kubeconfig is /dev/null.
 // What the comparison with kubectl (test/kubectl-beside) does not reach.
 import assert from "node:assert/strict";
 import { test } from "node:test";

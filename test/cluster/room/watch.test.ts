@@ -1,3 +1,4 @@
+// Runs on Linux and macOS only: its kubeconfig is /dev/null.
 // Watches that end, are lost, or are too old.
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
