@@ -1,5 +1,7 @@
+import type { Readable } from "node:stream";
 import type { Source } from "../model/source.ts";
 import type { Budget } from "./budget.ts";
+import type { Compression } from "./compression.ts";
 
 /** What a header of the archive says of a member. */
 export interface Member {
@@ -38,10 +40,52 @@ export interface HostileMember {
 /** An Archive with all that was met while indexing it. */
 export interface IndexedArchive extends Archive {
   readonly hostile: readonly HostileMember[];
-  /** What is wrong with it as a tar archive, hostile names apart; a sentence each, without a full stop. */
+  /**
+   * What is wrong with it as a tar archive, hostile names apart: damage, and what not all readers take alike. A sentence each, without a
+   * full stop.
+   */
   readonly problems: readonly string[];
   /** False where the chain of headers breaks off before its end: members may be missing. */
   readonly complete: boolean;
   /** Where the archive ends (its two zero blocks included), in bytes from its start. */
   readonly end: number;
 }
+
+/** An indexed archive, and what it holds open. */
+export interface OpenArchive extends IndexedArchive, AsyncDisposable {
+  readonly compression: Compression;
+  /** Of the file as it lies there, in bytes; undefined for a pipe. */
+  readonly bytes: number | undefined;
+  /**
+   * Reads to the end of the file, where compressed ones have their checksums. Throws a UserError where the compressed data are damaged
+   * or cut short.
+   */
+  rest(): Promise<Rest>;
+}
+
+/** What follows an archive's end, in bytes; padding is nothing. */
+export interface Rest {
+  /** Behind its closing zero blocks. */
+  readonly afterArchive: number;
+  /** Behind the compressed data. */
+  readonly afterCompressed: number;
+}
+
+export interface OpenOptions {
+  /**
+   * Where one pass suffices: which members are kept in memory if the archive is compressed or comes through a pipe.
+   * Without it, such an archive is expanded into a temporary file, and every member can be opened.
+   */
+  readonly keep?: (member: Member) => boolean;
+  readonly signal?: AbortSignal;
+  /**
+   * Standard input, for those who may be asked to read it. Node.js's own stream: it may have made the descriptor one that
+   * does not block, which no other reader expects.
+   */
+  readonly stdin?: () => Readable;
+  /** Of the command; where it is not given, the archive gets one of its own. */
+  readonly budget?: Budget;
+}
+
+/** What whoever opens archives for a command is given. */
+export type Reading = OpenOptions & { readonly signal: AbortSignal };

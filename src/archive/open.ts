@@ -1,51 +1,30 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
 import type { Source } from "../model/source.ts";
-import type { Archive, IndexedArchive, Member } from "./archive.ts";
+import type { Archive, OpenArchive, OpenOptions } from "./archive.ts";
 import { Budget } from "./budget.ts";
-import { compressionOf, type Compression } from "./compression.ts";
+import { compressionOf } from "./compression.ts";
 import { fileSource } from "./file.ts";
-import { pieces, readAhead } from "./sources.ts";
+import { paddingOr, pieces, readAhead } from "./sources.ts";
 import { indexTar } from "./tar/index.ts";
-import { trailingBytes } from "./trailing.ts";
-
-export interface OpenOptions {
-  /**
-   * Where one pass suffices: which members are kept in memory if the archive is compressed or comes through a pipe.
-   * Without it, such an archive is expanded into a temporary file, and every member can be opened.
-   */
-  readonly keep?: (member: Member) => boolean;
-  readonly signal?: AbortSignal;
-  /**
-   * Standard input, for those who may be asked to read it. Node.js's own stream: it may have made the descriptor one that
-   * does not block, which no other reader expects.
-   */
-  readonly stdin?: () => Readable;
-  /** Of the command; where it is not given, the archive gets one of its own. */
-  readonly budget?: Budget;
-}
-
-/** What whoever opens archives for a command is given. */
-export type Reading = OpenOptions & { readonly signal: AbortSignal };
-
-/** An indexed archive, and what it holds open. */
-export interface OpenArchive extends IndexedArchive, AsyncDisposable {
-  readonly compression: Compression;
-  /** Of the file as it lies there, in bytes; undefined for a pipe. */
-  readonly bytes: number | undefined;
-  /**
-   * Reads on to the end of the file, where compressed ones keep their checksums: how many bytes follow the archive's end
-   * that are no padding. Throws a UserError where the compressed data are damaged or cut short.
-   */
-  trailingBytes(): Promise<number>;
-}
 
 /** Headers of small members lie close together: one read for several, in bytes. */
 const WINDOW = 16 << 10;
+/** What tells the compression of a stream, in bytes. */
+const HEAD = 8;
 
-/** Lets go of what an archive is read from. */
-export type Close = () => Promise<void>;
+type Budgeted = OpenOptions & { readonly budget: Budget };
+
+/** Bytes that an archive is in, and how they are let go of. */
+interface Bytes {
+  /** What they are called in errors. */
+  readonly label: string;
+  /** They hold files of a container, inside another archive. */
+  readonly ofFiles: boolean;
+  readonly close: () => Promise<void>;
+}
 
 /**
  * Opens an archive on this machine: plain, gzip or zstd, told by content and not by name; "-" is standard input, where it is given.
@@ -53,25 +32,92 @@ export type Close = () => Promise<void>;
  */
 export async function openArchive(path: string, given: OpenOptions = {}): Promise<OpenArchive> {
   const options = { ...given, budget: given.budget ?? new Budget() };
-  const label = path === "-" ? "standard input" : path;
-  if (path === "-" && options.stdin !== undefined) return await openStream(options.stdin(), label, options);
+  if (path === "-" && options.stdin !== undefined) return await openReadable(options.stdin(), "standard input", options);
   const stats = orCannotOpen(path, () => statSync(path));
-  if (stats.isDirectory()) throw new UserError({ reason: "NotAnArchive", message: `${path} is a directory, not an archive` });
-  if (stats.isFIFO()) return await openStream(await namedPipe(path), label, options);
-  if (!stats.isFile()) return await openStream(createReadStream(path), label, options);
+  if (stats.isDirectory()) throw new UserError({ reason: "NotAnArchive", message: say`${path} is a directory, not an archive` });
+  if (stats.isFIFO()) return await openReadable(await namedPipe(path), path, options);
+  if (!stats.isFile()) return await openReadable(createReadStream(path), path, options);
   // At once: a trip through the thread pool would cost more than the opening.
   let fd: number | undefined = orCannotOpen(path, () => openSync(path, "r"));
-  const source = fileSource(fd, fstatSync(fd).size);
-  const close: Close = async () => {
+  const close = async (): Promise<void> => {
     if (fd !== undefined) closeSync(fd);
     fd = undefined;
   };
   try {
-    return await openSource(source, label, options, close, true);
+    return await openSource(fileSource(fd, fstatSync(fd).size), { label: path, ofFiles: false, close }, options);
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Opens an archive that lies in another one, or in an image. `label` is what it is called in errors. */
+export async function openBytes(source: Source, label: string, options: Budgeted): Promise<OpenArchive> {
+  return await openSource(source, { label, ofFiles: false, close: async () => {} }, options);
+}
+
+/**
+ * Opens an archive of files of the container inside an archive: a root file system's change, /dev/shm, a volume. Its name says nothing
+ * of its compression.
+ */
+export async function openNested(archive: Archive, name: string, options: OpenOptions = {}): Promise<OpenArchive> {
+  const { budget } = archive;
+  return await openSource(archive.open(name), { label: name, ofFiles: true, close: async () => {} }, { budget, ...options });
+}
+
+async function openSource(source: Source, bytes: Bytes, options: Budgeted): Promise<OpenArchive> {
+  const { label, ofFiles, close } = bytes;
+  const { budget } = options;
+  if (source.size === 0) throw new UserError({ reason: "NotAnArchive", message: say`${label} is empty` });
+  const compression = compressionOf(await source.read(0, Math.min(HEAD, source.size)), label);
+  if (compression !== "none") {
+    const { openStream } = await import("./stream.ts");
+    return await openStream({ ...bytes, input: pieces(source), compression, bytes: source.size, budget }, options);
+  }
+  if (!ofFiles) budget.opened(source.size);
+  const index = await indexTar(readAhead(source, WINDOW), { label, budget, ofFiles });
+  return {
+    ...index,
+    compression,
+    bytes: source.size,
+    rest: async () => ({ afterArchive: await paddingOr(source, index.end), afterCompressed: 0 }),
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function openReadable(stream: Readable, label: string, options: Budgeted): Promise<OpenArchive> {
+  const { signal, budget } = options;
+  const end = (): void => void stream.destroy();
+  signal?.addEventListener("abort", end);
+  const close = async (): Promise<void> => {
+    signal?.removeEventListener("abort", end);
+    end();
+  };
+  const iterator: AsyncIterator<Buffer, undefined> = stream[Symbol.asyncIterator]();
+  const head = await headOf(iterator).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw cannotOpen(label, error);
+  });
+  signal?.throwIfAborted();
+  if (head.length === 0) throw new UserError({ reason: "NotAnArchive", message: say`${label} is empty` });
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  const compression = compressionOf(head, label);
+  const { openStream } = await import("./stream.ts");
+  return await openStream({ input: whole(), compression, bytes: undefined, label, ofFiles: false, budget, close }, options);
+}
+
+/** The first bytes of a stream, as many as tell what it is; a pipe may give them one by one. */
+async function headOf(iterator: AsyncIterator<Buffer, undefined>): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < HEAD) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  return head;
 }
 
 /** Whoever opens a pipe waits for its other end, and no signal ends that: so it is opened without waiting, and read as a socket. */
@@ -89,63 +135,12 @@ function orCannotOpen<T>(path: string, work: () => T): T {
   }
 }
 
-/** Opens an archive inside another: a root file system's change, /dev/shm, a volume. Its name says nothing of its compression. */
-export async function openNested(archive: Archive, name: string, options: OpenOptions = {}): Promise<OpenArchive> {
-  return await openSource(archive.open(name), name, { budget: archive.budget, ...options }, async () => {});
-}
-
-type Budgeted = OpenOptions & { readonly budget: Budget };
-
-/** `outermost`: not part of another archive. */
-async function openSource(source: Source, label: string, options: Budgeted, close: Close, outermost = false): Promise<OpenArchive> {
-  if (source.size === 0) throw new UserError({ reason: "NotAnArchive", message: `${label} is empty` });
-  const compression = compressionOf(await source.read(0, Math.min(8, source.size)), label);
-  if (compression !== "none") {
-    const { openForward } = await import("./open-forward.ts");
-    return await openForward({ input: pieces(source), compression, bytes: source.size, label, close, outermost }, options);
-  }
-  const { budget } = options;
-  if (outermost) budget.opened(source.size);
-  const index = await indexTar(readAhead(source, WINDOW), { label, budget });
-  return {
-    ...index,
-    compression,
-    bytes: source.size,
-    trailingBytes: async () => await trailingBytes(source, index.end),
-    [Symbol.asyncDispose]: close,
-  };
-}
-
-async function openStream(stream: Readable, label: string, options: Budgeted): Promise<OpenArchive> {
-  const { signal } = options;
-  const end = (): void => void stream.destroy();
-  signal?.addEventListener("abort", end);
-  const close: Close = async () => {
-    signal?.removeEventListener("abort", end);
-    end();
-  };
-  const iterator: AsyncIterator<Buffer, undefined> = stream[Symbol.asyncIterator]();
-  const first = await iterator.next().catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw cannotOpen(label, error);
-  });
-  signal?.throwIfAborted();
-  if (first.done === true) throw new UserError({ reason: "NotAnArchive", message: `${label} is empty` });
-  const whole = async function* (): AsyncGenerator<Buffer> {
-    yield first.value;
-    yield* { [Symbol.asyncIterator]: () => iterator };
-  };
-  const { openForward } = await import("./open-forward.ts");
-  const compression = compressionOf(first.value, label);
-  return await openForward({ input: whole(), compression, bytes: undefined, label, close, outermost: true }, options);
-}
-
 function cannotOpen(path: string, error: unknown): UserError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ENOENT") return new UserError({ reason: "NoSuchFile", message: `there is no file ${path}`, cause: error });
+  if (code === "ENOENT") return new UserError({ reason: "NoSuchFile", message: say`there is no file ${path}`, cause: error });
   return new UserError({
     reason: code === "EACCES" ? "PermissionDenied" : "CannotOpen",
-    message: `cannot open ${path}`,
+    message: say`cannot open ${path}`,
     why: code === "EACCES" ? "you may not read it: an archive is a memory dump, readable by its owner only" : (error as Error).message,
     cause: error,
   });

@@ -1,8 +1,10 @@
 import { posix } from "node:path";
 import { UserError } from "../model/error.ts";
 import { list } from "../model/json.ts";
+import { nameText } from "../model/name.ts";
 import type { Source } from "../model/source.ts";
-import type { Archive, Member } from "./archive.ts";
+import type { Archive, HostileMember, Member, OpenArchive } from "./archive.ts";
+import { knownEngine } from "./engines/engine.ts";
 import { openNested } from "./open.ts";
 import { readJson } from "./read.ts";
 
@@ -17,6 +19,8 @@ export interface ContainerFiles extends AsyncDisposable {
   readonly members: Members;
   /** What is wrong with the archive that holds them: a sentence each. */
   readonly problems: readonly string[];
+  /** Names in it that no file can have; `problems` has them too. */
+  readonly leftOut: readonly HostileMember[];
   /** False where that archive is cut short: files may be missing. */
   readonly complete: boolean;
   /** The bytes of a file. Throws a UserError where there is no such file, or it is none. */
@@ -31,49 +35,88 @@ export interface RootfsChange extends ContainerFiles {
   readonly opaque: ReadonlySet<string>;
 }
 
-const DIFF = "rootfs-diff.tar";
+/** The member that holds the files of a change. */
+export const ROOTFS_CHANGE = "rootfs-diff.tar";
 /** CRI-O and Podman: a JSON array of paths. containerd: whiteouts, as in a layer of an image. */
 const DELETED = "deleted.files";
-/** https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts */
+/** https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts: empty files. */
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 
 /** Whether the archive holds a change of the root file system, however little changed. */
 export function hasRootfsChange({ members }: Archive): boolean {
-  return (members.get(DIFF)?.size ?? 0) > 0;
+  return (members.get(ROOTFS_CHANGE)?.size ?? 0) > 0;
 }
 
 /** Reads what changed in the root file system; nothing where the archive holds no change. Throws a UserError where it cannot be read. */
 export async function rootfsChange(archive: Archive, signal?: AbortSignal): Promise<RootfsChange> {
-  const deleted = new Set(list(await readJson(archive, DELETED)).filter((path) => typeof path === "string"));
+  const list = await deletedFiles(archive);
+  const nested = hasRootfsChange(archive) ? await openNested(archive, ROOTFS_CHANGE, signal === undefined ? {} : { signal }) : undefined;
+  const files = nested === undefined ? NO_FILES : filesIn(nested, "/");
+  const change = { ...files, problems: [...list.problems, ...files.problems] };
+  if (nested === undefined || !(await hasWhiteouts(archive, nested))) return { ...change, deleted: list.paths, opaque: new Set() };
   const opaque = new Set<string>();
-  const files = hasRootfsChange(archive) ? await filesAt(archive, DIFF, "/", signal) : NO_FILES;
-  for (const [path] of files.members) {
-    if (!isWhiteout(path)) continue;
-    const directory = posix.dirname(path);
-    const name = posix.basename(path);
-    if (name === OPAQUE) opaque.add(directory);
-    else deleted.add(posix.join(directory, name.slice(WHITEOUT.length)));
+  for (const [path, member] of files.members) {
+    const hidden = hiddenBy(path, member);
+    if (hidden === undefined) continue;
+    archive.budget.keep(ROOTFS_CHANGE, 1, path.length);
+    if (hidden === OPAQUE) opaque.add(posix.dirname(path));
+    else list.paths.add(hidden);
   }
-  return { ...files, members: withoutWhiteouts(files.members), deleted, opaque };
+  return { ...change, members: withoutWhiteouts(files.members), deleted: list.paths, opaque };
 }
 
-function isWhiteout(path: string): boolean {
-  return posix.basename(path).startsWith(WHITEOUT);
+/** Only containerd's changes have them. Of an unknown engine, containerd's are those that are compressed. */
+async function hasWhiteouts(archive: Archive, { compression }: OpenArchive): Promise<boolean> {
+  const engine = await knownEngine(archive);
+  return engine === "containerd" || (engine === undefined && compression !== "none");
+}
+
+/** Paths of files that are named as whiteouts are, and are none. */
+export async function namesLikeWhiteouts(archive: Archive, nested: OpenArchive): Promise<string[]> {
+  const whiteouts = await hasWhiteouts(archive, nested);
+  return [...nested.members.values()].flatMap((member) => {
+    const hides = whiteouts && hiddenBy(member.name, member) !== undefined;
+    return posix.basename(member.name).startsWith(WHITEOUT) && !hides ? member.name : [];
+  });
+}
+
+/** The path that a whiteout hides, or OPAQUE for all there is in its directory. Undefined where the member is a file like others. */
+function hiddenBy(path: string, { type, size }: Member): string | undefined {
+  const name = posix.basename(path);
+  if (!name.startsWith(WHITEOUT) || type !== "file" || size !== 0) return undefined;
+  if (name === OPAQUE) return OPAQUE;
+  const hidden = name.slice(WHITEOUT.length);
+  return /^(|\.|\.\.)$/.test(hidden) ? undefined : posix.join(posix.dirname(path), hidden);
 }
 
 function withoutWhiteouts(members: Members): Members {
+  const shown = (path: string, member: Member | undefined): Member | undefined =>
+    member === undefined || hiddenBy(path, member) !== undefined ? undefined : member;
   return {
-    get: (path) => (isWhiteout(path) ? undefined : members.get(path)),
+    get: (path) => shown(path, members.get(path)),
     *[Symbol.iterator]() {
-      for (const entry of members) if (!isWhiteout(entry[0])) yield entry;
+      for (const entry of members) if (hiddenBy(...entry) === undefined) yield entry;
     },
+  };
+}
+
+/** What CRI-O and Podman write of deleted files. */
+async function deletedFiles(archive: Archive): Promise<{ readonly paths: Set<string>; readonly problems: string[] }> {
+  const written = await readJson(archive, DELETED);
+  const paths = list(written).filter((path) => typeof path === "string");
+  const sound = written === undefined || written === null || (Array.isArray(written) && paths.length === written.length);
+  for (const path of paths) archive.budget.keep(DELETED, 1, path.length);
+  return {
+    paths: new Set(paths.map((path) => nameText(Buffer.from(path)))),
+    problems: sound ? [] : [`${DELETED} is not a list of paths`],
   };
 }
 
 const NO_FILES: ContainerFiles = {
   members: new Map(),
   problems: [],
+  leftOut: [],
   complete: true,
   open(path) {
     throw new UserError({ reason: "NoSuchMember", message: `${path} is not in the archive: it holds no change of the root file system` });
@@ -83,7 +126,10 @@ const NO_FILES: ContainerFiles = {
 
 /** The files in a member that is an archive itself, of what was mounted at `mount`. Throws a UserError where it cannot be read. */
 export async function filesAt(archive: Archive, name: string, mount: string, signal?: AbortSignal): Promise<ContainerFiles> {
-  const nested = await openNested(archive, name, signal === undefined ? {} : { signal });
+  return filesIn(await openNested(archive, name, signal === undefined ? {} : { signal }), mount);
+}
+
+function filesIn(nested: OpenArchive, mount: string): ContainerFiles {
   const base = mount.endsWith("/") ? mount : `${mount}/`;
   return {
     members: {
@@ -93,6 +139,7 @@ export async function filesAt(archive: Archive, name: string, mount: string, sig
       },
     },
     problems: [...nested.problems, ...nested.hostile.map(({ name: bad, why }) => `the name ${bad} ${why}`)],
+    leftOut: nested.hostile,
     complete: nested.complete,
     open: (path) => nested.open(path.slice(base.length)),
     [Symbol.asyncDispose]: async () => await nested[Symbol.asyncDispose](),

@@ -41,7 +41,6 @@ the memory pages in the archive. Podman does not record when it made a checkpoin
   },
   async *run({ files, wide }, call) {
     const summaries: Summary[] = [];
-    let failed = 0;
     for (const file of files) {
       call.signal.throwIfAborted();
       try {
@@ -51,14 +50,14 @@ the memory pages in the archive. Podman does not record when it made a checkpoin
         yield { name: file };
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        failed += 1;
         yield { error };
       }
     }
     if (summaries.length > 0) yield { text: summaryTable(summaries, wide) };
     for (const text of volumeHints(summaries)) call.emit({ kind: "hint", text });
     const document = { apiVersion: API_VERSION, kind: "SummaryList", items: summaries.map(summaryItem) };
-    return { document, exitCode: failed === 0 ? 0 : summaries.length === 0 ? 1 : 3 };
+    const whole = summaries.filter(({ problems }) => problems.length === 0).length;
+    return { document, exitCode: whole === files.length ? 0 : summaries.length === 0 ? 1 : 3 };
   },
 });
 

@@ -33,15 +33,15 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
       try {
         call.emit({ kind: "activity", lane: file, text: say`verifying ${file}` });
         const verification = await verify(file, call);
-        const { path, problems, notes } = verification;
+        const { path, problems, notes, checks } = verification;
         for (const note of notes) call.emit({ kind: "hint", text: say`${path}: ${note}` });
         const ok = problems.length === 0;
         if (ok) sound += 1;
-        items.push({ path, ok, problems, notes });
+        items.push({ path, ok, problems, notes, checks });
         yield { text: lines(verification), ...(ok ? { name: path } : {}) };
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        items.push({ path: file, ok: false, problems: [error.message], notes: [] });
+        items.push({ path: file, ok: false, problems: [error.message], notes: [], checks: [] });
         yield { error };
       } finally {
         call.emit({ kind: "idle", lane: file });
@@ -55,7 +55,8 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
 });
 
 /** One line a problem; one that says so where there is none. */
-function lines({ path, problems, recorded }: Verification): Phrase {
+function lines({ path, problems, checks }: Verification): Phrase {
+  const recorded = checks.some(({ check, status }) => check === "record" && status === "ok");
   if (problems.length === 0) {
     return say`${path}: ${styled("good", "OK")}${recorded ? ", matches its record" : ""}`;
   }

@@ -6,9 +6,10 @@ import type { Archive, Member } from "../archive/archive.ts";
 import { Budget } from "../archive/budget.ts";
 import { compressionOf, type Compression } from "../archive/compression.ts";
 import { expand } from "../archive/expand.ts";
-import { ForwardSource } from "../archive/forward.ts";
+import { ForwardSource } from "../archive/stream.ts";
 import { indexTar } from "../archive/tar/index.ts";
 import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
 import type { Layer } from "./manifest.ts";
 
 /** An archive as bytes that come in order: from a file, a pipe or a node. */
@@ -65,7 +66,8 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<W
   const compressor = asItIs || compression === "none" ? undefined : compressing(compression, blob);
 
   const raw = interruptible(asItIs ? tee(bytes, async (piece) => await blob.write(piece)) : bytes, signal);
-  const archiveBytes = tee(expand(raw, found, archive.label, signal), async (piece) => {
+  const expansion = expand(raw, found, archive, signal);
+  const archiveBytes = tee(expansion, async (piece) => {
     if (asItIs && found === "none") return;
     plain.update(piece);
     if (!asItIs) await (compressor ?? blob).write(piece);
@@ -75,6 +77,8 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<W
     const index = await indexTar(source, { label: archive.label, keep, budget: Budget.withoutClock() });
     await source.drain();
     if (!index.complete) throw incomplete(archive.label, index.problems);
+    const more = expansion.afterCompressed();
+    if (more > 0) throw incomplete(archive.label, [`${more} bytes follow its compressed data, which runtimes refuse`]);
     await compressor?.end();
     const { digest, size } = blob.end();
     const diffId = asItIs && found === "none" ? digest : `sha256:${plain.digest("hex")}`;
@@ -90,7 +94,7 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<W
 async function peek(archive: ArchiveBytes): Promise<{ head: Buffer; bytes: AsyncIterable<Buffer> }> {
   const iterator = archive.open()[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done === true) throw new UserError({ reason: "NotAnArchive", message: `${archive.label} is empty` });
+  if (first.done === true) throw new UserError({ reason: "NotAnArchive", message: say`${archive.label} is empty` });
   const bytes = async function* (): AsyncGenerator<Buffer> {
     yield first.value;
     yield* { [Symbol.asyncIterator]: () => iterator };
@@ -151,7 +155,7 @@ function compressing(compression: "gzip" | "zstd", into: BlobSink) {
 function incomplete(label: string, problems: readonly string[]): UserError {
   return new UserError({
     reason: "ArchiveUnfinished",
-    message: `${label} is not a whole archive`,
+    message: say`${label} is not a whole archive`,
     why: problems.join("; ") || undefined,
     fix: "wait until its checkpoint or copy has ended, or take it again",
   });

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { engineOf } from "../../src/archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../src/archive/engines/info.ts";
 import { openArchive } from "../../src/archive/open.ts";
+import { Budget } from "../../src/archive/budget.ts";
 import { bufferSource } from "../../src/archive/sources.ts";
 import { indexTar } from "../../src/archive/tar/index.ts";
 import { tar, type TarMember } from "./tars.ts";
@@ -18,7 +19,7 @@ async function told(file: string): Promise<Told> {
 }
 
 async function infoOf(...members: readonly TarMember[]): Promise<CheckpointInfo> {
-  return await engineOf(await indexTar(bufferSource(tar(...members)), { label: "test.tar" }));
+  return await engineOf(await indexTar(bufferSource(tar(...members)), { label: "test.tar", budget: new Budget() }));
 }
 
 function json(name: string, value: unknown): TarMember {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { Readable } from "node:stream";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
@@ -51,7 +52,7 @@ test("plain, gzip and zstd are told by content, and give the same members", asyn
     assert.equal((await content(archive, "last")).toString(), "2");
     assert.ok((await content(archive, "large")).equals(LARGE));
     assert.equal((await archive.open("large").read(1 << 20, 7)).toString(), "1 of th");
-    assert.equal(await archive.trailingBytes(), 0);
+    assert.equal((await archive.rest()).afterArchive, 0);
   }
 });
 
@@ -137,7 +138,7 @@ test("compressed data that are cut short or damaged: what came before can be rea
   const path = fileOf(t, "flipped", flipped);
   await using archive = await openArchive(path);
   // Found with the last piece, or by reading on.
-  const later = await archive.trailingBytes().then(String, (error: Error) => error.message);
+  const later = await archive.rest().then(JSON.stringify, (error: Error) => error.message);
   assert.match([...archive.problems, later].join(), /the gzip data of .* are damaged/);
   await assert.rejects(openArchive(fileOf(t, "rubbish", Buffer.from("28b52ffd2400" + "ffffff".repeat(20), "hex"))), {
     reason: "ArchiveDamaged",
@@ -146,11 +147,45 @@ test("compressed data that are cut short or damaged: what came before can be rea
 
 test("what follows the end: padding is nothing, anything else is counted", async (t) => {
   await using padded = await openArchive(fileOf(t, "padded", Buffer.concat([SAMPLE, Buffer.alloc(8192)])));
-  assert.equal(await padded.trailingBytes(), 0);
+  assert.equal((await padded.rest()).afterArchive, 0);
   for (const bytes of [Buffer.concat([SAMPLE, Buffer.from("more")]), gzipSync(Buffer.concat([SAMPLE, Buffer.from("more")]))]) {
     await using archive = await openArchive(fileOf(t, "more", bytes));
-    assert.equal(await archive.trailingBytes(), 4);
+    assert.equal((await archive.rest()).afterArchive, 4);
   }
+});
+
+test("what follows compressed data is counted, however it comes; zeros are nothing", async (t) => {
+  const junk = Buffer.from("JUNK".repeat(100));
+  for (const [bytes, expected] of [
+    [Buffer.concat([zstdCompressSync(SAMPLE), junk]), 400],
+    [Buffer.concat([zstdCompressSync(SAMPLE), zstdCompressSync(Buffer.alloc(0)), junk, Buffer.alloc(100)]), 500],
+    [Buffer.concat([zstdCompressSync(SAMPLE), Buffer.alloc(2 << 20), Buffer.from("x")]), (2 << 20) + 1],
+    [Buffer.concat([zstdCompressSync(SAMPLE), Buffer.alloc(500)]), 0],
+    [Buffer.concat([gzipSync(SAMPLE), Buffer.alloc(500)]), 0],
+    [Buffer.concat([gzipSync(SAMPLE), Buffer.alloc(500), junk]), 900],
+  ] as const) {
+    const path = fileOf(t, "archive", bytes);
+    await using archive = await openArchive(path);
+    assert.deepEqual(await archive.rest(), { afterArchive: 0, afterCompressed: expected });
+    const dripping = Readable.from(
+      (function* () {
+        for (let at = 0; at < bytes.length; at += 1013) yield bytes.subarray(at, at + 1013);
+      })(),
+    );
+    await using piped = await openArchive("-", { stdin: () => dripping });
+    assert.deepEqual(await piped.rest(), { afterArchive: 0, afterCompressed: expected });
+  }
+});
+
+test("a pipe that gives its first bytes one by one is known by them all the same", async () => {
+  const bytes = gzipSync(tar({ name: "first", data: "1" }));
+  const dripping = Readable.from(
+    (function* () {
+      for (const byte of bytes) yield Buffer.from([byte]);
+    })(),
+  );
+  await using archive = await openArchive("-", { stdin: () => dripping });
+  assert.deepEqual([archive.compression, [...archive.members.keys()]], ["gzip", ["first"]]);
 });
 
 test("no file, no archive, other compressions: each is said for what it is", async (t) => {
@@ -193,7 +228,7 @@ test("the real archives are sound from the first header to the last byte", async
     await using archive = await openArchive(join(ARCHIVES, file));
     assert.deepEqual([archive.problems, archive.hostile, archive.complete], [[], [], true], file);
     // containerd wrote this one over an older one of the same second.
-    assert.equal(await archive.trailingBytes(), file === "containerd-counter-before.tar.gz" ? 2048 : 0, file);
+    assert.equal((await archive.rest()).afterArchive, file === "containerd-counter-before.tar.gz" ? 2048 : 0, file);
     assert.equal(archive.bytes, readFileSync(join(ARCHIVES, file)).length);
   }
 });

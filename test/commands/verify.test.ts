@@ -10,6 +10,8 @@ import { TAR_END, tar, tarMember, withChecksum } from "../archive/tars.ts";
 import { runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
+const RUNTIMES = "test/data/runtimes";
+const FAULTS = "test/data/faults";
 const CONTAINERD = join(ARCHIVES, "containerd-a.tar");
 const OLD_PAGEMAP = join(ARCHIVES, "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz");
 
@@ -68,10 +70,26 @@ function without(...names: readonly string[]) {
   return (name: string, block: Buffer) => (names.includes(name) ? undefined : block);
 }
 
-test("the real archives are sound, on all three engines; -o name lists them", async () => {
-  const files = readdirSync(ARCHIVES)
-    .filter((name) => name.includes(".tar"))
-    .map((name) => join(ARCHIVES, name));
+/** What each check says of a sound archive that lies there without a record. */
+const SOUND = {
+  archive: "it is whole, and every reader of tar takes it alike",
+  members: "all that its engine and CRIU always write is there",
+  nested: "the archives inside it are whole, and every reader of tar takes them alike",
+  images: "every image of CRIU can be read",
+  references: "every image that another one refers to is there",
+  memory: "pages, pagemaps and statistics fit together",
+};
+const CHECKS = [
+  ...Object.entries(SOUND).map(([check, message]) => ({ check, status: "ok", message })),
+  { check: "record", status: "missing", message: "no record lies beside it" },
+];
+
+test("the real archives are sound, on all engines; -o name lists them", async () => {
+  const files = [ARCHIVES, RUNTIMES].flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => name.includes(".tar"))
+      .map((name) => join(directory, name)),
+  );
   const { lines, exitCode, document, pieces } = await runVerb(verify, files);
   assert.deepEqual(
     lines,
@@ -81,7 +99,7 @@ test("the real archives are sound, on all three engines; -o name lists them", as
   assert.deepEqual(document, {
     apiVersion: "checkpoint.kubectl/v1",
     kind: "VerificationList",
-    items: files.map((path) => ({ path, ok: true, problems: [], notes: NOTES[path] ?? [] })),
+    items: files.map((path) => ({ path, ok: true, problems: [], notes: NOTES[path] ?? [], checks: CHECKS })),
   });
   assert.deepEqual(
     pieces.map(({ name }) => name),
@@ -284,9 +302,59 @@ test("files that cannot be read are errors, not verdicts; exit 3 where some are 
   );
   assert.equal(exitCode, 3);
   assert.deepEqual((document as { items: unknown[] }).items, [
-    { path: "/nonexistent.tar", ok: false, problems: ["there is no file /nonexistent.tar"], notes: [] },
-    { path: CONTAINERD, ok: true, problems: [], notes: [] },
+    { path: "/nonexistent.tar", ok: false, problems: ["there is no file /nonexistent.tar"], notes: [], checks: [] },
+    { path: CONTAINERD, ok: true, problems: [], notes: [], checks: CHECKS },
   ]);
   assert.deepEqual(await problems("package.json"), ["package.json is not a tar archive"]);
   await assert.rejects(runVerb(verify, []), { reason: "Usage" });
+});
+
+test("what readers of tar take differently, and what follows compressed data: problems", async () => {
+  const cases: Readonly<Record<string, RegExp>> = {
+    "w1-sparse-name": /^GNUSparseFile\.0\/x: not all readers take it alike \(the records of a sparse file\)$/,
+    "w2-x-then-x": /^config\.dump: not all readers take it alike \(several extended headers\);there is more than one member config\.dump$/,
+    "w5-global-size":
+      /^there is more than one member config\.dump;there is a global extended header at byte 6565376, which not all readers apply$/,
+    "z4d-zst-trailing-garbage": /^700 bytes follow the compressed data, which not all programs pass over$/,
+    "z9-nested-window-inject":
+      /^volumes\/\$\(touch \/tmp\/h-sec\/PWNED\)\.tar takes more memory to expand than this plugin gives, 128 MiB$/,
+  };
+  for (const [name, expected] of Object.entries(cases)) {
+    assert.match((await problems(join(FAULTS, "hostile", `${name}.tar.zst`))).join(";"), expected, name);
+  }
+});
+
+test("names that cannot be shown, and files named as whiteouts where there are none: said, and no problem", async () => {
+  const cases: Readonly<Record<string, readonly string[]>> = {
+    "nonutf8-names": [String.raw`rootfs-diff.tar: 2 names (tmp/evil\xff.sh, tmp/evil\xfe.sh) with bytes that cannot be shown`],
+    "hostile/h1-crio-hidden": [
+      String.raw`rootfs-diff.tar: 2 names (opt/mal\x01ware, opt/\xff\xfemal) with bytes that cannot be shown`,
+      "rootfs-diff.tar: 1 file (.wh.malware) named like a whiteout, which none of them is",
+    ],
+  };
+  for (const [name, expected] of Object.entries(cases)) {
+    const { document, events } = await runVerb(verify, [join(FAULTS, `${name}.tar.zst`)]);
+    const [item] = (document as { items: { ok: boolean; notes: string[] }[] }).items;
+    assert.deepEqual([item?.ok, item?.notes], [true, expected]);
+    assert.equal(events.filter(({ kind }) => kind === "hint").length, expected.length);
+  }
+});
+
+test("archives that lack images: what is missing", async () => {
+  assert.deepEqual(await problems(join(FAULTS, "no-mm.tar.zst")), ["checkpoint/mm-6.img is missing: process 6 was alive"]);
+  assert.match((await problems(join(FAULTS, "no-pstree.tar.zst"))).join(), /checkpoint\/pstree\.img is missing/);
+});
+
+test("a record beside an archive is a check like the others", async () => {
+  const sha256 = createHash("sha256").update(readFileSync(CONTAINERD)).digest("hex");
+  const path = changed(readFileSync(CONTAINERD));
+  writeFileSync(`${path}.json`, JSON.stringify({ items: [{ copy: { path, bytes: readFileSync(path).length, sha256 } }] }));
+  const { lines, document } = await runVerb(verify, [path]);
+  assert.deepEqual(lines, [`${path}: OK, as in the record beside it`]);
+  const [item] = (document as { items: { checks: object[] }[] }).items;
+  assert.deepEqual(item?.checks.at(-1), {
+    check: "record",
+    status: "ok",
+    message: "size and SHA-256 are those of the record beside it",
+  });
 });

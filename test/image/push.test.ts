@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Budget } from "../../src/archive/budget.ts";
-import { openNested } from "../../src/archive/open.ts";
+import { openBytes } from "../../src/archive/open.ts";
 import { archiveFacts, keepForFacts } from "../../src/flows/restore/image/facts.ts";
 import { pushImage, type PushRequest } from "../../src/flows/restore/image/push.ts";
 import { registryFor } from "../../src/flows/restore/image/registries.ts";
@@ -224,7 +224,7 @@ test("a layer is read by ranges, like an archive on this machine", async (t) => 
   log();
   await using repository = await registryFor(where, settings, parseReference(`${registry.address}/a:1`), "pull");
   const source = blobSource(repository, { digest: digestOf(ARCHIVE), bytes: ARCHIVE.length });
-  await using archive = await openNested({ members: new Map(), open: () => source, budget: new Budget() }, "layer", { keep: keepForFacts });
+  await using archive = await openBytes(source, "layer", { keep: keepForFacts, budget: new Budget() });
   const { info } = await archiveFacts(archive);
   assert.equal(info.engine, "containerd");
   assert.ok(log().length < 60);

@@ -1,15 +1,12 @@
 import { UserError } from "../../model/error.ts";
-import { object, string } from "../../model/json.ts";
+import { list, object, string, type Json } from "../../model/json.ts";
 import type { Archive } from "../archive.ts";
 import { Budget } from "../budget.ts";
+import { readObject } from "../read.ts";
 import { common } from "./common.ts";
-import { containerd } from "./containerd.ts";
-import { crio } from "./crio.ts";
-import { engineFiles, texts, type EngineFiles } from "./files.ts";
+import { engineFiles, text, texts, type EngineFiles } from "./files.ts";
 import type { CheckpointInfo, Engine } from "./info.ts";
-import { podman } from "./podman.ts";
-
-const READERS: Readonly<Record<Engine, (files: EngineFiles) => CheckpointInfo>> = { containerd, "cri-o": crio, podman };
+import { READERS } from "./readers.ts";
 
 /**
  * What an archive tells of its container, in its engine's own words. Throws a UserError where it holds no checkpoint,
@@ -25,6 +22,19 @@ export async function engineOf(archive: Archive): Promise<CheckpointInfo> {
   const files = await engineFiles(archive);
   const engine = detect(files);
   return (engine === undefined ? common : READERS[engine])(files);
+}
+
+/** Whose archive it is, as far as can be told. */
+export async function knownEngine(archive: Archive): Promise<Engine | undefined> {
+  const read = async (from: Archive, name: string): Promise<Json> => {
+    try {
+      return await readObject(from, name);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return {};
+    }
+  };
+  return detect(await engineFiles(archive, read));
 }
 
 /** What the OCI specification alone tells, where the rest of the archive is not at hand. */
@@ -58,4 +68,12 @@ function detect({ annotations, config, archive: { members } }: EngineFiles): Eng
   if (members.has("network.status")) return "podman";
   if (members.has("bind.mounts") || members.has("io.kubernetes.cri-o.LogPath")) return "cri-o";
   return members.has("status.dump") || string(config["runtime"]).startsWith("io.containerd.") ? "containerd" : undefined;
+}
+
+/** Where something of the node is mounted in the container: volumes, and what the engine itself mounts. Throws a UserError where the specification cannot be read. */
+export async function boundPaths(archive: Archive): Promise<string[]> {
+  return list((await readObject(archive, "spec.dump"))["mounts"]).flatMap((mount) => {
+    const { type, destination } = object(mount);
+    return type === "bind" ? (text(destination) ?? []) : [];
+  });
 }

@@ -15,15 +15,18 @@ export interface EngineFiles {
   readonly archive: Archive;
 }
 
-/** Throws a UserError where one of them cannot be read or is no JSON. */
-export async function engineFiles(archive: Archive): Promise<EngineFiles> {
-  const spec = await readObject(archive, "spec.dump");
+/** Throws what `read` throws: a UserError where one of them cannot be read or is no JSON. */
+export async function engineFiles(
+  archive: Archive,
+  read: (archive: Archive, name: string) => Promise<Json> = readObject,
+): Promise<EngineFiles> {
+  const spec = await read(archive, "spec.dump");
   return {
-    config: await readObject(archive, "config.dump"),
+    config: await read(archive, "config.dump"),
     spec,
     annotations: texts(spec["annotations"]),
-    status: await readObject(archive, "status.dump"),
-    networks: await readObject(archive, "network.status"),
+    status: await read(archive, "status.dump"),
+    networks: await read(archive, "network.status"),
     archive,
   };
 }

@@ -1,49 +1,95 @@
-/** What the records of an extended header (type x or g) say, as far as it matters here. */
+/** What the records of an extended header (type x or g) say, as far as it matters here. An empty value stands for none. */
 export interface Extended {
-  readonly path?: Buffer;
-  readonly linkpath?: Buffer;
-  readonly size?: number;
+  path?: Buffer;
+  linkpath?: Buffer;
+  size?: number;
   /** Seconds since the epoch. */
-  readonly modifiedAt?: number;
-  /** A GNU.sparse.* record: the data is not the file. */
-  readonly sparse?: true;
+  modifiedAt?: number;
+  /** A record of a sparse file: the data is not the file. */
+  sparse?: true;
+  /** What not all readers take alike. */
+  oddity?: string;
 }
+
+const SPACE = 0x20;
+const EQUALS = 0x3d;
+const NEWLINE = 0x0a;
+const MOST_DIGITS = 10;
 
 /**
  * The records "LENGTH KEYWORD=VALUE\n" of a PAX extended header (POSIX.1-2001, pax, "Extended Header Keyword/File
- * Precedence"). Undefined where they are malformed.
+ * Precedence"). Undefined where they are malformed. `step` hears of each record.
  */
-export function parsePax(data: Buffer): Extended | undefined {
+export function parsePax(data: Buffer, step: () => void): Extended | undefined {
   const extended: Extended = {};
+  const known = new Set<string>();
   for (let at = 0; at < data.length;) {
-    const space = data.indexOf(0x20, at);
-    const digits = space < 0 || space - at > 10 ? "" : data.toString("latin1", at, space);
-    if (!/^[1-9][0-9]*$/.test(digits)) return undefined;
-    const end = at + Number(digits);
-    const equals = data.indexOf(0x3d, space);
-    if (end > data.length || end <= space + 1 || data[end - 1] !== 0x0a || equals < 0 || equals >= end) return undefined;
-    const record = parseRecord(data.toString("latin1", space + 1, equals), data.subarray(equals + 1, end - 1));
-    if (record === undefined) return undefined;
-    Object.assign(extended, record);
+    step();
+    let length = 0;
+    let space = at;
+    for (; space < data.length && data[space] !== SPACE; space += 1) {
+      const digit = (data[space] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9 || space - at >= MOST_DIGITS || (digit === 0 && space === at)) return undefined;
+      length = length * 10 + digit;
+    }
+    const end = at + length;
+    if (space === at || end > data.length || end <= space + 1 || data[end - 1] !== NEWLINE) return undefined;
+    let equals = space + 1;
+    while (equals < end && data[equals] !== EQUALS) equals += 1;
+    const key = data.toString("latin1", space + 1, equals);
+    if (equals === end || key === "" || key.includes("\0")) return undefined;
+    if (IMPORTANT.has(key) && known.has(key)) extended.oddity ??= `two records ${key} in its extended header`;
+    if (IMPORTANT.has(key)) known.add(key);
+    if (!take(extended, key, data.subarray(equals + 1, end - 1))) return undefined;
     at = end;
   }
   return extended;
 }
 
-function parseRecord(keyword: string, value: Buffer): Extended | undefined {
-  switch (keyword) {
-    case "path":
-      return { path: value };
-    case "linkpath":
-      return { linkpath: value };
-    case "size":
-    case "mtime": {
-      const text = value.toString("latin1");
-      if (!/^-?\d+(\.\d*)?$/.test(text)) return undefined;
-      if (keyword === "mtime") return { modifiedAt: Math.floor(Number(text)) };
-      return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? { size: Number(text) } : undefined;
-    }
-    default:
-      return keyword.startsWith("GNU.sparse.") ? { sparse: true } : {};
+const NAMES = new Set(["path", "linkpath", "uname", "gname"]);
+const IMPORTANT = new Set([...NAMES, "size", "uid", "gid", "mtime", "atime", "ctime"]);
+const NUMBER = /^-?\d{1,16}$/;
+const TIME = /^-?\d{1,16}(\.\d*)?$/;
+/** Records that tell of what no reader here looks at: attributes, comments, times. */
+const HARMLESS =
+  /^(uname|gname|uid|gid|atime|ctime|comment|(SCHILY|LIBARCHIVE)\.xattr\..*|SCHILY\.(dev|ino|nlink|acl\..*)|RHT\.security\..*|MSWINDOWS\..*)$/s;
+
+/** False where the value cannot be. */
+function take(extended: Extended, key: string, value: Buffer): boolean {
+  if (NAMES.has(key) && value.includes(0)) return false;
+  if (IMPORTANT.has(key) && value.length === 0) {
+    extended.oddity ??= `an empty record ${key} in its extended header`;
+    if (key === "path" || key === "linkpath") extended[key] = value;
+    return true;
   }
+  switch (key) {
+    case "path":
+    case "linkpath":
+      extended[key] = Buffer.from(value);
+      return true;
+    case "size": {
+      const size = Number(text(value));
+      if (!/^\d{1,16}$/.test(text(value)) || !Number.isSafeInteger(size)) return false;
+      extended.size = size;
+      return true;
+    }
+    case "uid":
+    case "gid":
+      return NUMBER.test(text(value));
+    case "mtime":
+      extended.modifiedAt = Math.floor(Number(text(value)));
+      return TIME.test(text(value));
+    case "atime":
+    case "ctime":
+      return TIME.test(text(value));
+    default:
+      if (key.startsWith("GNU.sparse.") || key === "SCHILY.realsize") extended.sparse = true;
+      else if (!HARMLESS.test(key)) extended.oddity ??= `a record ${JSON.stringify(key.slice(0, 40))} in its extended header`;
+      return true;
+  }
+}
+
+/** No number is longer. */
+function text(value: Buffer): string {
+  return value.toString("latin1", 0, 64);
 }

@@ -1,7 +1,7 @@
-import type { Member } from "../../archive/archive.ts";
+import type { Member, OpenArchive, Reading } from "../../archive/archive.ts";
 import { ENGINE_FILES, engineOf } from "../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../archive/engines/info.ts";
-import { openArchive, type OpenArchive, type Reading } from "../../archive/open.ts";
+import { openArchive } from "../../archive/open.ts";
 import { statistics } from "../../criu/statistics.ts";
 import { memorySize } from "../../criu/totals.ts";
 import { UserError } from "../../model/error.ts";

@@ -1,5 +1,5 @@
 import { Budget } from "../../archive/budget.ts";
-import { openArchive, openNested } from "../../archive/open.ts";
+import { openArchive, openBytes } from "../../archive/open.ts";
 import { POD_ANNOTATION } from "../../image/manifest.ts";
 import { formatReference, type Reference } from "../../image/reference.ts";
 import { blobSource, findManifest, type FoundManifest } from "../../image/registry/repository.ts";
@@ -44,10 +44,10 @@ export async function checkpointInRegistry(
   const found = await findManifest(registry);
   const [layer] = found?.layers ?? [];
   if (found === undefined || layer === undefined || !isCheckpoint(found)) throw notThere(formatReference(reference), found);
-  const nested = { members: new Map(), open: () => blobSource(registry, layer), budget: Budget.withoutClock() };
-  await using archive = await openNested(nested, `the layer of ${formatReference(reference)}`, {
+  await using archive = await openBytes(blobSource(registry, layer), `the layer of ${formatReference(reference)}`, {
     keep: keepForFacts,
     signal: context.signal,
+    budget: Budget.withoutClock(),
   });
   return { facts: await archiveFacts(archive), origin: originIn(found), digest: found.digest };
 }

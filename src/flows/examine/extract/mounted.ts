@@ -1,7 +1,6 @@
 import { posix } from "node:path";
 import type { Archive } from "../../../archive/archive.ts";
-import { boundPaths } from "../../../archive/engines/binds.ts";
-import { engineOf } from "../../../archive/engines/engine.ts";
+import { boundPaths, engineOf } from "../../../archive/engines/engine.ts";
 import { mounts } from "../../../criu/mounts.ts";
 import { UserError } from "../../../model/error.ts";
 

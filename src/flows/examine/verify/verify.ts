@@ -1,11 +1,7 @@
-import { engineOf } from "../../../archive/engines/engine.ts";
-import { missingFields, missingMembers } from "../../../archive/expected.ts";
-import { openArchive, openNested, type OpenArchive, type Reading } from "../../../archive/open.ts";
-import { readJson } from "../../../archive/read.ts";
+import type { Reading } from "../../../archive/archive.ts";
+import { openArchive } from "../../../archive/open.ts";
 import { recordProblems } from "../../../archive/record.ts";
-import { checkImages } from "../../../criu/check.ts";
-import { missingImages } from "../../../criu/missing.ts";
-import { UserError } from "../../../model/error.ts";
+import { images, members, nestedArchives, orWhyNot, references, structure, type Check, type Finding } from "./checks.ts";
 import { memoryProblems } from "./memory.ts";
 
 /** An archive and what is wrong with it: a sentence each, without a full stop. */
@@ -14,12 +10,32 @@ export interface Verification {
   readonly problems: readonly string[];
   /** What is worth knowing, and wrong with nothing. */
   readonly notes: readonly string[];
-  /** Whether a record lay beside it, that it was held against. */
-  readonly recorded: boolean;
+  /** Those that were made, in their order. */
+  readonly checks: readonly CheckResult[];
+}
+
+/** What came of one check. */
+export interface CheckResult {
+  /** Its name, which scripts may rely on. */
+  readonly check: string;
+  /** "missing": there is nothing to check by. */
+  readonly status: "ok" | "missing" | "wrong";
+  readonly message: string;
 }
 
 /** After so many problems the others are only counted. */
 const MOST_PROBLEMS = 1000;
+
+/** What each check looks at, and what is true where it finds nothing. */
+const CHECKS: Readonly<Record<string, { readonly sound: string; readonly run: Check }>> = {
+  archive: { sound: "it is whole, and every reader of tar takes it alike", run: structure },
+  members: { sound: "all that its engine and CRIU always write is there", run: members },
+  nested: { sound: "the archives inside it are whole, and every reader of tar takes them alike", run: nestedArchives },
+  images: { sound: "every image of CRIU can be read", run: images },
+  references: { sound: "every image that another one refers to is there", run: references },
+  memory: { sound: "pages, pagemaps and statistics fit together", run: memoryProblems },
+};
+const RECORD = "record";
 
 /**
  * Checks an archive: its structure and that of the archives inside it, that all its engine writes is there, that every
@@ -27,116 +43,59 @@ const MOST_PROBLEMS = 1000;
  * Throws a UserError where there is no such file, or it cannot be read for what is not its fault.
  */
 export async function verify(path: string, reading: Reading): Promise<Verification> {
-  // What several checks stumble over is one problem.
-  const problems = new Set<string>();
-  const notes: string[] = [];
-  let more = 0;
-  for await (const finding of orWhyNot(archiveFindings(path, reading))) {
-    if (typeof finding !== "string") notes.push(finding.note);
-    else if (problems.size < MOST_PROBLEMS) problems.add(finding);
-    else more += 1;
-  }
-  if (more > 0) problems.add(`and at least ${more} more`);
+  const findings = new Findings();
+  // An archive that cannot be opened is not checked any further.
+  for await (const problem of orWhyNot(checkArchive(path, reading, findings))) findings.add("archive", problem);
   const recorded = path === "-" ? undefined : await recordProblems(path, reading.signal);
-  return { path, problems: [...problems, ...(recorded ?? [])], notes, recorded: recorded !== undefined };
+  for (const problem of recorded ?? []) findings.add(RECORD, problem);
+  const checks = [...findings.made].map((check) => findings.result(check, CHECKS[check]?.sound ?? ""));
+  checks.push(
+    recorded === undefined
+      ? { check: RECORD, status: "missing", message: "no record lies beside it" }
+      : findings.result(RECORD, "size and SHA-256 are those of the record beside it"),
+  );
+  return { path, problems: findings.problems(), notes: findings.notes, checks };
 }
 
-/** A problem, or a note. */
-type Finding = string | { readonly note: string };
-
-/** Throws a UserError where it cannot go on. */
-type Check = (archive: OpenArchive, signal: AbortSignal) => AsyncIterable<Finding>;
-
-const CHECKS: readonly Check[] = [structure, members, nestedArchives, images, lostImages, memoryProblems];
-
-async function* archiveFindings(path: string, reading: Reading): AsyncGenerator<Finding, void> {
-  const { signal } = reading;
+// oxlint-disable-next-line require-yield -- what is found goes into the findings
+async function* checkArchive(path: string, reading: Reading, findings: Findings): AsyncGenerator<string, void> {
   await using archive = await openArchive(path, reading);
-  for (const check of CHECKS) {
-    signal.throwIfAborted();
-    yield* orWhyNot(check(archive, signal));
+  for (const [check, { run }] of Object.entries(CHECKS)) {
+    findings.made.add(check);
+    reading.signal.throwIfAborted();
+    for await (const finding of orWhyNot(run(archive, reading.signal))) findings.add(check, finding);
   }
 }
 
-/** What says nothing about the archive itself. */
-const NOT_ITS_FAULT = new Set(["NoSuchFile", "PermissionDenied", "CannotOpen", "NoTemporarySpace", "WindowTooLarge"]);
+/** What was found, by check. What several checks stumble over is one problem. */
+class Findings {
+  readonly made = new Set<string>();
+  readonly notes: string[] = [];
+  readonly #problems = new Set<string>();
+  readonly #first = new Map<string, string>();
+  readonly #counts = new Map<string, number>();
+  #more = 0;
 
-/** What ends a check is a problem too. */
-async function* orWhyNot<T>(check: AsyncIterable<T>): AsyncGenerator<T | string, void> {
-  try {
-    yield* check;
-  } catch (error) {
-    if (!(error instanceof UserError) || NOT_ITS_FAULT.has(error.reason)) throw error;
-    yield error.message;
-  }
-}
-
-async function* structure(archive: OpenArchive): AsyncGenerator<Finding, void> {
-  yield* archive.problems;
-  for (const { name, why } of archive.hostile) yield `a member's name, ${name}, ${why}`;
-  for (const name of archive.members.keys())
-    if (name.includes("\\")) yield `a member's name, ${name}, has characters in it that no engine writes`;
-  yield* await atTheEnd(archive);
-}
-
-/** containerd writes over a file of the same name without cutting it: what the older one had more stays. */
-async function atTheEnd(archive: OpenArchive): Promise<Finding[]> {
-  const more = archive.complete ? await archive.trailingBytes() : 0;
-  return more === 0 ? [] : [{ note: `${more} bytes follow its end: left of a longer archive that it was written over, or not part of it` }];
-}
-
-/** Beside what the engine reader reads: files of JSON that only some of them write. */
-const MORE_JSON = ["status", "bind.mounts", "deleted.files", "checkpoint/descriptors.json"];
-
-async function* members(archive: OpenArchive): AsyncGenerator<string, void> {
-  const { engine } = await engineOf(archive);
-  for (const name of missingMembers(archive.members, engine)) yield `${name} is missing`;
-  yield* await missingFields(archive);
-  for (const name of MORE_JSON) yield* orWhyNot(readable(readJson(archive, name)));
-}
-
-// oxlint-disable-next-line require-yield -- a check without problems of its own
-async function* readable(reading: Promise<unknown>): AsyncGenerator<string, void> {
-  await reading;
-}
-
-const NESTED = /^(rootfs-diff\.tar|devshm-checkpoint\.tar|volumes\/.*\.tar|checkpoint\/tmpfs-dev-\d+\.tar\.gz\.img)$/;
-
-async function* nestedArchives(archive: OpenArchive, signal: AbortSignal): AsyncGenerator<string, void> {
-  for (const { name, type } of archive.members.values()) {
-    if (!NESTED.test(name) || type !== "file") continue;
-    for await (const problem of orWhyNot(nestedProblems(archive, name, signal))) {
-      yield problem.startsWith(name) ? problem : `${name}: ${problem}`;
+  add(check: string, finding: Finding): void {
+    if (typeof finding !== "string") {
+      this.notes.push(finding.note);
+      return;
     }
+    this.made.add(check);
+    if (!this.#first.has(check)) this.#first.set(check, finding);
+    this.#counts.set(check, (this.#counts.get(check) ?? 0) + 1);
+    if (this.#problems.size < MOST_PROBLEMS) this.#problems.add(finding);
+    else this.#more += 1;
   }
-}
 
-async function* nestedProblems(archive: OpenArchive, name: string, signal: AbortSignal): AsyncGenerator<string, void> {
-  await using nested = await openNested(archive, name, { signal });
-  yield* nested.problems;
-  // Containers may call their files what they like; but no file of theirs lies outside of them.
-  for (const { name: bad, why } of nested.hostile) if (/absolute|\.\./.test(why)) yield `the name ${bad} ${why}`;
-  // For the checksums of its compression.
-  if (nested.complete) await nested.trailingBytes();
-}
-
-async function* images(archive: OpenArchive): AsyncGenerator<Finding, void> {
-  const leftOver: string[] = [];
-  for await (const { image, kind, message } of checkImages(archive)) {
-    if (kind === "stale") leftOver.push(image);
-    else if (kind === "unknown") yield { note: `${image}: ${message}` };
-    else yield `${image}: ${message}`;
+  problems(): string[] {
+    return [...this.#problems, ...(this.#more > 0 ? [`and at least ${this.#more} more`] : [])];
   }
-  if (leftOver.length > 0) yield { note: `left over from an earlier checkpoint, of no process in the tree: ${leftOver.join(", ")}` };
-}
 
-async function* lostImages(archive: OpenArchive): AsyncGenerator<Finding, void> {
-  let found = 0;
-  for await (const { message, certain } of missingImages(archive)) {
-    yield certain ? message : { note: message };
-    // A forged process tree has no end of them.
-    if ((found += 1) < MOST_PROBLEMS) continue;
-    yield "and more images are missing";
-    return;
+  result(check: string, sound: string): CheckResult {
+    const first = this.#first.get(check);
+    if (first === undefined) return { check, status: "ok", message: sound };
+    const others = (this.#counts.get(check) ?? 1) - 1;
+    return { check, status: "wrong", message: others === 0 ? first : `${first} (and ${others} more)` };
   }
 }

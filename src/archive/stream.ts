@@ -1,6 +1,64 @@
 import type { Source } from "../model/source.ts";
-import { checkRange, cutShort } from "./sources.ts";
-import type { TemporaryBytes } from "./temporary.ts";
+import type { OpenArchive, OpenOptions } from "./archive.ts";
+import type { Budget } from "./budget.ts";
+import type { Compression } from "./compression.ts";
+import { expand } from "./expand.ts";
+import { checkRange, cutShort, paddingOr } from "./sources.ts";
+import { indexTar } from "./tar/index.ts";
+import { TemporaryBytes } from "./temporary.ts";
+
+/** Bytes that come in order. */
+export interface Stream {
+  readonly input: AsyncIterable<Buffer>;
+  readonly compression: Compression;
+  /** How many they are before they are expanded; undefined for a pipe. */
+  readonly bytes: number | undefined;
+  /** What they are called in errors. */
+  readonly label: string;
+  /** Of a container: see IndexOptions. */
+  readonly ofFiles: boolean;
+  readonly budget: Budget;
+  /** Lets go of where they come from. */
+  readonly close: () => Promise<void>;
+}
+
+/** Opens an archive of which the bytes come in order: compressed, or through a pipe. */
+export async function openStream(stream: Stream, { keep, signal }: OpenOptions): Promise<OpenArchive> {
+  const { input, compression, bytes, label, ofFiles, budget, close } = stream;
+  const store = keep === undefined ? new TemporaryBytes(label) : undefined;
+  const expansion = expand(input, compression, { label, isMember: ofFiles }, signal);
+  const source = new ForwardSource(charged(expansion, budget, !ofFiles), store);
+  const closeAll = async (): Promise<void> => {
+    await source.close();
+    await store?.[Symbol.asyncDispose]();
+    await close();
+  };
+  try {
+    const index = await indexTar(source, { label, budget, keep, ofFiles });
+    return {
+      ...index,
+      compression,
+      bytes,
+      async rest() {
+        await source.drain();
+        const afterArchive = store === undefined ? 0 : await paddingOr(source, index.end);
+        return { afterArchive, afterCompressed: expansion.afterCompressed() };
+      },
+      [Symbol.asyncDispose]: closeAll,
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function* charged(pieces: AsyncIterable<Buffer>, budget: Budget, outermost: boolean): AsyncGenerator<Buffer, void> {
+  for await (const piece of pieces) {
+    if (outermost) budget.opened(piece.length);
+    budget.decode(piece.length);
+    yield piece;
+  }
+}
 
 /**
  * A source over bytes that come in order: a read pulls as far as it needs to. What has passed can be read again where a
