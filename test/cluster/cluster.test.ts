@@ -29,6 +29,8 @@ claimCluster();
 const SERVER = `${NETWORK}.1`;
 const REGISTRY_CA = join(ADMIN, "../pki/ca.crt");
 const NODE = "node1";
+const OTHER = "other";
+const SCRIPT = join(import.meta.dirname, "cluster");
 const namespace = ownNamespace("cluster-test");
 const COUNTER = `${namespace}/counter/counter`;
 const NOBODY = "default/none/none"; // allowed and refused like any other, and harms nobody
@@ -42,6 +44,7 @@ if (NO_CLUSTER === undefined) {
     await cluster("up", "--grant=yes");
     await cluster("criu", NODE, "on");
     await cluster("kubelet", NODE, "start");
+    await run(SCRIPT, ["remove", OTHER]);
   });
 }
 
@@ -169,8 +172,7 @@ clusterTest("a laptop reaches the apiserver, and not faster than its link", asyn
 
 clusterTest("commands on a node and laptop end with their own exit code", async () => {
   for (const place of [["node-shell", NODE], ["laptop"]]) {
-    const script = join(import.meta.dirname, "cluster");
-    assert.equal((await run(script, [...place, "--", "sh", "-c", "exit 7"])).code, 7);
+    assert.equal((await run(SCRIPT, [...place, "--", "sh", "-c", "exit 7"])).code, 7);
   }
 });
 
@@ -207,3 +209,31 @@ clusterTest("the audit log has each stage of a checkpoint call", async () => {
   );
   assert.match((await lines())[0] ?? "", /"stage":"RequestReceived"/);
 });
+
+clusterTest(
+  "a node with another runtime, added to a running cluster: its options are changed, and it goes with all that was on it",
+  async () => {
+    const criu = async () => (await run(SCRIPT, ["node-shell", OTHER, "--", "criu", "--version"])).stdout.split("\n")[0];
+    await cluster("up", "--node", `${OTHER}=containerd-1.7+criu-3.17`);
+    const { stdout: runtime } = await kubectl("get", "node", OTHER, "-o", "jsonpath={.status.nodeInfo.containerRuntimeVersion}");
+    assert.match(runtime, /^containerd:\/\/1\.7\./);
+    assert.match((await criu()) ?? "", /^Version: 3\.17/);
+    await apply(pod(namespace, "there", [container("there", COUNT)], { node: OTHER }));
+    await running(namespace, "there");
+    for (const [spec, version] of [
+      ["containerd-1.7+criu-3.15", "Version: 3.15"],
+      ["containerd-1.7+no-criu", ""],
+    ] as const) {
+      await cluster("configure", `${OTHER}=${spec}`);
+      assert.equal(await criu(), version);
+    }
+    assert.equal((await kubectl("exec", "-n", namespace, "there", "--", "true")).code, 0, "its containers run on");
+    const { code, stderr } = await run(SCRIPT, ["up", "--node", `${OTHER}=crio-1.36`]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /other is containerd-1\.7\+no-criu/);
+    await cluster("remove", OTHER);
+    assert.notEqual((await kubectl("get", "node", OTHER)).code, 0);
+    assert.notEqual((await kubectl("get", "pod", "there", "-n", namespace)).code, 0);
+    assert.doesNotMatch(await cluster("status"), /other/);
+  },
+);

@@ -73,12 +73,20 @@ probe_answers() {
 
 # Kubelets set these for the whole machine, above all kernel.panic_on_oops=1; the `down` of the last cluster puts them back.
 KERNEL_SETTINGS=(vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
+# And this is ours: a node takes some ten of the 128 that root may have, and the last is CRIU's ("Can't create inotify").
+INOTIFY=fs/inotify/max_user_instances
+INOTIFY_LEAST=8192
+
 remember_kernel_settings() {
   local setting other
-  for other in $(others_kernel_settings); do cp "$other" "$RUN/kernel-settings" && return; done
-  for setting in "${KERNEL_SETTINGS[@]}"; do
-    if [ -e "/proc/sys/$setting" ]; then echo "$setting $(cat "/proc/sys/$setting")"; fi
-  done >"$RUN/kernel-settings"
+  for other in $(others_kernel_settings); do cp "$other" "$RUN/kernel-settings" && break; done
+  touch "$RUN/kernel-settings"
+  for setting in "${KERNEL_SETTINGS[@]}" "$INOTIFY"; do
+    if [ -e "/proc/sys/$setting" ] && ! grep -q "^$setting " "$RUN/kernel-settings"; then
+      echo "$setting $(cat "/proc/sys/$setting")" >>"$RUN/kernel-settings"
+    fi
+  done
+  if [ "$(cat "/proc/sys/$INOTIFY")" -lt $INOTIFY_LEAST ]; then echo $INOTIFY_LEAST >"/proc/sys/$INOTIFY"; fi
 }
 others_kernel_settings() { find "$RUNS"* -maxdepth 1 -name kernel-settings ! -path "$RUN/*" 2>/dev/null || true; }
 restore_kernel_settings() {

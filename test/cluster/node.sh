@@ -52,13 +52,13 @@ criu_link() {
     esac' "${2:-}"
 }
 
-# kubelets: starts those that do not run, and waits for all.
+# kubelets: starts those that do not run, and waits for them.
 kubelets() {
-  local node
+  local node started=()
   for node in $(nodes); do
-    service_running "$node" kubelet || kubelet_start "$node" true
+    service_running "$node" kubelet || { kubelet_start "$node" true && started+=("$node"); }
   done
-  for node in $(nodes); do node_wait "$node" 0; done
+  for node in "${started[@]}"; do node_wait "$node" 0; done
   wait_until 120 "the default ServiceAccount" kubectl get serviceaccount default # without it no pod can be made
 }
 

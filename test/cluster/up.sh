@@ -62,26 +62,33 @@ build_command() {
 raise() {
   local number node
   mkdir -p "$RUN/log"
-  phase "keys and network" "$RUN/log/up-network.log" control_machine
-  background phase "control plane" "$RUN/log/up-control-plane.log" control_plane
-  background phase "registry" "$RUN/log/up-registry.log" registries
+  if ! control_running; then
+    phase "keys and network" "$RUN/log/up-network.log" control_machine
+    background phase "control plane" "$RUN/log/up-control-plane.log" control_plane
+    background phase "registry" "$RUN/log/up-registry.log" registries
+  fi
   for ((number = 1; number <= $1; number++)); do mkdir -p "$RUN/machines/node$number"; done
-  for node in $(nodes); do background phase "$node" "$RUN/log/up-$node.log" node_machine "$node"; done
+  for node in $(nodes); do node_running "$node" || background phase "$node" "$RUN/log/up-$node.log" node_machine "$node"; done
   wait_for_jobs
   phase "kubelets" "$RUN/log/up-kubelets.log" kubelets
 }
 
 # all_running NODES: whether there is nothing to start, with at least so many nodes.
 all_running() {
-  local service node number
+  local node number
+  control_running || return 1
+  for ((number = 1; number <= $1; number++)); do [ -e "$RUN/machines/node$number" ] || return 1; done
+  for node in $(nodes); do node_running "$node" || return 1; done
+}
+
+control_running() {
+  local service
   for service in etcd apiserver controller-manager scheduler registry private-registry; do
     service_running control "$service" || return 1
   done
-  for ((number = 1; number <= $1; number++)); do [ -e "$RUN/machines/node$number" ] || return 1; done
-  for node in $(nodes); do
-    if ! service_running "$node" "$(runtime_service "$node")" || ! service_running "$node" kubelet; then return 1; fi
-  done
 }
+
+node_running() { service_running "$1" "$(runtime_service "$1")" && service_running "$1" kubelet; }
 
 down() {
   [ $# = 0 ] || usage_error "down takes no arguments"

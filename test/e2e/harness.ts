@@ -135,9 +135,10 @@ export interface RunOptions {
 
 /** The environment that commands run in: the cluster's kubectl, its admin, nothing of the caller's own. */
 export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const { HOME, PATH, TERM, NODE_V8_COVERAGE, CLUSTER_NUMBER, CLUSTER_RUN, CLUSTER_CACHE } = process.env;
+  const { HOME, PATH, TERM, NODE_V8_COVERAGE, CLUSTER_NUMBER, CLUSTER_RUN, CLUSTER_CACHE, KUBERNETES_VERSION } = process.env;
   const path = [join(ROOT, "dist"), join(RUN, "bin"), PATH].join(":");
-  return { HOME, TERM, NODE_V8_COVERAGE, CLUSTER_NUMBER, CLUSTER_RUN, CLUSTER_CACHE, PATH: path, KUBECONFIG: ADMIN, ...more };
+  const which = { CLUSTER_NUMBER, CLUSTER_RUN, CLUSTER_CACHE, KUBERNETES_VERSION };
+  return { HOME, TERM, NODE_V8_COVERAGE, ...which, PATH: path, KUBECONFIG: ADMIN, ...more };
 }
 
 /** The command line of the plugin: the executable that users get where it has been built (and FROM_SOURCE is not set), else its source. */
