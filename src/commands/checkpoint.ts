@@ -1,19 +1,24 @@
 import { captureOne } from "../flows/capture/one.ts";
+import type { CopyPlan } from "../flows/collect/copy/prepare.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { pickContainer } from "../flows/capture/pick.ts";
 import { checkpointRights, needing, type Rights, type VerbContext } from "../flows/rights.ts";
 import { resolveTargets } from "../flows/capture/targets/resolve.ts";
 import { ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
-import { exitCodeFor, usageError } from "../model/error.ts";
+import { forecast, type Forecast } from "../kubelet/forecast.ts";
+import { exitCodeFor, UserError, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
 import { command, say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
+import { formatBytes } from "../model/units.ts";
 import { explained } from "./checkpoint/explain.ts";
 import { checkpointList, pieces } from "./checkpoint/report.ts";
 import { checkpointRequest, FLAGS, planOf, type CheckpointRequest } from "./checkpoint/request.ts";
 import { connected } from "./shared/cluster.ts";
 import type { DryRun } from "./shared/dry-run.ts";
 import { defineVerb } from "./shared/verb.ts";
+
+const FORECAST_MS = 500;
 
 export const verb = defineVerb({
   name: "checkpoint",
@@ -106,11 +111,17 @@ async function* takeOne(
   target: ContainerTarget,
   terminal: boolean,
 ): AsyncGenerator<Piece, Outcome> {
-  const plan = await planOf(context, request, false);
+  const [plan, expected] = await Promise.all([planOf(context, request, [target.pod.node], false), expectedOf(context, request, target)]);
+  await using _open = plan;
+  if (plan !== undefined) await ensureFitsHere(context, plan, expected?.memoryBytes);
   await using directory = target.pod.node === "" ? undefined : plan?.helpers.directory(target.pod.node);
   // The pod starts during the checkpoint; if it cannot, the copy reports why.
   directory?.start();
-  const options = { timeoutMs: request.timeoutMs, withoutRuntime: plan === undefined && !request.document };
+  const options = {
+    timeoutMs: request.timeoutMs,
+    withoutRuntime: plan === undefined && !request.document,
+    ...(expected === undefined ? {} : { expected }),
+  };
   const captured = await explained(context, request, await captureOne(context, target, options), true);
   const taken =
     plan === undefined ? captured : await (await import("../flows/collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
@@ -120,6 +131,33 @@ async function* takeOne(
   }
   const errors = taken.error === undefined ? [] : [taken.error];
   return { document: checkpointList(context.connection.clock.seconds, [taken.item]), exitCode: exitCodeFor(errors, 1) };
+}
+
+/** Known before the checkpoint where it is copied, for the room here. */
+async function expectedOf(
+  { connection }: FlowContext,
+  { copy }: CheckpointRequest,
+  { pod, container }: ContainerTarget,
+): Promise<Forecast | undefined> {
+  if (copy === undefined || pod.node === "") return undefined;
+  const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
+  return await forecast(connection, target, FORECAST_MS);
+}
+
+/** Throws WontFit where the archive would not fit on this machine, and that is not to be passed over. */
+async function ensureFitsHere({ emit }: FlowContext, { destination, force }: CopyPlan, bytes: number | undefined): Promise<void> {
+  const { directory } = destination;
+  const free = bytes === undefined ? Infinity : await directory.freeBytes();
+  if (bytes === undefined || bytes <= free) return;
+  const why = say`about ${formatBytes(bytes)} are needed in ${directory.path}; ${formatBytes(free)} are free`;
+  if (!force)
+    throw new UserError({
+      reason: "WontFit",
+      message: "the archive would not fit; nothing was checkpointed",
+      why,
+      fix: "free some space, or rerun with --force",
+    });
+  emit({ kind: "warning", text: say`the archive might not fit: ${why}` });
 }
 
 /** Asks for the destination of the archive, where the container was picked at the terminal. */

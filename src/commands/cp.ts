@@ -5,6 +5,7 @@ import { helperRights, needingInOutcome } from "../flows/rights.ts";
 import type { Codec } from "../helper/directory.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
+import { openDestination } from "../local/destination.ts";
 import { API_VERSION, itemError, type CopyItem, type CopyList } from "../model/documents.ts";
 import { exitCodeFor, usageError, type UserError } from "../model/error.ts";
 import type { NodeArchive } from "../model/location.ts";
@@ -98,11 +99,12 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
       yield { bytes: streamArchive(context, helpers, { ...request, archive: first }) };
       return { exitCode: 0 };
     }
+    await using to = await openDestination(destination, archives.length > 1);
     const items: CopyItem[] = [];
     const errors: UserError[] = [];
     const rights = helperRights(await helpers.namespace());
     for (const archive of archives) {
-      const one: CopyRequest = { ...request, archive, several: archives.length > 1, facts: {} };
+      const one: CopyRequest = { ...request, destination: to, archive, facts: {} };
       const outcome = await needingInOutcome(context.connection, rights, await copyArchive(context, helpers, one));
       items.push(copyItem(archive, outcome));
       if (outcome.copy !== undefined)

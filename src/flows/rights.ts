@@ -44,6 +44,18 @@ export async function needingInOutcome<T extends { readonly failure?: { readonly
   return { ...outcome, failure: { ...outcome.failure, error: await explainForbidden(connection, rights, error) } };
 }
 
+/**
+ * Looks before anything is done whether the user has these rights. Throws an ApiFailure that names all that are missing; what cannot be
+ * asked counts as there.
+ */
+export async function ensureRights(connection: Connection, rights: readonly Right[]): Promise<void> {
+  const found = await missingRights(connection, rights);
+  const missing = found.length === 0 ? found : await withoutSpareRights(connection, found);
+  if (missing.length === 0) return;
+  const refusal = new ApiFailure({ status: 403, reason: "Forbidden", message: "asked by access reviews before anything was done" });
+  throw new Forbidden(refusal, missing, (await whoAmI(connection)) ?? "this user");
+}
+
 /** Explained once, and still a refusal for the `needing` around. */
 class Forbidden extends ApiFailure {
   readonly refusal: ApiFailure;

@@ -27,6 +27,7 @@ export class Helpers {
   readonly #context: Context;
   readonly #settings: HelperSettings;
   readonly #shared = new Map<string, { holders: number; started: Promise<Started> | undefined }>();
+  readonly #admitted = new Set<string>();
   #namespace: Promise<string> | undefined;
 
   constructor(connection: Connection, context: Context, settings: HelperSettings) {
@@ -80,6 +81,17 @@ export class Helpers {
     return await this.#namespace;
   }
 
+  /**
+   * Asks before anything depends on it whether the cluster would admit the helper pod: see admission.ts. It is not asked again when the pod
+   * starts.
+   */
+  async ensureAdmitted(node: string, access: Access, directory = this.#settings.checkpointDir): Promise<void> {
+    const key = `${access} ${node} ${directory}`;
+    if (this.#admitted.has(key)) return;
+    await ensureAdmitted(this.#connection, await this.request(node, access, directory));
+    this.#admitted.add(key);
+  }
+
   /** What would be made, for --dry-run too. */
   async request(node: string, access: Access, directory = this.#settings.checkpointDir): Promise<HelperRequest> {
     const until = new Date(this.#context.now() + DEADLINE_SECONDS * 1000).toISOString();
@@ -107,7 +119,7 @@ export class Helpers {
     const request = await this.request(node, access, directory);
     emit({ kind: "activity", lane, text: say`starting the helper pod on ${node}` });
     try {
-      await ensureAdmitted(this.#connection, request);
+      if (!this.#admitted.has(`${access} ${node} ${directory}`)) await ensureAdmitted(this.#connection, request);
       return await startHelper(this.#connection, request, signal, (what) => {
         emit({ kind: "activity", lane, text: say`helper pod on ${node}: ${what}` });
       });

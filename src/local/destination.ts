@@ -5,6 +5,8 @@ import { Directory } from "./directory.ts";
 /** Where something goes that the command writes: an open directory, and the name in it. */
 export interface Destination extends AsyncDisposable {
   readonly directory: Directory;
+  /** The name there that DEST gives; undefined where DEST is a directory. */
+  readonly file: string | undefined;
   /** For something that is called `name` where it comes from, as localName makes it. */
   nameFor(name: string): string;
 }
@@ -24,9 +26,11 @@ export async function openDestination(given: string | undefined, several = false
     ));
   const path = resolve(to);
   const directory = await Directory.open(isDirectory ? path : dirname(path));
+  const file = isDirectory ? undefined : basename(path);
   return {
     directory,
-    nameFor: (name) => (isDirectory ? name : basename(path)),
+    file,
+    nameFor: (name) => file ?? name,
     [Symbol.asyncDispose]: async () => await directory[Symbol.asyncDispose](),
   };
 }

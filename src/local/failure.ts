@@ -32,13 +32,8 @@ export function cannotWrite(path: string, error: unknown): UserError {
   });
 }
 
-export function alreadyExists(path: string, cause?: unknown): UserError {
-  return new UserError({
-    reason: "AlreadyExists",
-    message: say`${path} already exists`,
-    fix: "remove it, or choose another destination",
-    cause,
-  });
+export function alreadyExists(path: string, cause?: unknown, fix = "remove it, or choose another destination"): UserError {
+  return new UserError({ reason: "AlreadyExists", message: say`${path} already exists`, fix, cause });
 }
 
 /** What the system says of an error: "permission denied". Node's own message has a path in it, which may be one of an open file. */

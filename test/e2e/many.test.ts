@@ -169,6 +169,27 @@ clusterTest(
   { timeout: 240_000 },
 );
 
+clusterTest("Ctrl-C in a run: how far it came, the command that continues it, and no helper pod left", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { code, stderr } = await plugin(["svc/web", "-c", "side", "-n", namespace, `--copy=${directory}`, "--parallel", "1"], {
+    env,
+    started: (child) => child.stdout?.once("data", () => child.kill("SIGINT")),
+  });
+  assert.equal(code, 130, stderr);
+  const state = readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "";
+  const [, done] = /^(\d+) of \d+ containers checkpointed/m.exec(stderr) ?? [];
+  const [, open] = /^(\d+) containers? not started or interrupted; to continue: /m.exec(stderr) ?? [];
+  assert.ok(stderr.includes(`to continue: kubectl checkpoint --resume ${join(directory, state)}\n`), stderr);
+  assert.ok(Number(done) >= 1 && Number(done) + Number(open) === 6, stderr);
+  assert.deepEqual(
+    (await helperNames()).filter((name) => !left.has(name)),
+    [],
+  );
+  const resumed = await plugin(["--resume", join(directory, state), "-n", namespace, "-o", "json"], { env });
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.equal((JSON.parse(resumed.stdout) as CheckpointList).items.filter(({ copy }) => copy !== undefined).length, 6);
+});
+
 clusterTest("targets: selectors, globs, several pods, workloads; what matches nothing is said", async (t) => {
   const cwd = await temporaryDirectory(t);
   const named = async (...args: string[]) => {
@@ -374,9 +395,13 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   const left = made.filter((path) => there.includes(path.slice(path.lastIndexOf("/") + 1)));
   assert.deepEqual(left, made.slice(-2));
   assert.ok(there.includes(foreign.slice(foreign.lastIndexOf("/") + 1)), "an archive of nobody's series stays");
+  assert.equal(stderr.match(/^node1:\S+ removed: --keep 2$/gm)?.length, made.length - 2, "each removal is said");
   const refused = await plugin(["series", "-n", namespace, "--every", "3s", "--keep", "2"]);
   assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /^error: --keep removes archives from the node through a privileged helper pod\n {2}fix: rerun with --yes/);
+  assert.match(
+    refused.stderr,
+    /^error: --keep 2 removes all but the last 2 archives of this series from node1, through privileged helper pods .*\n {2}fix: rerun with --yes to confirm/,
+  );
 });
 
 clusterTest("a series ends with its pod, and with Ctrl-C", async () => {

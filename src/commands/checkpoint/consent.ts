@@ -1,5 +1,5 @@
 import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
-import type { CopyOptions } from "./request.ts";
+import type { CopyOptions } from "../../flows/collect/copy/prepare.ts";
 import type { Expectations } from "../../flows/capture/run/expect.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import type { Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
-import type { CopyPlan } from "../../flows/collect/copy/captured.ts";
+import type { CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import { ensureFits, expectRun } from "../../flows/capture/run/expect.ts";
 import { restOf } from "../../flows/capture/run/resume.ts";
 import { runAll, type RunRequest } from "../../flows/capture/run/run.ts";
@@ -10,7 +10,7 @@ import type { ContainerTarget } from "../../flows/capture/targets/containers.ts"
 import type { Codec } from "../../helper/directory.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
-import { command, say } from "../../model/phrase.ts";
+import { command, say, type Phrase } from "../../model/phrase.ts";
 import { counted } from "../../model/units.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./consent.ts";
@@ -28,7 +28,7 @@ export async function* takeMany(
   targets: readonly ContainerTarget[],
 ): AsyncGenerator<Piece, Outcome> {
   const { timeoutMs, perNode = PER_NODE, parallel = PARALLEL, copy, force, yes } = request;
-  const plan = await planOf(context, request, true);
+  await using plan = await planOf(context, request, nodesOf(targets), true);
   const expectations = await expectRun(context, targets, await roomHere(plan));
   await agree(context, targets, expectations, yes);
   ensureFits(expectations, force, context.emit);
@@ -66,7 +66,7 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const { timeoutMs = options.timeoutMs, perNode = options.perNode, parallel = options.parallel } = request;
   const force = request.force || options.force === true;
   const copy = options.copy === undefined ? undefined : { ...options.copy, force, codec: options.copy.codec as Codec | "auto" };
-  const plan = await planOf(context, { ...request, copy }, true);
+  await using plan = await planOf(context, { ...request, copy }, nodesOf(targets), true);
   const taken = targets.filter((target) => !captured.has(target));
   const expectations = await expectRun(context, taken, await roomHere(plan));
   if (taken.length > 0) await agree(context, taken, expectations, request.yes);
@@ -87,12 +87,17 @@ async function* work(
   // At a terminal there are live lines.
   const silent = of < 2 || request.printed || context.ask.possible;
   let kept = state;
-  for await (const one of runAll(context, run)) {
-    const taken = { ...one, ...(await explained(context, request, one, false)) };
-    results.push(taken);
-    kept = await recorded(context, kept, taken);
-    if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
-    yield* pieces(taken);
+  try {
+    for await (const one of runAll(context, run)) {
+      const taken = { ...one, ...(await explained(context, request, one, false)) };
+      results.push(taken);
+      kept = await recorded(context, kept, taken);
+      if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
+      yield* pieces(taken);
+    }
+  } catch (error) {
+    // Whoever stops a run wants to know how far it came, and how to continue it.
+    if (!context.signal.aborted) throw error;
   }
   const missing = of + before.length - results.length;
   const items = inOrder(
@@ -100,13 +105,17 @@ async function* work(
     state,
   );
   context.emit({ kind: "hint", text: summaryText(items) });
-  if (missing > 0 && kept !== undefined)
-    context.emit({
-      kind: "hint",
-      text: say`${counted(missing, "container")} not started; to continue: ${command`kubectl checkpoint --resume ${kept.path}`}`,
-    });
+  const open = missing + items.filter(({ error }) => error?.reason === "Interrupted").length;
+  if (open > 0) context.emit({ kind: "hint", text: unfinished(open, kept) });
+  context.signal.throwIfAborted();
   const errors = results.flatMap(({ error }) => error ?? []);
   return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeFor(errors, results.length) };
+}
+
+/** What of a run is still to be done, and the command that does it. */
+function unfinished(missing: number, state: RunState | undefined): Phrase {
+  const what = say`${counted(missing, "container")} not finished`;
+  return state === undefined ? what : say`${what}; to continue: ${command`kubectl checkpoint --resume ${state.path}`}`;
 }
 
 /** As the run lists them, whatever order they were ready in. */
@@ -152,10 +161,11 @@ function withoutState({ emit }: FlowContext, error: unknown): undefined {
   emit({ kind: "warning", text: say`the run continues, but cannot be resumed: ${error.whole}` });
 }
 
+function nodesOf(targets: readonly ContainerTarget[]): string[] {
+  return [...new Set(targets.map(({ pod }) => pod.node))];
+}
+
 async function roomHere(plan: CopyPlan | undefined): Promise<{ path: string; roomBytes: number } | undefined> {
-  if (plan === undefined) return undefined;
-  const path = resolve(plan.destination ?? ".");
-  const { Directory } = await import("../../local/directory.ts");
-  await using directory = await Directory.open(path);
-  return { path, roomBytes: await directory.freeBytes() };
+  const directory = plan?.destination.directory;
+  return directory === undefined ? undefined : { path: directory.path, roomBytes: await directory.freeBytes() };
 }

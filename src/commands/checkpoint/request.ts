@@ -1,9 +1,8 @@
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import { isWorkloadType } from "../../cluster/workloads.ts";
 import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
-import type { CopyPlan } from "../../flows/collect/copy/captured.ts";
-import type { FlowContext } from "../../flows/context.ts";
-import type { Codec } from "../../helper/directory.ts";
+import type { CopyOptions, CopyPlan } from "../../flows/collect/copy/prepare.ts";
+import type { VerbContext } from "../../flows/rights.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
@@ -39,15 +38,6 @@ export interface CheckpointRequest {
   readonly printed: boolean;
   readonly settings: HelperSettings;
   readonly cluster: ConnectionOptions;
-}
-
-/** --copy and what goes with it. */
-export interface CopyOptions {
-  /** Undefined: the working directory. */
-  readonly destination: string | undefined;
-  readonly remove: boolean;
-  readonly force: boolean;
-  readonly codec: Codec | "auto";
 }
 
 /** --every and what goes with it. */
@@ -201,12 +191,14 @@ function seriesOptions({ every, count: turns, keep }: CheckpointFlags): SeriesOp
   return { everyMs: every, count: turns, keep };
 }
 
-/** What --copy asks for, ready to be done; what copies is loaded only here. Throws where there is no such directory. */
-export async function planOf(context: FlowContext, { copy, settings }: CheckpointRequest, several: boolean): Promise<CopyPlan | undefined> {
+/** What --copy asks for, asked about first; what copies is loaded only here. Throws where no copy could succeed: see prepareCopies. */
+export async function planOf(
+  context: VerbContext,
+  { copy, settings }: Pick<CheckpointRequest, "copy" | "settings">,
+  nodes: readonly string[],
+  several: boolean,
+): Promise<CopyPlan | undefined> {
   if (copy === undefined) return undefined;
-  const [{ Helpers }, { openDestination }] = await Promise.all([import("../../helper/helpers.ts"), import("../../local/destination.ts")]);
-  // A wrong destination is reported before anything is done.
-  await (await openDestination(copy.destination, several))[Symbol.asyncDispose]();
-  const helpers = new Helpers(context.connection, context, settings);
-  return { ...copy, helpers, several };
+  const { prepareCopies } = await import("../../flows/collect/copy/prepare.ts");
+  return await prepareCopies(context, { options: copy, settings, nodes, several });
 }

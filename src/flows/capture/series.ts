@@ -1,14 +1,17 @@
-import { rm } from "node:fs/promises";
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { recordPath } from "../../archive/record.ts";
 import { ApiFailure } from "../../cluster/answer.ts";
 import { getPod, type Pod } from "../../cluster/pods.ts";
 import type { Helpers } from "../../helper/helpers.ts";
+import type { Directory } from "../../local/directory.ts";
 import { UserError } from "../../model/error.ts";
-import { say } from "../../model/phrase.ts";
+import { location } from "../../model/location.ts";
+import { joined, say } from "../../model/phrase.ts";
 import { formatSeconds } from "../../model/units.ts";
 import { captureOne, type Captured } from "./one.ts";
 import type { FlowContext } from "../context.ts";
-import type { CopyPlan } from "../collect/copy/captured.ts";
+import type { CopyPlan } from "../collect/copy/prepare.ts";
 import type { ContainerTarget } from "./targets/containers.ts";
 
 export interface SeriesRequest {
@@ -40,7 +43,7 @@ export async function* takeSeries(context: FlowContext, request: SeriesRequest):
     const result =
       plan === undefined ? captured : await (await import("../collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
     yield result;
-    if (result.archive !== undefined) kept.push(result);
+    if (isKept(result, plan)) kept.push(result);
     await retain(context, request, kept);
     if (taken + 1 >= count || signal.aborted) return;
 
@@ -111,28 +114,38 @@ async function refreshed(
   return { pod, container };
 }
 
+/** Whether the archive of a turn is where the series keeps its archives: on this machine with --copy, else on its node. */
+function isKept({ archive, item }: Captured, plan: CopyPlan | undefined): boolean {
+  return plan === undefined ? archive !== undefined : item.copy !== undefined;
+}
+
 /**
- * Removes the oldest archives of this series beyond those to keep, wherever they are. Nothing else is ever removed. What cannot be
- * removed now stays in `kept`, for the next time.
+ * Removes the oldest archives of this series beyond those to keep, wherever they are, and says so. Nothing else is ever removed. What
+ * cannot be removed now stays in `kept`, for the next time.
  */
-async function retain({ emit }: FlowContext, request: SeriesRequest, kept: Captured[]): Promise<void> {
+async function retain(context: FlowContext, request: SeriesRequest, kept: Captured[]): Promise<void> {
   const { keep = Infinity } = request;
   for (let [oldest] = kept; oldest !== undefined && kept.length > keep; [oldest] = kept) {
     try {
-      await remove(request, oldest);
+      const removed = await remove(request, oldest);
+      context.emit({ kind: "hint", text: say`${joined(removed, " and ")} removed: --keep ${keep}` });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      emit({ kind: "warning", text: say`an old archive of the series could not be removed this time: ${error.whole}` });
+      context.emit({ kind: "warning", text: say`cannot remove an old archive of the series this time: ${error.whole}` });
       return;
     }
     kept.shift();
   }
 }
 
-/** Throws a UserError where an archive stays. */
-async function remove({ helpers }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<void> {
-  for (const path of [copy?.path, copy?.record]) if (path !== undefined) await removeHere(path);
-  if (archive === undefined || removedFromNode === true || helpers === undefined) return;
+/** What was removed. Throws a UserError where an archive stays. */
+async function remove({ helpers, plan }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<string[]> {
+  const removed: string[] = [];
+  if (copy?.path !== undefined && plan !== undefined) {
+    await removeHere(plan.destination.directory, copy.path, copy.bytes);
+    removed.push(copy.path);
+  }
+  if (archive === undefined || removedFromNode === true || helpers === undefined) return removed;
   await using directory = helpers.directory(archive.node, "write");
   try {
     await directory.remove(directory.nameOf(archive.path));
@@ -140,17 +153,16 @@ async function remove({ helpers }: SeriesRequest, { item: { copy, removedFromNod
     // Somebody has removed it already.
     if (!(error instanceof UserError && error.reason === "ArchiveNotFound")) throw error;
   }
+  return [...removed, location(archive)];
 }
 
-async function removeHere(path: string): Promise<void> {
-  try {
-    await rm(path, { force: true });
-  } catch (error) {
-    throw new UserError({
-      reason: "RemovalFailed",
-      message: say`${path} could not be removed`,
-      why: (error as Error).message,
-      cause: error,
-    });
+/** An archive and its record, as long as it is what this series has written. */
+async function removeHere(directory: Directory, path: string, bytes: number): Promise<void> {
+  const name = basename(path);
+  const there = await directory.look(name);
+  if (there !== undefined && (there.kind !== "file" || there.bytes !== bytes)) {
+    throw new UserError({ reason: "RemovalFailed", message: say`${path} is not the archive that this series wrote; it was not removed` });
   }
+  await directory.remove(name);
+  await directory.remove(recordPath(name));
 }

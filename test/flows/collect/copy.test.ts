@@ -8,6 +8,7 @@ import { test, type TestContext } from "node:test";
 import { copyCaptured } from "../../../src/flows/collect/copy/captured.ts";
 import { readPod } from "../../../src/cluster/pods.ts";
 import type { Helpers } from "../../../src/helper/helpers.ts";
+import { openDestination } from "../../../src/local/destination.ts";
 import type { CheckpointItem } from "../../../src/model/documents.ts";
 import { nodeArchive } from "../../../src/model/location.ts";
 import { connectTo, context, fakeApiserver } from "../../fakes.ts";
@@ -36,7 +37,9 @@ async function copied(t: TestContext, podUID: string) {
   const [container] = pod.containers;
   assert.ok(container);
   const flow = { ...context(t.signal), connection: await connectTo(t, server) };
-  const plan = { helpers, destination: to, force: false, codec: "auto", remove: false, several: true } as const;
+  const destination = await openDestination(to);
+  t.after(async () => await destination[Symbol.asyncDispose]());
+  const plan = { helpers, destination, force: false, codec: "auto", remove: false, [Symbol.asyncDispose]: async () => {} } as const;
   const take = async () =>
     await copyCaptured(flow, { pod, container }, { item: ITEM, archive: nodeArchive("n", `${DIRECTORY}/a.tar`) }, plan);
   return { take, record: join(to, "a.tar.json") };

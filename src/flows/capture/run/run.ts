@@ -2,7 +2,7 @@ import { Disposal } from "../../../model/disposal.ts";
 import { say } from "../../../model/phrase.ts";
 import { captureOne, type Captured } from "../one.ts";
 import type { FlowContext } from "../../context.ts";
-import type { CopyPlan } from "../../collect/copy/captured.ts";
+import type { CopyPlan } from "../../collect/copy/prepare.ts";
 import type { ContainerTarget } from "../targets/containers.ts";
 import type { Expectations } from "./expect.ts";
 

@@ -1,4 +1,3 @@
-import type { Codec } from "../../../helper/directory.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import { itemError, type CheckpointItem } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
@@ -8,18 +7,7 @@ import type { FlowContext } from "../../context.ts";
 import { helperRights, needingInOutcome } from "../../rights.ts";
 import type { ContainerTarget } from "../../capture/targets/containers.ts";
 import { copyArchive, type CopyOutcome } from "./copy.ts";
-
-/** What becomes of archives once they are made. */
-export interface CopyPlan {
-  readonly helpers: Helpers;
-  /** As --copy=DEST has it; undefined is the working directory. */
-  readonly destination: string | undefined;
-  readonly force: boolean;
-  readonly codec: Codec | "auto";
-  readonly remove: boolean;
-  /** Several archives go to the destination: it must be a directory. */
-  readonly several: boolean;
-}
+import type { CopyPlan } from "./prepare.ts";
 
 /** Brings the archive of a capture here; the capture with what became of it. Throws no UserError: it is in what comes back. */
 export async function copyCaptured(context: FlowContext, { pod }: ContainerTarget, captured: Captured, plan: CopyPlan): Promise<Captured> {

@@ -6,7 +6,7 @@ import type { Copy, ItemError } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { say } from "../../../model/phrase.ts";
-import { openDestination } from "../../../local/destination.ts";
+import type { Destination } from "../../../local/destination.ts";
 import type { Directory } from "../../../local/directory.ts";
 import { localArchiveName } from "../../../local/names.ts";
 import { Part } from "../../../local/part.ts";
@@ -20,10 +20,7 @@ import { writeRecord, type RecordFacts, type RecordRequest } from "../../evidenc
 
 export interface CopyRequest {
   readonly archive: NodeArchive;
-  /** DEST as given; undefined is the working directory. */
-  readonly destination: string | undefined;
-  /** Several archives go to one destination: it must be a directory. */
-  readonly several: boolean;
+  readonly destination: Destination;
   readonly force: boolean;
   readonly codec: Codec | "auto";
   readonly remove: boolean;
@@ -66,7 +63,7 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
   const { signal } = context;
   const name = source.nameOf(archive.path);
   const { pod } = await source.ready();
-  await using destination = await openDestination(request.destination, request.several);
+  const { destination } = request;
   const { directory } = destination;
   const final = destination.nameFor(localArchiveName(name));
   const record = { archive, directory, name: recordPath(final), facts: request.facts, helperImage: pod.imageID };

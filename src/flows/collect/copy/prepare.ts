@@ -1,0 +1,75 @@
+import type { Codec } from "../../../helper/directory.ts";
+import { Helpers } from "../../../helper/helpers.ts";
+import type { Access, HelperSettings } from "../../../helper/manifest.ts";
+import { openDestination, type Destination } from "../../../local/destination.ts";
+import { alreadyExists } from "../../../local/failure.ts";
+import { Disposal } from "../../../model/disposal.ts";
+import type { FlowContext } from "../../context.ts";
+import { ensureRights, helperRights, needing, type VerbContext } from "../../rights.ts";
+
+/** --copy and what belongs to it. */
+export interface CopyOptions {
+  /** DEST as given; undefined is the working directory. */
+  readonly destination: string | undefined;
+  /** From the node, once the copy is verified. */
+  readonly remove: boolean;
+  readonly force: boolean;
+  readonly codec: Codec | "auto";
+}
+
+/** What becomes of archives once they are made: where they go is open until the plan is disposed of. */
+export interface CopyPlan extends AsyncDisposable {
+  readonly helpers: Helpers;
+  readonly destination: Destination;
+  readonly remove: boolean;
+  readonly force: boolean;
+  readonly codec: Codec | "auto";
+}
+
+export interface Copies {
+  readonly options: CopyOptions;
+  readonly settings: HelperSettings;
+  /** Where the archives will be. */
+  readonly nodes: readonly string[];
+  /** Several archives go to the destination: it must be a directory. */
+  readonly several: boolean;
+}
+
+/**
+ * Everything that can be known of copies before a container is frozen for them: that DEST is there, this user may write to it and its name
+ * is free; that the user has every right that the helper pods need; that the cluster would admit them. Throws a UserError where a
+ * copy could not succeed.
+ */
+export async function prepareCopies(context: VerbContext, { options, settings, nodes, several }: Copies): Promise<CopyPlan> {
+  await using opened = new Disposal();
+  const destination = opened.use(await openDestination(options.destination, several));
+  const helpers = new Helpers(context.connection, context, settings);
+  const { directory, file } = destination;
+  const nameIsFree = async (): Promise<void> => {
+    if (file === undefined || options.force || (await directory.look(file)) === undefined) return;
+    throw alreadyExists(directory.pathOf(file), undefined, "rerun with --force to replace it, or choose another destination");
+  };
+  const accesses = options.remove ? (["read", "write"] as const) : (["read"] as const);
+  // What is looked at here is done before anything else can end the command.
+  await directory.ensureWritable();
+  await nameIsFree();
+  await needing(context.connection, context.rights ?? [], async () => await ensureHelpers(context, helpers, nodes, accesses));
+  opened.release();
+  const { remove, force, codec } = options;
+  return { helpers, destination, remove, force, codec, [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose]() };
+}
+
+/** Rights and admission of the helper pods that these nodes will have. A policy that refuses one of them refuses all: the first is asked about. */
+export async function ensureHelpers(
+  { connection }: FlowContext,
+  helpers: Helpers,
+  nodes: readonly string[],
+  accesses: readonly Access[],
+): Promise<void> {
+  const [node] = nodes.filter((name) => name !== "");
+  if (node === undefined) return;
+  const admitted = async (): Promise<void> => {
+    await Promise.all(accesses.map(async (access) => await helpers.ensureAdmitted(node, access)));
+  };
+  await Promise.all([ensureRights(connection, helperRights(await helpers.namespace())), admitted()]);
+}
