@@ -178,7 +178,7 @@ clusterTest("Ctrl-C in a run: how far it came, the command that continues it, an
   assert.equal(code, 130, stderr);
   const state = readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "";
   const [, done] = /^(\d+) of \d+ containers checkpointed/m.exec(stderr) ?? [];
-  const [, open] = /^(\d+) containers? not started or interrupted; to continue: /m.exec(stderr) ?? [];
+  const [, open] = /^(\d+) containers? not finished; to continue: /m.exec(stderr) ?? [];
   assert.ok(stderr.includes(`to continue: kubectl checkpoint --resume ${join(directory, state)}\n`), stderr);
   assert.ok(Number(done) >= 1 && Number(done) + Number(open) === 6, stderr);
   assert.deepEqual(
@@ -389,7 +389,7 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
     .map((line) => JSON.parse(line) as CheckpointList);
   assert.equal(lines.length, 4);
   assert.ok(code === 0 || code === 3, stderr);
-  assert.match(stderr, /container c in pod\/series was restarted \(restarts: \d+\): the series goes on with the new one/);
+  assert.match(stderr, /container c in pod\/series was restarted \(restarts: \d+\): the series continues with the new container/);
   const made = lines.flatMap(({ items }) => items[0]?.nodePath ?? []);
   const there = await onNode("node1", "ls", "/var/lib/kubelet/checkpoints");
   const left = made.filter((path) => there.includes(path.slice(path.lastIndexOf("/") + 1)));
