@@ -74,7 +74,7 @@ async function series(t: TestContext, { looks = [], count, keep, removals = [], 
       return await Promise.resolve({ name, bytes: ARCHIVE.length, identity: "1 2 3", closed: true, age: 100 });
     },
     sha256: async () => await Promise.resolve(createHash("sha256").update(ARCHIVE).digest("hex")),
-    pour: async (_file: object, { offset, length, sink }: PieceRequest) => void (await sink(ARCHIVE.subarray(offset, offset + length))),
+    pour: async (_file: object, { offset, length, sink }: PieceRequest) => await sink(ARCHIVE.subarray(offset, offset + length)),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   });
   const pod = readPod(POD);

@@ -66,7 +66,7 @@ export async function ensureHelpers(
   nodes: readonly string[],
   accesses: readonly Access[],
 ): Promise<void> {
-  const [node] = nodes.filter((name) => name !== "");
+  const node = nodes.find((name) => name !== "");
   if (node === undefined) return;
   const admitted = async (): Promise<void> => {
     await Promise.all(accesses.map(async (access) => await helpers.ensureAdmitted(node, access)));
