@@ -142,7 +142,7 @@ processes, and each restart of the container restores the checkpoint again.`,
     const planned = plan(image);
     if (dryRun === "client") return yield* shown(call, planned, [planned.policy ?? [], planned.pod].flat(), "dry run");
     const target = await findTarget(context, options.node, checkpoint.facts, checkpoint.origin);
-    const doubts = [...target.warnings, ...(await checkBaseImage(call, checkpoint.facts, target.nodes, settings))];
+    const doubts = [...target.warnings, ...(await checkBaseImage(context, checkpoint.facts, target.nodes, settings))];
     for (const text of doubts) call.emit({ kind: "warning", text });
     const rights = restoreRights(planned.namespace, options.isolated);
     if (dryRun === "server") {

@@ -205,7 +205,7 @@ function criuVersion(digits: string): string {
 
 /** containerd 2.1, and CRI-O for a CRIU that has gone since its start, look for CRIU at each call. */
 function restartOrNot(node: string, said: string): Phrase {
-  const again = /Failed to checkpoint container|failed to check for criu version|CRIU version check failed|check for CRIU/i.test(said);
+  const again = /\)\. Failed to checkpoint container|failed to check for criu version|CRIU version check failed|check for CRIU/.test(said);
   return again ? say`on ${node}, ${INSTALL}, then rerun` : say`on ${node}, ${INSTALL}, ${RESTART}`;
 }
 

@@ -152,7 +152,7 @@ test("a container that stays paused: how to resume it, by its runtime", () => {
 
 test("fixes name the switch of the version at hand, and whether its runtime looks for CRIU again by itself", () => {
   const restart = /then restart its runtime, which looks for CRIU only when it starts/;
-  assert.match(explained("criu binary not found in shim path or system PATH").fix, restart);
+  assert.match(explained('failed to checkpoint container "f7da5d": criu binary not found in shim path or system PATH').fix, restart);
   assert.match(explained("checkpoint/restore requires at least CRIU 31600, current version is 31500").fix, restart);
   assert.doesNotMatch(
     explained('CRIU binary not found or too old (<31600). Failed to checkpoint container "x": exec: "criu"').fix,

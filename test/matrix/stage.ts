@@ -53,6 +53,8 @@ export interface Count {
 export async function setStage(row: Row): Promise<Stage> {
   const name = `matrix-${row.spec.replaceAll(".", "").replaceAll("+", "-")}`;
   const [source, target] = [`${name}-a`, `${name}-b`];
+  // New ones, also where an earlier run was killed: what its nodes have pulled is there.
+  for (const node of [source, target]) await cluster("remove", node).catch(() => undefined);
   await cluster("up", "--node", `${source}=${row.spec}`, "--node", `${target}=${row.spec}`);
   await kubectl("delete", "namespace", name, "--ignore-not-found");
   await kubectl("create", "namespace", name);

@@ -23,7 +23,7 @@ export const STATES: readonly State[] = [
       await cluster("criu", source, "on");
       const installed = await run("counter");
       if (row.looksForCriuAgain) assert.equal(installed.code, 0, installed.stderr);
-      else yield refusal(installed, new RegExp(`restart ${row.spec.startsWith("crio") ? "(CRI-O|crio)" : "containerd"}`, "i"));
+      else yield refusal(installed, /restart (its runtime|containerd|CRI-O)/);
       await putBack(stage);
     },
   },

@@ -1,19 +1,26 @@
+import { callJson } from "../../cluster/api.ts";
+import { apiPath } from "../../cluster/connection.ts";
 import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
-import { say, type Phrase } from "../../model/phrase.ts";
+import { list, object, string } from "../../model/json.ts";
+import { command, say, type Phrase } from "../../model/phrase.ts";
 import { parseReference, type Reference } from "../../image/reference.ts";
 import { findManifest } from "../../image/registry/repository.ts";
 import { alwaysPullsBase } from "../../restore/runtimes.ts";
 import type { Needs } from "./image/facts.ts";
 import { registryFor, type RegistrySettings } from "./image/registries.ts";
+import type { FlowContext } from "../context.ts";
 import type { TargetNode } from "./nodes.ts";
+
+/** A node's status names so many images at most (the kubelet's nodeStatusMaxImages). */
+const LISTED_IMAGES = 50;
 
 /**
  * Whether the image that the container was made from can be had by the nodes: a restore needs it. Answers with what cannot be told
  * from here; throws a UserError where it is sure to fail.
  */
 export async function checkBaseImage(
-  context: Context,
+  context: FlowContext,
   { info }: Needs,
   nodes: readonly TargetNode[],
   settings: RegistrySettings,
@@ -21,12 +28,7 @@ export async function checkBaseImage(
   const { imageID, image } = info;
   const name = imageID ?? image;
   if (name === undefined) return [say`the archive does not name the image that its container was made from`];
-  if (info.engine === "cri-o") {
-    const missing = nodes.filter((node) => ![imageID, image].some((one) => one !== undefined && node.images.includes(one)));
-    return missing.length === 0
-      ? []
-      : [say`${missing.map((node) => node.name).join(", ")} may not have the base image ${image ?? name}: CRI-O wants it there`];
-  }
+  if (info.engine === "cri-o") return await presentOn(context, nodes, [image, imageID]);
   const pulls =
     nodes.length === 0 ||
     nodes.some((node) => (node.runtime !== undefined && alwaysPullsBase(node.runtime)) || !node.images.includes(name));
@@ -40,6 +42,40 @@ export async function checkBaseImage(
     });
   }
   return await pullable(context, name, settings);
+}
+
+/** CRI-O looks for the image by its ID, and never pulls it. */
+async function presentOn(context: FlowContext, nodes: readonly TargetNode[], names: readonly (string | undefined)[]): Promise<Phrase[]> {
+  const [name = ""] = names.filter((one) => one !== undefined);
+  const digests = names.flatMap((one) => /@sha256:[0-9a-f]{64}$/.exec(one ?? "")?.[0] ?? []);
+  const isIt = (one: string): boolean => names.includes(one) || digests.some((digest) => one.endsWith(digest));
+  const lacking: TargetNode[] = [];
+  for (const node of nodes) {
+    // The kubelet may take a minute to list an image; that of a container it names at once.
+    if (!node.images.some(isIt) && !(await imagesOfPods(context, node.name)).some(isIt)) lacking.push(node);
+  }
+  if (lacking.length === 0) return [];
+  const where = lacking.map((node) => node.name).join(", ");
+  if (lacking.length < nodes.length || lacking.some(({ images }) => images.length >= LISTED_IMAGES))
+    return [say`${where} may not have the image that the container was made from (${name}): CRI-O does not pull it`];
+  throw new UserError({
+    reason: "BaseImageMissing",
+    message: say`the image that the container was made from (${name}) is not on ${where}`,
+    why: "CRI-O restores a container only where that image is, and does not pull it",
+    fix: say`pull it, and rerun a minute later: on ${lacking[0]?.name ?? ""}, ${command`crictl pull ${name}`}. A pod that runs that image there will do as well`,
+  });
+}
+
+async function imagesOfPods({ connection, signal }: FlowContext, node: string): Promise<string[]> {
+  const path = apiPath`/api/v1/pods?fieldSelector=${`spec.nodeName=${node}`}`;
+  // Not everybody may list the pods of all namespaces.
+  const pods = await callJson(connection, { path, signal }).catch(() => ({}));
+  return list(object(pods)["items"]).flatMap((pod) =>
+    list(object(object(pod)["status"])["containerStatuses"]).flatMap((status) => [
+      string(object(status)["image"]),
+      string(object(status)["imageID"]),
+    ]),
+  );
 }
 
 /** As containerd pulls it: without credentials. */
