@@ -46,7 +46,7 @@ export async function checkBaseImage(
 
 /** CRI-O looks for the image by its ID, and never pulls it. */
 async function presentOn(context: FlowContext, nodes: readonly TargetNode[], names: readonly (string | undefined)[]): Promise<Phrase[]> {
-  const [name = ""] = names.filter((one) => one !== undefined);
+  const name = names.find((one) => one !== undefined) ?? "";
   const digests = names.flatMap((one) => /@sha256:[0-9a-f]{64}$/.exec(one ?? "")?.[0] ?? []);
   const isIt = (one: string): boolean => names.includes(one) || digests.some((digest) => one.endsWith(digest));
   const lacking: TargetNode[] = [];
