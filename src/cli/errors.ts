@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { UserError, type Explanation } from "../model/error.ts";
 import { phraseOf, say, type Text } from "../model/phrase.ts";
 import { escapeLines } from "./escape.ts";
@@ -19,6 +20,11 @@ export function stackText(error: unknown): string {
   const parts: string[] = [];
   for (let cause = error; cause instanceof Error; cause = cause.cause) parts.push(escapeLines(cause.stack ?? cause.message));
   return parts.join("\ncaused by ");
+}
+
+/** 128+n; Windows has no SIGPIPE, which is 13 elsewhere. */
+export function signalStatus(signal: NodeJS.Signals): number {
+  return 128 + (constants.signals[signal] ?? 13);
 }
 
 export function exitCodeOf(error: unknown): number {

@@ -1,11 +1,10 @@
-import { constants } from "node:os";
 import { COMMON } from "../commands/shared/common.ts";
 import { valuesOf, type GivenFlags, type Values } from "../commands/shared/flags.ts";
 import { start, type Call } from "../commands/shared/verb.ts";
 import type { Asking } from "../model/context.ts";
 import { Interrupted } from "../model/error.ts";
 import type { Outcome } from "../model/report.ts";
-import { errorText, exitCodeOf } from "./errors.ts";
+import { errorText, exitCodeOf, signalStatus } from "./errors.ts";
 import { parseFlags } from "./parse.ts";
 import { Printer } from "./printer.ts";
 import { withVerb } from "./suggest.ts";
@@ -36,7 +35,7 @@ export async function main(words: Words, shell: Shell): Promise<number> {
     printer = await printerFor(flags, typeof output === "string" ? output : undefined, shell);
     const outcome = await gracefully(run(words, given, callOf(flags, printer, shell), printer), shell.signal);
     await printer.outcome(outcome);
-    return signalStatus(shell.signal.reason) ?? outcome.exitCode;
+    return interruption(shell.signal.reason) ?? outcome.exitCode;
   } catch (thrown) {
     const error = withVerb(thrown, words, VERBS);
     printer?.stopProgress();
@@ -44,7 +43,7 @@ export async function main(words: Words, shell: Shell): Promise<number> {
       if (printer === undefined) shell.stderr.write(`${errorText(error, (label) => label)}\n`);
       else printer.error(error);
     }
-    return signalStatus(shell.signal.reason) ?? signalStatus(error) ?? words.verb.failureStatus ?? exitCodeOf(error);
+    return interruption(shell.signal.reason) ?? interruption(error) ?? words.verb.failureStatus ?? exitCodeOf(error);
   }
 }
 
@@ -115,6 +114,6 @@ async function gracefully(work: Promise<Outcome>, signal: AbortSignal): Promise<
   return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-function signalStatus(reason: unknown): number | undefined {
-  return reason instanceof Interrupted ? 128 + constants.signals[reason.signal] : undefined;
+function interruption(reason: unknown): number | undefined {
+  return reason instanceof Interrupted ? signalStatus(reason.signal) : undefined;
 }

@@ -102,7 +102,7 @@ export class Printer {
     return "columns" in text ? this.#out.table(text) : this.#out.phrase(text);
   }
 
-  /** If the reader went away, the signal aborts the command, which cleans up. */
+  /** Where stdout cannot be written, the signal aborts the command, which cleans up. */
   async #result(text: string): Promise<void> {
     this.#progress.clear();
     await this.#write(text.endsWith("\n") ? text : `${text}\n`);
@@ -119,10 +119,10 @@ export class Printer {
     await this.#write(text);
   }
 
-  /** Returns when more can be written; false where the reader went away. */
+  /** Returns when more can be written; false where nothing can be written any more. */
   async #write(data: string | Uint8Array): Promise<boolean> {
     const { stdout } = this.#options;
-    return !stdout.destroyed && (stdout.write(data) || (await drained(stdout)));
+    return stdout.writable && (stdout.write(data) || (await drained(stdout)));
   }
 
   /** Bytes of an archive may hold what a terminal obeys: it never gets them. */
@@ -142,15 +142,12 @@ export class Printer {
   }
 }
 
-/** Until more can be written; false where the reader went away. */
+/** Until more can be written; false where nothing can be written any more. cmd/ reports why. */
 async function drained(stdout: NodeJS.WriteStream): Promise<boolean> {
-  try {
-    await once(stdout, "drain");
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EPIPE") return false;
-    throw error;
-  }
+  return await once(stdout, "drain").then(
+    () => true,
+    () => false,
+  );
 }
 
 function chalkFor(stream: NodeJS.WriteStream, { color, env }: PrinterOptions): InstanceType<typeof Chalk> {
