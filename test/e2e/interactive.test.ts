@@ -47,7 +47,7 @@ function terminal(t: TestContext, args: readonly string[], size?: Size): Termina
 
 /** Whoever picks is asked what becomes of the archive. */
 async function leaveIt(screen: Terminal): Promise<void> {
-  await screen.see(/^\? Checkpoint container \w+ of pod\/alpha on node\d \(about .*, and then\?/);
+  await screen.see(/^\? Checkpoint container \w+ of pod\/alpha on node\d \(about /);
   await screen.see(/^❯ copy here and remove from the node$/);
   screen.type("\u001b[B\u001b[B");
   await screen.see(/^❯ leave it on the node$/);

@@ -257,7 +257,10 @@ clusterTest("rm: exact names only, whatever is in them; says what was freed", as
   assert.deepEqual((await onDisk("node1")).sort(), before.sort());
 
   const dry = await checkpoint("rm", "node1:backup.tar", "--dry-run=client");
-  assert.match(dry.stdout, /^node1:\S+backup\.tar \(\d{3} KiB\) would be removed\n1 archive, \d{3} KiB: nothing was removed \(dry run\)\n$/);
+  assert.match(
+    dry.stdout,
+    /^node1:\S+backup\.tar \(\d{3} KiB\) would be removed\n1 archive, \d{3} KiB: nothing was removed \(dry run\)\n$/,
+  );
   assert.equal((await onDisk("node1")).length, before.length);
 
   const words = [...HOSTILE_NAMES.map((odd) => `node1:${odd}`), `node1:${DIRECTORY}/backup.tar`];

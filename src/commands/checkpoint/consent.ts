@@ -59,7 +59,7 @@ export async function offerCopy(
   const { ask, connection } = context;
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
   const { memoryBytes } = await forecast(connection, target, FORECAST_MS);
-  const what = say`Checkpoint container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}, and then?`;
+  const what = say`Checkpoint container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}:`;
   const choice = await ask.choose<CopyOptions | undefined>(what, [
     { value: { ...HERE, remove: true }, label: say`copy here and remove from the node` },
     { value: { ...HERE, remove: false }, label: say`copy here` },
@@ -73,5 +73,5 @@ export async function offerCopy(
 
 function expectation(memoryBytes: number | undefined): Phrase {
   if (memoryBytes === undefined) return say``;
-  return say` (about ${formatBytes(memoryBytes)}, paused for up to about ${formatSeconds(pausedSeconds(memoryBytes))})`;
+  return say` (about ${formatBytes(memoryBytes)}, paused for up to ${formatSeconds(pausedSeconds(memoryBytes))})`;
 }
