@@ -53,6 +53,12 @@ export interface IndexedArchive extends Archive {
 
 /** An indexed archive, and what it holds open. */
 export interface OpenArchive extends IndexedArchive, AsyncDisposable {
+  /** "images": CRIU's images alone, without what an engine writes beside them. */
+  readonly form: "engine" | "images";
+  /** The image of whose layers it is one. */
+  readonly image?: AroundIt;
+  /** Of a pod's archive: the containers in it; the members are those of all of them then. */
+  readonly pod?: PodContents;
   readonly compression: Compression;
   /** Of the file as it lies there, in bytes; undefined for a pipe. */
   readonly bytes: number | undefined;
@@ -61,6 +67,31 @@ export interface OpenArchive extends IndexedArchive, AsyncDisposable {
    * or cut short.
    */
   rest(): Promise<Rest>;
+}
+
+/** An image that an archive was found in. */
+export interface AroundIt {
+  /** Of its manifest: "sha256:…"; undefined in Docker's archives, which have none. */
+  readonly digest: string | undefined;
+  /** What it is called there. */
+  readonly names: readonly string[];
+  /** What is wrong with it, a sentence each: reads the layer to its end. */
+  problems(): Promise<string[]>;
+}
+
+/** What CRI-O writes of a whole pod. */
+export interface PodContents {
+  readonly namespace: string | undefined;
+  readonly pod: string | undefined;
+  readonly containers: readonly { readonly name: string; readonly directory: string }[];
+}
+
+/** An image in a registry, its layers to be read in order. */
+export interface RemoteImage extends AsyncDisposable {
+  /** Of its manifest. */
+  readonly digest: string;
+  /** Iterating throws a UserError where the bytes are not those of the layer's digest. */
+  readonly layers: readonly { readonly bytes: number; open(): AsyncIterable<Buffer> }[];
 }
 
 /** What follows an archive's end, in bytes; padding is nothing. */
@@ -85,6 +116,10 @@ export interface OpenOptions {
   readonly stdin?: () => Readable;
   /** Of the command; where it is not given, the archive gets one of its own. */
   readonly budget?: Budget;
+  /** Finds the image of registry:REFERENCE, for those who may be asked to read one. */
+  readonly pull?: (reference: string) => Promise<RemoteImage>;
+  /** The archive of a pod with several containers is opened as it is; else that is an error. */
+  readonly pods?: boolean;
 }
 
 /** What whoever opens archives for a command is given. */

@@ -1,4 +1,4 @@
-import type { Archive, Member } from "./archive.ts";
+import type { Archive, OpenArchive } from "./archive.ts";
 import type { Engine } from "./engines/info.ts";
 import { readObject } from "./read.ts";
 
@@ -19,9 +19,14 @@ const EXPECTED: Readonly<Record<Engine, Expected>> = {
 /** What CRIU always writes, whoever asked for it. */
 const IMAGES = ["checkpoint/inventory.img", "checkpoint/pstree.img"];
 
+/** Of an engine that is not known. */
+const ANY: Expected = { always: ["config.dump", "spec.dump"], later: [] };
+/** Of CRIU alone. */
+const NONE: Expected = { always: [], later: [] };
+
 /** The members that an engine would have written and that are not there. */
-export function missingMembers(members: ReadonlyMap<string, Member>, engine: Engine | undefined): string[] {
-  const { always, later } = engine === undefined ? { always: ["config.dump", "spec.dump"], later: [] } : EXPECTED[engine];
+export function missingMembers({ members, form }: Pick<OpenArchive, "members" | "form">, engine: Engine | undefined): string[] {
+  const { always, later } = form === "images" ? NONE : engine === undefined ? ANY : EXPECTED[engine];
   const expected = [...always, ...(later.some((name) => members.has(name)) ? later : []), ...IMAGES];
   return expected.filter((name) => members.get(name)?.type !== "file");
 }

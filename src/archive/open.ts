@@ -1,40 +1,43 @@
-import { closeSync, constants, createReadStream, fstatSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, createReadStream, existsSync, fstatSync, openSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { UserError } from "../model/error.ts";
+import { UserError, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
-import type { Source } from "../model/source.ts";
-import type { Archive, OpenArchive, OpenOptions } from "./archive.ts";
+import type { OpenArchive, OpenOptions } from "./archive.ts";
 import { Budget } from "./budget.ts";
-import { compressionOf } from "./compression.ts";
+import { openBytes, openPieces, type BytesOptions } from "./bytes.ts";
+import { isCheckpoint } from "./engines/engine.ts";
 import { fileSource } from "./file.ts";
-import { paddingOr, pieces, readAhead } from "./sources.ts";
-import { indexTar } from "./tar/index.ts";
-
-/** Headers of small members lie close together: one read for several, in bytes. */
-const WINDOW = 16 << 10;
-/** What tells the compression of a stream, in bytes. */
-const HEAD = 8;
-
-type Budgeted = OpenOptions & { readonly budget: Budget };
-
-/** Bytes that an archive is in, and how they are let go of. */
-interface Bytes {
-  /** What they are called in errors. */
-  readonly label: string;
-  /** They hold files of a container, inside another archive. */
-  readonly ofFiles: boolean;
-  readonly close: () => Promise<void>;
-}
 
 /**
- * Opens an archive on this machine: plain, gzip or zstd, told by content and not by name; "-" is standard input, where it is given.
- * Throws a UserError where there is no such file, it cannot be read, or it is no archive.
+ * Opens what FILE names: an archive on this machine, plain, gzip or zstd, told by content and not by name; "-", which is standard
+ * input, where it is given; the image of a checkpoint, as oci:DIR, oci-archive:FILE (either with :NAME after it), an archive of OCI or
+ * Docker, or registry:REFERENCE; a directory or a tar archive of CRIU's images. Throws a UserError where there is no such file, it
+ * cannot be read, or it is none of these.
  */
-export async function openArchive(path: string, given: OpenOptions = {}): Promise<OpenArchive> {
+export async function openArchive(file: string, given: OpenOptions = {}): Promise<OpenArchive> {
   const options = { ...given, budget: given.budget ?? new Budget() };
+  const [, form, rest = ""] = /^(registry|oci|oci-archive):(.*)$/s.exec(file) ?? [];
+  if (form === "registry") return await openRemote(rest, options);
+  const { path, wanted } = form === undefined ? { path: file, wanted: undefined } : withoutName(rest);
+  const archive = await openPath(path, options);
+  if (form === undefined && isCheckpoint(archive)) return archive;
+  const { unwrapped } = await import("./containers/unwrap.ts");
+  return await unwrapped(archive, { ...options, label: path, wanted });
+}
+
+/** A path, and the name of an image after it, where the whole is no path. */
+function withoutName(text: string): { readonly path: string; readonly wanted: string | undefined } {
+  for (let colon = text.length; colon > 0; colon = text.lastIndexOf(":", colon - 1)) {
+    const path = text.slice(0, colon);
+    if (existsSync(path)) return { path, wanted: text.slice(colon + 1) || undefined };
+  }
+  return { path: text, wanted: undefined };
+}
+
+async function openPath(path: string, options: BytesOptions): Promise<OpenArchive> {
   if (path === "-" && options.stdin !== undefined) return await openReadable(options.stdin(), "standard input", options);
   const stats = orCannotOpen(path, () => statSync(path));
-  if (stats.isDirectory()) throw new UserError({ reason: "NotAnArchive", message: say`${path} is a directory, not an archive` });
+  if (stats.isDirectory()) return await (await import("./containers/directory.ts")).openDirectory(path, options);
   if (stats.isFIFO()) return await openReadable(await namedPipe(path), path, options);
   if (!stats.isFile()) return await openReadable(createReadStream(path), path, options);
   // At once: a trip through the thread pool would cost more than the opening.
@@ -44,80 +47,59 @@ export async function openArchive(path: string, given: OpenOptions = {}): Promis
     fd = undefined;
   };
   try {
-    return await openSource(fileSource(fd, fstatSync(fd).size), { label: path, ofFiles: false, close }, options);
+    return await openBytes(fileSource(fd, fstatSync(fd).size), path, { ...options, close });
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** Opens an archive that lies in another one, or in an image. `label` is what it is called in errors. */
-export async function openBytes(source: Source, label: string, options: Budgeted): Promise<OpenArchive> {
-  return await openSource(source, { label, ofFiles: false, close: async () => {} }, options);
-}
-
-/**
- * Opens an archive of files of the container inside an archive: a root file system's change, /dev/shm, a volume. Its name says nothing
- * of its compression.
- */
-export async function openNested(archive: Archive, name: string, options: OpenOptions = {}): Promise<OpenArchive> {
-  const { budget } = archive;
-  return await openSource(archive.open(name), { label: name, ofFiles: true, close: async () => {} }, { budget, ...options });
-}
-
-async function openSource(source: Source, bytes: Bytes, options: Budgeted): Promise<OpenArchive> {
-  const { label, ofFiles, close } = bytes;
-  const { budget } = options;
-  if (source.size === 0) throw new UserError({ reason: "NotAnArchive", message: say`${label} is empty` });
-  const compression = compressionOf(await source.read(0, Math.min(HEAD, source.size)), label);
-  if (compression !== "none") {
-    const { openStream } = await import("./stream.ts");
-    return await openStream({ ...bytes, input: pieces(source), compression, bytes: source.size, budget }, options);
-  }
-  if (!ofFiles) budget.opened(source.size);
-  const index = await indexTar(readAhead(source, WINDOW), { label, budget, ofFiles });
-  return {
-    ...index,
-    compression,
-    bytes: source.size,
-    rest: async () => ({ afterArchive: await paddingOr(source, index.end), afterCompressed: 0 }),
-    [Symbol.asyncDispose]: close,
-  };
-}
-
-async function openReadable(stream: Readable, label: string, options: Budgeted): Promise<OpenArchive> {
-  const { signal, budget } = options;
+async function openReadable(stream: Readable, label: string, options: BytesOptions): Promise<OpenArchive> {
+  const { signal } = options;
   const end = (): void => void stream.destroy();
   signal?.addEventListener("abort", end);
   const close = async (): Promise<void> => {
     signal?.removeEventListener("abort", end);
     end();
   };
-  const iterator: AsyncIterator<Buffer, undefined> = stream[Symbol.asyncIterator]();
-  const head = await headOf(iterator).catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw cannotOpen(label, error);
-  });
-  signal?.throwIfAborted();
-  if (head.length === 0) throw new UserError({ reason: "NotAnArchive", message: say`${label} is empty` });
-  const whole = async function* (): AsyncGenerator<Buffer> {
-    yield head;
-    yield* { [Symbol.asyncIterator]: () => iterator };
+  const input = async function* (): AsyncGenerator<Buffer, void> {
+    try {
+      yield* stream;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw cannotOpen(label, error);
+    } finally {
+      signal?.throwIfAborted();
+    }
   };
-  const compression = compressionOf(head, label);
-  const { openStream } = await import("./stream.ts");
-  return await openStream({ input: whole(), compression, bytes: undefined, label, ofFiles: false, budget, close }, options);
+  return await openPieces(input(), label, undefined, { ...options, close });
 }
 
-/** The first bytes of a stream, as many as tell what it is; a pipe may give them one by one. */
-async function headOf(iterator: AsyncIterator<Buffer, undefined>): Promise<Buffer> {
-  let head: Buffer = Buffer.alloc(0);
-  while (head.length < HEAD) {
-    const next = await iterator.next();
-    if (next.done === true) break;
-    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+/** The layer of an image in a registry that holds the checkpoint. Its bytes are read to their end: only then their digest is known to hold. */
+async function openRemote(reference: string, options: BytesOptions): Promise<OpenArchive> {
+  if (options.pull === undefined) throw usageError(say`registry:${reference} cannot be read here`);
+  const image = await options.pull(reference);
+  try {
+    for (const layer of image.layers.toReversed()) {
+      const archive = await openPieces(layer.open(), `the layer of ${reference}`, layer.bytes, options);
+      await archive.rest();
+      if (isCheckpoint(archive)) return { ...archive, [Symbol.asyncDispose]: async () => await closeBoth(archive, image) };
+      await archive[Symbol.asyncDispose]();
+    }
+  } catch (error) {
+    await image[Symbol.asyncDispose]();
+    throw error;
   }
-  return head;
+  await image[Symbol.asyncDispose]();
+  throw new UserError({
+    reason: "NotACheckpoint",
+    message: say`${reference} is not the image of a checkpoint: none of its layers holds one`,
+  });
+}
+
+async function closeBoth(archive: AsyncDisposable, image: AsyncDisposable): Promise<void> {
+  await archive[Symbol.asyncDispose]();
+  await image[Symbol.asyncDispose]();
 }
 
 /** Whoever opens a pipe waits for its other end, and no signal ends that: so it is opened without waiting, and read as a socket. */

@@ -5,7 +5,7 @@ import { nameText } from "../model/name.ts";
 import type { Source } from "../model/source.ts";
 import type { Archive, HostileMember, Member, OpenArchive } from "./archive.ts";
 import { knownEngine } from "./engines/engine.ts";
-import { openNested } from "./open.ts";
+import { openNested } from "./bytes.ts";
 import { readJson } from "./read.ts";
 
 /** Members by their path in the container: of an index that may be large, looked at and not copied. */

@@ -1,9 +1,11 @@
 import type { Source } from "../model/source.ts";
-import type { OpenArchive, OpenOptions } from "./archive.ts";
+import type { OpenArchive } from "./archive.ts";
 import type { Budget } from "./budget.ts";
+import type { BytesOptions } from "./bytes.ts";
 import type { Compression } from "./compression.ts";
 import { expand } from "./expand.ts";
 import { checkRange, cutShort, paddingOr } from "./sources.ts";
+import { BLOCK, parseHeader } from "./tar/header.ts";
 import { indexTar } from "./tar/index.ts";
 import { TemporaryBytes } from "./temporary.ts";
 
@@ -15,28 +17,29 @@ export interface Stream {
   readonly bytes: number | undefined;
   /** What they are called in errors. */
   readonly label: string;
-  /** Of a container: see IndexOptions. */
   readonly ofFiles: boolean;
-  readonly budget: Budget;
   /** Lets go of where they come from. */
   readonly close: () => Promise<void>;
 }
 
 /** Opens an archive of which the bytes come in order: compressed, or through a pipe. */
-export async function openStream(stream: Stream, { keep, signal }: OpenOptions): Promise<OpenArchive> {
-  const { input, compression, bytes, label, ofFiles, budget, close } = stream;
-  const store = keep === undefined ? new TemporaryBytes(label) : undefined;
+export async function openStream(stream: Stream, { keep, signal, budget }: BytesOptions): Promise<OpenArchive> {
+  const { input, compression, bytes, label, ofFiles, close } = stream;
   const expansion = expand(input, compression, { label, isMember: ofFiles }, signal);
-  const source = new ForwardSource(charged(expansion, budget, !ofFiles), store);
+  const source = new ForwardSource(charged(expansion, budget, !ofFiles));
+  let store: TemporaryBytes | undefined;
   const closeAll = async (): Promise<void> => {
     await source.close();
     await store?.[Symbol.asyncDispose]();
     await close();
   };
   try {
-    const index = await indexTar(source, { label, budget, keep, ofFiles });
+    const passing = keep !== undefined && isEngines(await source.peek(BLOCK)) ? keep : undefined;
+    if (passing === undefined) await source.keepIn((store = new TemporaryBytes(label)));
+    const index = await indexTar(source, { label, budget, keep: passing, ofFiles });
     return {
       ...index,
+      form: "engine",
       compression,
       bytes,
       async rest() {
@@ -50,6 +53,16 @@ export async function openStream(stream: Stream, { keep, signal }: OpenOptions):
     await closeAll();
     throw error;
   }
+}
+
+/** What engines have at the top of their archives: other archives may hold one. */
+const TOP =
+  /^(\.\/)?((pre-)?checkpoint|artifacts|config\.dump|spec\.dump|stats-dump|devshm-checkpoint\.tar|network\.status|(dump|container|ctr)\.log|bind\.mounts|rootfs-diff\.tar|status(\.dump)?|deleted\.files|volumes)(\/|$)/;
+
+/** Whether an archive that begins so is one that an engine wrote. */
+function isEngines(head: Buffer): boolean {
+  const header = head.length === BLOCK ? parseHeader(head) : undefined;
+  return header !== undefined && TOP.test(header.name.toString("latin1"));
 }
 
 async function* charged(pieces: AsyncIterable<Buffer>, budget: Budget, outermost: boolean): AsyncGenerator<Buffer, void> {
@@ -66,15 +79,32 @@ async function* charged(pieces: AsyncIterable<Buffer>, budget: Budget, outermost
  */
 export class ForwardSource implements Source {
   readonly #bytes: AsyncIterator<Buffer>;
-  readonly #store: TemporaryBytes | undefined;
+  #store: TemporaryBytes | undefined;
   /** The piece last pulled, and where it begins. */
   #piece: Buffer = Buffer.alloc(0);
   #start = 0;
   #ended = false;
 
-  constructor(bytes: AsyncIterable<Buffer>, store: TemporaryBytes | undefined) {
+  constructor(bytes: AsyncIterable<Buffer>) {
     this.#bytes = bytes[Symbol.asyncIterator]();
+  }
+
+  /** From the beginning on; only before anything else was read. */
+  async keepIn(store: TemporaryBytes): Promise<void> {
+    await store.append(this.#piece);
     this.#store = store;
+  }
+
+  /** The first bytes, fewer where there are no more. Nothing has passed after it. */
+  async peek(length: number): Promise<Buffer> {
+    while (!this.#ended && this.#piece.length < length) {
+      const before = this.#piece;
+      await this.#next();
+      if (this.#ended) break;
+      this.#piece = Buffer.concat([before, this.#piece]);
+      this.#start = 0;
+    }
+    return this.#piece.subarray(0, length);
   }
 
   get size(): number {

@@ -1,5 +1,5 @@
 import type { VolumeMount } from "../archive/engines/info.ts";
-import { summarize, type Summary } from "../flows/examine/summary.ts";
+import { summaries as summariesOf, type Summary } from "../flows/examine/summary.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
 import { joined, say, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
@@ -41,23 +41,26 @@ the memory pages in the archive. Podman does not record when it made a checkpoin
   },
   async *run({ files, wide }, call) {
     const summaries: Summary[] = [];
+    let whole = true;
     for (const file of files) {
       call.signal.throwIfAborted();
       try {
-        const summary = await summarize(file, call);
-        for (const problem of summary.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
-        summaries.push(summary);
+        const before = summaries.length;
+        for await (const summary of summariesOf(file, call)) summaries.push(summary);
+        const problems = new Set(summaries.slice(before).flatMap((summary) => summary.problems));
+        for (const problem of problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
+        whole &&= problems.size === 0;
         yield { name: file };
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
+        whole = false;
         yield { error };
       }
     }
     if (summaries.length > 0) yield { text: summaryTable(summaries, wide) };
     for (const text of volumeHints(summaries)) call.emit({ kind: "hint", text });
     const document = { apiVersion: API_VERSION, kind: "SummaryList", items: summaries.map(summaryItem) };
-    const whole = summaries.filter(({ problems }) => problems.length === 0).length;
-    return { document, exitCode: whole === files.length ? 0 : summaries.length === 0 ? 1 : 3 };
+    return { document, exitCode: whole ? 0 : summaries.length === 0 ? 1 : 3 };
   },
 });
 

@@ -72,7 +72,7 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<W
     plain.update(piece);
     if (!asItIs) await (compressor ?? blob).write(piece);
   });
-  const source = new ForwardSource(archiveBytes, undefined);
+  const source = new ForwardSource(archiveBytes);
   try {
     const index = await indexTar(source, { label: archive.label, keep, budget: Budget.withoutClock() });
     await source.drain();

@@ -26,7 +26,7 @@ function json(name: string, value: unknown): TarMember {
   return { name, data: JSON.stringify(value) };
 }
 
-const NOTHING = { ips: [], macs: [], volumes: [] };
+const NOTHING = { ips: [], macs: [], networks: [], volumes: [] };
 
 test("containerd 2.1, through Kubernetes", async () => {
   assert.deepEqual(await told("containerd-2.1.9-criu4.2.1-k8s-redis.tar"), {
@@ -93,6 +93,15 @@ test("Podman: no pod, and the checkpoint's time from CRIU's inventory", async ()
     startedAt: undefined,
     checkpointedAt: "2026-11-24T00:31:30.000Z",
   });
+});
+
+test("Podman: networks with their gateways, by name and interface", async () => {
+  await using archive = await openArchive("test/data/faults/network-gateway.tar.zst");
+  const { engine, ips, networks } = await engineOf(archive);
+  assert.deepEqual([engine, ips], ["podman", ["10.88.0.9"]]);
+  assert.deepEqual(networks, [
+    { name: "podman", interface: "eth0", addresses: ["10.88.0.9/16"], gateways: ["10.88.0.1"], mac: "f2:99:8d:fb:5a:57" },
+  ]);
 });
 
 test("command and annotations of the container", async () => {

@@ -73,6 +73,7 @@ test("the document SummaryList", async () => {
         checkpointedAt: "2026-11-24T02:28:30.274Z",
         ips: [],
         macs: [],
+        networks: [],
         annotations,
         command,
         bytes: 273408,

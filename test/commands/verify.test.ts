@@ -350,7 +350,7 @@ test("a record beside an archive is a check like the others", async () => {
   const path = changed(readFileSync(CONTAINERD));
   writeFileSync(`${path}.json`, JSON.stringify({ items: [{ copy: { path, bytes: readFileSync(path).length, sha256 } }] }));
   const { lines, document } = await runVerb(verify, [path]);
-  assert.deepEqual(lines, [`${path}: OK, as in the record beside it`]);
+  assert.deepEqual(lines, [`${path}: OK, matches its record`]);
   const [item] = (document as { items: { checks: object[] }[] }).items;
   assert.deepEqual(item?.checks.at(-1), {
     check: "record",

@@ -5,7 +5,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { openArchive } from "../../src/archive/open.ts";
+import { Budget } from "../../src/archive/budget.ts";
+import { bufferSource } from "../../src/archive/sources.ts";
+import { indexTar } from "../../src/archive/tar/index.ts";
 import { buildImage } from "../../src/flows/restore/image/build.ts";
 import { digestOf } from "./fake-registry.ts";
 import { context } from "../fakes.ts";
@@ -77,7 +79,7 @@ test("an OCI archive is a tar of the same layout", async (t) => {
   const { digest } = await build(t, "oci-archive", path);
   assert.deepEqual(readdirSync(directory), ["image.tar"]);
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  await using archive = await openArchive(path);
+  const archive = await indexTar(bufferSource(readFileSync(path)), { label: path, budget: new Budget() });
   assert.ok(archive.complete);
   assert.deepEqual(archive.problems, []);
   const read = async (name: string): Promise<Buffer> => {

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Budget } from "../../src/archive/budget.ts";
-import { openBytes } from "../../src/archive/open.ts";
+import { openBytes } from "../../src/archive/bytes.ts";
 import { archiveFacts, keepForFacts } from "../../src/flows/restore/image/facts.ts";
 import { pushImage, type PushRequest } from "../../src/flows/restore/image/push.ts";
 import { registryFor } from "../../src/flows/restore/image/registries.ts";

@@ -21,6 +21,7 @@ export function common({ config, spec, annotations }: EngineFiles): CheckpointIn
     checkpointedAt: time(config["checkpointedTime"]),
     ips: [],
     macs: [],
+    networks: [],
     annotations,
     command: list(object(spec["process"])["args"]).filter((word) => typeof word === "string"),
     volumes: spec["mounts"] === undefined ? undefined : volumes(spec["mounts"]),

@@ -16,7 +16,7 @@ export async function engineOf(archive: Archive): Promise<CheckpointInfo> {
   if (!isCheckpoint(archive)) {
     throw new UserError({
       reason: "NotACheckpoint",
-      message: "this archive holds no checkpoint: neither config.dump nor checkpoint/ is in it",
+      message: "there is no checkpoint in this archive: neither config.dump nor an image of CRIU is in it",
     });
   }
   const files = await engineFiles(archive);
@@ -55,8 +55,13 @@ export function infoOfSpec(spec: unknown): CheckpointInfo {
 /** The members that engineOf reads. */
 export const ENGINE_FILES: ReadonlySet<string> = new Set(["config.dump", "spec.dump", "status.dump", "network.status"]);
 
-function isCheckpoint({ members }: Archive): boolean {
-  return members.has("config.dump") || members.has("checkpoint/inventory.img") || members.has("pre-checkpoint/inventory.img");
+const IMAGE = /^(?:pre-)?checkpoint\/[^/]+\.img$/;
+
+/** Whether a checkpoint, or something of one, is in it. */
+export function isCheckpoint({ members }: Pick<Archive, "members">): boolean {
+  if (members.has("config.dump") || members.has("checkpoint/inventory.img")) return true;
+  for (const name of members.keys()) if (IMAGE.test(name)) return true;
+  return false;
 }
 
 /** By the mark in the specification; where there is no specification, by what only one of them writes. */

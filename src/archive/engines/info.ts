@@ -13,6 +13,18 @@ export interface VolumeMount {
   readonly member: string | undefined;
 }
 
+/** An interface of the container in one of the engine's networks. */
+export interface NetworkInfo {
+  /** The network's: "podman". */
+  readonly name: string;
+  /** In the container: "eth0". */
+  readonly interface: string;
+  /** With their prefixes: "10.88.0.7/16". */
+  readonly addresses: readonly string[];
+  readonly gateways: readonly string[];
+  readonly mac: string | undefined;
+}
+
 /** What an archive tells of its container; undefined is what it does not tell. Times are RFC 3339 in UTC with milliseconds. */
 export interface CheckpointInfo {
   /** Undefined where it was made by none that is known. */
@@ -36,6 +48,8 @@ export interface CheckpointInfo {
   /** Addresses of the container, where the engine keeps them. */
   readonly ips: readonly string[];
   readonly macs: readonly string[];
+  /** What Podman writes of each network, by name and interface. */
+  readonly networks: readonly NetworkInfo[];
   /** Of the container: its OCI specification's and, where the engine keeps them apart, the kubelet's. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly command: readonly string[];

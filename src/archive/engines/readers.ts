@@ -1,8 +1,8 @@
-import { list, object } from "../../model/json.ts";
+import { list, object, type Json } from "../../model/json.ts";
 import type { Archive } from "../archive.ts";
 import { common } from "./common.ts";
 import { iso, nanoseconds, text, texts, type EngineFiles } from "./files.ts";
-import type { CheckpointInfo, Engine, VolumeMount } from "./info.ts";
+import type { CheckpointInfo, Engine, NetworkInfo, VolumeMount } from "./info.ts";
 
 /** How each engine tells of its container. */
 export const READERS: Readonly<Record<Engine, (files: EngineFiles) => CheckpointInfo>> = { containerd, "cri-o": crio, podman };
@@ -51,7 +51,7 @@ function podman(files: EngineFiles): CheckpointInfo {
   const { config, networks, archive } = files;
   const base = common(files);
   const inventory = archive.members.get("checkpoint/inventory.img") ?? archive.members.get("pre-checkpoint/inventory.img");
-  const interfaces = Object.values(networks).flatMap((network) => Object.values(object(object(network)["interfaces"])).map(object));
+  const interfaces = interfacesIn(networks);
   return {
     ...base,
     engine: "podman",
@@ -64,10 +64,28 @@ function podman(files: EngineFiles): CheckpointInfo {
     image: text(config["rootfsImageName"]) ?? text(config["RawImageName"]),
     imageID: text(config["rootfsImageID"]),
     checkpointedAt: base.checkpointedAt ?? (inventory === undefined ? undefined : iso(inventory.modifiedAt * 1000)),
-    ips: interfaces.flatMap((one) => list(one["subnets"]).flatMap((subnet) => text(object(subnet)["ipnet"]) ?? [])).map(withoutPrefix),
-    macs: interfaces.flatMap((one) => text(one["mac_address"]) ?? []),
+    ips: interfaces.flatMap(({ addresses }) => addresses).map(withoutPrefix),
+    macs: interfaces.flatMap(({ mac }) => mac ?? []),
+    networks: interfaces,
     volumes: base.volumes && [...base.volumes.filter(({ path }) => !isNamed(config, path)), ...namedVolumes(config, archive)],
   };
+}
+
+/** network.status: by network and interface, subnets with the container's address in each. */
+function interfacesIn(networks: Json): NetworkInfo[] {
+  return Object.entries(networks).flatMap(([name, network]) =>
+    Object.entries(object(object(network)["interfaces"])).map(([label, value]) => {
+      const { subnets, mac_address: mac } = object(value);
+      const parts = list(subnets).map(object);
+      return {
+        name,
+        interface: label,
+        addresses: parts.flatMap(({ ipnet }) => text(ipnet) ?? []),
+        gateways: parts.flatMap(({ gateway }) => text(gateway) ?? []),
+        mac: text(mac),
+      };
+    }),
+  );
 }
 
 function withoutPrefix(network: string): string {

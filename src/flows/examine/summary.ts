@@ -25,9 +25,20 @@ export interface Summary {
   readonly problems: readonly string[];
 }
 
-/** Reads an archive's summary, in one pass where it is compressed. Throws a UserError where it holds no readable checkpoint. */
-export async function summarize(path: string, reading: Reading): Promise<Summary> {
-  await using archive = await openArchive(path, { ...reading, keep: isWanted });
+/**
+ * Reads an archive's summary, in one pass where it is compressed; of a pod's archive, one of each container. Throws a UserError where it
+ * holds no readable checkpoint.
+ */
+export async function* summaries(path: string, reading: Reading): AsyncGenerator<Summary, void> {
+  await using archive = await openArchive(path, { ...reading, keep: isWanted, pods: true });
+  if (archive.pod === undefined) yield await summarize(path, archive);
+  for (const { directory } of archive.pod?.containers ?? []) {
+    const { containerIn } = await import("../../archive/containers/unwrap.ts");
+    yield await summarize(path, containerIn(archive, directory));
+  }
+}
+
+async function summarize(path: string, archive: OpenArchive): Promise<Summary> {
   const problems = [...archive.problems];
   const { bytes, compression, complete, members, hostile } = archive;
   if (hostile.length > 0) problems.push(`${hostile.length} members have hostile names`);

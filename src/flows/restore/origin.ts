@@ -1,5 +1,6 @@
 import { Budget } from "../../archive/budget.ts";
-import { openArchive, openBytes } from "../../archive/open.ts";
+import { openBytes } from "../../archive/bytes.ts";
+import { openArchive } from "../../archive/open.ts";
 import { POD_ANNOTATION } from "../../image/manifest.ts";
 import { formatReference, type Reference } from "../../image/reference.ts";
 import { blobSource, findManifest, type FoundManifest } from "../../image/registry/repository.ts";

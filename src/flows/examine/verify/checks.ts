@@ -1,7 +1,7 @@
 import type { OpenArchive } from "../../../archive/archive.ts";
 import { engineOf } from "../../../archive/engines/engine.ts";
 import { missingFields, missingMembers } from "../../../archive/expected.ts";
-import { openNested } from "../../../archive/open.ts";
+import { openNested } from "../../../archive/bytes.ts";
 import { readJson } from "../../../archive/read.ts";
 import { namesLikeWhiteouts, ROOTFS_CHANGE } from "../../../archive/rootfs.ts";
 import { checkImages } from "../../../criu/check.ts";
@@ -49,6 +49,11 @@ async function atTheEnd(archive: OpenArchive): Promise<Finding[]> {
   return [...(afterArchive === 0 ? [] : [{ note }]), ...behindCompressed(afterCompressed)];
 }
 
+/** Of the image that it was found in. */
+export async function* imageAround({ image }: OpenArchive): AsyncGenerator<Finding, void> {
+  if (image !== undefined) yield* await image.problems();
+}
+
 function behindCompressed(bytes: number): string[] {
   return bytes === 0 ? [] : [`${bytes} bytes follow the compressed data, which not all programs pass over`];
 }
@@ -58,7 +63,7 @@ const MORE_JSON = ["status", "bind.mounts", "deleted.files", "checkpoint/descrip
 
 export async function* members(archive: OpenArchive): AsyncGenerator<string, void> {
   const { engine } = await engineOf(archive);
-  for (const name of missingMembers(archive.members, engine)) yield `${name} is missing`;
+  for (const name of missingMembers(archive, engine)) yield `${name} is missing`;
   yield* await missingFields(archive);
   for (const name of MORE_JSON) yield* orWhyNot(readable(readJson(archive, name)));
 }

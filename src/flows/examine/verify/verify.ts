@@ -1,7 +1,7 @@
-import type { Reading } from "../../../archive/archive.ts";
+import type { OpenArchive, Reading } from "../../../archive/archive.ts";
 import { openArchive } from "../../../archive/open.ts";
 import { recordProblems } from "../../../archive/record.ts";
-import { images, members, nestedArchives, orWhyNot, references, structure, type Check, type Finding } from "./checks.ts";
+import { imageAround, images, members, nestedArchives, orWhyNot, references, structure, type Check, type Finding } from "./checks.ts";
 import { memoryProblems } from "./memory.ts";
 
 /** An archive and what is wrong with it: a sentence each, without a full stop. */
@@ -29,6 +29,7 @@ const MOST_PROBLEMS = 1000;
 /** What each check looks at, and what is true where it finds nothing. */
 const CHECKS: Readonly<Record<string, { readonly sound: string; readonly run: Check }>> = {
   archive: { sound: "it is whole, and every reader of tar takes it alike", run: structure },
+  image: { sound: "the layer is the one that the image's manifest names", run: imageAround },
   members: { sound: "all that its engine and CRIU always write is there", run: members },
   nested: { sound: "the archives inside it are whole, and every reader of tar takes them alike", run: nestedArchives },
   images: { sound: "every image of CRIU can be read", run: images },
@@ -59,11 +60,25 @@ export async function verify(path: string, reading: Reading): Promise<Verificati
 
 // oxlint-disable-next-line require-yield -- what is found goes into the findings
 async function* checkArchive(path: string, reading: Reading, findings: Findings): AsyncGenerator<string, void> {
-  await using archive = await openArchive(path, reading);
+  await using archive = await openArchive(path, { ...reading, pods: true });
+  if (archive.pod === undefined) {
+    await checkContainer(archive, reading.signal, findings, "");
+    return;
+  }
+  const { containerIn } = await import("../../../archive/containers/unwrap.ts");
+  for (const { name, directory } of archive.pod.containers)
+    await checkContainer(containerIn(archive, directory), reading.signal, findings, `container ${name}: `);
+}
+
+/** `prefix` tells of whose archive it is, where there are several. */
+async function checkContainer(archive: OpenArchive, signal: AbortSignal, findings: Findings, prefix: string): Promise<void> {
   for (const [check, { run }] of Object.entries(CHECKS)) {
+    if (check === "image" && archive.image === undefined) continue;
     findings.made.add(check);
-    reading.signal.throwIfAborted();
-    for await (const finding of orWhyNot(run(archive, reading.signal))) findings.add(check, finding);
+    signal.throwIfAborted();
+    for await (const finding of orWhyNot(run(archive, signal))) {
+      findings.add(check, typeof finding === "string" ? prefix + finding : { note: prefix + finding.note });
+    }
   }
 }
 

@@ -1,0 +1,93 @@
+import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+import type { Source } from "../model/source.ts";
+import type { Archive, OpenArchive, OpenOptions } from "./archive.ts";
+import type { Budget } from "./budget.ts";
+import { compressionOf } from "./compression.ts";
+import { paddingOr, pieces, readAhead } from "./sources.ts";
+import { indexTar } from "./tar/index.ts";
+
+/** Headers of small members lie close together: one read for several, in bytes. */
+const WINDOW = 16 << 10;
+/** What tells the compression, in bytes. */
+const HEAD = 8;
+
+/** How the bytes of an archive are opened. */
+export interface BytesOptions extends OpenOptions {
+  readonly budget: Budget;
+  /** They hold files of a container, inside another archive. */
+  readonly ofFiles?: boolean;
+  /** They are part of what counts already as the archive. */
+  readonly counted?: boolean;
+  /** Lets go of where they come from. */
+  readonly close?: () => Promise<void>;
+}
+
+const NOTHING_TO_CLOSE = async (): Promise<void> => {};
+
+/**
+ * Opens an archive in bytes that can be read anywhere: plain, gzip or zstd. `label` is what it is called in errors. Throws a UserError where
+ * it is none.
+ */
+export async function openBytes(source: Source, label: string, options: BytesOptions): Promise<OpenArchive> {
+  const { budget, ofFiles = false, counted = ofFiles, close = NOTHING_TO_CLOSE } = options;
+  if (source.size === 0) throw empty(label);
+  const compression = compressionOf(await source.read(0, Math.min(HEAD, source.size)), label);
+  if (compression !== "none") {
+    const { openStream } = await import("./stream.ts");
+    return await openStream({ input: pieces(source), compression, bytes: source.size, label, ofFiles, close }, options);
+  }
+  if (!counted) budget.opened(source.size);
+  const index = await indexTar(readAhead(source, WINDOW), { label, budget, ofFiles });
+  return {
+    ...index,
+    form: "engine",
+    compression,
+    bytes: source.size,
+    rest: async () => ({ afterArchive: await paddingOr(source, index.end), afterCompressed: 0 }),
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Opens an archive of which the bytes come in order; `bytes` is how many, where it is known. */
+export async function openPieces(
+  input: AsyncIterable<Buffer>,
+  label: string,
+  bytes: number | undefined,
+  options: BytesOptions,
+): Promise<OpenArchive> {
+  const { close = NOTHING_TO_CLOSE } = options;
+  const iterator = input[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
+  const head = await headOf(iterator);
+  if (head.length === 0) throw empty(label);
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  const compression = compressionOf(head, label);
+  const { openStream } = await import("./stream.ts");
+  return await openStream({ input: whole(), compression, bytes, label, ofFiles: false, close }, options);
+}
+
+/**
+ * Opens an archive of files of the container inside an archive: a root file system's change, /dev/shm, a volume. Its name says nothing
+ * of its compression.
+ */
+export async function openNested(archive: Archive, name: string, options: OpenOptions = {}): Promise<OpenArchive> {
+  return await openBytes(archive.open(name), name, { ...options, budget: archive.budget, ofFiles: true });
+}
+
+/** The first bytes of a stream, as many as tell what it is; a pipe may give them one by one. */
+async function headOf(iterator: AsyncIterator<Buffer, undefined>): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < HEAD) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  return head;
+}
+
+function empty(label: string): UserError {
+  return new UserError({ reason: "NotAnArchive", message: say`${label} is empty` });
+}
