@@ -27,9 +27,9 @@ sleep 2
 show kubectl logs counter --tail=1
 show kubectl checkpoint counter -c counter
 show kubectl logs counter --tail=1
-say "it has gone on counting: it was frozen for a moment, not stopped"
+say "the container kept counting: it was frozen for a moment, not stopped"
 
-say "and the archive to this machine, off the node, looked into"
+say "copy the archive to this machine, remove it from the node, and read it"
 archives=$(mktemp -d)
 # Archives are named by the second: one of the same would be written over the last one.
 sleep 1
@@ -44,7 +44,7 @@ The cluster stays up. Try it yourself:
 
   cd $PWD
   eval "\$($PWD/test/cluster/cluster env)"; export PATH=$PWD/dist:\$PATH KUBECTL_CHECKPOINT_HELPER_IMAGE=$KUBECTL_CHECKPOINT_HELPER_IMAGE
-  kubectl checkpoint                     # pick a container by typing
+  kubectl checkpoint                     # pick a container from a list
   kubectl checkpoint counter -o json     # the result as a document
   kubectl checkpoint --help
 
