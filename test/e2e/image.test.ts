@@ -119,7 +119,7 @@ clusterTest("the first push to a reference wants a yes, the next ones do not", a
   assert.equal((await image([RAW, reference, "--push", "--ca-file", CA])).code, 0);
   const busybox = await image([RAW, `${REGISTRY}/busybox:1`, "--push", "--ca-file", CA]);
   assert.equal(busybox.code, 2);
-  assert.match(busybox.stderr, /an image that is no checkpoint would be replaced/);
+  assert.match(busybox.stderr, /an image that is not a checkpoint would be replaced/);
   const open = await image([RAW, "quay.io/team/dump:1", "--push", "--yes"]);
   assert.equal(open.code, 2);
   assert.match(open.stderr, /is in a public registry\n.*\n.*--allow-public/);

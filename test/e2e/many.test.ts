@@ -211,7 +211,7 @@ clusterTest("targets: selectors, globs, several pods, workloads; what matches no
     [["web-uring", "-c", "x*"], 2, /no running container x\*/],
     [["deploy/web", "-c", "nope"], 2, /^error: none of these 5 pods has a container nope\n {2}fix: -c takes one of: app, side$/m],
     [["web-uring", "-c", "nope", "-c", "s*"], 2, /^error: pod\/web-uring has no container nope\n {2}fix: -c takes one of: app, side$/m],
-    [["ingress/web"], 2, /no pods stand behind ingress/],
+    [["ingress/web"], 2, /invalid target "ingress\/web"/],
     [["web-uring", "-l", "app=web"], 2, /names and selectors cannot be used together/],
     [["web-uring", "-A"], 2, /-A goes with selectors/],
     [["--all-containers"], 2, /--all-containers of what/],

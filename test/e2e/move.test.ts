@@ -315,7 +315,7 @@ clusterTest("what is wrong is told before the freeze: no yes, the same node, a r
   assert.equal(unasked.code, 2);
   assert.match(unasked.stderr, /this would push all memory of pod\/still to .*, and delete the pod/);
   const same = await plugin(["move", "still", "--to", "node1", "--image", `${REGISTRY}/e2e/x:1`, "-n", namespace, "--yes"], { env });
-  assert.deepEqual([same.code, /is on node1 already/.test(same.stderr)], [2, true]);
+  assert.deepEqual([same.code, /is already on node node1/.test(same.stderr)], [2, true]);
   const config = join(home, "wrong.json");
   writeFileSync(config, JSON.stringify({ auths: { [PRIVATE]: { auth: Buffer.from("test:wrong").toString("base64") } } }));
   const wrong = await plugin(

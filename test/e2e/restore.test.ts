@@ -121,7 +121,7 @@ clusterTest(
       /scratch \(emptyDir\) is empty/,
       /host ports \(18080\)/,
       /the container was restored: the container runs .*busybox:1/,
-      /a restart of the container restores the checkpoint again/,
+      /each restart of the container restores the checkpoint again/,
     ]) {
       assert.match(stderr, said);
     }
