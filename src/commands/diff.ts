@@ -1,9 +1,9 @@
-import { openArchive } from "../archive/open.ts";
 import { compareArchives } from "../flows/examine/diff/diff.ts";
 import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { differenceViews } from "./diff/views.ts";
-import { damages } from "./shared/archives.ts";
+import { Budget } from "../archive/budget.ts";
+import { damages, openCheckpoint } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -47,8 +47,11 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     return { from, to };
   },
   async *run({ from, to }, call) {
-    await using before = await openArchive(from, call);
-    await using after = await openArchive(to, call);
+    const budget = new Budget();
+    await using before = await openCheckpoint(from, undefined, call, budget);
+    // The second may build on the first.
+    await using opened = await openCheckpoint(to, undefined, call, budget);
+    const after = { ...opened, previous: before };
     const damage = [...damages(from, before), ...damages(to, after)];
     for (const error of damage) yield { error };
     const { difference: compared, problems } = await compareArchives(

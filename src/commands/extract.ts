@@ -1,22 +1,24 @@
-import { openArchive } from "../archive/open.ts";
-import type { ProcessMemory } from "../criu/memory.ts";
 import type { AddressRange } from "../criu/regions.ts";
 import { writeNamed, type Extracted } from "../flows/examine/extract/extract.ts";
-import { memoryOf, rangeBytes, writeMemory, writeRange } from "../flows/examine/extract/memory.ts";
+import { memoryOf, rangeBytes, writeMemory, writeRange, type MappedMemory } from "../flows/examine/extract/memory.ts";
 import type { Written } from "../local/write.ts";
 import { find } from "../flows/examine/extract/named.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
-import { formatBytes } from "../model/units.ts";
-import { fileWord } from "./shared/archives.ts";
+import { formatBytes, parseBytes } from "../model/units.ts";
+import { fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { parsed, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface ExtractRequest {
   readonly file: string;
+  /** The archive of the checkpoint before. */
+  readonly previous: string | undefined;
+  /** How much may be written, in bytes. */
+  readonly maxBytes: number | undefined;
   readonly what:
     | { readonly kind: "path"; readonly path: string }
     | { readonly kind: "memory"; readonly pid: number; readonly range: AddressRange | undefined };
@@ -31,9 +33,10 @@ export const verb = defineVerb({
   description: `Extract from an archive on this machine: a file that the container changed, a file that was deleted while it was open, a member of
 the archive, or the memory of a process.
 
-A PATH that starts with a slash is a path in the container; any other PATH is a member of the archive. A directory is extracted with its
-files; links, special files and mount points are skipped. Unmodified files of the image and volumes are not in an archive, except for the
-named volumes of Podman.
+A PATH that starts with a slash is a path in the container. memfd:NAME (memfd:[INODE] if several have that name) is anonymous memory
+and sysv:ID a System V segment; inspect --files --ipc lists them. Any other PATH is a member of the archive. Names are used as they are
+printed, with \\xNN for bytes that are not text. A directory is extracted with its files; links, special files and mount points are
+skipped. Unmodified files of the image and volumes are not in an archive, except for the named volumes of Podman.
 
 --pid writes the memory of a process to a new directory, one file for each contiguous piece. --range writes one range of addresses to one
 file; memory that was never used reads as zeros, and a byte that is not in the archive is an error. Files are written with mode 0600
@@ -55,10 +58,12 @@ inside DEST; existing files are never replaced and links are never followed.`,
     pid: { ...PID, help: "process, by its PID in the container" },
     range: parsed(addressRange, { value: "START-END", help: "addresses in hexadecimal; END is the first address after the range" }),
     to: text({ value: "DEST", help: "file or directory, - for standard output (default: the current directory)" }),
+    "max-bytes": parsed(parseBytes, { value: "SIZE", help: "write at most this much (default: 4 times the archive)" }),
+    previous: PREVIOUS,
     output: output("name", "json", "yaml"),
     ...COMMON,
   },
-  request(words, { pid, range, to }): ExtractRequest {
+  request(words, { pid, range, to, previous, "max-bytes": maxBytes }): ExtractRequest {
     const file = fileWord("extract", words, " PATH");
     const [, path, more] = words;
     if (more !== undefined)
@@ -72,17 +77,20 @@ inside DEST; existing files are never replaced and links are never followed.`,
     if (path === "") throw usageError("PATH is empty");
     if (range !== undefined && pid === undefined) throw usageError("--range requires --pid");
     if (to === "") throw usageError("--to is empty");
-    if (pid === undefined) return { file, what: { kind: "path", path: path ?? "" }, to };
+    const common = { file, previous, maxBytes, to };
+    if (pid === undefined) return { ...common, what: { kind: "path", path: path ?? "" } };
     if (to === "-" && range === undefined) throw usageError("--to - requires --range: only one range can be written to standard output");
-    return { file, what: { kind: "memory", pid, range }, to };
+    return { ...common, what: { kind: "memory", pid, range } };
   },
-  async *run({ file, what, to }, call) {
-    await using archive = await openArchive(file, call);
+  async *run({ file, previous, maxBytes, what, to }, call) {
+    await using archive = await openCheckpoint(file, previous, call);
+    if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);
     for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
     if (what.kind === "memory") {
-      const memory = await memoryOf(archive, what.pid);
+      const problems: UserError[] = [];
+      await using memory = await memoryOf(archive, what.pid, call.signal, (problem) => problems.push(problem));
       if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range));
-      return yield* report(writeProcess(memory, what, to, call.signal));
+      return yield* report(writeProcess(memory, what, to, call.signal), problems);
     }
     await using named = await find(archive, what.path, call.signal);
     const { leftOut, mountPoints } = named;
@@ -122,7 +130,7 @@ async function* withZeros(pieces: AsyncIterable<Written>): AsyncGenerator<Buffer
 }
 
 async function* writeProcess(
-  memory: ProcessMemory,
+  memory: MappedMemory,
   { pid, range }: ExtractRequest["what"] & { kind: "memory" },
   to: string | undefined,
   signal: AbortSignal,
@@ -133,9 +141,10 @@ async function* writeProcess(
 }
 
 /** A line a file, and the document ExtractionList. */
-async function* report(results: AsyncIterable<Extracted | UserError>): AsyncGenerator<Piece, Outcome> {
+async function* report(results: AsyncIterable<Extracted | UserError>, problems: readonly UserError[] = []): AsyncGenerator<Piece, Outcome> {
   const items: Extracted[] = [];
-  let failed = 0;
+  let failed = problems.length;
+  for (const error of problems) yield { error };
   for await (const result of results) {
     if (result instanceof UserError) {
       failed += 1;

@@ -1,26 +1,27 @@
-import { openArchive } from "../archive/open.ts";
 import { inspectArchive, type InspectionRequest } from "../flows/examine/inspect/inspection.ts";
 import type { Section } from "../flows/examine/inspect/process.ts";
 import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
-import { damages, fileWord } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface InspectRequest extends InspectionRequest {
   readonly file: string;
+  /** The archive of the checkpoint before. */
+  readonly previous: string | undefined;
 }
 
-const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "stats"] as const satisfies readonly Section[];
+const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "ipc", "stats"] as const satisfies readonly Section[];
 /** The process tree shows how much memory each has. */
 const ALWAYS: Section = "totals";
 
 export const verb = defineVerb({
   name: "inspect",
   summary: "Show processes, files, sockets and memory in an archive",
-  usage: ["inspect FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--stats] [--all] [--pid PID] [options]"],
+  usage: ["inspect FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--ipc] [--stats] [--all] [--pid PID] [options]"],
   description: `Show what an archive on this machine contains: the process tree with command lines and, by section, what each process had: files,
 sockets, memory. Neither a cluster nor CRIU is needed.
 
@@ -44,15 +45,17 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     },
   ],
   flags: {
-    ps: on("each process: threads, users, capabilities, signals, limits"),
-    env: on("environment of each process"),
-    files: on("open files, and deleted files that are still open"),
+    ps: on("each process: threads, users, capabilities, signals, namespaces, seccomp"),
+    env: on("variables of each process, in their order"),
+    files: on("open files, locks, deleted files and memfds, and who uses them"),
     sockets: on("sockets: addresses, states, queued bytes, owner of the other end"),
     mounts: on("mounts of the container"),
     memory: on("memory by kind of region, and the memory map"),
+    ipc: on("System V IPC: shared memory, semaphores, message queues"),
     stats: on("counts and times that CRIU recorded"),
     all: on("all sections"),
     pid: PID,
+    previous: PREVIOUS,
     output: output("json", "yaml"),
     ...COMMON,
   },
@@ -63,10 +66,10 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     // Documents have everything but the environment where nothing is chosen, the text for people only the process tree.
     const unchosen = flags.output === undefined ? [] : SECTIONS.filter((section) => section !== "env");
     const sections = flags.all ? SECTIONS : chosen.length > 0 ? chosen : unchosen;
-    return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid };
+    return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous };
   },
-  async *run({ file, ...request }, call) {
-    await using archive = await openArchive(file, call);
+  async *run({ file, previous, ...request }, call) {
+    await using archive = await openCheckpoint(file, previous, call);
     const damage = damages(file, archive);
     for (const error of damage) yield { error };
     const { inspection, problems } = await inspectArchive(archive, request);

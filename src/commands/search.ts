@@ -1,19 +1,24 @@
-import { openArchive } from "../archive/open.ts";
-import { bytesMatcher, type Matcher } from "../criu/search/matcher.ts";
-import { searchArchive } from "../flows/examine/search.ts";
+import type { Budget } from "../archive/budget.ts";
+import { bytesMatcher, eitherMatcher, type Matcher } from "../criu/search/matcher.ts";
+import { SCOPES, type Scope } from "../flows/examine/search/location.ts";
+import { searchArchive } from "../flows/examine/search/search.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError, UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
 import { activity, item, line, type Item } from "./search/matches.ts";
-import { damages, fileWord } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { count, on } from "./shared/flags.ts";
+import { choices, count, on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface SearchRequest {
   readonly file: string;
-  readonly pattern: { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "regex"; readonly source: string };
+  /** The archive of the checkpoint before. */
+  readonly previous: string | undefined;
+  /** Bytes in one of several forms, or a regular expression. */
+  readonly pattern: { readonly kind: "bytes"; readonly forms: readonly Buffer[] } | { readonly kind: "regex"; readonly source: string };
+  readonly scopes: readonly Scope[];
   readonly pid: number | undefined;
   /** Bytes of context before and after a match. */
   readonly around: number;
@@ -34,18 +39,21 @@ const ITEM = 256;
 
 export const verb = defineVerb({
   name: "search",
-  summary: "Search the memory in an archive",
-  usage: ["search FILE PATTERN [--regex | --hex] [--pid PID] [--around BYTES] [--max N] [options]"],
-  description: `Search the memory of all processes in an archive on this machine. PATTERN is searched as bytes of UTF-8; --regex takes a JavaScript
-regular expression over bytes (\\x00 to \\xff), --hex takes hexadecimal bytes. Each match is printed with its process, address, region and
-surrounding bytes; bytes that are not text are printed as \\xNN.
+  summary: "Search memory, files and queues in an archive",
+  usage: ["search FILE PATTERN [--regex | --hex | --utf16] [--pid PID] [--in memory|files|queues]... [options]"],
+  description: `Search everything in an archive on this machine: the memory of all processes, files (changes in the root file system, tmpfs, deleted
+files, memfds, logs, the engine's and CRIU's own files) and queues (unread bytes of pipes, sockets and message queues). PATTERN is
+searched as bytes of UTF-8; --regex takes a JavaScript regular expression over bytes (\\x00 to \\xff), --hex takes hexadecimal bytes,
+--utf16 searches PATTERN in UTF-16 of both byte orders. Each match is printed with its place and surrounding bytes; bytes that are not
+text are printed as \\xNN.
 
 Memory that was never written to is not in an archive, nor are unmodified pages of programs and libraries. Matches are printed as they are
-found. A document (-o json or yaml) has at most 32 MiB of matches; if there are more, "complete" is false and the exit status is 2.
+found. A document (-o json or yaml) has at most 32 MiB of matches. What could not be searched is listed on stderr and in "notSearched";
+"complete" is true only if everything was searched.
 
-Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part of the memory could not be searched.`,
+Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a part could not be searched.`,
   examples: [
-    { what: "Is this password still in memory?", command: "kubectl checkpoint search nginx.tar s3cr3t-value" },
+    { what: "Is this password anywhere in it?", command: "kubectl checkpoint search nginx.tar s3cr3t-value" },
     {
       what: "AWS access keys, with 100 bytes before and after each",
       command: "kubectl checkpoint search nginx.tar --regex '(AKIA|ASIA)[0-9A-Z]{16}' --around 100",
@@ -53,15 +61,18 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part 
     { what: "Binary data in process 7", command: "kubectl checkpoint search nginx.tar --hex 'de ad be ef' --pid 7" },
     {
       what: "In a script: which processes have the token in memory?",
-      command: "kubectl checkpoint search nginx.tar \"$TOKEN\" -o json | jq '[.items[].pid] | unique'",
+      command: "kubectl checkpoint search nginx.tar \"$TOKEN\" --in memory -o json | jq '[.items[].pid] | unique'",
     },
   ],
   flags: {
     regex: on("PATTERN is a regular expression"),
     hex: on("PATTERN is bytes in hexadecimal"),
+    utf16: on("PATTERN is text in UTF-16"),
     pid: PID,
+    in: choices(SCOPES, { help: "search only this part, may be repeated (default: all)" }),
     around: count({ value: "BYTES", least: 0, help: `bytes to print before and after a match (default: ${AROUND})` }),
     max: count({ value: "N", least: 0, help: `stop after N matches, 0 for no limit (default: ${MAX})` }),
+    previous: PREVIOUS,
     output: output("json", "yaml"),
     ...COMMON,
   },
@@ -72,8 +83,9 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part 
     if (pattern === undefined || pattern === "") throw usageError("PATTERN is required", "kubectl checkpoint search FILE PATTERN");
     if (more !== undefined)
       throw usageError(say`unexpected argument "${more}": search takes one PATTERN`, "quote a pattern that contains spaces");
-    if (flags.regex && flags.hex) throw usageError("--regex and --hex cannot be used together");
-    const { pid, around = AROUND, max = MAX } = flags;
+    const forms = (["regex", "hex", "utf16"] as const).filter((form) => flags[form]).map((form) => `--${form}`);
+    if (forms.length > 1) throw usageError(say`${forms.join(" and ")} cannot be used together`);
+    const { pid, previous, around = AROUND, max = MAX } = flags;
     if (around > MAX_AROUND)
       throw usageError(
         `invalid value "${around}" for --around: use at most ${MAX_AROUND}`,
@@ -81,27 +93,29 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part 
       );
     return {
       file,
-      pattern: flags.regex ? regex(pattern) : { kind: "bytes", bytes: flags.hex ? hexBytes(pattern) : Buffer.from(pattern) },
+      previous,
+      pattern: flags.regex ? regex(pattern) : { kind: "bytes", forms: formsOf(pattern, flags) },
+      scopes: flags.in.length === 0 ? SCOPES : flags.in,
       pid,
       around,
       max,
       document: flags.output !== undefined,
     };
   },
-  async *run({ file, pattern, pid, around, max, document: collects }, call) {
+  async *run({ file, previous, pattern, scopes, pid, around, max, document: collects }, call) {
     const { signal } = call;
-    await using archive = await openArchive(file, call);
-    const damage = damages(file, archive);
-    for (const error of damage) yield { error };
-    const problems: UserError[] = [];
-    const progress = activity(call);
+    await using archive = await openCheckpoint(file, previous, call);
+    const problems = damages(file, archive);
     const settings = {
-      matcher: await matcherFor(pattern),
+      matcher: await matcherFor(pattern, archive.budget),
+      scopes: new Set(scopes),
       pid,
       around,
       signal,
-      progress,
-      tell: (problem: UserError) => problems.push(problem),
+      progress: activity(call),
+      tell: (problem: UserError) => {
+        if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
+      },
     };
     const items: Item[] = [];
     let collected = 0;
@@ -127,10 +141,25 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or part 
     }
     for (const error of problems) yield { error };
     if (more) call.emit({ kind: "hint", text: say`only the first ${max} matches were printed: use --max N for more, --max 0 for all` });
-    const document = { apiVersion: API_VERSION, kind: "MatchList", items, complete: !more && damage.length + problems.length === 0 };
-    return { document, exitCode: damage.length + problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
+    const notSearched = problems.map(({ reason, message, why }) => ({ reason, message, why }));
+    const document = {
+      apiVersion: API_VERSION,
+      kind: "MatchList",
+      in: scopes,
+      items,
+      complete: !more && problems.length === 0,
+      notSearched,
+    };
+    return { document, exitCode: problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
   },
 });
+
+function formsOf(pattern: string, { hex, utf16 }: { readonly hex: boolean; readonly utf16: boolean }): Buffer[] {
+  if (hex) return [hexBytes(pattern)];
+  if (!utf16) return [Buffer.from(pattern)];
+  const little = Buffer.from(pattern, "utf16le");
+  return [little, Buffer.from(little).swap16()];
+}
 
 /** Characters beyond ASCII stand for their UTF-8 bytes. */
 function regex(pattern: string): SearchRequest["pattern"] {
@@ -152,10 +181,10 @@ function hexBytes(pattern: string): Buffer {
   return Buffer.from(digits, "hex");
 }
 
-async function matcherFor(pattern: SearchRequest["pattern"]): Promise<Matcher> {
-  if (pattern.kind === "bytes") return bytesMatcher(pattern.bytes);
+async function matcherFor(pattern: SearchRequest["pattern"], budget: Budget): Promise<Matcher> {
+  if (pattern.kind === "bytes") return eitherMatcher(pattern.forms.map(bytesMatcher));
   const { regexMatcher } = await import("../criu/search/regex.ts");
-  return regexMatcher(pattern.source);
+  return regexMatcher(pattern.source, (work) => budget.excuse(work));
 }
 
 function tooMuch(count: number): UserError {

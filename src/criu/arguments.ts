@@ -1,10 +1,11 @@
+import { nameText } from "../model/name.ts";
 import { MAX_ARGUMENT_BYTES } from "./limits.ts";
 import type { ProcessMemory } from "./memory.ts";
 import { readMemory, type Absence } from "./read.ts";
 import { excessive } from "./problems.ts";
 import type { AddressRange } from "./regions.ts";
 
-/** Words of a process's memory; or why they are not in the archive. */
+/** Words of a process's memory, as nameText writes them; or why they are not in the archive. */
 export type Words = { readonly words: readonly string[] } | { readonly absent: Absence };
 
 /**
@@ -19,10 +20,10 @@ export async function commandLine(memory: ProcessMemory): Promise<Words> {
   const more = env.start === args.end ? await rangeBytes(memory, env) : Buffer.alloc(0);
   const title = "absent" in more ? bytes : Buffer.concat([bytes, more]);
   const end = title.indexOf(0);
-  return { words: [title.toString("utf8", 0, end < 0 ? title.length : end)] };
+  return { words: [nameText(end < 0 ? title : title.subarray(0, end))] };
 }
 
-/** The environment that the process was started with, and that it has changed in place if it did. */
+/** The environment that the process was started with, in its order, and that it has changed in place if it did. */
 export async function environment(memory: ProcessMemory): Promise<Words> {
   const bytes = await rangeBytes(memory, memory.space.env);
   return "absent" in bytes ? bytes : { words: split(bytes) };
@@ -30,6 +31,7 @@ export async function environment(memory: ProcessMemory): Promise<Words> {
 
 async function rangeBytes(memory: ProcessMemory, range: AddressRange): Promise<Buffer | { readonly absent: Absence }> {
   const length = range.end - range.start;
+  if (memory.space.mappings === undefined) return { absent: "unknown" };
   if (length <= 0n) return Buffer.alloc(0);
   if (length > MAX_ARGUMENT_BYTES) throw excessive(`checkpoint/mm-${memory.space.pid}.img`, `${length} bytes of arguments or environment`);
   const parts: Buffer[] = [];
@@ -44,5 +46,12 @@ async function rangeBytes(memory: ProcessMemory, range: AddressRange): Promise<B
 function split(bytes: Buffer): string[] {
   let end = bytes.length;
   while (end > 0 && bytes[end - 1] === 0) end -= 1;
-  return end === 0 ? [] : bytes.toString("utf8", 0, end).split("\0");
+  const words: string[] = [];
+  for (let at = 0; at < end;) {
+    const zero = bytes.indexOf(0, at);
+    const next = zero < 0 || zero > end ? end : zero;
+    words.push(nameText(bytes.subarray(at, next)));
+    at = next + 1;
+  }
+  return words;
 }

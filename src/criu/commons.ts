@@ -1,8 +1,6 @@
 import type { Archive } from "../archive/archive.ts";
 import { fileTable, type FileTable } from "./files/table.ts";
-import { MAX_SHARED_STEPS, MAX_TABLE_ITEMS } from "./limits.ts";
 import { sharedPagemap } from "./pagemap.ts";
-import { excessive } from "./problems.ts";
 import type { PageRun } from "./runs.ts";
 
 /** What the processes of a checkpoint have in common, loaded once when first needed. */
@@ -15,15 +13,10 @@ export interface Commons {
 export function commonsOf(archive: Archive): Commons {
   let files: Promise<FileTable> | undefined;
   const shared = new Map<bigint, Promise<SharedPages | undefined>>();
-  let steps = 0;
-  const step = (name: string): void => {
-    steps += 1;
-    if (steps > MAX_SHARED_STEPS) throw excessive(name, "its memory is mapped too many times");
-  };
   return {
     files: async () => await (files ??= fileTable(archive)),
     shared: async (shmid, pageSize) => {
-      const pages = shared.get(shmid) ?? loadShared(archive, shmid, pageSize, step);
+      const pages = shared.get(shmid) ?? loadShared(archive, shmid, pageSize);
       shared.set(shmid, pages);
       return await pages;
     },
@@ -40,20 +33,15 @@ export interface SharedPages {
   readonly after: (offset: bigint) => Iterable<PageRun>;
 }
 
-async function loadShared(
-  archive: Archive,
-  shmid: bigint,
-  pageSize: number,
-  step: (name: string) => void,
-): Promise<SharedPages | undefined> {
+async function loadShared(archive: Archive, shmid: bigint, pageSize: number): Promise<SharedPages | undefined> {
   const map = await sharedPagemap(archive, shmid, pageSize);
   if (map === undefined) return undefined;
   const runs: PageRun[] = [];
   for await (const batch of map.runs()) {
+    archive.budget.keep(map.name, batch.length);
     for (const run of batch) runs.push(run);
-    if (runs.length > MAX_TABLE_ITEMS) throw excessive(map.name, `more than ${MAX_TABLE_ITEMS} entries`);
   }
-  return { name: map.name, runs, after: (offset) => runsAfter(runs, offset, pageSize, () => step(map.name)) };
+  return { name: map.name, runs, after: (offset) => runsAfter(runs, offset, pageSize, () => archive.budget.step()) };
 }
 
 /** The runs that end after an address: ascending, so half of them are left out at a time. */

@@ -13,6 +13,8 @@ export interface Credentials {
     readonly ambient: readonly string[];
   };
   readonly noNewPrivileges: boolean;
+  /** Of prctl(PR_SET_SECUREBITS), by name: "noroot", "keep-caps", … */
+  readonly secureBits: readonly string[];
   /** Of SELinux or AppArmor; empty without one. */
   readonly profile: string;
 }
@@ -25,7 +27,7 @@ export interface UserIds {
 }
 
 export function credentials(entry: CredsEntry): Credentials {
-  const { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, groups, noNewPrivs, lsmProfile } = entry;
+  const { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, groups, noNewPrivs, lsmProfile, secbits } = entry;
   return {
     uid: { real: uid, effective: euid, saved: suid, filesystem: fsuid },
     gid: { real: gid, effective: egid, saved: sgid, filesystem: fsgid },
@@ -38,6 +40,7 @@ export function credentials(entry: CredsEntry): Credentials {
       ambient: capabilityNames(entry.capAmb),
     },
     noNewPrivileges: noNewPrivs !== 0,
+    secureBits: SECURE_BITS.filter((_, bit) => (secbits >>> bit) & 1),
     profile: lsmProfile,
   };
 }
@@ -47,6 +50,18 @@ const CAPABILITIES = `CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETG
 NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE
 SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM
 BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`.split(/\s/);
+
+/** By bit, from linux/securebits.h. */
+const SECURE_BITS = [
+  "noroot",
+  "noroot-locked",
+  "no-setuid-fixup",
+  "no-setuid-fixup-locked",
+  "keep-caps",
+  "keep-caps-locked",
+  "no-cap-ambient-raise",
+  "no-cap-ambient-raise-locked",
+];
 
 /** How many capabilities there are. */
 export const ALL_CAPABILITIES: number = CAPABILITIES.length;

@@ -1,6 +1,12 @@
-import { type DescField, type DescMessage, fromBinary, type MessageShape, ScalarType } from "@bufbuild/protobuf";
+import { configureTextEncoding, getTextEncoding } from "@bufbuild/protobuf/wire";
+import { type DescField, type DescMessage, fromBinary, isFieldSet, type MessageShape, ScalarType } from "@bufbuild/protobuf";
+import { nameText } from "../model/name.ts";
 import { MAX_ENTRY_ITEMS, MAX_TEXT_BYTES } from "./limits.ts";
 import { damaged, excessive } from "./problems.ts";
+
+// CRIU keeps names as they are on disk, in fields that the format calls strings. The library makes of each byte a character, as it does
+// of short ASCII anyway; decode() writes them as nameText does, so that no two look alike.
+configureTextEncoding({ ...getTextEncoding(), decodeUtf8: (bytes) => Buffer.from(bytes).toString("latin1") });
 
 /** Messages of at most this many bytes cannot grow to anything that matters. */
 const HARMLESS = MAX_TEXT_BYTES;
@@ -14,10 +20,63 @@ export function decode<D extends DescMessage>(
 ): MessageShape<D> {
   if (bytes.length > HARMLESS) weigh(schema, bytes, image);
   try {
-    return fromBinary(schema, bytes, options);
+    const message = fromBinary(schema, bytes, options);
+    writeNames(message, namesIn(schema));
+    return message;
   } catch (error) {
     throw damaged(image, `an entry is not a valid ${schema.name}`, error);
   }
+}
+
+/** The fields of a message that are names, or have names in them. */
+interface Names {
+  readonly names: readonly string[];
+  readonly messages: readonly (readonly [field: string, inside: Names])[];
+}
+
+const NONE: Names = { names: [], messages: [] };
+const known = new Map<DescMessage, Names>();
+
+function namesIn(schema: DescMessage): Names {
+  const found = known.get(schema);
+  if (found !== undefined) return found;
+  const names: string[] = [];
+  const messages: [string, Names][] = [];
+  const all: Names = { names, messages };
+  // Before its fields: messages nest themselves.
+  known.set(schema, all);
+  for (const { localName, scalar, message } of schema.fields as readonly DescField[]) {
+    if (scalar === ScalarType.STRING) names.push(localName);
+    const inside = message === undefined ? NONE : namesIn(message);
+    if (message === schema || inside.names.length + inside.messages.length > 0) messages.push([localName, inside]);
+  }
+  return all;
+}
+
+/** Each string, of which a character stands for a byte, as nameText writes the bytes. */
+function writeNames(message: object, { names, messages }: Names): void {
+  const fields = message as Record<string, unknown>;
+  for (const name of names) {
+    const value = fields[name];
+    if (typeof value === "string") {
+      if (value !== "") fields[name] = nameText(Buffer.from(value, "latin1"));
+    } else if (Array.isArray(value)) fields[name] = value.map((text: string) => nameText(Buffer.from(text, "latin1")));
+  }
+  for (const [name, inside] of messages) {
+    const value = fields[name];
+    if (Array.isArray(value)) for (const one of value as readonly object[]) writeNames(one, inside);
+    else if (typeof value === "object" && value !== null) writeNames(value, inside);
+  }
+}
+
+/** The value of a field that may be left out; undefined where it is. */
+export function given<D extends DescMessage, N extends keyof MessageShape<D> & string>(
+  schema: D,
+  message: MessageShape<D> | undefined,
+  name: N,
+): MessageShape<D>[N] | undefined {
+  const field = schema.fields.find(({ localName }) => localName === name);
+  return message !== undefined && field !== undefined && isFieldSet(message, field) ? message[name] : undefined;
 }
 
 /** Counts what decoding would allocate, without allocating it. */

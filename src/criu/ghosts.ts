@@ -1,10 +1,14 @@
 import type { Archive } from "../archive/archive.ts";
+import { slice } from "../archive/sources.ts";
+import { say } from "../model/phrase.ts";
+import type { Source } from "../model/source.ts";
 import { decode } from "./decode.ts";
 import type { FileTable } from "./files/table.ts";
 import { GhostChunkEntrySchema, GhostFileEntrySchema, type GhostFileEntry } from "./gen/deleted_pb.ts";
 import { entryBatches, hasImage, imageName, openImage, type Entry, type Image } from "./image.ts";
 import { count } from "./numbers.ts";
-import { damaged, notThere } from "./problems.ts";
+import { attempt, damaged, notThere, type Tell } from "./problems.ts";
+import { sparseSource, type Extent } from "./sparse.ts";
 
 /** A file that was deleted while it was open: CRIU keeps its content. */
 export interface GhostFile {
@@ -23,16 +27,8 @@ export interface GhostFile {
   readonly target: string | undefined;
 }
 
-/** Bytes of a ghost file; between two pieces are holes, which read as zeros. */
-export interface GhostPiece {
-  readonly offset: number;
-  readonly bytes: Buffer;
-}
-
-const CHUNK = 1024 * 1024;
-
-/** All deleted files that were open, by path. Throws a UserError where an image is missing or damaged. */
-export async function ghostFiles(archive: Archive, { files, remaps }: FileTable): Promise<GhostFile[]> {
+/** All deleted files that were open, by path. An image that is missing or damaged goes to `tell`, and its file is left out. */
+export async function ghostFiles(archive: Archive, { files, remaps }: FileTable, tell: Tell): Promise<GhostFile[]> {
   const ghosts = new Map<number, { path: string; fileIds: number[] }>();
   for (const [fileId, { kind, id }] of remaps) {
     if (kind !== "ghost") continue;
@@ -42,40 +38,40 @@ export async function ghostFiles(archive: Archive, { files, remaps }: FileTable)
   }
   const all: GhostFile[] = [];
   for (const [id, { path, fileIds }] of ghosts) {
-    // CRIU writes the number in hexadecimal (image-desc.c).
-    const file = `ghost-file-${id.toString(16)}.img`;
-    if (!hasImage(archive, file)) throw notThere(`${imageName(file)} is not in the archive`, `it holds the deleted file ${path}`);
-    const { head, image, dataAt } = await openGhost(archive, imageName(file));
-    const size = head.chunks ? count(head.size, image.name) : Number(head.size) || image.source.size - dataAt;
-    const target = head.symlnkTarget === "" ? undefined : head.symlnkTarget;
-    all.push({ path, fileIds, image: image.name, mode: head.mode, uid: head.uid, gid: head.gid, size, target });
+    const ghost = await attempt(tell, async () => await ghostFile(archive, id, path, fileIds));
+    if (ghost !== undefined) all.push(ghost);
   }
   return all.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** The bytes of a ghost file in order. Throws a UserError where its image is damaged. */
-export async function* ghostPieces(archive: Archive, { image: name }: Pick<GhostFile, "image">): AsyncGenerator<GhostPiece> {
+/** A deleted file by the number of its image. Throws a UserError where that is missing or damaged. */
+export async function ghostFile(archive: Archive, id: number, path: string, fileIds: readonly number[]): Promise<GhostFile> {
+  // CRIU writes the number in hexadecimal (image-desc.c).
+  const file = `ghost-file-${id.toString(16)}.img`;
+  if (!hasImage(archive, file)) throw notThere(say`${imageName(file)} is not in the archive`, say`it has the deleted file ${path}`);
+  const { head, image, dataAt } = await openGhost(archive, imageName(file));
+  const size = head.chunks ? count(head.size, image.name) : image.source.size - dataAt;
+  const target = head.symlnkTarget === "" ? undefined : head.symlnkTarget;
+  return { path, fileIds, image: image.name, mode: head.mode, uid: head.uid, gid: head.gid, size, target };
+}
+
+/** The bytes of a ghost file. Throws a UserError where its image is damaged. */
+export async function ghostSource(archive: Archive, { image: name, size }: Pick<GhostFile, "image" | "size">): Promise<Source> {
   const { head, image, dataAt } = await openGhost(archive, name);
-  if (!head.chunks) {
-    yield* pieces(image, dataAt, 0, image.source.size - dataAt);
-    return;
-  }
+  if (!head.chunks) return slice(image.source, dataAt, image.source.size - dataAt);
+  const extents: Extent[] = [];
   let last = 0;
-  const chunks: { offset: number; length: number }[] = [];
-  const payload = ({ bytes }: Entry): number => {
+  const entries = entryBatches({ ...image, start: dataAt }, ({ bytes, end }) => {
     const { off, len } = decode(GhostChunkEntrySchema, bytes, name);
     const [offset, length] = [count(off, name), count(len, name)];
-    if (offset < last || offset + length > Number(head.size)) throw damaged(name, `a chunk at ${offset} is out of order`);
+    if (offset < last || offset + length > size) throw damaged(name, `a chunk at ${offset} is out of order`);
+    archive.budget.keep(name, 1);
     last = offset + length;
-    chunks.push({ offset, length });
+    extents.push({ offset, length, source: image.source, at: end });
     return length;
-  };
-  for await (const batch of entryBatches({ ...image, start: dataAt }, payload)) {
-    for (const { end } of batch) {
-      const chunk = chunks.shift();
-      if (chunk !== undefined) yield* pieces(image, end, chunk.offset, chunk.length);
-    }
-  }
+  });
+  for await (const _ of entries);
+  return sparseSource(size, extents);
 }
 
 async function openGhost(archive: Archive, name: string): Promise<{ head: GhostFileEntry; image: Image; dataAt: number }> {
@@ -85,10 +81,4 @@ async function openGhost(archive: Archive, name: string): Promise<{ head: GhostF
     if (entry !== undefined) return { head: decode(GhostFileEntrySchema, entry.bytes, name), image, dataAt: entry.end };
   }
   throw damaged(name, "it is empty");
-}
-
-async function* pieces({ source }: Image, from: number, offset: number, length: number): AsyncGenerator<GhostPiece> {
-  for (let at = 0; at < length; at += CHUNK) {
-    yield { offset: offset + at, bytes: await source.read(from + at, Math.min(CHUNK, length - at)) };
-  }
 }

@@ -4,7 +4,6 @@ import { systemCallOf } from "./calls.ts";
 import { allEntries, oneEntry } from "./entries.ts";
 import { CoreEntrySchema, PstreeEntrySchema, type CoreEntry } from "./gen/process_pb.ts";
 import { imageName } from "./image.ts";
-import { allowance, MAX_ANSWER_ITEMS } from "./limits.ts";
 import { threadName } from "./threads.ts";
 
 /** Threads whose system call the checkpoint ended: in the original, and after a restore, it fails with EINTR. */
@@ -35,11 +34,10 @@ export function tellsOfInterruptions({ name }: Member): boolean {
  */
 export async function interruptedThreads(archive: Archive): Promise<Interruptions> {
   const log = await readLog(archive);
-  const spend = allowance(MAX_ANSWER_ITEMS);
   const threads: InterruptedThread[] = [];
   const warned = new Set<number>();
   for await (const { pid, threads: tids } of allEntries(archive, "pstree.img", PstreeEntrySchema)) {
-    spend(imageName("pstree.img"), 1 + tids.length, 0);
+    archive.budget.keep(imageName("pstree.img"), 1 + tids.length);
     const hosts = log.hostThreads(pid, tids);
     for (const [index, tid] of tids.entries()) {
       const file = `core-${tid}.img`;
@@ -80,11 +78,10 @@ async function readLog(archive: Archive): Promise<DumpLog> {
   const warned = new Set<number>();
   const tasks = new Map<number, number[]>();
   let hosts: number[] = [];
-  const spend = allowance(MAX_ANSWER_ITEMS);
   const number = (expression: RegExp, line: string): number | undefined => {
     const digits = expression.exec(line)?.[1];
     if (digits === undefined) return undefined;
-    spend(LOG, 1, 0);
+    archive.budget.keep(LOG, 1);
     return Number(digits);
   };
   for await (const line of logLines(archive)) {

@@ -18,6 +18,7 @@ import { InetSkEntrySchema, NetlinkSkEntrySchema, PacketSockEntrySchema, UnixSkE
 import { StatsEntrySchema } from "./gen/stats_pb.ts";
 import { TtyDataEntrySchema, TtyFileEntrySchema, TtyInfoEntrySchema } from "./gen/tty_pb.ts";
 import type { Entry, Image } from "./image.ts";
+import { padded } from "./ipc.ts";
 import { count } from "./numbers.ts";
 
 /** Decodes an image's entries, one call for each in order; answers how many bytes follow the entry that are none. */
@@ -171,8 +172,4 @@ function messageQueueReader({ name }: Image): EntryReader {
     messages -= 1;
     return padded(decode(ipc.IpcMsgSchema, bytes, name).msize, 8);
   };
-}
-
-function padded(bytes: number, to: number): number {
-  return Math.ceil(bytes / to) * to;
 }

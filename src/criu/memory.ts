@@ -1,13 +1,15 @@
 import type { Archive } from "../archive/archive.ts";
 import { commonsOf, type Commons, type SharedPages } from "./commons.ts";
 import { processPagemap, type Pagemap } from "./pagemap.ts";
-import { notThere } from "./problems.ts";
-import { addressSpace, type AddressSpace, type Region } from "./regions.ts";
+import { notThere, type Tell } from "./problems.ts";
+import { addressSpace, unknownSpace, type AddressSpace, type Region } from "./regions.ts";
 import { partOf, type PageRun } from "./runs.ts";
 
 /** The memory of one process: its regions, and those of their pages that are in the archive. */
 export interface ProcessMemory {
   readonly space: AddressSpace;
+  /** What space.mappings has; none where they are not known. */
+  readonly regions: readonly Region[];
   /** In bytes, of the machine that the checkpoint was made on. */
   readonly pageSize: number;
   /** Its own pages: of everything but shared memory. */
@@ -16,18 +18,31 @@ export interface ProcessMemory {
   readonly shared: (shmid: bigint) => Promise<SharedPages | undefined>;
 }
 
-/** Undefined where the process has no memory of its own (zombies). Throws a UserError where its images are missing or damaged. */
+/**
+ * Undefined where the process has no memory of its own (zombies). Where the image of its mappings is missing, `tell` gets that, and they
+ * are unknown. Throws a UserError where its images are damaged, or none tells of its pages.
+ */
 export async function processMemory(
   archive: Archive,
   pid: number,
   pageSize: number,
+  tell: Tell,
   commons: Commons = commonsOf(archive),
 ): Promise<ProcessMemory | undefined> {
   const found = await addressSpace(archive, pid);
-  if (found === undefined) return undefined;
   const own = await processPagemap(archive, pid, pageSize);
+  if (found === undefined && own === undefined) return undefined;
   if (own === undefined) throw notThere(`checkpoint/pagemap-${pid}.img is not in the archive`, "it tells which memory of the process is");
-  return { space: await withMemfds(found, commons), pageSize, own, shared: async (shmid) => await commons.shared(shmid, pageSize) };
+  if (found === undefined) tell(noMappings(pid));
+  const space = found === undefined ? unknownSpace(pid) : await withMemfds(found, commons);
+  return { space, regions: space.mappings ?? [], pageSize, own, shared: async (shmid) => await commons.shared(shmid, pageSize) };
+}
+
+function noMappings(pid: number): ReturnType<typeof notThere> {
+  return notThere(
+    `checkpoint/mm-${pid}.img is not in the archive: what is mapped in process ${pid} is unknown, its arguments and environment too`,
+    "its own memory is there, without shared memory",
+  );
 }
 
 /** The memory of a process as the process tree has it: zombies have none. Throws a UserError where a living one's is missing or damaged. */
@@ -35,11 +50,14 @@ export async function memoryOf(
   archive: Archive,
   { pid, state }: { readonly pid: number; readonly state: string },
   pageSize: number,
+  tell: Tell,
   commons: Commons,
 ): Promise<ProcessMemory | undefined> {
   if (state === "zombie") return undefined;
-  const memory = await processMemory(archive, pid, pageSize, commons);
-  if (memory === undefined) throw notThere(`checkpoint/mm-${pid}.img is not in the archive`, `process ${pid} was alive`);
+  const memory = await processMemory(archive, pid, pageSize, tell, commons);
+  if (memory === undefined && state !== "unknown") {
+    throw notThere(`neither checkpoint/mm-${pid}.img nor checkpoint/pagemap-${pid}.img is in the archive`, `process ${pid} was alive`);
+  }
   return memory;
 }
 
@@ -51,24 +69,26 @@ export async function sharedPages(memory: ProcessMemory, { kind, shmid, start }:
   if (kind !== "shared") return undefined;
   const where = `the shared memory that process ${memory.space.pid} has at 0x${start.toString(16)}`;
   if (shmid === undefined)
-    throw notThere(`${where} cannot be told`, "checkpoint/files.img and checkpoint/memfd.img, which say what it is, lack it");
+    throw notThere(`${where} is unknown`, "checkpoint/files.img and checkpoint/memfd.img, which say what it is, lack it");
   const pages = await memory.shared(shmid);
   if (pages === undefined)
     throw notThere(`checkpoint/pagemap-shmem-${shmid}.img is not in the archive`, `it tells what is there of ${where}`);
   return pages;
 }
 
+/** Names the pages of memfds that are mapped. */
 async function withMemfds(space: AddressSpace, { files }: Commons): Promise<AddressSpace> {
-  if (!space.regions.some(isMemfd)) return space;
+  const { mappings } = space;
+  if (mappings === undefined || !mappings.some(isMemfd)) return space;
   const table = await files();
-  const regions = space.regions.map((region) =>
-    isMemfd(region) ? { ...region, shmid: table.files.get(region.fileId ?? 0)?.shmid } : region,
-  );
-  return { ...space, regions };
+  return {
+    ...space,
+    mappings: mappings.map((region) => (isMemfd(region) ? { ...region, shmid: table.files.get(region.fileId ?? 0)?.shmid } : region)),
+  };
 }
 
-function isMemfd({ kind, fileId }: Region): boolean {
-  return kind === "shared" && fileId !== undefined;
+function isMemfd({ note, fileId }: Region): boolean {
+  return note === "memfd" && fileId !== undefined;
 }
 
 /** A run of pages within one region, or outside of all. */
@@ -77,8 +97,7 @@ export interface PlacedRun extends PageRun {
 }
 
 /** Runs of a process's own pages, cut where regions begin and end; in batches, ascending. */
-export async function* placedRuns({ own, space, pageSize }: ProcessMemory): AsyncGenerator<PlacedRun[]> {
-  const { regions } = space;
+export async function* placedRuns({ own, regions, pageSize }: ProcessMemory): AsyncGenerator<PlacedRun[]> {
   const size = BigInt(pageSize);
   let at = 0;
   for await (const batch of own.runs()) {

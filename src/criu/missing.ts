@@ -6,7 +6,6 @@ import { fileTable, isOldLayout, type FileTable } from "./files/table.ts";
 import { TaskKobjIdsEntrySchema } from "./gen/namespaces_pb.ts";
 import { CoreEntrySchema, PstreeEntrySchema } from "./gen/process_pb.ts";
 import { hasImage, imageName } from "./image.ts";
-import { allowance, MAX_TABLE_ITEMS } from "./limits.ts";
 import { attempt, damaged, type Tell } from "./problems.ts";
 import { stateOf } from "./processes.ts";
 
@@ -29,11 +28,10 @@ export async function* missingImages(archive: Archive): AsyncGenerator<Missing> 
   /** By the number of a table of descriptors, a process that has it; the container's first process comes first. */
   const tables = new Map<number, number>();
   const pids = new Set<number>();
-  const spend = allowance(MAX_TABLE_ITEMS);
   for await (const { pid, threads } of allEntries(archive, "pstree.img", PstreeEntrySchema)) {
     if (pids.has(pid)) throw damaged(imageName("pstree.img"), `two processes ${pid}`);
     pids.add(pid);
-    spend(imageName("pstree.img"), threads.length, 0);
+    archive.budget.keep(imageName("pstree.img"), threads.length);
     yield* absent(archive, `core-${pid}.img`, `the process tree has a task ${pid}`);
     const core = await attempt(ignore, async () => await oneEntry(archive, `core-${pid}.img`, CoreEntrySchema));
     // The thread of a zombie has any number.

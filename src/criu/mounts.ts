@@ -25,7 +25,7 @@ export interface Mount {
   readonly namespace: string;
 }
 
-/** Of all mount namespaces, in the order of CRIU. Throws a UserError where an image is damaged. */
+/** Of all mount namespaces, in CRIU's order. Throws a UserError where an image is damaged. */
 export async function mounts(archive: Archive): Promise<Mount[]> {
   const all: Mount[] = [];
   for (const name of archive.members.keys()) {

@@ -6,6 +6,11 @@ export function count(value: bigint, image: string): number {
   return Number(value);
 }
 
+/** Permissions as chmod takes them. */
+export function octal(mode: number): string {
+  return `0${(mode & 0o7777).toString(8).padStart(3, "0")}`;
+}
+
 /** Addresses and kernel identifiers as the documents have them: "0x7f…". */
 export function hex(value: bigint | number): string {
   return `0x${value.toString(16)}`;

@@ -1,31 +1,32 @@
 import { UserError } from "../model/error.ts";
+import { phraseOf, say, type Text } from "../model/phrase.ts";
 
 /** An image file cannot be what CRIU wrote: `what` says why, after its name. */
-export function damaged(image: string, what: string, cause?: unknown): UserError {
+export function damaged(image: string, what: Text, cause?: unknown): UserError {
   return new UserError({
     reason: "ImageDamaged",
-    message: `${image}: ${what}`,
+    message: say`${image}: ${phraseOf(what)}`,
     why: "the archive is damaged, cut short, or not made by CRIU",
     cause,
   });
 }
 
 /** An image file asks for more than this program gives. */
-export function excessive(image: string, what: string): UserError {
+export function excessive(image: string, what: Text): UserError {
   return new UserError({
     reason: "ImageTooLarge",
-    message: `${image}: ${what}`,
+    message: say`${image}: ${phraseOf(what)}`,
     why: "no real checkpoint is known to need as much; the limit keeps a hostile archive from filling this machine's memory",
     fix: "ask for less at once: one process with --pid, one section",
   });
 }
 
 /** What is asked for is not in the archive, though its images are sound. */
-export function notThere(message: string, why: string, fix?: string): UserError {
+export function notThere(message: Text, why: Text, fix?: Text): UserError {
   return new UserError({ reason: "NotInArchive", message, why, fix });
 }
 
-/** Takes what could not be read, where the rest can be. */
+/** Takes a problem where the rest can be read. */
 export type Tell = (problem: UserError) => void;
 
 /** What `read` answers; undefined where it throws a UserError, which is told. */

@@ -1,5 +1,6 @@
 import type { UserError } from "../model/error.ts";
 import type { SharedPages } from "./commons.ts";
+import type { Contents } from "./contents.ts";
 import { placedRuns, sharedPages, type ProcessMemory } from "./memory.ts";
 import { attempt, type Tell } from "./problems.ts";
 import { regionAfter, type AddressRange, type Region } from "./regions.ts";
@@ -11,15 +12,17 @@ export type Absence =
   | "unmapped"
   /** Never written to: the process reads zeros there. */
   | "untouched"
-  /** As in the mapped file, which CRIU does not put into its images. */
+  /** As in the mapped file, which is not in the archive. */
   | "file"
+  /** What is mapped there is not known: the image that tells it is missing. */
+  | "unknown"
   /** The kernel's own, made anew by a restore (vvar). */
   | "kernel"
   /** In an earlier checkpoint that this one builds on. */
   | "parent"
   /** Left on the node, to be sent when a restored process touches it. */
   | "lazy"
-  /** The image that tells of it is missing, which was told. */
+  /** The image that has it is missing, or damaged. */
   | "lost";
 
 /** A part of a range: its bytes, or why they are not there. */
@@ -28,22 +31,33 @@ export type MemoryPiece = AddressRange & ({ readonly bytes: Buffer } | { readonl
 /** Bytes read at once. */
 const CHUNK = 1024 * 1024;
 
+export interface MemoryReading {
+  /** Takes what is wrong with images of shared memory and of mapped files; without it, that is thrown. */
+  readonly tell?: Tell;
+  /** Where the bytes of mapped files are, which are not among a process's own pages. */
+  readonly contents?: Contents;
+}
+
 /**
  * The bytes of a range of a process's memory, in order and without a gap: what is not in the archive comes as a piece
- * without bytes that says why. Throws a UserError where the images are damaged, and where those of shared memory are
- * missing: `tell` takes that instead.
+ * without bytes that says why. Throws a UserError where the images are damaged, or those of shared memory are missing.
  */
-export async function* readMemory(memory: ProcessMemory, range: AddressRange, tell: Tell = thrown): AsyncGenerator<MemoryPiece> {
+export async function* readMemory(
+  memory: ProcessMemory,
+  range: AddressRange,
+  { tell = thrown, contents }: MemoryReading = {},
+): AsyncGenerator<MemoryPiece> {
   const lost = new Set<Region>();
+  const gap = (start: bigint, end: bigint): AsyncGenerator<MemoryPiece> => absent(memory, { start, end }, lost, tell, contents);
   let at = range.start;
   for await (const { start, end, run, region } of mappedRuns(memory, range, lost, tell)) {
-    if (start > at) yield* absent(memory, { start: at, end: start }, lost);
+    if (start > at) yield* gap(at, start);
     if (run.content === "present") yield* presentPieces(run, { start, end });
-    else if (run.content === "none") yield* absent(memory, { start, end }, lost);
-    else yield { start, end, absent: region === undefined ? "unmapped" : run.content };
+    else if (run.content === "none") yield* gap(start, end);
+    else yield { start, end, absent: region === undefined && memory.space.mappings !== undefined ? "unmapped" : run.content };
     at = end;
   }
-  if (at < range.end) yield* absent(memory, { start: at, end: range.end }, lost);
+  if (at < range.end) yield* gap(at, range.end);
 }
 
 function thrown(problem: UserError): never {
@@ -57,8 +71,8 @@ interface MappedRun extends AddressRange {
 
 /** Runs within a range, of the process's own pages and of shared memory as it is mapped, ascending. */
 async function* mappedRuns(memory: ProcessMemory, range: AddressRange, lost: Set<Region>, tell: Tell): AsyncGenerator<MappedRun> {
-  const { pageSize, space } = memory;
-  const shared = space.regions.filter(({ kind, start, end }) => kind === "shared" && end > range.start && start < range.end);
+  const { pageSize, regions } = memory;
+  const shared = regions.filter(({ kind, start, end }) => kind === "shared" && end > range.start && start < range.end);
   let passed = 0;
   const sharedBefore = async function* (limit: bigint): AsyncGenerator<MappedRun> {
     for (let region = shared[passed]; region !== undefined && region.start < limit; region = shared[passed]) {
@@ -107,21 +121,49 @@ async function* presentPieces({ address, source, offset }: PageRun, { start, end
   }
 }
 
-function* absent({ space }: ProcessMemory, range: AddressRange, lost: ReadonlySet<Region>): Generator<MemoryPiece> {
+/** What is no page of the process's own: of mapped files what the archive has of them, else why there is nothing. */
+async function* absent(
+  { space, regions }: ProcessMemory,
+  range: AddressRange,
+  lost: Set<Region>,
+  tell: Tell,
+  contents: Contents | undefined,
+): AsyncGenerator<MemoryPiece> {
+  const nothing = space.mappings === undefined ? "unknown" : "unmapped";
   let at = range.start;
-  for (let index = regionAfter(space.regions, at); at < range.end; index += 1) {
-    const region = space.regions[index];
+  for (let index = regionAfter(regions, at); at < range.end; index += 1) {
+    const region = regions[index];
     if (region === undefined || region.start >= range.end) break;
-    if (region.start > at) yield { start: at, end: region.start, absent: "unmapped" };
+    if (region.start > at) yield { start: at, end: region.start, absent: nothing };
     const start = max(at, region.start);
     at = min(range.end, region.end);
-    yield {
-      start,
-      end: at,
-      absent: lost.has(region) ? "lost" : region.kind === "file" ? "file" : region.kind === "vdso" ? "kernel" : "untouched",
-    };
+    if (lost.has(region)) yield { start, end: at, absent: "lost" };
+    else if (region.kind === "file") yield* fileBytes(region, { start, end: at }, tell, contents);
+    else yield { start, end: at, absent: region.kind === "vdso" ? "kernel" : "untouched" };
   }
-  if (at < range.end) yield { start: at, end: range.end, absent: "unmapped" };
+  if (at < range.end) yield { start: at, end: range.end, absent: nothing };
+}
+
+/** Behind the end of a file there is nothing, but for the rest of its last page, which is zeros. */
+async function* fileBytes(
+  { start: base, offset, fileId }: Region,
+  { start, end }: AddressRange,
+  tell: Tell,
+  contents: Contents | undefined,
+): AsyncGenerator<MemoryPiece> {
+  const content = fileId === undefined ? undefined : await attempt(tell, async () => await contents?.of(fileId));
+  if (content === undefined) {
+    yield { start, end, absent: "file" };
+    return;
+  }
+  const { source } = content;
+  const last = min(end, max(start, base + BigInt(source.size) - offset));
+  for (let at = start; at < last;) {
+    const length = Math.min(CHUNK, Number(last - at));
+    yield { start: at, end: at + BigInt(length), bytes: await source.read(Number(offset + (at - base)), length) };
+    at += BigInt(length);
+  }
+  if (last < end) yield { start: last, end, absent: "untouched" };
 }
 
 function max(a: bigint, b: bigint): bigint {

@@ -1,6 +1,6 @@
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import type { Archive } from "../archive/archive.ts";
-import { decode } from "./decode.ts";
+import { decode, given } from "./decode.ts";
 import { MmEntrySchema, MmHeadSchema, VmaEntrySchema, type MmHead, type VmaEntry } from "./gen/memory_pb.ts";
 import { hasImage, imageName, onlyEntry, openImage } from "./image.ts";
 import { MAX_MAPPINGS } from "./limits.ts";
@@ -25,17 +25,23 @@ export interface Region {
   readonly fileId: number | undefined;
   /** What else is known of it: "vvar", "sysvipc", … */
   readonly note: string;
+  /** MAP_GROWSDOWN. */
+  readonly growsDown: boolean;
+  /** Of madvise(2): "dontfork", "dontdump", … */
+  readonly advice: readonly string[];
 }
 
 /** The address space of a process. */
 export interface AddressSpace {
   readonly pid: number;
-  /** Ascending. */
-  readonly regions: readonly Region[];
+  /** Ascending; undefined where the image that tells them is missing: memory without mappings is still memory. */
+  readonly mappings: readonly Region[] | undefined;
   readonly args: AddressRange;
   readonly env: AddressRange;
   /** Of the executable: its id in files.img. */
-  readonly exeId: number;
+  readonly exeId: number | undefined;
+  /** Of prctl(PR_SET_DUMPABLE): 1 is as usual. */
+  readonly dumpable: number | undefined;
 }
 
 export interface AddressRange {
@@ -82,11 +88,18 @@ export async function addressSpace(archive: Archive, pid: number): Promise<Addre
   }
   return {
     pid,
-    regions,
+    mappings: regions,
     args: { start: mm.mmArgStart, end: mm.mmArgEnd },
     env: { start: mm.mmEnvStart, end: mm.mmEnvEnd },
     exeId: mm.exeFileId,
+    dumpable: given(MmHeadSchema, mm, "dumpable"),
   };
+}
+
+/** Of a process whose mm image is not there. */
+export function unknownSpace(pid: number): AddressSpace {
+  const nowhere = { start: 0n, end: 0n };
+  return { pid, mappings: undefined, args: nowhere, env: nowhere, exeId: undefined, dumpable: undefined };
 }
 
 /** The index of the first region that ends after an address; the number of regions where none does. */
@@ -144,6 +157,8 @@ function region(vma: VmaEntry, mm: MmHead): Region {
     shmid: kind === "shared" && !memfd ? vma.shmid : undefined,
     fileId: kind === "file" || memfd ? Number(vma.shmid) : undefined,
     note: NOTES.find(([bit]) => (status & bit) !== 0)?.[1] ?? "",
+    growsDown: (vma.flags & MAP_GROWSDOWN) !== 0,
+    advice: ADVICE.filter(([bit]) => (vma.madv >> BigInt(bit)) & 1n).map(([, name]) => name),
   };
 }
 
@@ -159,13 +174,24 @@ const NOTES: readonly (readonly [number, string])[] = [
   [SHADOW_STACK, "shadow stack"],
 ];
 
+/** Bits by number of advice, from sys/mman.h. */
+const ADVICE = [
+  [10, "dontfork"],
+  [12, "mergeable"],
+  [14, "hugepage"],
+  [15, "nohugepage"],
+  [16, "dontdump"],
+  [18, "wipeonfork"],
+] as const;
+
 function regionKind({ start, end, status, flags }: VmaEntry, mm: MmHead): RegionKind {
   if (status & (VSYSCALL | VDSO | VVAR | UPROBES)) return "vdso";
   if (status & (ANON_SHARED | SYSVIPC) || (status & MEMFD && flags & MAP_SHARED)) return "shared";
   if (status & (SOCKET | AIO_RING | SHADOW_STACK)) return "other";
   if (status & (FILE_PRIVATE | FILE_SHARED | MEMFD)) return "file";
   if (status & HEAP || (start < mm.mmBrk && end > mm.mmStartBrk)) return "heap";
-  if (status & STACK || flags & MAP_GROWSDOWN || (start <= mm.mmStartStack && mm.mmStartStack < end)) return "stack";
+  // Others may grow downwards too.
+  if (status & STACK || (start <= mm.mmStartStack && mm.mmStartStack < end)) return "stack";
   return status & ANON_PRIVATE ? "anonymous" : "other";
 }
 

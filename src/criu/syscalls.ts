@@ -82,8 +82,8 @@ const TABLES: Readonly<Record<string, readonly Row[]>> = { "x86-64": X86_64, aar
 
 const names = new Map<string, ReadonlyMap<number, string>>();
 
-/** The name of a system call; undefined where the architecture has none of that number, or its table is not here. */
-export function systemCallName(architecture: string, number: number): string | undefined {
+/** The system calls of an architecture by number; none where its table is not here. */
+export function systemCalls(architecture: string): ReadonlyMap<number, string> {
   let table = names.get(architecture);
   if (table === undefined) {
     table = new Map(
@@ -91,5 +91,10 @@ export function systemCallName(architecture: string, number: number): string | u
     );
     names.set(architecture, table);
   }
-  return table.get(number);
+  return table;
+}
+
+/** The name of a system call; undefined where the architecture has none of that number, or its table is not here. */
+export function systemCallName(architecture: string, number: number): string | undefined {
+  return systemCalls(architecture).get(number);
 }

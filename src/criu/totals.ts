@@ -29,8 +29,8 @@ export function memorySize({ members }: Archive): number {
 
 /** Every region of a process with what is in the archive of it. Throws a UserError where a pagemap is damaged or missing. */
 export async function regionUses(memory: ProcessMemory): Promise<RegionUse[]> {
-  const { pageSize, space } = memory;
-  const uses = new Map(space.regions.map((region) => [region, { region, archived: 0, elsewhere: 0 }]));
+  const { pageSize, regions } = memory;
+  const uses = new Map(regions.map((region) => [region, { region, archived: 0, elsewhere: 0 }]));
   for await (const batch of placedRuns(memory)) {
     for (const { region, pages, content } of batch) {
       const use = region && uses.get(region);

@@ -1,4 +1,4 @@
-import type { FileItem, MountItem, SocketItem } from "./inspection.ts";
+import type { FileItem, MountItem, SocketItem, VariableItem } from "./inspection.ts";
 
 /** The document of `diff`: what the second archive has that the first has not ("added"), has no more, or has otherwise. */
 export interface Difference {
@@ -54,11 +54,6 @@ export interface ProcessDifference {
   readonly files: Changes<FileItem>;
   readonly sockets: Changes<SocketItem>;
   readonly memory?: MemoryDifference | undefined;
-}
-
-export interface VariableItem {
-  readonly name: string;
-  readonly value: string;
 }
 
 /** Memory that either archive holds, page by page; bytes. */

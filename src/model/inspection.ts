@@ -30,10 +30,19 @@ export interface Inspection {
   readonly stats?: StatsItem | undefined;
   /** Of memory in the archive: that which processes share counts once. */
   readonly memoryBytes: number;
+  /** Where the engine keeps them. */
+  readonly networks?: readonly NetworkItem[] | undefined;
   /** Roots of the process tree, or the one process that was asked for. */
   readonly processes: readonly ProcessItem[];
+  readonly namespaces?: readonly NamespaceItem[] | undefined;
+  readonly seccompFilters?: readonly SeccompFilterItem[] | undefined;
   readonly mounts?: readonly MountItem[];
+  readonly ipc?: IpcItem | undefined;
+  readonly locks?: readonly LockItem[] | undefined;
   readonly deletedFiles?: readonly DeletedFileItem[] | undefined;
+  readonly memfds?: readonly MemfdItem[] | undefined;
+  /** Files of which the archive has another name, that CRIU gave them: they had none any more. */
+  readonly renamedFiles?: readonly RenamedFileItem[] | undefined;
   /** Images of CRIU that this version does not know. */
   readonly unknownImages?: readonly string[];
   /** What could not be read. */
@@ -42,9 +51,10 @@ export interface Inspection {
 
 export interface ProcessItem {
   readonly pid: number;
-  readonly ppid: number;
-  readonly pgid: number;
-  readonly sid: number;
+  /** Absent where the archive has no process tree. */
+  readonly ppid?: number | undefined;
+  readonly pgid?: number | undefined;
+  readonly sid?: number | undefined;
   readonly comm: string;
   readonly state: string;
   /** Of a zombie. */
@@ -53,27 +63,60 @@ export interface ProcessItem {
   /** Absent where its memory is not in the archive. */
   readonly args?: readonly string[] | undefined;
   readonly executable?: string | undefined;
+  /** Where the archive has its bytes, if it has. */
+  readonly executableIn?: string | undefined;
   readonly cwd?: string | undefined;
   readonly root?: string | undefined;
   readonly umask?: string | undefined;
   readonly threads: readonly ThreadItem[];
   readonly oomScoreAdjust?: number | undefined;
   readonly signals: { readonly pending: readonly string[]; readonly blocked: readonly string[] };
-  readonly timers: readonly string[];
+  readonly timers: readonly TimerItem[];
+  readonly subreaper: boolean;
+  readonly loginUid?: number | undefined;
+  /** False where nobody but root may look at it (PR_SET_DUMPABLE). */
+  readonly dumpable?: boolean | undefined;
+  /** By type, as CRIU numbers them: the inspection's `namespaces` has what is in them. */
+  readonly namespaces?: Readonly<Record<string, string>> | undefined;
+  readonly cgroups?: readonly { readonly controllers: string; readonly path: string }[] | undefined;
   /** Soft and hard, by name; numbers or "unlimited". */
   readonly limits: Readonly<Record<string, { readonly soft: number | string; readonly hard: number | string }>>;
-  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** In their order, with those that are there twice. */
+  readonly env?: readonly VariableItem[] | undefined;
   readonly files?: readonly FileItem[] | undefined;
   readonly sockets?: readonly SocketItem[] | undefined;
   readonly memory?: MemoryItem | undefined;
   readonly children: readonly ProcessItem[];
 }
 
+/** A variable of an environment; what has no "=" has no value. */
+export interface VariableItem {
+  readonly name: string;
+  readonly value?: string;
+}
+
+export interface TimerItem {
+  /** "real", "virtual", "profiling" of setitimer(2), "posix". */
+  readonly kind: string;
+  readonly id?: number;
+  readonly clock?: string;
+  readonly signal?: string;
+  readonly expiresInSeconds: number;
+  /** 0 where it expires once. */
+  readonly everySeconds: number;
+}
+
 export interface ThreadItem {
   readonly tid: number;
   readonly comm: string;
   readonly nice: number;
+  readonly scheduling: string;
+  readonly priority: number;
   readonly seccomp: string;
+  /** How many filters it has, and the id of the last one, in the inspection's `seccompFilters`. */
+  readonly seccompFilters?: number | undefined;
+  readonly seccompFilter?: number | undefined;
+  readonly parentDeathSignal?: string | undefined;
   readonly credentials?: CredentialsItem | undefined;
 }
 
@@ -84,31 +127,36 @@ export interface CredentialsItem {
   /** By set: effective, permitted, inheritable, bounding, ambient. */
   readonly capabilities: Readonly<Record<"effective" | "permitted" | "inheritable" | "bounding" | "ambient", readonly string[]>>;
   readonly noNewPrivileges: boolean;
+  readonly secureBits: readonly string[];
   readonly profile: string;
 }
 
+/** As in the container. In a user namespace, `outside` is the effective one on the node; null where it is none there. */
 export interface UserIdsItem {
   readonly real: number;
   readonly effective: number;
   readonly saved: number;
   readonly filesystem: number;
+  readonly outside?: number | null;
 }
 
 /** A descriptor that a process has. */
 export interface Holder {
   readonly pid: number;
   readonly fd: number;
+  /** Of a listening socket, where the other end waits to be accepted. */
+  readonly backlog?: true;
 }
 
 export interface FileItem {
   readonly fd: number;
   readonly type: string;
   readonly name: string;
-  /** "r", "w", "rw", and "append", "nonblock". */
+  /** "r", "w", "rw", "path", and "append", "nonblock". */
   readonly mode?: string | undefined;
   readonly closeOnExec: boolean;
   readonly deleted: boolean;
-  /** Of a pipe or FIFO: who has the other end, of many the first 16; empty where it is outside the container. */
+  /** Of a pipe or FIFO: who has the other end, of many the first 16; empty where nobody in the container is known to. */
   readonly otherEnds?: readonly Holder[] | undefined;
   /** Of a pipe or FIFO: bytes written and not yet read. */
   readonly queuedBytes?: number | undefined;
@@ -142,12 +190,14 @@ export interface SocketItem {
   readonly state?: string | undefined;
   readonly local: string;
   readonly remote: string;
-  /** Who has the other end of its connection, of many the first 16; empty where it is outside the container. */
+  /** Who has the other end of its connection, of many the first 16; empty where nobody in the container is known to. */
   readonly peers?: readonly Holder[] | undefined;
-  /** Bytes received and not yet read; sent and not yet acknowledged. */
+  /** Bytes received and not yet read; sent and not yet acknowledged. Absent where they are unknown. */
   readonly receiveQueue?: number | undefined;
-  readonly sendQueue: number;
+  readonly sendQueue?: number | undefined;
   readonly inode: string;
+  /** Open files that wait in its queue, to become descriptors of who receives them. */
+  readonly inFlight?: readonly { readonly type: string; readonly name: string }[];
   readonly [detail: string]: unknown;
 }
 
@@ -175,15 +225,122 @@ export interface RegionItem {
   readonly offset: number;
   readonly mappedBytes: number;
   readonly archivedBytes: number;
+  readonly growsDown?: true;
+  /** Of madvise(2). */
+  readonly advice?: readonly string[];
 }
 
-export interface DeletedFileItem {
+/** Who uses a file: has it open, runs it or maps it. */
+export interface Users {
+  readonly openedBy: readonly Holder[];
+  /** Pids. */
+  readonly runBy: readonly number[];
+  readonly mappedBy: readonly number[];
+}
+
+export interface DeletedFileItem extends Users {
   readonly path: string;
   readonly bytes: number;
   readonly mode: string;
   readonly uid: number;
   readonly gid: number;
-  readonly openedBy: readonly Holder[];
+  /** The image that has its bytes. */
+  readonly image: string;
+}
+
+export interface MemfdItem extends Users {
+  readonly name: string;
+  readonly inode: string;
+  readonly bytes: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly seals: readonly string[];
+}
+
+export interface RenamedFileItem extends Users {
+  readonly path: string;
+  /** As the archive has it. */
+  readonly renamedTo: string;
+}
+
+export interface NetworkItem {
+  readonly name: string;
+  readonly interface: string;
+  readonly ips: readonly string[];
+  readonly macs: readonly string[];
+  readonly gateways: readonly string[];
+}
+
+export interface NamespaceItem {
+  readonly type: string;
+  readonly id: string;
+  readonly pids: readonly number[];
+  readonly hostname?: string;
+  readonly domainname?: string;
+  readonly uidMap?: readonly IdRangeItem[];
+  readonly gidMap?: readonly IdRangeItem[];
+  readonly monotonicSeconds?: number;
+  readonly boottimeSeconds?: number;
+  readonly external?: string;
+  /** Of a network namespace. */
+  readonly devices?: readonly DeviceItem[];
+}
+
+export interface IdRangeItem {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+/** A network device. */
+export interface DeviceItem {
+  readonly name: string;
+  readonly type: string;
+  readonly index: number;
+  readonly mac?: string;
+  readonly mtu: number;
+  readonly up: boolean;
+}
+
+export interface SeccompFilterItem {
+  readonly id: number;
+  readonly previous?: number | undefined;
+  readonly instructions: number;
+  readonly flags: readonly string[];
+  /** System calls by what the filter answers: "allow", "errno 1", "depends on arguments", … */
+  readonly calls?: Readonly<Record<string, readonly string[]>> | undefined;
+}
+
+/** Of System V. Keys are those that programs find them by. */
+export interface IpcItem {
+  readonly segments: readonly (IpcObjectItem & { readonly bytes: number; readonly mappedBy: readonly number[] })[];
+  readonly semaphores: readonly (IpcObjectItem & { readonly values: readonly number[] })[];
+  readonly queues: readonly (IpcObjectItem & {
+    readonly maxBytes: number;
+    readonly messages: readonly { readonly type: number; readonly bytes: number }[];
+  })[];
+}
+
+export interface IpcObjectItem {
+  readonly id: number;
+  readonly key: string;
+  readonly namespace: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: string;
+}
+
+export interface LockItem {
+  /** "flock", "posix", "ofd", "lease". */
+  readonly kind: string;
+  /** "read" or "write". */
+  readonly mode: string;
+  readonly pid: number;
+  readonly fd: number;
+  readonly path?: string | undefined;
+  readonly start: number;
+  /** 0 reaches to the end, wherever that will be. */
+  readonly length: number;
 }
 
 export interface StatsItem {

@@ -29,6 +29,17 @@ export function parseCount(text: string, flag: string, least = 1): number {
   return value;
 }
 
+const BYTE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4, P: 1024 ** 5 };
+
+/** Bytes of a size such as "512Mi", "10G", "1.5 GiB": powers of 1024 all. Throws a usage error that names the flag. */
+export function parseBytes(text: string, flag: string): number {
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?) *([KMGTP]?)i?B?$/i.exec(text) ?? [];
+  const bytes = Math.round(Number(number) * (BYTE_UNITS[unit.toUpperCase()] ?? Number.NaN));
+  if (!Number.isSafeInteger(bytes))
+    throw usageError(say`${flag}: "${text}" is not a size`, "write it in bytes, or with a unit: 512Mi, 10Gi");
+  return bytes;
+}
+
 /** "0.4s", "75s", "12m30s": short, for people. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)}s`;

@@ -54,10 +54,13 @@ function archiveOf(...members: readonly TarMember[]): string {
 
 test("words and flags become a request", () => {
   const request = (words: readonly string[], flags: Readonly<Record<string, string>> = {}) => requestOf(extract, words, flags);
-  assert.deepEqual(request(["a.tar", "/data/new"], { to: "-" }), { file: "a.tar", what: { kind: "path", path: "/data/new" }, to: "-" });
-  assert.deepEqual(request(["a.tar"], { pid: "7" }), { file: "a.tar", what: { kind: "memory", pid: 7, range: undefined }, to: undefined });
-  assert.deepEqual(request(["a.tar"], { pid: "7", range: "0x7fff00001000-7FFF00002000", to: "x" }), {
+  const unset = { file: "a.tar", previous: undefined, maxBytes: undefined };
+  assert.deepEqual(request(["a.tar", "/data/new"], { to: "-" }), { ...unset, what: { kind: "path", path: "/data/new" }, to: "-" });
+  assert.deepEqual(request(["a.tar"], { pid: "7" }), { ...unset, what: { kind: "memory", pid: 7, range: undefined }, to: undefined });
+  assert.deepEqual(request(["a.tar"], { pid: "7", range: "0x7fff00001000-7FFF00002000", to: "x", "max-bytes": "2Gi", previous: "b.tar" }), {
     file: "a.tar",
+    previous: "b.tar",
+    maxBytes: 2 ** 31,
     what: { kind: "memory", pid: 7, range: { start: 0x7fff00001000n, end: 0x7fff00002000n } },
     to: "x",
   });
@@ -256,7 +259,7 @@ test("the memory of a process: what search and inspect find in it is there", asy
 test("a range that is not wholly in the archive is an error, not zeros, and leaves no file", async () => {
   const directory = scratch();
   for (const [range, why] of [
-    ["401000-403000", "it is as in the mapped file, which CRIU does not write"],
+    ["401000-403000", "it is as in the mapped file, which is not in the archive"],
     ["1000-2000", "the process has nothing mapped there"],
     ["0-ffffffffffffffff", "the process has nothing mapped there"],
   ] as const) {

@@ -40,10 +40,15 @@ function processOf({ processes }: Inspection, pid: number): ProcessItem {
 }
 
 test("words and flags become a request", () => {
-  assert.deepEqual(request(["a.tar"]), { file: "a.tar", sections: new Set(["totals"]), pid: undefined });
-  assert.deepEqual(request(["-"], { sockets: true, pid: "7" }), { file: "-", sections: new Set(["totals", "sockets"]), pid: 7 });
+  assert.deepEqual(request(["a.tar"]), { file: "a.tar", previous: undefined, sections: new Set(["totals"]), pid: undefined });
+  assert.deepEqual(request(["-"], { sockets: true, pid: "7", previous: "b.tar" }), {
+    file: "-",
+    previous: "b.tar",
+    sections: new Set(["totals", "sockets"]),
+    pid: 7,
+  });
   assert.deepEqual(request(["a.tar"], { output: "json", files: true }).sections, new Set(["totals", "files"]));
-  const everything = ["totals", "ps", "env", "files", "sockets", "mounts", "memory", "stats"];
+  const everything = ["totals", "ps", "env", "files", "sockets", "mounts", "memory", "ipc", "stats"];
   assert.deepEqual(request(["a.tar"], { all: true }).sections, new Set(everything));
   // The environment holds secrets: it is never there unasked.
   assert.deepEqual(request(["a.tar"], { output: "yaml" }).sections, new Set(everything.filter((name) => name !== "env")));
@@ -73,6 +78,10 @@ test("the process tree, as people see it", async () => {
   ]);
 });
 
+function valueOf({ env = [] }: ProcessItem, name: string): string | undefined {
+  return env.find((variable) => variable.name === name)?.value;
+}
+
 for (const [engine, path] of Object.entries(ENGINES)) {
   test(`the known facts of the workload, from ${engine}`, async () => {
     const found = await document(path);
@@ -80,7 +89,7 @@ for (const [engine, path] of Object.entries(ENGINES)) {
     assert.equal(found.criu.architecture, "x86-64");
     assert.equal(found.criu.pageSize, 4096);
     const shell = processOf(found, 1);
-    assert.equal(shell.env?.["SECRET_TOKEN"], "s3cr3t-value-123");
+    assert.equal(valueOf(shell, "SECRET_TOKEN"), "s3cr3t-value-123");
     assert.equal(shell.executable, "/bin/busybox");
     const httpd = everyProcess(found.processes).find(({ args }) => args?.[0] === "httpd");
     assert.deepEqual(httpd?.args, ["httpd", "-p", "8080", "-h", "/data"]);
@@ -99,7 +108,7 @@ for (const [engine, path] of Object.entries(ENGINES)) {
 test("Podman's workload: the child's secret, the deleted file that it holds, awk's heap", async () => {
   const found = await document(OLD);
   const child = processOf(found, 3);
-  assert.equal(child.env?.["CHILD_SECRET"], "child-s3cr3t-456");
+  assert.equal(valueOf(child, "CHILD_SECRET"), "child-s3cr3t-456");
   const ghost = child.files?.find(({ fd }) => fd === 3);
   assert.deepEqual([ghost?.name, ghost?.deleted, ghost?.position], ["/tmp/ghost", true, 12]);
   assert.deepEqual(found.deletedFiles, [
@@ -113,6 +122,9 @@ test("Podman's workload: the child's secret, the deleted file that it holds, awk
         { pid: 3, fd: 3 },
         { pid: 7, fd: 3 },
       ],
+      runBy: [],
+      mappedBy: [],
+      image: "checkpoint/ghost-file-1.img",
     },
   ]);
   const awk = processOf(found, 4);
@@ -124,7 +136,7 @@ test("redis: a title for arguments, named threads, both listeners", async () => 
   const found = await document(REDIS);
   const redis = processOf(found, 1);
   assert.deepEqual(redis.args, ["redis-server *:6379"]);
-  assert.deepEqual(redis.env, {});
+  assert.deepEqual(redis.env, []);
   assert.deepEqual(
     redis.threads.map(({ comm }) => comm),
     ["redis-server", "bio_close_file", "bio_aof", "bio_lazy_free", "jemalloc_bg_thd", "jemalloc_bg_thd"],
@@ -192,7 +204,7 @@ test("threads, rights and the end of a zombie", async () => {
   const found = await document(ZOO);
   assert.deepEqual(
     processOf(found, 1).threads.map(({ comm }) => comm),
-    ["zoo", "worker-1", "evil\u001b[31mred"],
+    ["zoo", "worker-1", "evil\\x1b[31mred"],
   );
   assert.deepEqual(processOf(found, 1).signals, { pending: ["USR1"], blocked: ["USR1"] });
   const [thread] = processOf(found, 9).threads;
@@ -261,7 +273,10 @@ test("an archive that is cut short: what is there is shown, and that it is not a
     assert.equal(some.exitCode, 3);
     assert.match(some.errors[0]?.message ?? "", /cut off in the middle/);
     assert.ok(some.lines.includes("17|1|60.0 KiB|├─ sleep 100000"));
-    await assert.rejects(runVerb(inspect, [cut(100_000)]), { reason: "NotInArchive", message: /no process tree/ });
+    const few = await runVerb(inspect, [cut(100_000)]);
+    assert.equal(few.exitCode, 3);
+    assert.match(few.errors.map(({ message }) => message).join(), /pstree\.img is not in the archive: nothing tells who started whom/);
+    await assert.rejects(runVerb(inspect, [cut(1024)]), { reason: "NotInArchive", message: /there is no process in the archive/ });
   } finally {
     rmSync(folder, { recursive: true });
   }

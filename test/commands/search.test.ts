@@ -27,36 +27,46 @@ function made(name: string, spec: CheckpointSpec): string {
 }
 
 interface Item {
-  readonly pid: number;
-  readonly process: string;
-  readonly address: string;
-  readonly region: string;
+  readonly in: string;
+  readonly pid?: number;
+  readonly process?: string;
+  readonly address?: string;
+  readonly region?: string;
+  readonly path?: string;
+  readonly member?: string;
+  readonly pids?: number[];
+  readonly queue?: string;
+  readonly heldBy?: { pid: number; fd: number }[];
   readonly offset: number;
   readonly match: string;
   readonly context: string;
   readonly mapped?: boolean;
 }
 
-async function matches(words: string[], flags: Record<string, string | boolean> = {}) {
+async function matches(words: string[], flags: Record<string, string | boolean | string[]> = {}) {
   const { document, exitCode, errors } = await runVerb(search, words, { output: "json", ...flags });
   const { items, complete } = document as { items: Item[]; complete: boolean };
   return { items, complete, exitCode, errors: errors.map(({ message }) => message) };
 }
 
-const request = (words: string[], flags: Record<string, string | boolean> = {}) => requestOf(search, words, flags);
+const request = (words: string[], flags: Record<string, string | boolean | string[]> = {}) => requestOf(search, words, flags);
 
 test("words and flags become a request", () => {
   assert.deepEqual(request(["a.tar", "né"]), {
     file: "a.tar",
-    pattern: { kind: "bytes", bytes: Buffer.from("né") },
+    previous: undefined,
+    pattern: { kind: "bytes", forms: [Buffer.from("né")] },
+    scopes: ["memory", "files", "queues"],
     pid: undefined,
     around: 32,
     max: 1000,
     document: false,
   });
-  assert.deepEqual(request(["a.tar", "0xDE ad:be ef"], { hex: true, pid: "3", around: "0", max: "0" }), {
+  assert.deepEqual(request(["a.tar", "0xDE ad:be ef"], { hex: true, pid: "3", around: "0", max: "0", in: ["files", "queues"] }), {
     file: "a.tar",
-    pattern: { kind: "bytes", bytes: Buffer.from("deadbeef", "hex") },
+    previous: undefined,
+    pattern: { kind: "bytes", forms: [Buffer.from("deadbeef", "hex")] },
+    scopes: ["files", "queues"],
     pid: 3,
     around: 0,
     max: 0,
@@ -71,8 +81,11 @@ test("words and flags become a request", () => {
     [["a", "("], { regex: true }],
     [["a", "abc"], { hex: true }],
     [["a", "ab"], { hex: true, regex: true }],
+    [["a", "ab"], { hex: true, utf16: true }],
+    [["a", "ab"], { in: ["memory", "disk"] }],
   ] as const;
-  for (const [words, flags] of wrong) assert.throws(() => request([...words], flags), { reason: "Usage", exitCode: 2 });
+  for (const [words, flags] of wrong)
+    assert.throws(() => request([...words], flags as Record<string, boolean>), { reason: "Usage", exitCode: 2 });
   assert.throws(() => request(["a", "b"], { around: "70000" }), { reason: "Usage" });
 });
 
@@ -102,6 +115,7 @@ test("awk's needle in its heap, with old pagemaps; the child's secret", async ()
   const heap = items.filter(({ region }) => region === "heap");
   assert.ok(heap.length >= 2);
   assert.ok(items.every(({ pid, process }) => pid === 4 && process === "awk"));
+  assert.ok(items.every((one) => one.in === "memory"));
   assert.ok(items.some(({ region }) => region === "anonymous"));
   assert.equal((await matches([OLD, "CHILD_SECRET=child-s3cr3t-456"], { pid: "3" })).exitCode, 0);
 });
@@ -117,23 +131,29 @@ test("every kind of memory: where the match is, shared memory once in each proce
     "heap needle-in-the-zoo-heap",
     "memfd:/dev/zero needle-in-shared-memory",
     "memfd:zoo-memfd needle-in-mapped-memfd",
-    "memfd:zoo-unmapped needle-in-unmapped-memfd not mapped",
     "sysvipc needle-in-sysv-shm",
   ]);
   assert.equal(items.filter(({ match }) => match === "needle-in-mapped-memfd").length, 4);
   const across = items.find(({ pid, match }) => pid === 1 && match === "needle-across-pages");
   assert.equal(across?.address, "0x7faa96f1fffa");
   assert.equal(across?.offset, 0xffa);
+  const elsewhere = items
+    .filter((one) => one.in !== "memory")
+    .map((one) => `${one.path ?? one.queue} ${one.match} ${JSON.stringify(one.pids ?? one.heldBy)}`);
+  assert.deepEqual(elsewhere, ["memfd:zoo-unmapped needle-in-unmapped-memfd [1,9,10,12]"]);
 });
 
 test("shared memory whose images are missing is said not to have been searched", async () => {
   for (const [image, told] of [
-    ["memfd.img", /^the shared memory that process 1 has at 0x[\da-f]+ cannot be told$/],
+    ["memfd.img", /^the shared memory that process 1 has at 0x[\da-f]+ is unknown$/],
     ["pagemap-shmem-245.img", /^checkpoint\/pagemap-shmem-245\.img is not in the archive$/],
   ] as const) {
     const { errors, exitCode, complete } = await matches([await without(ZOO, `checkpoint/${image}`), "certainly not there"]);
     assert.deepEqual([exitCode, complete], [2, false], image);
-    assert.match(errors[0] ?? "", told);
+    assert.ok(
+      errors.some((error) => told.test(error)),
+      errors.join(),
+    );
   }
 });
 
@@ -173,8 +193,7 @@ const runs = [
 test("memory that is not in the archive makes the answer incomplete, whatever was found", async () => {
   const path = made("parent.tar", { processes: [{ pid: 1, comm: "a", mappings: [mapping], runs, bytes: Buffer.alloc(4096, "needle") }] });
   const { items, exitCode, complete, errors } = await matches([path, "needleneedle"], { max: "1" });
-  assert.deepEqual([items.length, exitCode], [1, 0]);
-  assert.deepEqual([complete, errors], [false, []]);
+  assert.deepEqual([items.length, exitCode, complete, errors.length], [1, 2, false, 1]);
   const all = await matches([path, "needleneedle"]);
   assert.deepEqual(
     [all.exitCode, all.complete, all.errors],
@@ -187,7 +206,7 @@ test("one process that cannot be read does not hide the others", async () => {
   const path = made("short.tar", { processes: [{ ...good, pid: 1, ppid: 0, comm: "bad", bytes: Buffer.alloc(100) }, good] });
   const { items, exitCode, errors } = await matches([path, "needleneedle"]);
   assert.equal(exitCode, 2);
-  assert.ok(items.length > 0 && items.every(({ process }) => process === "good"));
+  assert.ok(items.length > 0 && items.filter((one) => one.in === "memory").every(({ process }) => process === "good"));
   assert.match(errors[0] ?? "", /checkpoint\/pages-1\.img: it has 100 bytes, fewer than the pages/);
 });
 
@@ -201,7 +220,8 @@ test("a living process without its memory images is told", async () => {
     const members = Object.entries(files).filter(([name]) => name !== `checkpoint/${missing}`);
     writeFileSync(path, tar(...members.map(([name, data]) => ({ name, data }))));
     const { exitCode, errors } = await matches([path, "x"]);
-    assert.deepEqual([exitCode, errors], [2, [`checkpoint/${missing} is not in the archive`]]);
+    assert.equal(exitCode, 2);
+    assert.match(errors.join(), new RegExp(`^checkpoint/${missing} is not in the archive`));
   }
 });
 

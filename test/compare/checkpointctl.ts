@@ -111,7 +111,7 @@ function compareTree(theirs: Json, processes: ReadonlyMap<number, ProcessItem>, 
   same("process.cmdline", typeof theirs["cmdline"] === "string" ? theirs["cmdline"].trimEnd() : undefined, ours?.args?.join(" ").trimEnd());
   same("process.task_state", theirs["task_state"], { alive: "Alive", zombie: "Dead", stopped: "Stopped" }[ours?.state ?? ""]);
   for (const [name, value] of Object.entries(object(theirs["environment_variables"])))
-    same("process.environment", `${name}=${String(value)}`, `${name}=${ours?.env?.[name]}`);
+    same("process.environment", `${name}=${String(value)}`, `${name}=${ours?.env?.find((variable) => variable.name === name)?.value}`);
   for (const child of list(theirs["children"]).map(object)) compareTree(child, processes, same);
 }
 

@@ -5,14 +5,21 @@ import type { Archive } from "../../src/archive/archive.ts";
 import { fileTable } from "../../src/criu/files/table.ts";
 import { GhostChunkEntrySchema, GhostFileEntrySchema, RemapFilePathEntrySchema } from "../../src/criu/gen/deleted_pb.ts";
 import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
-import { ghostFiles, ghostPieces } from "../../src/criu/ghosts.ts";
+import { ghostFiles, ghostSource } from "../../src/criu/ghosts.ts";
+import { extentsOf } from "../../src/criu/sparse.ts";
+import type { UserError } from "../../src/model/error.ts";
 import { image, MAGIC, memoryArchive, message } from "./synthetic.ts";
 
 async function contents(archive: Archive): Promise<Record<string, string>> {
   const all: Record<string, string> = {};
-  for (const ghost of await ghostFiles(archive, await fileTable(archive))) {
+  const thrown = (problem: UserError): never => {
+    throw problem;
+  };
+  for (const ghost of await ghostFiles(archive, await fileTable(archive), thrown)) {
+    const source = await ghostSource(archive, ghost);
     const pieces: string[] = [];
-    for await (const { offset, bytes } of ghostPieces(archive, ghost)) pieces.push(`${offset}: ${JSON.stringify(String(bytes))}`);
+    for (const { offset, length } of extentsOf(source))
+      pieces.push(`${offset}: ${JSON.stringify(String(await source.read(offset, length)))}`);
     all[`${ghost.path} ${ghost.size}`] = pieces.join(" ");
   }
   return all;
@@ -52,8 +59,8 @@ test("chunks out of order or beyond the file are refused", async () => {
   });
 });
 
-test("a ghost without its image is told by its path", async () => {
+test("a ghost without its image is named by its path", async () => {
   const archive = ghost([]);
   const without = { ...archive, members: new Map([...archive.members].filter(([name]) => !name.includes("ghost-file"))) };
-  await assert.rejects(contents(without), { reason: "NotInArchive", why: "it holds the deleted file /tmp/big" });
+  await assert.rejects(contents(without), { reason: "NotInArchive", why: "it has the deleted file /tmp/big" });
 });

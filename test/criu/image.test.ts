@@ -35,12 +35,13 @@ test("entries longer than a window, and many that end at its border", async () =
   assert.deepEqual(await entries(image(MAGIC.mm, many)), many.map(String));
 });
 
-test("data after messages is passed over, and told by their length", async () => {
+test("data after messages is not read until it is asked for", async () => {
   const data = (pipeId: number, bytes: number) => [message(PipeDataEntrySchema, { pipeId, bytes }), Buffer.alloc(bytes, 0xff)] as const;
   const archive = memoryArchive({ "checkpoint/pipes-data.img": image(MAGIC.pipesData, [data(1, 11), data(2, 500_000), data(3, 0)]) });
   const found: [number, number][] = [];
-  for await (const { pipeId, bytes } of entriesWithData(archive, "pipes-data.img", PipeDataEntrySchema, (entry) => entry.bytes)) {
-    found.push([pipeId, bytes]);
+  for await (const { entry, data: bytes } of entriesWithData(archive, "pipes-data.img", PipeDataEntrySchema, (one) => one.bytes)) {
+    found.push([entry.pipeId, bytes.size]);
+    if (bytes.size > 0) assert.deepEqual(await bytes.read(bytes.size - 1, 1), Buffer.from([0xff]));
   }
   assert.deepEqual(found, [
     [1, 11],

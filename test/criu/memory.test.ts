@@ -4,10 +4,20 @@ import { commandLine, environment } from "../../src/criu/arguments.ts";
 import { placedRuns, processMemory, type ProcessMemory } from "../../src/criu/memory.ts";
 import { readMemory } from "../../src/criu/read.ts";
 import { memoryTotals, regionUses } from "../../src/criu/totals.ts";
+import type { UserError } from "../../src/model/error.ts";
 import { checkpoint, image, MAGIC, memoryArchive, pagemapImage, STATUS, type ProcessSpec } from "./synthetic.ts";
 
+function thrown(problem: UserError): never {
+  throw problem;
+}
+
 async function memoryOf(spec: ProcessSpec, pageSize = 4096, more: Record<string, Buffer> = {}): Promise<ProcessMemory> {
-  const memory = await processMemory(memoryArchive({ ...checkpoint({ processes: [spec], pageSize }), ...more }), spec.pid, pageSize);
+  const memory = await processMemory(
+    memoryArchive({ ...checkpoint({ processes: [spec], pageSize }), ...more }),
+    spec.pid,
+    pageSize,
+    thrown,
+  );
   assert.ok(memory);
   return memory;
 }
@@ -113,7 +123,7 @@ test("shared memory whose images are missing is told, never read as untouched", 
   assert.deepEqual(await pieces(memory, 0x11000n, 0x12000n), ['4096 "x"'], "the other is there");
   const told: string[] = [];
   const absences = [];
-  for await (const piece of readMemory(memory, { start: 0x10000n, end: 0x12000n }, ({ message }) => told.push(message)))
+  for await (const piece of readMemory(memory, { start: 0x10000n, end: 0x12000n }, { tell: ({ message }) => told.push(message) }))
     absences.push("absent" in piece ? piece.absent : piece.bytes.length);
   assert.deepEqual([absences, told], [["lost", 4096], [missing.message]]);
 });

@@ -7,7 +7,7 @@ import { processMemory } from "../../src/criu/memory.ts";
 import { bytesMatcher, type Matcher } from "../../src/criu/search/matcher.ts";
 import { LONGEST_MATCH, regexMatcher } from "../../src/criu/search/regex.ts";
 import { Searcher } from "../../src/criu/search/search.ts";
-import { pageStretches, wholeSource } from "../../src/criu/search/windows.ts";
+import { pageStretches, sourceStretches } from "../../src/criu/search/windows.ts";
 import { checkpoint, memoryArchive, type Run } from "./synthetic.ts";
 
 const PAGE = 4096;
@@ -15,7 +15,7 @@ const PAGE = 4096;
 /** Addresses and bytes of what is found in pages that hold `bytes`. */
 async function search(matcher: Matcher, bytes: Buffer, runs: readonly Run[], around = 0) {
   const mappings = [{ start: 0x1000n, pages: 100_000 }];
-  const memory = await processMemory(memoryArchive(checkpoint({ processes: [{ pid: 1, mappings, runs, bytes }] })), 1, PAGE);
+  const memory = await processMemory(memoryArchive(checkpoint({ processes: [{ pid: 1, mappings, runs, bytes }] })), 1, PAGE, () => {});
   assert.ok(memory?.own);
   const found: string[] = [];
   const searcher = new Searcher(matcher, { around, signal: new AbortController().signal, progress: () => {} });
@@ -142,7 +142,7 @@ test("a search that finds nothing can be interrupted", { timeout: 30_000 }, asyn
   const fd = openSync("/dev/zero", "r");
   const controller = new AbortController();
   async function* stretches() {
-    yield wholeSource(fileSource(fd, 2 ** 33), undefined);
+    yield* sourceStretches(fileSource(fd, 2 ** 33), undefined);
   }
   const options = { around: 32, signal: controller.signal, progress: () => {} };
   setTimeout(() => controller.abort(new Error("interrupted")), 20);
@@ -160,6 +160,7 @@ test("a search that finds much can be interrupted", async () => {
     ),
     1,
     PAGE,
+    () => {},
   );
   assert.ok(memory?.own);
   const controller = new AbortController();

@@ -30,7 +30,7 @@ function* processViews({ pid, otherPid, comm, args, fields, environment, files, 
   const pids = otherPid === undefined ? say`${pid}` : say`${pid}, now ${otherPid}`;
   yield say`\n${styled("strong", say`Process ${pids}: ${args?.join(" ") ?? `[${comm}]`}`)}`;
   for (const field of fields) yield* fieldViews(field);
-  yield* lines(environment, ({ name, value }) => say`${name}=${value}`);
+  yield* lines(environment, ({ name, value }) => (value === undefined ? say`${name}` : say`${name}=${value}`));
   yield* lines(files, fileText);
   yield* lines(sockets, socketText);
   if (memory === undefined || memory.changedBytes === 0) return;
@@ -99,7 +99,7 @@ function fileText(file: FileItem): Phrase {
 
 function socketText(socket: SocketItem): Phrase {
   const { fd, protocol, state, local, remote, receiveQueue, sendQueue } = socket;
-  const queues = (receiveQueue ?? 0) + sendQueue === 0 ? "" : `${receiveQueue ?? "?"} bytes unread, ${sendQueue} unsent`;
+  const queues = (receiveQueue ?? 0) + (sendQueue ?? 0) === 0 ? "" : `${receiveQueue ?? "?"} bytes unread, ${sendQueue ?? "?"} unsent`;
   return words(["fd", fd, protocol, state ?? "", local, remote === "" ? "" : `to ${remote}`, queues, socketDetails(socket)]);
 }
 

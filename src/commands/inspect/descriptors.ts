@@ -29,7 +29,7 @@ export function fileDetails(file: FileItem): string {
   const { type, closeOnExec, deleted, otherEnds, queuedBytes, position, size, watches } = file;
   return [
     deleted ? "deleted" : "",
-    size === undefined ? "" : `at ${position} of ${size} bytes`,
+    position === undefined ? "" : size === undefined ? `at ${position}, size unknown` : `at ${position} of ${size} bytes`,
     otherEnds === undefined ? "" : otherEnd(type, otherEnds),
     queuedBytes ? `${queuedBytes} bytes unread` : "",
     ...(watches ?? []).map(watchText),
@@ -63,7 +63,7 @@ function valueText(key: string, value: unknown): string {
 
 function otherEnd(type: string, ends: readonly Holder[]): string {
   if (ends.length > 0) return `other end ${holders(ends)}`;
-  return type === "pipe" ? "other end outside the container" : "nobody at the other end";
+  return `nobody in the container has the other end${type === "pipe" ? "" : " open"}`;
 }
 
 function watchText({ fd, type, path, mount, inode, device, events }: WatchItem): string {
@@ -76,7 +76,8 @@ function watchText({ fd, type, path, mount, inode, device, events }: WatchItem):
 export function holders(all: readonly Holder[]): string {
   const [first, ...more] = all;
   if (first === undefined) return "nobody in the container";
-  return `fd ${first.fd} of process ${first.pid}${more.length === 0 ? "" : ` and ${more.length} more`}`;
+  const where = `fd ${first.fd} of process ${first.pid}`;
+  return `${first.backlog ? `waits in the backlog of ${where}` : where}${more.length === 0 ? "" : ` and ${more.length} more`}`;
 }
 
 /** The sockets of a process, as ss prints them. */
@@ -90,7 +91,7 @@ export function* socketsView(sockets: readonly SocketItem[]): Generator<View> {
         socket.protocol === "unix" || socket.protocol === "packet" ? `${socket.protocol} ${socket.kind}` : socket.protocol,
         socket.state ?? "-",
         socket.receiveQueue ?? "?",
-        socket.sendQueue,
+        socket.sendQueue ?? "?",
         socket.local || "*",
         socket.remote || "*",
         socketDetails(socket),
@@ -100,12 +101,13 @@ export function* socketsView(sockets: readonly SocketItem[]): Generator<View> {
 
 /** What a document has of a socket besides, in words. */
 export function socketDetails(socket: SocketItem): string {
-  const { peers } = socket;
-  const connected = peers === undefined ? [] : [peers.length === 0 ? "peer outside the container" : `peer ${holders(peers)}`];
-  return [...connected, ...otherDetails(socket, SOCKET_SAID)].join(", ");
+  const { peers, inFlight = [] } = socket;
+  const connected = peers === undefined ? [] : [peers.length === 0 ? "peer unknown" : `peer ${holders(peers)}`];
+  const waiting = inFlight.map(({ type, name }) => `descriptor in flight: ${type} ${name}`);
+  return [...connected, ...waiting, ...otherDetails(socket, SOCKET_SAID)].join(", ");
 }
 
 // The sizes of buffers are in the document alone: few look for them, and every socket has them.
 const SOCKET_SAID = new Set(
-  "fd protocol family kind state local remote peers receiveQueue sendQueue inode sendBufferBytes receiveBufferBytes".split(" "),
+  "fd protocol family kind state local remote peers inFlight receiveQueue sendQueue inode sendBufferBytes receiveBufferBytes".split(" "),
 );

@@ -3,7 +3,7 @@ import type { Section } from "../../flows/examine/inspect/process.ts";
 import type { Inspection, ProcessItem } from "../../model/inspection.ts";
 import { joined, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
-import { deletedView, mountsView, statsView } from "./container.ts";
+import { filesViews, ipcView, locksView, mountsView, namespacesView, networksView, seccompView, statsView } from "./container.ts";
 import { filesView, socketsView } from "./descriptors.ts";
 import { environmentView, memoryView, processView } from "./process.ts";
 import { heading, type View } from "./view.ts";
@@ -14,7 +14,16 @@ export function* inspectionPage(inspection: Inspection, { sections, pid }: Inspe
   yield say``;
   yield treeView(inspection.processes);
   for (const process of everyProcess(inspection.processes)) yield* processViews(process, sections);
-  if (sections.has("files")) yield* deletedView(inspection.deletedFiles);
+  if (sections.has("ps")) {
+    yield* namespacesView(inspection.namespaces);
+    yield* networksView(inspection.networks);
+    yield* seccompView(inspection.seccompFilters);
+  }
+  if (sections.has("files")) {
+    yield* filesViews(inspection);
+    yield* locksView(inspection.locks);
+  }
+  if (sections.has("ipc") && pid === undefined) yield* ipcView(inspection.ipc);
   if (sections.has("mounts")) yield* mountsView(inspection.mounts);
   if (sections.has("stats")) yield* statsView(inspection.stats);
 }

@@ -1,41 +1,68 @@
 import { hex } from "../../criu/numbers.ts";
-import type { Found } from "../../flows/examine/search.ts";
+import type { Found } from "../../flows/examine/search/search.ts";
+import type { Location } from "../../flows/examine/search/location.ts";
+import type { Holder } from "../../model/inspection.ts";
 import { say, styled, type Phrase } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
 import type { Call } from "../shared/verb.ts";
 
 /** One match of the document MatchList. */
 export interface Item {
-  readonly pid: number;
-  readonly process: string;
-  readonly address: string;
-  readonly region: string;
+  readonly in: Location["in"];
+  /** Of memory. */
+  readonly pid?: number;
+  readonly process?: string;
+  readonly address?: string;
+  readonly region?: string;
+  readonly mapped?: false;
+  /** Of a file: in the container; absent where it is only in the archive. */
+  readonly path?: string;
+  /** Of a file or queue: what has it, in the archive. */
+  readonly member?: string;
+  /** Of a file: who has it open, runs it or maps it. */
+  readonly pids?: readonly number[];
+  readonly queue?: string;
+  readonly heldBy?: readonly Holder[];
   readonly offset: number;
   readonly bytes: number;
   readonly match: string;
   readonly context: string;
-  readonly mapped?: false;
 }
 
-export function item({ process, address, region, offset, before, bytes, after, mapped }: Found): Item {
+export function item({ location, before, bytes, after }: Found): Item {
   const match = escapeBytes(bytes);
-  return {
-    pid: process.pid,
-    process: process.comm,
-    address: hex(address),
-    region,
-    offset: Number(offset),
-    bytes: bytes.length,
-    match,
-    context: [escapeBytes(before), match, escapeBytes(after)].join(""),
-    ...(mapped ? {} : { mapped }),
-  };
+  const context = [escapeBytes(before), match, escapeBytes(after)].join("");
+  return { in: location.in, ...placeItem(location), offset: Number(location.offset), bytes: bytes.length, match, context };
 }
 
-export function line({ process, address, region, before, bytes, after, mapped }: Found): Phrase {
-  const where = say`${process.pid} ${process.comm} ${mapped ? hex(address) : `not mapped, byte ${hex(address)}`} ${region}`;
-  return say`${styled("dim", where)}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`;
+function placeItem(location: Location): Partial<Item> {
+  if (location.in === "queues") return { queue: location.queue, member: location.member, heldBy: location.heldBy };
+  if (location.in === "files") {
+    const { path, member, users } = location;
+    return { ...(path === undefined ? {} : { path }), member, ...(users === undefined ? {} : { pids: users }) };
+  }
+  const { process, address, region, mapped } = location;
+  return { pid: process.pid, process: process.comm, address: hex(address), region, ...(mapped ? {} : { mapped }) };
 }
+
+export function line({ location, before, bytes, after }: Found): Phrase {
+  return say`${styled("dim", placeText(location))}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`;
+}
+
+function placeText(location: Location): Phrase {
+  if (location.in === "memory") {
+    const { process, address, region, mapped } = location;
+    return say`${process.pid} ${process.comm} ${mapped ? hex(address) : `not mapped, byte ${hex(address)}`} ${region}`;
+  }
+  const isFile = location.in === "files";
+  const name = isFile ? (location.path ?? location.member) : location.queue;
+  const users = isFile ? (location.users ?? []).map(String) : location.heldBy.map(({ pid, fd }) => `${pid} fd ${fd}`);
+  const more = users.length > MOST_USERS ? " and more" : "";
+  const who = users.length === 0 ? "" : ` (process ${users.slice(0, MOST_USERS).join(", ")}${more})`;
+  return say`${name} byte ${hex(location.offset)}${who}`;
+}
+
+const MOST_USERS = 5;
 
 /** Without the rest of each row of zero bytes: people have no use for them. */
 function shortened(bytes: Buffer): string {
@@ -48,11 +75,11 @@ const STEP = 64 << 20;
 export function activity({ emit }: Call) {
   let searched = 0;
   let reported = 0;
-  return ({ pid, comm }: Found["process"], bytes: number): void => {
+  return (label: string, bytes: number): void => {
     searched += bytes;
     if (searched - reported < STEP) return;
     reported = searched;
-    emit({ kind: "activity", lane: "search", text: say`searching process ${pid} ${comm}: ${formatBytes(searched)} searched` });
+    emit({ kind: "activity", lane: "search", text: say`searching ${label}: ${formatBytes(searched)} searched` });
   };
 }
 

@@ -1,6 +1,11 @@
-import type { IndexedArchive } from "../../archive/archive.ts";
+import type { IndexedArchive, OpenArchive, Reading } from "../../archive/archive.ts";
+import { Budget } from "../../archive/budget.ts";
+import { openArchive } from "../../archive/open.ts";
+import { lastImages } from "../../criu/parents.ts";
+import { Disposal } from "../../model/disposal.ts";
 import { UserError, usageError } from "../../model/error.ts";
 import { command, say } from "../../model/phrase.ts";
+import { text } from "./flags.ts";
 
 /** FILE, the first word of verbs that read an archive. Throws a usage error. */
 export function fileWord(verb: string, words: readonly string[], rest = ""): string {
@@ -12,4 +17,33 @@ export function fileWord(verb: string, words: readonly string[], rest = ""): str
 /** What is wrong with an archive as such, whatever is in it. */
 export function damages(file: string, { problems }: IndexedArchive): UserError[] {
   return problems.map((problem) => new UserError({ reason: "ArchiveDamaged", message: say`${file}: ${problem}` }));
+}
+
+/** For verbs that read memory. */
+export const PREVIOUS = text({ value: "FILE", help: "archive of the previous checkpoint, for pages that this one lacks" });
+
+/**
+ * Opens an archive to read its memory, with the one of the checkpoint before where that is given: both have one budget. Where it holds a
+ * pre-checkpoint only, that is read. Throws a UserError as openArchive does.
+ */
+export async function openCheckpoint(
+  file: string,
+  previous: string | undefined,
+  reading: Reading,
+  budget = new Budget(),
+): Promise<OpenArchive> {
+  if (file === "-" && previous === "-") throw usageError("only one of the archives can be standard input");
+  await using opened = new Disposal();
+  const archive = opened.use(await openArchive(file, { ...reading, budget }));
+  const before = previous === undefined ? undefined : opened.use(await openArchive(previous, { ...reading, budget }));
+  opened.release();
+  return {
+    ...archive,
+    ...lastImages(archive),
+    ...(before === undefined ? {} : { previous: before }),
+    async [Symbol.asyncDispose]() {
+      await archive[Symbol.asyncDispose]();
+      await before?.[Symbol.asyncDispose]();
+    },
+  };
 }

@@ -77,6 +77,17 @@ export function choice<const C extends string>(
   return { ...description, value, choices, takes: "value", parse: (given, name) => oneOf(choices, textOf(given), name) };
 }
 
+/** Some of them, in the order that they were given in. */
+export function choices<const C extends string>(all: readonly C[], description: Omit<Description, "value">): Flag<readonly C[]> {
+  return {
+    ...description,
+    value: all.join("|"),
+    choices: all,
+    takes: "values",
+    parse: (given, name) => (Array.isArray(given) ? (given as readonly string[]) : []).flatMap((one) => oneOf(all, one, name) ?? []),
+  };
+}
+
 /** A value in a form of its own. `parse` throws a usage error that begins with the name that it is given. */
 export function parsed<T>(parse: (text: string, name: string) => T, description: Description): Flag<T | undefined> {
   return {

@@ -2,7 +2,8 @@ import type { EventfdFileEntry, EventpollFileEntry, PidfdEntry, SignalfdEntry, T
 import type { FanotifyFileEntry, FanotifyMarkEntry, FhEntry, InotifyFileEntry, InotifyWdEntry } from "../gen/fsnotify_pb.ts";
 import { hex } from "../numbers.ts";
 import { signalNames } from "../signals.ts";
-import { details, named, namedBits, type Details, type OpenFile } from "./file.ts";
+import { clockName, seconds } from "../task.ts";
+import { details, namedBits, type Details, type OpenFile } from "./file.ts";
 
 /** An eventfd with its counter. */
 export function eventFile({ id, flags, counter }: EventfdFileEntry): OpenFile {
@@ -38,18 +39,12 @@ export function timerFile({ id, flags, clockid, vsec, vnsec, isec, insec, ticks 
     name: "timerfd",
     flags,
     details: details({
-      clock: named(CLOCKS, clockid),
-      expiresInSeconds: seconds(vsec, vnsec),
-      everySeconds: (isec !== 0n || insec !== 0n) && seconds(isec, insec),
+      clock: clockName(clockid),
+      expiresInSeconds: seconds(vsec, vnsec, 1e9),
+      everySeconds: (isec !== 0n || insec !== 0n) && seconds(isec, insec, 1e9),
       expired: ticks > 0n && Number(ticks),
     }),
   };
-}
-
-const CLOCKS = { 0: "realtime", 1: "monotonic", 7: "boottime", 8: "realtime-alarm", 9: "boottime-alarm" } as const;
-
-function seconds(whole: bigint, nanoseconds: bigint): number {
-  return Number(whole) + Number(nanoseconds) / 1e9;
 }
 
 /** A signalfd with the signals that it takes. */

@@ -43,8 +43,13 @@ export interface OpenFile {
   readonly socket?: Socket;
   /** Of a pipe or FIFO: both ends have the same. */
   readonly pipeId?: number;
-  /** Of a memfd: names its pagemap. */
+  /** Of a terminal: both ends have the same. */
+  readonly ttyId?: number;
+  readonly bpfMapId?: number;
+  /** Of a memfd: its inode, which names its pagemap. */
   readonly shmid?: bigint;
+  /** Of a file: the mount that it is in, of mountpoints-N.img. */
+  readonly mountId?: number;
   /** Of an epoll: descriptors of the process that added them. */
   readonly watches?: readonly EpollWatch[];
 }
@@ -68,6 +73,8 @@ export interface Socket {
   readonly inode: number;
   /** Of a connected unix socket: the inode of its peer. */
   readonly peer: number | undefined;
+  /** The network namespace that it is in, as CRIU numbers them; 0 where that is unknown. */
+  readonly netNamespace: number;
   /** What it has besides: backlog, groups, options that were set. */
   readonly details: Details;
 }
@@ -93,11 +100,14 @@ export function namedBits(names: readonly (readonly [bit: number, name: string])
   return [...known.map(([, name]) => name), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])];
 }
 
-/** "r", "w" or "rw", and what else changes how it is read and written. */
+/** "r", "w" or "rw", and what else changes how it is read and written; "path" for O_PATH, which can do neither. */
 export function accessMode(flags: number): string {
+  if (flags & O_PATH) return "path";
   const mode = ["r", "w", "rw", "none"][flags & 3] ?? "";
   return [mode, ...namedBits(STATUS_FLAGS, flags & 0o6000)].join(",");
 }
+
+const O_PATH = 0o10000000;
 
 const STATUS_FLAGS = [
   [0o2000, "append"],

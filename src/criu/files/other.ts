@@ -9,8 +9,8 @@ import type {
   TunfileEntry,
 } from "../gen/files_pb.ts";
 import type { TtyFileEntry, TtyInfoEntry } from "../gen/tty_pb.ts";
-import { count } from "../numbers.ts";
-import { details, named, type OpenFile } from "./file.ts";
+import { count, octal } from "../numbers.ts";
+import { details, named, namedBits, type OpenFile } from "./file.ts";
 
 /** One end of a pipe. */
 export function pipeFile({ id, pipeId, flags }: PipeEntry): OpenFile {
@@ -29,19 +29,39 @@ export function memfdFile({ id, flags, pos, inodeId }: MemfdFileEntry, inode: Me
     type: "memfd",
     name: `memfd:${inode?.name ?? inodeId}`,
     flags,
-    details: details({ position: count(pos, image), size: inode && count(inode.size, image) }),
+    details: details({
+      position: count(pos, image),
+      size: inode && count(inode.size, image),
+      inode: inode && String(inode.shmid),
+      seals: inode && inode.seals !== 0 && namedBits(SEALS, inode.seals),
+      uid: inode?.uid,
+      gid: inode?.gid,
+      mode: inode && inode.mode !== 0 && octal(inode.mode),
+      hugePages: inode && inode.hugetlbFlag !== 0,
+    }),
     ...(inode === undefined ? {} : { shmid: BigInt(inode.shmid) }),
   };
 }
 
+/** F_SEAL_* of fcntl.h. */
+const SEALS = [
+  [0x1, "seal"],
+  [0x2, "shrink"],
+  [0x4, "grow"],
+  [0x8, "write"],
+  [0x10, "future-write"],
+  [0x20, "exec"],
+] as const;
+
 /** A terminal, by the path it was opened with where that is known. */
-export function ttyFile({ id, flags }: TtyFileEntry, info: TtyInfoEntry | undefined, path: OpenFile | undefined): OpenFile {
+export function ttyFile({ id, flags, ttyInfoId }: TtyFileEntry, info: TtyInfoEntry | undefined, path: OpenFile | undefined): OpenFile {
   const number = info?.pty === undefined ? "" : `pts/${info.pty.index}`;
   return {
     id,
     type: "tty",
     name: path?.name ?? (number === "" ? "tty" : `/dev/${number}`),
     flags,
+    ttyId: ttyInfoId,
     details: details({
       terminal: info && named(TTY_TYPES, info.type),
       number,
@@ -79,7 +99,7 @@ export function tunFile({ id, netdev, detached }: TunfileEntry): OpenFile {
 
 /** A BPF map. */
 export function bpfMapFile({ id, flags, mapId, mapType, keySize, valueSize, maxEntries }: BpfmapFileEntry): OpenFile {
-  return { id, type: "bpf-map", name: `bpf-map:[${mapId}]`, flags, details: { mapType, keySize, valueSize, maxEntries } };
+  return { id, type: "bpf-map", name: `bpf-map:[${mapId}]`, flags, bpfMapId: mapId, details: { mapType, keySize, valueSize, maxEntries } };
 }
 
 /** What a plugin of CRIU dumped (a GPU, say). */

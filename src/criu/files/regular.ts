@@ -1,4 +1,5 @@
-import type { RegFileEntry } from "../gen/files_pb.ts";
+import { given } from "../decode.ts";
+import { RegFileEntrySchema, type RegFileEntry } from "../gen/files_pb.ts";
 import { count } from "../numbers.ts";
 import { details, type FileType, type OpenFile } from "./file.ts";
 
@@ -12,16 +13,21 @@ const TYPES: Readonly<Record<number, FileType>> = {
 };
 
 /** Anything with a path: files, directories, devices. */
-export function regularFile({ id, name, flags, pos, mode, size, ext }: RegFileEntry, image: string): OpenFile {
+export function regularFile(entry: RegFileEntry, image: string): OpenFile {
+  const { id, name, flags, pos, mode, ext } = entry;
+  // CRIU leaves it out of what is open for appending only.
+  const size = given(RegFileEntrySchema, entry, "size");
+  const mountId = given(RegFileEntrySchema, entry, "mntId");
   const type = TYPES[mode >> 12] ?? "file";
   return {
     id,
     type,
     name,
     flags,
+    ...(mountId === undefined ? {} : { mountId }),
     details: details({
       position: type === "file" && count(pos, image),
-      size: type === "file" && count(size, image),
+      size: type === "file" && size !== undefined && count(size, image),
       external: ext,
     }),
   };

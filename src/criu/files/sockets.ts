@@ -1,5 +1,7 @@
 import type { InetSkEntry, NetlinkSkEntry, PacketSockEntry, UnixSkEntry } from "../gen/sockets_pb.ts";
+import { nameText } from "../../model/name.ts";
 import { endpoint, ipAddress } from "./address.ts";
+import { hex, octal } from "../numbers.ts";
 import { details, named, type OpenFile, type Socket } from "./file.ts";
 
 /** A socket of the Internet families. `bigEndian`: the byte order of the images. */
@@ -17,11 +19,16 @@ export function inetSocket(entry: InetSkEntry, bigEndian: boolean): OpenFile {
     remote: connected ? endpoint(ipAddress(dstAddr, bigEndian), dstPort) : "",
     inode: ino,
     peer: undefined,
+    netNamespace: entry.nsId,
     details: details({
       backlog: state === LISTEN && backlog,
       v6only: family === AF_INET6 && v6only,
       shutdown: SHUTDOWN[shutdown],
       device: ifname,
+      nodelay: entry.tcpOpts?.nodelay,
+      cork: entry.tcpOpts?.cork,
+      freebind: entry.ipOpts?.freebind,
+      headerIncluded: entry.ipOpts?.raw?.hdrincl,
       ...options(entry),
     }),
   });
@@ -39,7 +46,14 @@ export function unixSocket(entry: UnixSkEntry): OpenFile {
     remote: "",
     inode: ino,
     peer: peer === 0 ? undefined : peer,
-    details: details({ backlog: state === LISTEN && backlog, shutdown: SHUTDOWN[shutdown], deleted, ...options(entry) }),
+    netNamespace: entry.nsId,
+    details: details({
+      backlog: state === LISTEN && backlog,
+      shutdown: SHUTDOWN[shutdown],
+      deleted,
+      mode: entry.filePerms && octal(entry.filePerms.mode),
+      ...options(entry),
+    }),
   });
 }
 
@@ -56,6 +70,7 @@ export function netlinkSocket(entry: NetlinkSkEntry): OpenFile {
     remote: dstPortid === 0 ? "" : `${name}:${dstPortid}`,
     inode: ino,
     peer: undefined,
+    netNamespace: entry.nsId,
     details: details({ groups: groups.some((word) => word !== 0) && groups.map((word) => `0x${word.toString(16)}`), ...options(entry) }),
   });
 }
@@ -73,6 +88,7 @@ export function packetSocket(entry: PacketSockEntry, bigEndian: boolean): OpenFi
     remote: "",
     inode: 0,
     peer: undefined,
+    netNamespace: entry.nsId,
     details: details(options(entry)),
   });
 }
@@ -84,8 +100,16 @@ function socketFile(id: number, flags: number, socket: Socket): OpenFile {
 function options({ opts }: Pick<InetSkEntry | UnixSkEntry | NetlinkSkEntry | PacketSockEntry, "opts">) {
   return {
     keepalive: opts?.soKeepalive ?? false,
+    reuseaddr: opts?.reuseaddr ?? false,
     reuseport: opts?.soReuseport ?? false,
     passcred: opts?.soPasscred ?? false,
+    passsec: opts?.soPasssec ?? false,
+    broadcast: opts?.soBroadcast ?? false,
+    dontroute: opts?.soDontroute ?? false,
+    mark: opts !== undefined && opts.soMark !== 0 && hex(opts.soMark),
+    priority: opts !== undefined && opts.soPriority !== 0 && opts.soPriority,
+    boundDevice: opts?.soBoundDev,
+    filterInstructions: opts !== undefined && opts.soFilter.length > 0 && opts.soFilter.length,
     // As getsockopt tells them: twice what was asked for.
     sendBufferBytes: opts?.soSndbuf,
     receiveBufferBytes: opts?.soRcvbuf,
@@ -94,9 +118,9 @@ function options({ opts }: Pick<InetSkEntry | UnixSkEntry | NetlinkSkEntry | Pac
 
 function unixName(name: Buffer, directory: string): string {
   if (name.length === 0) return "";
-  if (name[0] === 0) return `@${name.toString("utf8", 1)}`;
+  if (name[0] === 0) return `@${nameText(name.subarray(1))}`;
   const end = name.indexOf(0);
-  const path = name.toString("utf8", 0, end < 0 ? name.length : end);
+  const path = nameText(end < 0 ? name : name.subarray(0, end));
   return path.startsWith("/") || directory === "" ? path : `${directory}/${path}`;
 }
 

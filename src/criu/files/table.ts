@@ -5,7 +5,6 @@ import { FileEntrySchema, MemfdInodeEntrySchema, type FileEntry, type MemfdInode
 import { TtyInfoEntrySchema, type TtyInfoEntry } from "../gen/tty_pb.ts";
 import { allEntries } from "../entries.ts";
 import { entryBatches, hasImage, imageName, openImage } from "../image.ts";
-import { allowance, MAX_TABLE_ITEMS, type Spend } from "../limits.ts";
 import { damaged, notThere } from "../problems.ts";
 import { eventFile, epollFile, fanotifyFile, inotifyFile, pidFile, signalFile, timerFile } from "./events.ts";
 import type { OpenFile } from "./file.ts";
@@ -37,8 +36,11 @@ interface Tables {
 
 const FILES = "files.img";
 
+/** Each file or watch counts as so many objects: it has details. */
+const ITEMS_PER_FILE = 2;
+
 /** Of files.img and what belongs to it. Throws a UserError where files.img is missing, an image is damaged, or there are too many files. */
-export async function fileTable(archive: Archive, spend: Spend = allowance(MAX_TABLE_ITEMS)): Promise<FileTable> {
+export async function fileTable(archive: Archive): Promise<FileTable> {
   if (!hasImage(archive, FILES)) throw noFiles(archive);
   const image = await openImage(archive, imageName(FILES));
   const tables: Tables = {
@@ -50,8 +52,10 @@ export async function fileTable(archive: Archive, spend: Spend = allowance(MAX_T
   const files = new Map<number, OpenFile>();
   for await (const batch of entryBatches(image)) {
     for (const { bytes } of batch) {
-      const file = openFile(decode(FileEntrySchema, bytes, image.name), tables, files);
-      spend(image.name, 1, bytes.length);
+      const entry = decode(FileEntrySchema, bytes, image.name);
+      const watches = (entry.epfd?.tfd.length ?? 0) + (entry.ify?.wd.length ?? 0) + (entry.ffy?.mark.length ?? 0);
+      archive.budget.keep(image.name, ITEMS_PER_FILE * (1 + watches), bytes.length);
+      const file = openFile(entry, tables, files);
       files.set(file.id, file);
     }
   }

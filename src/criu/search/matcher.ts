@@ -47,6 +47,30 @@ export function bytesMatcher(needle: Buffer): Matcher {
   };
 }
 
+/** Finds what any of some matchers finds: where two of them find something in the same place, what begins first, or is longer. */
+export function eitherMatcher(matchers: readonly Matcher[]): Matcher {
+  const [first, ...more] = matchers;
+  if (first !== undefined && more.length === 0) return first;
+  const most = (of: (matcher: Matcher) => number): number => Math.max(...matchers.map(of));
+  return {
+    longest: most(({ longest }) => longest),
+    lead: most(({ lead }) => lead),
+    chunk: most(({ chunk }) => chunk),
+    *hits<P extends Part>(parts: readonly P[]): Generator<Hit<P>> {
+      for (const part of parts) {
+        const hits = matchers.flatMap((matcher) => [...matcher.hits([part])]);
+        hits.sort((a, b) => a.start - b.start || b.length - a.length);
+        let end = 0;
+        for (const hit of hits) {
+          if (hit.start < end) continue;
+          end = hit.start + hit.length;
+          yield hit;
+        }
+      }
+    },
+  };
+}
+
 /** Where the needle begins, none within another. `rarest` is the index in it of the byte to look for. */
 function* starts({ bytes, from, to }: Part, needle: Buffer, rarest: number | undefined): Generator<number, void> {
   let next = from;

@@ -17,12 +17,13 @@ const PATIENCE = 1000;
 /**
  * Finds a regular expression of JavaScript over bytes: each byte is a character from U+0000 to U+00FF. "^" and "$" match
  * at lines. An expression that backtracks without end is stopped, and tried by V8's engine that never does; what that
- * does not know (repetition of more than a few, lookaround) is tried in small pieces. Throws a SyntaxError where it is no
- * expression; hits() a UserError where even that takes too long.
+ * does not know (repetition of more than a few, lookaround) is tried in small pieces. `excuse` runs what takes its time because of
+ * the expression. Throws a SyntaxError where it is no expression; hits() a UserError where even that takes too long.
  */
-export function regexMatcher(source: string): Matcher {
+export function regexMatcher(source: string, excuse: <T>(work: () => T) => T = (work) => work()): Matcher {
   const expression = new RegExp(source, "gm");
-  const run = runner();
+  const running = runner();
+  const run: Run = (...given) => excuse(() => running(...given));
   let linear: RegExp | undefined;
   const search = <P extends Part>(parts: readonly P[]): Iterable<Hit<P>> => {
     const hits = linear === undefined ? run(expression, parts, PATIENCE) : undefined;

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import type { UserError } from "../../model/error.ts";
 import type { Matcher } from "./matcher.ts";
 import { Windows, type Stretch, type StretchPart } from "./windows.ts";
 
@@ -19,6 +20,8 @@ export interface SearchOptions<T> {
   readonly signal: AbortSignal;
   /** Takes how many bytes were searched. */
   readonly progress: (place: T, bytes: number) => void;
+  /** Takes why something could not be searched. Without it, that is thrown. */
+  readonly skipped?: (error: UserError) => void;
 }
 
 /** After so many matches, signals and closed pipes get their turn. */
@@ -35,9 +38,9 @@ export class Searcher<T> {
     this.#matcher = matcher;
     this.#options = options;
     const { longest, lead, chunk } = matcher;
-    const { around } = options;
+    const { around, skipped } = options;
     // Most of a window must be new to it.
-    this.#windows = new Windows({ around, longest, lead, chunk: Math.max(chunk, 4 * (lead + longest + 2 * around)) });
+    this.#windows = new Windows({ around, longest, lead, skipped, chunk: Math.max(chunk, 4 * (lead + longest + 2 * around)) });
   }
 
   /** Matches in the order of the stretches. Throws a UserError where bytes cannot be read, and the signal's reason. */

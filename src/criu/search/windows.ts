@@ -1,5 +1,7 @@
+import { UserError } from "../../model/error.ts";
 import type { Source } from "../../model/source.ts";
 import type { PageRun } from "../runs.ts";
+import { extentsOf } from "../sparse.ts";
 
 /** Bytes without a gap: of memory, a file, a queue. They may be stored in several pieces. */
 export interface Stretch<T> {
@@ -17,9 +19,10 @@ export interface Segment {
   readonly length: number;
 }
 
-/** A whole source, as one stretch. */
-export function wholeSource<T>(source: Source, place: T): Stretch<T> {
-  return { address: 0n, length: source.size, segments: [{ source, offset: 0, length: source.size }], place };
+/** A source, but for its holes. */
+export function* sourceStretches<T>(source: Source, place: T): Generator<Stretch<T>> {
+  for (const { offset, length, source: from, at } of extentsOf(source))
+    yield { address: BigInt(offset), length, segments: [{ source: from, offset: at, length }], place };
 }
 
 /** A stretch, or a piece of it. Its bytes are overwritten by those of the next but one window. */
@@ -47,6 +50,8 @@ export interface WindowOptions {
   readonly longest: number;
   /** Bytes before a match that decide whether it is one. */
   readonly lead: number;
+  /** Takes why a stretch could not be read, or not to its end: the others are. Without it, that is thrown. */
+  readonly skipped?: ((error: UserError) => void) | undefined;
 }
 
 /** The present pages of runs, those that follow each other in memory as one stretch, which ends where a place does. */
@@ -81,7 +86,7 @@ function append(segments: Segment[], { source, offset, length }: Segment): void 
 
 /**
  * The bytes of stretches, some at a time: long stretches in overlapping pieces, short ones together. A match may lie across pieces and
- * segments, not across stretches. Throws a UserError where they cannot be read: `skipped` takes that instead, and the stretch is left out.
+ * segments, not across stretches. Throws a UserError where they cannot be read.
  */
 export class Windows {
   readonly #options: WindowOptions;
@@ -110,10 +115,16 @@ export class Windows {
     if (together.length > 0) yield await this.#whole(together);
   }
 
-  async #whole<T>(stretches: readonly Stretch<T>[]): Promise<StretchPart<T>[]> {
-    const segments: Segment[] = [];
-    for (const stretch of stretches) for (const segment of stretch.segments) append(segments, segment);
-    const bytes = await gather(segments, this.#room[0]);
+  async #whole<T>(all: readonly Stretch<T>[]): Promise<StretchPart<T>[]> {
+    let stretches = all;
+    let bytes: Buffer;
+    try {
+      bytes = await gather(segmentsOf(stretches), this.#room[0]);
+    } catch (error) {
+      this.#skip(error);
+      stretches = await this.#sound(all);
+      bytes = await gather(segmentsOf(stretches), this.#room[0]);
+    }
     let at = 0;
     return stretches.map((stretch) => {
       const { address, length } = stretch;
@@ -121,6 +132,25 @@ export class Windows {
       at += length;
       return part;
     });
+  }
+
+  /** Those that can be read, one by one. */
+  async #sound<T>(stretches: readonly Stretch<T>[]): Promise<Stretch<T>[]> {
+    const sound: Stretch<T>[] = [];
+    for (const stretch of stretches) {
+      try {
+        await gather(stretch.segments, this.#room[0]);
+        sound.push(stretch);
+      } catch (error) {
+        this.#skip(error);
+      }
+    }
+    return sound;
+  }
+
+  #skip(error: unknown): void {
+    if (!(error instanceof UserError) || this.#options.skipped === undefined) throw error;
+    this.#options.skipped(error);
   }
 
   async *#inPieces<T>(stretch: Stretch<T>): AsyncGenerator<StretchPart<T>[]> {
@@ -141,7 +171,8 @@ export class Windows {
     let from = 0;
     let ahead = read(at);
     for (;;) {
-      const bytes = await ahead;
+      const bytes = await ahead.catch((error: unknown) => this.#skip(error));
+      if (bytes === undefined) return;
       const last = at + bytes.length === length;
       const to = last ? bytes.length : bytes.length - longest - around;
       const part = { bytes, address: address + BigInt(at), from, to, stretch };
@@ -153,6 +184,12 @@ export class Windows {
       from = before;
     }
   }
+}
+
+function segmentsOf(stretches: readonly Stretch<unknown>[]): Segment[] {
+  const segments: Segment[] = [];
+  for (const stretch of stretches) for (const segment of stretch.segments) append(segments, segment);
+  return segments;
 }
 
 /** The bytes of segments one after the other; those of one alone as their source gives them. */

@@ -12,7 +12,7 @@ import { compareShared } from "./shared.ts";
  */
 export async function compareByAddress(from: ProcessMemory, to: ProcessMemory, tell: Tell): Promise<RegionChange[]> {
   const { pageSize } = from;
-  const [before, after] = [from.space.regions, to.space.regions];
+  const [before, after] = [from.regions, to.regions];
   const sums = new Map<Region, RegionChange>();
   const count = (address: bigint, compared: number, changed: number): void => {
     const place = regionOf(address, before, after);

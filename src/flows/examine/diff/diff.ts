@@ -128,8 +128,8 @@ async function memoryDifference(
 ): Promise<MemoryDifference | undefined> {
   const size = from.pageSize;
   if (size === undefined || size !== to.pageSize) return undefined;
-  const before = await memoryOf(from.archive, pair.from, size, from.commons);
-  const after = await memoryOf(to.archive, pair.to, size, to.commons);
+  const before = await memoryOf(from.archive, pair.from, size, tell, from.commons);
+  const after = await memoryOf(to.archive, pair.to, size, tell, to.commons);
   if (before === undefined || after === undefined) return undefined;
   const [known, alsoKnown] = [isKnown(before, from.table), isKnown(after, to.table)];
   if (!known) pair.untold.from(pair.from, "memory");
@@ -137,7 +137,7 @@ async function memoryDifference(
   if (!known || !alsoKnown) return undefined;
   const changes = sameContainer
     ? await compareByAddress(before, after, tell)
-    : await compareMemory(before, after, pairByName(before.space.regions, after.space.regions, named(from, to)), tell);
+    : await compareMemory(before, after, pairByName(before.regions, after.regions, named(from, to)), tell);
   const total = changes.reduce((sum, { compared, changed }) => ({ compared: sum.compared + compared, changed: sum.changed + changed }), {
     compared: 0,
     changed: 0,
@@ -165,8 +165,9 @@ function named(from: Opened, to: Opened) {
 }
 
 /** Whether the files that it maps are known: regions are told by them, and shared memory is found by them. */
-function isKnown({ space }: ProcessMemory, { files }: FileTable): boolean {
-  return space.regions.every(
+function isKnown({ space, regions }: ProcessMemory, { files }: FileTable): boolean {
+  if (space.mappings === undefined) return false;
+  return regions.every(
     ({ kind, fileId, shmid }) => fileId === undefined || (files.has(fileId) && (kind !== "shared" || shmid !== undefined)),
   );
 }

@@ -60,7 +60,7 @@ function sideOf(memory: ProcessMemory, pairs: ReadonlyMap<Region, number>, tell:
   return {
     placed: placedOf(memory, place, tell),
     alone: async (only) => {
-      for (const region of memory.space.regions) {
+      for (const region of memory.regions) {
         if (!pairs.has(region)) await compareShared(memory, memory, [region, undefined], (pages) => add(region, pages));
       }
       return [...alone].map(([region, bytes]) => ({ region, only, compared: bytes, changed: bytes }));

@@ -1,5 +1,5 @@
-import type { Changes, ProcessDifference, VariableItem } from "../../../model/difference.ts";
-import type { FileItem, ProcessItem, SocketItem } from "../../../model/inspection.ts";
+import type { Changes, ProcessDifference } from "../../../model/difference.ts";
+import type { FileItem, ProcessItem, SocketItem, VariableItem } from "../../../model/inspection.ts";
 import { changesOf, equal, NO_CHANGES } from "./changes.ts";
 import type { Untold } from "./untold.ts";
 
@@ -50,7 +50,7 @@ function told({ comm, args, state, executable, cwd, root, umask, threads, limits
     ...privileges,
     ...nested,
     ...prefixed("signals", signals),
-    timers,
+    timers: timers.map(({ kind, id, signal, everySeconds }) => ({ kind, id, signal, everySeconds })),
   };
 }
 
@@ -67,8 +67,16 @@ export function environmentOf(pair: ProcessPair): Changes<VariableItem> {
   return changesOf(variables(before), variables(after), equal);
 }
 
-function variables(env: ProcessItem["env"] = {}): Map<string, VariableItem> {
-  return new Map(Object.entries(env).map(([name, value]) => [name, { name, value }]));
+/** What is there twice is told apart by its turn. */
+function variables(env: ProcessItem["env"] = []): Map<string, VariableItem> {
+  const turns = new Map<string, number>();
+  return new Map(
+    env.map((variable) => {
+      const turn = (turns.get(variable.name) ?? 0) + 1;
+      turns.set(variable.name, turn);
+      return [`${turn} ${variable.name}`, variable];
+    }),
+  );
 }
 
 /** Open files by descriptor. Numbers of pipes and pids say nothing about two containers, so they do not count there. */

@@ -1,11 +1,10 @@
 import type { IndexedArchive, Member } from "../../../archive/archive.ts";
 import { hasRootfsChange, rootfsChange, type RootfsChange } from "../../../archive/rootfs.ts";
-import { allowance, MAX_ANSWER_ITEMS } from "../../../criu/limits.ts";
 import type { Tell } from "../../../criu/problems.ts";
 import { UserError } from "../../../model/error.ts";
 import type { Source } from "../../../model/source.ts";
 import type { Changes, RootfsItem } from "../../../model/difference.ts";
-import { octal } from "../inspect/process.ts";
+import { octal } from "../../../criu/numbers.ts";
 
 const CHUNK = 1 << 20;
 
@@ -27,19 +26,18 @@ export async function compareRootfs(from: RootfsSide, to: RootfsSide, signal: Ab
   }
   if (!before.complete) throw notCompared(`rootfs-diff.tar in ${from.path} is cut short`);
   if (!after.complete) throw notCompared(`rootfs-diff.tar in ${to.path} is cut short`);
-  const spend = allowance(MAX_ANSWER_ITEMS);
   const [added, removed, changed]: [RootfsItem[], RootfsItem[], { from: RootfsItem; to: RootfsItem }[]] = [[], [], []];
   for (const path of paths(before)) {
     const [a, b] = [itemAt(before, path), itemAt(after, path)];
     if (a === undefined || (b !== undefined && (await same(a, b, before, after)))) continue;
-    spend("rootfs-diff.tar", 1, path.length);
+    to.archive.budget.keep("rootfs-diff.tar", 3, path.length);
     if (b === undefined) removed.push(a);
     else changed.push({ from: a, to: b });
   }
   for (const path of paths(after)) {
     const item = itemAt(before, path) === undefined ? itemAt(after, path) : undefined;
     if (item === undefined) continue;
-    spend("rootfs-diff.tar", 1, path.length);
+    to.archive.budget.keep("rootfs-diff.tar", 3, path.length);
     added.push(item);
   }
   return { added, removed, changed };

@@ -2,11 +2,19 @@ import { posix } from "node:path";
 import type { Archive, Member } from "../../../archive/archive.ts";
 import { filesAt, rootfsChange, type ContainerFiles, type RootfsChange } from "../../../archive/rootfs.ts";
 import { pieces } from "../../../archive/sources.ts";
-import { fileTable } from "../../../criu/files/table.ts";
-import { ghostFiles, ghostPieces, type GhostFile } from "../../../criu/ghosts.ts";
-import { UserError } from "../../../model/error.ts";
+import { commonsOf } from "../../../criu/commons.ts";
+import { Contents, sharedSource } from "../../../criu/contents.ts";
+import { systemVIpc } from "../../../criu/ipc.ts";
+import { isWithin, mounted, type Mounted } from "../../../criu/mounted.ts";
+import { pageSize } from "../../../criu/pagesize.ts";
+import { attempt } from "../../../criu/problems.ts";
+import { extentsOf } from "../../../criu/sparse.ts";
 import type { Written } from "../../../local/write.ts";
-import { isWithin, mounted, mountPointsBelow, type Mounted } from "./mounted.ts";
+import { UserError } from "../../../model/error.ts";
+import { namesMeant } from "../../../model/name.ts";
+import { command, say } from "../../../model/phrase.ts";
+import type { Source } from "../../../model/source.ts";
+import { mountPointsBelow } from "./mount-points.ts";
 
 /** What a PATH names, and the archives that are held open for it. */
 export interface Named extends AsyncDisposable {
@@ -31,23 +39,46 @@ export interface NamedFile {
 }
 
 /**
- * Finds what PATH names: an absolute path is one in the container, anything else a member of the archive.
- * Throws a UserError that says why the archive does not have it.
+ * Finds what PATH names: an absolute path is one in the container; memfd:NAME and memfd:[INODE] are anonymous memory, sysv:ID a segment
+ * of System V; anything else is a member of the archive. Throws a UserError that says why the archive does not have it.
  */
 export async function find(archive: Archive, path: string, signal: AbortSignal): Promise<Named> {
+  let first: unknown;
+  for (const meant of namesMeant(path)) {
+    try {
+      return await findOne(archive, meant, signal);
+    } catch (error) {
+      if (!(error instanceof UserError) || error.reason !== "NotInArchive") throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+async function findOne(archive: Archive, path: string, signal: AbortSignal): Promise<Named> {
   const wanted = posix.join(path, "/").slice(0, -1);
-  if (!path.startsWith("/")) return await findMember(archive, wanted, signal);
+  if (!path.startsWith("/") && !archive.members.has(wanted)) {
+    const [, kind, name] = /^(memfd|sysv):(.*)$/s.exec(path) ?? [];
+    if (kind === "memfd") return await findMemfd(archive, path, signal);
+    if (kind === "sysv" && name !== undefined) return await findSegment(archive, name);
+  }
+  return path.startsWith("/") ? await findPath(archive, wanted, signal) : await findMember(archive, wanted, signal);
+}
+
+async function findPath(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
   const mounts = await mounted(archive);
-  const around = mounts.filter(({ path: mount }) => isWithin(wanted, mount));
+  const around = mounts.filter(({ path }) => isWithin(wanted, path));
   for (const mount of around) {
-    if (mount.member === undefined) return (await findGhost(archive, wanted)) ?? inVolume(wanted, mount);
-    const files = await filesAt(archive, mount.member, mount.path, signal);
+    // What is mounted in other namespaces lies over nothing in the container's.
+    if (mount.member === undefined && mount.namespace !== undefined) continue;
+    if (mount.member === undefined) return (await findOpen(archive, wanted, signal)) ?? inVolume(wanted, mount);
+    const files = await filesAt(archive, mount.member, mount.path || "/", signal);
     const named = await lookUp(files, wanted, mount.path, mountPointsBelow(mount.path, mounts));
     if (named !== undefined) return named;
   }
   const change = await rootfsChange(archive, signal);
   const named = await lookUp(change, wanted, "", mountPointsBelow("", mounts));
-  return named ?? (await findGhost(archive, wanted)) ?? absent(wanted, change, around[0]);
+  return named ?? (await findOpen(archive, wanted, signal)) ?? absent(wanted, change, around[0]);
 }
 
 async function findMember(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
@@ -57,8 +88,8 @@ async function findMember(archive: Archive, wanted: string, signal: AbortSignal)
   await using change = await rootfsChange(archive, signal);
   throw new UserError({
     reason: "NotInArchive",
-    message: `the archive has no member ${wanted}`,
-    fix: change.members.get(`/${wanted}`) === undefined ? undefined : `a path in the container begins with a slash: /${wanted}`,
+    message: say`the archive has no member ${wanted}`,
+    fix: change.members.get(`/${wanted}`) === undefined ? undefined : say`a path in the container begins with a slash: ${`/${wanted}`}`,
   });
 }
 
@@ -115,60 +146,114 @@ async function lookUp(
   };
 }
 
-/** Files that were deleted while they were open; several may have had one path. */
-async function findGhost(archive: Archive, wanted: string): Promise<Named | undefined> {
-  const found = (await ghostFiles(archive, await fileTable(archive))).filter(({ path }) => path === wanted);
-  if (found.length === 0) return undefined;
-  const isDirectory = found.length > 1;
+/** A file that has its bytes elsewhere than under its path. */
+interface Loose {
+  readonly from: string;
+  /** What tells it from others of its name. */
+  readonly apart: string;
+  readonly source: Source;
+}
+
+/** One file, or a directory of those that have one name. */
+function looseFiles(name: string, files: readonly Loose[], close: () => Promise<void> = async () => {}): Named {
+  const isDirectory = files.length > 1;
   return {
-    name: posix.basename(wanted),
-    files: found.map((ghost) => ({
-      from: `${wanted} (deleted)`,
-      below: isDirectory ? [posix.basename(ghost.image, ".img")] : [],
-      bytes: () => ghostBytes(archive, ghost),
-    })),
+    name,
+    files: files.map(({ from, apart, source }) => ({ from, below: isDirectory ? [apart] : [], bytes: () => written(source) })),
     isDirectory,
     leftOut: 0,
     mountPoints: 0,
-    async [Symbol.asyncDispose]() {},
+    [Symbol.asyncDispose]: close,
   };
 }
 
-async function* ghostBytes(archive: Archive, ghost: GhostFile): AsyncGenerator<Written, void> {
-  if (ghost.target !== undefined) {
-    throw new UserError({
-      reason: "UnreadableMember",
-      message: `${ghost.path} was a symlink, which is never followed`,
-      why: `it pointed to ${ghost.target}`,
-    });
-  }
+/** Holes stay holes. */
+async function* written(source: Source): AsyncGenerator<Written, void> {
   let at = 0;
-  for await (const { offset, bytes } of ghostPieces(archive, ghost)) {
+  for (const { offset, length, source: from, at: start } of extentsOf(source)) {
     if (offset > at) yield offset - at;
-    yield bytes;
-    at = offset + bytes.length;
+    yield* pieces({ size: length, read: async (skip, count, into) => await from.read(start + skip, count, into) });
+    at = offset + length;
   }
-  if (ghost.size > at) yield ghost.size - at;
+  if (source.size > at) yield source.size - at;
+}
+
+/** Files that had lost their name while they were open: deleted ones, and those that CRIU gave another. Several may have had one path. */
+async function findOpen(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named | undefined> {
+  const commons = commonsOf(archive);
+  const table = await attempt(() => {}, commons.files);
+  const contents = new Contents(archive, commons, undefined, signal);
+  const found = new Map<string, Loose>();
+  for (const [fileId, { kind, id }] of table?.remaps ?? []) {
+    if (kind === "process" || table?.files.get(fileId)?.name !== wanted || found.has(`${kind} ${id}`)) continue;
+    const content = await contents.of(fileId);
+    if (content === undefined) continue;
+    const apart = kind === "ghost" ? posix.basename(content.member, ".img") : posix.basename(table.files.get(id)?.name ?? String(id));
+    found.set(`${kind} ${id}`, { from: kind === "ghost" ? `${wanted} (deleted)` : wanted, apart, source: content.source });
+  }
+  const close = async (): Promise<void> => await contents[Symbol.asyncDispose]();
+  if (found.size === 0) {
+    await close();
+    return undefined;
+  }
+  return looseFiles(posix.basename(wanted), [...found.values()], close);
+}
+
+/** By name, or by inode: several may have one name. */
+async function findMemfd(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
+  const commons = commonsOf(archive);
+  const { files } = await commons.files();
+  const contents = new Contents(archive, commons, await pageSize(archive), signal);
+  const inode = /^memfd:\[(\d+)\]$/.exec(wanted)?.[1];
+  const found = new Map<bigint, Loose>();
+  for (const { id, type, name, shmid } of files.values()) {
+    if (type !== "memfd" || shmid === undefined || found.has(shmid)) continue;
+    if (name !== wanted && String(shmid) !== inode) continue;
+    const content = await contents.of(id);
+    if (content !== undefined) found.set(shmid, { from: name, apart: String(shmid), source: content.source });
+  }
+  if (found.size === 0) throw noSuch(say`there is no ${wanted} in this checkpoint`);
+  return looseFiles(`memfd-${[...found.values()][0]?.from.slice("memfd:".length).replaceAll("/", "_") ?? ""}`, [...found.values()]);
+}
+
+function noSuch(message: ReturnType<typeof say>): UserError {
+  return new UserError({
+    reason: "NotInArchive",
+    message,
+    fix: say`${command`kubectl checkpoint inspect FILE`} --files --ipc lists what there is`,
+  });
+}
+
+async function findSegment(archive: Archive, wanted: string): Promise<Named> {
+  const { segments } = await systemVIpc(archive);
+  const segment = segments.find(({ id, key }) => String(id) === wanted || key === wanted.toLowerCase());
+  if (segment === undefined) throw noSuch(say`there is no System V segment ${wanted} in this checkpoint`);
+  const { id, bytes, data } = segment;
+  const size = (await pageSize(archive)) ?? 4096;
+  const pages = data === undefined ? await commonsOf(archive).shared(BigInt(id), size) : undefined;
+  const source = data ?? (pages && sharedSource(pages, bytes, size));
+  if (source === undefined) throw noSuch(say`the pages of System V segment ${wanted} are not in the archive`);
+  return looseFiles(`sysv-${id}`, [{ from: `sysv:${id}`, apart: "", source }]);
 }
 
 function inVolume(wanted: string, { path, kernel = false }: Mounted): never {
   throw new UserError({
     reason: "NotInArchive",
-    message: `${wanted} is not in the archive`,
+    message: say`${wanted} is not in the archive`,
     why: kernel
-      ? `it is in a file system of the kernel's, mounted at ${path}: those are not in an archive`
-      : `it is in a volume, mounted at ${path}: volumes are not in an archive`,
+      ? say`it is in a file system of the kernel's, mounted at ${path}: those are not in an archive`
+      : say`it is in a volume, mounted at ${path}: volumes are not in an archive`,
   });
 }
 
 function absent(wanted: string, { deleted }: RootfsChange, mount: Mounted | undefined): never {
-  if (deleted.has(wanted)) throw new UserError({ reason: "Deleted", message: `${wanted} was deleted in the container` });
+  if (deleted.has(wanted)) throw new UserError({ reason: "Deleted", message: say`${wanted} was deleted in the container` });
   throw new UserError({
     reason: "NotInArchive",
-    message: `${wanted} is not in the archive`,
+    message: say`${wanted} is not in the archive`,
     why:
       mount === undefined
         ? "an archive has the files that the container changed, not those of its image"
-        : `${mount.member}, which was mounted at ${mount.path}, does not have it`,
+        : say`${mount.member ?? "a volume"}, which was mounted at ${mount.path}, does not have it`,
   });
 }

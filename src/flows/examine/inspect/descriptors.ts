@@ -1,7 +1,7 @@
-import type { Archive } from "../../../archive/archive.ts";
 import { accessMode, type OpenFile, type Socket } from "../../../criu/files/file.ts";
-import { tcpQueues } from "../../../criu/files/queues.ts";
+import type { FileTable } from "../../../criu/files/table.ts";
 import type { Descriptor } from "../../../criu/files/descriptors.ts";
+import type { Process } from "../../../criu/processes.ts";
 import type { FileItem, SocketItem } from "../../../model/inspection.ts";
 import type { Connections } from "./connections.ts";
 
@@ -33,21 +33,23 @@ function fileItem({ fd, fileId, closeOnExec }: Descriptor, connections: Connecti
 }
 
 /** The sockets among them; undefined where they cannot be read. */
-export async function socketItems(archive: Archive, pid: number, connections: Connections): Promise<SocketItem[] | undefined> {
+export function socketItems({ pid, ids }: Process, connections: Connections): SocketItem[] | undefined {
   const all = connections.descriptors.get(pid);
   if (all === undefined) return undefined;
   const items: SocketItem[] = [];
   for (const { fd, fileId } of all) {
     const file = connections.table.files.get(fileId);
-    if (file?.socket !== undefined) items.push(await socketItem(archive, fd, file, file.socket, connections));
+    if (file?.socket !== undefined) items.push(socketItem(fd, file, file.socket, connections, ids?.netNsId));
   }
   return items;
 }
 
-async function socketItem(archive: Archive, fd: number, file: OpenFile, socket: Socket, connections: Connections): Promise<SocketItem> {
-  const { protocol, family, kind, state, local, remote, inode, details } = socket;
-  const tcp = protocol === "tcp" ? await tcpQueues(archive, inode) : undefined;
-  const { queues } = connections;
+/** `own`: the network namespace of the process, which goes without saying. */
+function socketItem(fd: number, file: OpenFile, socket: Socket, connections: Connections, own: number | undefined): SocketItem {
+  const { protocol, family, kind, state, local, remote, inode, netNamespace, details } = socket;
+  const { queues, table } = connections;
+  const tcp = protocol === "tcp" ? queues?.streams.get(inode) : undefined;
+  const isConnected = protocol === "tcp" && remote !== "";
   const waiting = queues?.sockets.get(file.id);
   return {
     fd,
@@ -58,10 +60,18 @@ async function socketItem(archive: Archive, fd: number, file: OpenFile, socket: 
     local,
     remote,
     peers: socket.peer === undefined && remote === "" ? undefined : connections.others(file),
-    receiveQueue: tcp?.received ?? (queues && (waiting?.bytes ?? 0)),
-    sendQueue: tcp?.toSend ?? 0,
+    // Where CRIU was not asked to keep a connection (tcp-established), it keeps no queues.
+    receiveQueue: isConnected ? tcp?.received : queues && (waiting?.bytes ?? 0),
+    sendQueue: isConnected ? tcp?.toSend : 0,
     inode: String(inode),
     ...details,
+    ...(netNamespace === 0 || netNamespace === own ? {} : { netNamespace }),
     ...(waiting === undefined ? {} : { receivedPackets: waiting.packets }),
+    ...(waiting === undefined || waiting.files.length === 0 ? {} : { inFlight: waiting.files.map((id) => inFlight(id, table)) }),
   };
+}
+
+function inFlight(fileId: number, { files }: FileTable): { readonly type: string; readonly name: string } {
+  const file = files.get(fileId);
+  return { type: file?.type ?? "unknown", name: file?.name ?? `file ${fileId} is not in files.img` };
 }
