@@ -2,10 +2,10 @@ import type { AddressRange } from "../criu/regions.ts";
 import { writeNamed, type Extracted } from "../flows/examine/extract/extract.ts";
 import { memoryOf, rangeBytes, writeMemory, writeRange, type MappedMemory } from "../flows/examine/extract/memory.ts";
 import type { Written } from "../local/write.ts";
-import { find } from "../flows/examine/extract/named.ts";
+import { find, type Skipped } from "../flows/examine/extract/named.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
-import { say } from "../model/phrase.ts";
+import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
 import { fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
@@ -93,15 +93,11 @@ inside DEST; existing files are never replaced and links are never followed.`,
       return yield* report(writeProcess(memory, what, to, call.signal), problems);
     }
     await using named = await find(archive, what.path, call.signal);
-    const { leftOut, mountPoints } = named;
-    if (leftOut > 0) call.emit({ kind: "warning", text: say`${what.path}: skipped links and special files: ${leftOut}` });
-    if (mountPoints > 0) {
-      const text = say`${what.path}: skipped mount points, whose contents are not in the archive: ${mountPoints}`;
-      call.emit({ kind: "warning", text });
-    }
-    if (to !== "-") return yield* report(writeNamed(named, to, call.signal));
+    for (const text of skippedTexts(what.path, named.skipped)) call.emit({ kind: "warning", text });
+    if (to !== "-")
+      return yield* report(writeNamed(named, to, archive.budget, call.signal), [], named.isDirectory ? named.skipped : undefined);
     const [only] = named.files;
-    if (named.isDirectory || only === undefined)
+    if (named.isDirectory || only?.bytes === undefined)
       throw usageError(say`${what.path} is a directory: only one file can be written to standard output`);
     return yield* toStdout(only.bytes());
   },
@@ -114,6 +110,22 @@ function addressRange(text: string, name: string): AddressRange {
   const end = BigInt(`0x${last ?? "0"}`);
   if (end <= start) throw usageError(say`invalid value "${text}" for ${name}: use START-END in hexadecimal, such as 0x7ffd1000-0x7ffd3000`);
   return { start, end };
+}
+
+/** Whether something that the archive has was skipped: what is at mount points it has not. */
+function isPartial(skipped: Skipped | undefined): boolean {
+  return skipped !== undefined && skipped.symbolicLinks + skipped.special + skipped.names.length > 0;
+}
+
+/** Of hostile names so many are listed. */
+const MOST_NAMES = 20;
+
+function* skippedTexts(path: string, { symbolicLinks, special, mountPoints, names }: Skipped): Generator<Phrase> {
+  if (symbolicLinks > 0) yield say`${path}: symbolic links were skipped: ${symbolicLinks}`;
+  if (special > 0) yield say`${path}: special files were skipped: ${special}`;
+  if (mountPoints > 0) yield say`${path}: mount points were skipped, whose contents are not in the archive: ${mountPoints}`;
+  for (const { name, why } of names.slice(0, MOST_NAMES)) yield say`${path}: skipped ${name}, which ${why}`;
+  if (names.length > MOST_NAMES) yield say`${path}: skipped ${names.length - MOST_NAMES} more such names`;
 }
 
 async function* toStdout(bytes: AsyncIterable<Written>): AsyncGenerator<Piece, Outcome> {
@@ -141,7 +153,11 @@ async function* writeProcess(
 }
 
 /** A line a file, and the document ExtractionList. */
-async function* report(results: AsyncIterable<Extracted | UserError>, problems: readonly UserError[] = []): AsyncGenerator<Piece, Outcome> {
+async function* report(
+  results: AsyncIterable<Extracted | UserError>,
+  problems: readonly UserError[] = [],
+  skipped?: Skipped,
+): AsyncGenerator<Piece, Outcome> {
   const items: Extracted[] = [];
   let failed = problems.length;
   for (const error of problems) yield { error };
@@ -154,6 +170,7 @@ async function* report(results: AsyncIterable<Extracted | UserError>, problems: 
       yield { text: say`${result.from} written to ${result.path} (${formatBytes(result.bytes)})`, name: result.path };
     }
   }
-  const document = { apiVersion: API_VERSION, kind: "ExtractionList", items };
-  return { document, exitCode: failed === 0 ? 0 : items.length === 0 ? 1 : 3 };
+  const document = { apiVersion: API_VERSION, kind: "ExtractionList", items, ...(skipped === undefined ? {} : { skipped }) };
+  if (failed > 0 && items.length === 0) return { document, exitCode: 1 };
+  return { document, exitCode: failed > 0 || isPartial(skipped) ? 3 : 0 };
 }

@@ -1,4 +1,3 @@
-import { posix } from "node:path";
 import type { Archive } from "../archive/archive.ts";
 import { filesAt, rootfsChange, type ContainerFiles } from "../archive/rootfs.ts";
 import type { Source } from "../model/source.ts";
@@ -7,7 +6,7 @@ import type { OpenFile } from "./files/file.ts";
 import { ghostFile, ghostSource } from "./ghosts.ts";
 import { isWithin, mounted, type Mounted } from "./mounted.ts";
 import { notThere } from "./problems.ts";
-import { sparseSource, type Extent, type SparseSource } from "./sparse.ts";
+import { sparseSource, type Extent, type SparseSource } from "../archive/sparse.ts";
 
 /** The bytes of an open or mapped file, and where the archive has them. */
 export interface Content {
@@ -93,16 +92,9 @@ export class Contents implements AsyncDisposable {
       all.find((one) => mountId !== undefined && one.mountId === String(mountId)) ?? all.find(({ path }) => isWithin(name, path));
     if (mount !== undefined && mount.member === undefined) return undefined;
     const files = await this.files(mount?.member, mount?.path ?? "");
-    const path = linkedTo(files, name, mount?.path ?? "");
-    if (files.members.get(path)?.type !== "file") return undefined;
-    return { source: files.open(path), kind: "file", member: mount?.member ?? "rootfs-diff.tar" };
+    if (files.members.get(name)?.type !== "file") return undefined;
+    return { source: files.open(name), kind: "file", member: mount?.member ?? "rootfs-diff.tar" };
   }
-}
-
-/** A hard link is stored as the name of the file that it is. */
-function linkedTo({ members }: ContainerFiles, name: string, mount: string): string {
-  const member = members.get(name);
-  return member?.type === "link" ? posix.join(mount || "/", member.target) : name;
 }
 
 /** Shared memory as a file of so many bytes. */

@@ -8,7 +8,7 @@ import { GhostChunkEntrySchema, GhostFileEntrySchema, type GhostFileEntry } from
 import { entryBatches, hasImage, imageName, openImage, type Entry, type Image } from "./image.ts";
 import { count } from "./numbers.ts";
 import { attempt, damaged, notThere, type Tell } from "./problems.ts";
-import { sparseSource, type Extent } from "./sparse.ts";
+import { sparseSource, type Extent } from "../archive/sparse.ts";
 
 /** A file that was deleted while it was open: CRIU keeps its content. */
 export interface GhostFile {

@@ -26,6 +26,18 @@ test("in pieces, JSON and YAML are what they are in one", async () => {
   }
 });
 
+test("what is nested very deep is not mostly spaces", async () => {
+  const deep = (levels: number): object => ({ pid: levels, list: [1, undefined, {}], children: levels === 0 ? [] : [deep(levels - 1)] });
+  const document = { items: [deep(300)] };
+  const json = [...jsonPieces(document)].join("");
+  assert.deepEqual(JSON.parse(json), JSON.parse(JSON.stringify(document)));
+  assert.ok(json.length < 30_000, `${json.length} characters`);
+  assert.match(json, /^ {80}\{"pid":\d+,"list":\[1,null,\{\}\],"children":\[\{/m);
+  const text = (await yaml(document)).join("");
+  assert.deepEqual(load(text, { maxDepth: 2000 }), JSON.parse(json));
+  assert.ok(text.length < 40_000, `${text.length} characters`);
+});
+
 test("an item of a list is a piece", async () => {
   const document = { items: Array.from({ length: 100 }, (_, index) => ({ index })) };
   assert.equal([...jsonPieces(document)].length, 101);

@@ -126,12 +126,14 @@ test("a directory with what is below it; the whole change; links are left out", 
   const directory = scratch();
   await extractTo(directory, [CONTAINERD, "/data/"]);
   assert.deepEqual(filesBelow(directory), { "data/new": "hi\n" });
-  const { events } = await extractTo(directory, [CRIO, "/"]);
+  const { events, exitCode, document } = await extractTo(directory, [CRIO, "/"]);
   assert.deepEqual(filesBelow(join(directory, "rootfs")), { "data/new": "hi\n" });
   assert.deepEqual(
     events.map((event) => (event.kind === "warning" ? plain(event.text) : event.kind)),
-    ["/: skipped links and special files: 1"],
+    ["/: symbolic links were skipped: 1"],
   );
+  assert.equal(exitCode, 3, "not all of it");
+  assert.deepEqual((document as { skipped: object }).skipped, { symbolicLinks: 1, special: 0, mountPoints: 0, names: [] });
   await assert.rejects(extractTo(directory, [CRIO, "/etc/mtab"]), { reason: "UnreadableMember", why: "it points to /proc/mounts" });
 });
 
@@ -187,14 +189,14 @@ test("below a directory mount points are left out and counted", async () => {
   const all = await extractTo(directory, [ZOO, "/"]);
   assert.deepEqual(filesBelow(join(directory, "rootfs")), { "data/log.txt": "twelve bytes" });
   assert.deepEqual(warnings(all), [
-    "/: skipped links and special files: 1",
-    "/: skipped mount points, whose contents are not in the archive: 4",
+    "/: special files were skipped: 1",
+    "/: mount points were skipped, whose contents are not in the archive: 4",
   ]);
   const etc = await extractTo(directory, [ZOO, "/etc"]);
   assert.deepEqual([etc.exitCode, etc.lines, warnings(etc).length], [0, [], 1]);
   // A tmpfs that is in the archive, and what was mounted in it.
   const dev = await extractTo(directory, [ZOO, "/dev"]);
-  assert.match(warnings(dev).at(-1) ?? "", /^\/dev: skipped mount points, .*: 4$/);
+  assert.match(warnings(dev).at(-1) ?? "", /^\/dev: mount points were skipped, .*: 4$/);
   assert.deepEqual(filesBelow(join(directory, "dev")), {});
 });
 
@@ -321,8 +323,15 @@ test("hostile changes of a root file system: nothing is written outside, nor thr
     { name: "bell\u0007", data: "evil" },
     { name: "good", data: "good" },
   );
-  const { exitCode } = await extractTo(directory, [file, "/"]);
-  assert.equal(exitCode, 0);
+  const hostile = await extractTo(directory, [file, "/"]);
+  assert.equal(hostile.exitCode, 3);
+  assert.deepEqual(warnings(hostile), [
+    "/: symbolic links were skipped: 1",
+    "/: special files were skipped: 2",
+    '/: skipped ../../evil, which has ".." in it',
+    "/: skipped /tmp/evil, which is absolute",
+    '/: skipped a/../../evil, which has ".." in it',
+  ]);
   // "link" is left out: what lies below it goes into a directory of that name.
   assert.deepEqual(filesBelow(root), {
     "a/b/rootfs/good": "good",

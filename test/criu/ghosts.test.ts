@@ -6,7 +6,7 @@ import { fileTable } from "../../src/criu/files/table.ts";
 import { GhostChunkEntrySchema, GhostFileEntrySchema, RemapFilePathEntrySchema } from "../../src/criu/gen/deleted_pb.ts";
 import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
 import { ghostFiles, ghostSource } from "../../src/criu/ghosts.ts";
-import { extentsOf } from "../../src/criu/sparse.ts";
+import { extentsOf } from "../../src/archive/sparse.ts";
 import type { UserError } from "../../src/model/error.ts";
 import { image, MAGIC, memoryArchive, message } from "./synthetic.ts";
 

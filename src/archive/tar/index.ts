@@ -5,8 +5,9 @@ import { say } from "../../model/phrase.ts";
 import type { Source } from "../../model/source.ts";
 import type { HostileMember, IndexedArchive, Member } from "../archive.ts";
 import type { Budget } from "../budget.ts";
-import { bufferSource, charged, slice } from "../sources.ts";
-import { sparseSource, type SparseMap } from "./sparse.ts";
+import { bufferSource, slice } from "../sources.ts";
+import { chargedSparse } from "../sparse.ts";
+import { mappedSource, type SparseMap } from "./sparse.ts";
 import { walkTar, type Entry } from "./walk.ts";
 
 /** Of the members that are kept in memory while an archive passes by, in bytes. */
@@ -53,7 +54,7 @@ export async function indexTar(source: Source, { label, keep, budget, ofFiles = 
       throw new UserError({ reason: "TooLarge", message: say`${member.name} in ${label} is absurdly large` });
     try {
       const data = bufferSource(Buffer.from(await source.read(offset, size)));
-      return sparse === undefined ? data : sparseSource(data, sparse);
+      return sparse === undefined ? data : mappedSource(data, sparse);
     } catch (error) {
       // The walk's next step finds out how the archive ends.
       if (error instanceof UserError && BROKEN.has(error.reason)) return "is cut short";
@@ -100,11 +101,11 @@ export async function indexTar(source: Source, { label, keep, budget, ofFiles = 
         const why = target === "" ? undefined : say`it points to ${target}`;
         throw new UserError({ reason: "UnreadableMember", message: say`${name} in ${label} ${found}`, why });
       }
-      if ("read" in found) return charged(found, budget);
+      if ("read" in found) return chargedSparse(found, budget);
       if (found.at + found.stored > source.size)
         throw new UserError({ reason: "ArchiveTruncated", message: say`${name} in ${label} is cut short` });
       const data = slice(source, found.at, found.stored);
-      return charged(found.sparse === undefined ? data : sparseSource(data, found.sparse), budget);
+      return chargedSparse(found.sparse === undefined ? data : mappedSource(data, found.sparse), budget);
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Source } from "../../model/source.ts";
-import { checkRange } from "../sources.ts";
+import { sparseSource, type SparseSource } from "../sparse.ts";
 import { numberAt } from "./header.ts";
 
 /** A part of a sparse file that is there: where in the file, how long, and where in the data that the archive holds of it. */
@@ -45,33 +45,10 @@ export async function sparseMap(header: Buffer, stored: number, next: () => Prom
   return sound && size !== undefined && at === stored ? { size, parts } : undefined;
 }
 
-/** The file, its holes read as zeros. */
-export function sparseSource(data: Source, { size, parts }: SparseMap): Source {
-  return {
+/** The file; its holes read as zeros. */
+export function mappedSource(data: Source, { size, parts }: SparseMap): SparseSource {
+  return sparseSource(
     size,
-    async read(offset, length) {
-      checkRange(size, offset, length);
-      const bytes = Buffer.alloc(length);
-      for (let index = firstAfter(parts, offset); index < parts.length; index += 1) {
-        const part = parts[index];
-        if (part === undefined || part.start >= offset + length) break;
-        const from = Math.max(offset, part.start);
-        const to = Math.min(offset + length, part.start + part.length);
-        (await data.read(part.at + from - part.start, to - from)).copy(bytes, from - offset);
-      }
-      return bytes;
-    },
-  };
-}
-
-/** The index of the first part that ends after the offset. */
-function firstAfter(parts: readonly Part[], offset: number): number {
-  let [low, high] = [0, parts.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const part = parts[middle];
-    if (part !== undefined && part.start + part.length <= offset) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+    parts.map(({ start, length, at }) => ({ offset: start, length, source: data, at })),
+  );
 }

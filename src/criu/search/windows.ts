@@ -1,7 +1,7 @@
 import { UserError } from "../../model/error.ts";
 import type { Source } from "../../model/source.ts";
 import type { PageRun } from "../runs.ts";
-import { extentsOf } from "../sparse.ts";
+import { extentsOf } from "../../archive/sparse.ts";
 
 /** Bytes without a gap: of memory, a file, a queue. They may be stored in several pieces. */
 export interface Stretch<T> {

@@ -2,7 +2,8 @@ import { UserError } from "../../../model/error.ts";
 import { openDestination } from "../../../local/destination.ts";
 import { localName } from "../../../local/names.ts";
 import { Tree } from "../../../local/tree.ts";
-import { writeNew } from "../../../local/write.ts";
+import { writeNew, type Written } from "../../../local/write.ts";
+import type { Budget } from "../../../archive/budget.ts";
 import type { Named } from "./named.ts";
 
 /** A file that was written, with where its bytes come from. */
@@ -18,24 +19,43 @@ export interface Extracted {
  * Writes what was found below `to`, or here: new files of mode 0600, a directory as a new directory. What goes wrong
  * with one file of a directory is yielded, and the others are written.
  */
-export async function* writeNamed(named: Named, to: string | undefined, signal: AbortSignal): AsyncGenerator<Extracted | UserError, void> {
+export async function* writeNamed(
+  named: Named,
+  to: string | undefined,
+  budget: Budget,
+  signal: AbortSignal,
+): AsyncGenerator<Extracted | UserError, void> {
   await using destination = await openDestination(to);
   const place = destination.nameFor(localName(named.name));
   if (!named.isDirectory) {
     const { directory } = destination;
     for (const { from, bytes } of named.files)
-      yield { from, path: directory.pathOf(place), bytes: await writeNew(directory, place, bytes(), signal) };
+      if (bytes !== undefined)
+        yield { from, path: directory.pathOf(place), bytes: await writeNew(directory, place, paidFor(bytes(), budget), signal) };
     return;
   }
   await using tree = new Tree(await destination.directory.makeDirectory(place));
   for (const { from, below, bytes } of named.files) {
     try {
-      const directory = await tree.directory(below.slice(0, -1));
+      // A directory is made even where nothing is in it.
+      const directory = await tree.directory(bytes === undefined ? below : below.slice(0, -1));
+      if (bytes === undefined) continue;
       const name = localName(below.at(-1) ?? "");
-      yield { from, path: directory.pathOf(name), bytes: await writeNew(directory, name, bytes(), signal) };
+      yield { from, path: directory.pathOf(name), bytes: await writeNew(directory, name, paidFor(bytes(), budget), signal) };
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
+      if (!(error instanceof UserError) || error.reason === TOO_MUCH) throw error;
       yield error;
     }
+  }
+}
+
+/** The budget's: nothing more can be written then. */
+const TOO_MUCH = "TooMuchToWrite";
+
+/** The same bytes, charged to the budget; holes take no room. */
+export async function* paidFor(bytes: AsyncIterable<Written>, budget: Budget): AsyncGenerator<Written, void> {
+  for await (const piece of bytes) {
+    if (typeof piece !== "number") budget.write(piece.length);
+    yield piece;
   }
 }

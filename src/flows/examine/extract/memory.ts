@@ -1,4 +1,5 @@
 import type { Archive } from "../../../archive/archive.ts";
+import type { Budget } from "../../../archive/budget.ts";
 import { commonsOf } from "../../../criu/commons.ts";
 import { Contents } from "../../../criu/contents.ts";
 import { processMemory, type ProcessMemory } from "../../../criu/memory.ts";
@@ -10,13 +11,14 @@ import { openDestination } from "../../../local/destination.ts";
 import { createNew, writeNew, type NewFile, type Written } from "../../../local/write.ts";
 import { UserError } from "../../../model/error.ts";
 import { command, say } from "../../../model/phrase.ts";
-import type { Extracted } from "./extract.ts";
+import { paidFor, type Extracted } from "./extract.ts";
 
 /** Untouched memory of up to this many bytes between two pieces becomes zeros; after more of it a new file begins. */
 const LARGEST_GAP = 1n << 20n;
 
 /** The memory of a process, with what the archive has of the files that are mapped into it. */
 export interface MappedMemory extends AsyncDisposable {
+  readonly budget: Budget;
   readonly memory: ProcessMemory;
   readonly contents: Contents;
 }
@@ -34,7 +36,7 @@ export async function memoryOf(archive: Archive, pid: number, signal: AbortSigna
     });
   }
   const contents = new Contents(archive, commons, size, signal);
-  return { memory, contents, [Symbol.asyncDispose]: async () => await contents[Symbol.asyncDispose]() };
+  return { budget: archive.budget, memory, contents, [Symbol.asyncDispose]: async () => await contents[Symbol.asyncDispose]() };
 }
 
 /** The bytes of a range, exactly as many as it has. Throws a UserError at the first that is not in the archive: none is ever made up. */
@@ -79,7 +81,7 @@ export async function* writeRange(
   await using destination = await openDestination(to);
   const { directory } = destination;
   const place = destination.nameFor(name);
-  const bytes = await writeNew(directory, place, rangeBytes(mapped, range), signal);
+  const bytes = await writeNew(directory, place, paidFor(rangeBytes(mapped, range), mapped.budget), signal);
   yield { from: addresses(range), path: directory.pathOf(place), bytes };
 }
 
@@ -92,7 +94,7 @@ const EVERYWHERE = { start: 0n, end: 1n << 64n };
  * an image of shared memory or of a mapped file is missing.
  */
 export async function* writeMemory(
-  { memory, contents }: MappedMemory,
+  { budget, memory, contents }: MappedMemory,
   name: string,
   to: string | undefined,
   signal: AbortSignal,
@@ -127,6 +129,7 @@ export async function* writeMemory(
         current = { file: await createNew(directory, file), path: directory.pathOf(file), region, start, end: start };
       }
       current.file.skip(Number(start - current.end));
+      budget.write(piece.bytes.length);
       await current.file.append(piece.bytes);
       current.end = end;
     }

@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import type { Archive, Member } from "../../../archive/archive.ts";
+import type { Archive, HostileMember, Member } from "../../../archive/archive.ts";
 import { filesAt, rootfsChange, type ContainerFiles, type RootfsChange } from "../../../archive/rootfs.ts";
 import { pieces } from "../../../archive/sources.ts";
 import { commonsOf } from "../../../criu/commons.ts";
@@ -8,7 +8,7 @@ import { systemVIpc } from "../../../criu/ipc.ts";
 import { isWithin, mounted, type Mounted } from "../../../criu/mounted.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
 import { attempt } from "../../../criu/problems.ts";
-import { extentsOf } from "../../../criu/sparse.ts";
+import { extentsOf } from "../../../archive/sparse.ts";
 import type { Written } from "../../../local/write.ts";
 import { UserError } from "../../../model/error.ts";
 import { namesMeant } from "../../../model/name.ts";
@@ -23,19 +23,29 @@ export interface Named extends AsyncDisposable {
   /** One file, or what is below a directory. */
   readonly files: Iterable<NamedFile>;
   readonly isDirectory: boolean;
-  /** Below a directory: how many links, devices and the like there are, which are not written. */
-  readonly leftOut: number;
-  /** Below a directory: how many places there are where something was mounted that is not in the archive. */
-  readonly mountPoints: number;
+  readonly skipped: Skipped;
 }
+
+/** What is not written of a directory. */
+export interface Skipped {
+  readonly symbolicLinks: number;
+  /** Devices, FIFOs, sockets, and links to files that are not in the archive. */
+  readonly special: number;
+  /** Places where something was mounted that is not in the archive. */
+  readonly mountPoints: number;
+  /** Names that no file can have, as nameText writes them. */
+  readonly names: readonly HostileMember[];
+}
+
+const NOTHING: Skipped = { symbolicLinks: 0, special: 0, mountPoints: 0, names: [] };
 
 export interface NamedFile {
   /** As PATH would name it. */
   readonly from: string;
   /** The parts of its path below the directory; none for a file that was named itself. */
   readonly below: readonly string[];
-  /** Throws a UserError where it cannot be read. */
-  readonly bytes: () => AsyncIterable<Written>;
+  /** Throws a UserError where it cannot be read. Undefined for a directory. */
+  readonly bytes: (() => AsyncIterable<Written>) | undefined;
 }
 
 /**
@@ -82,7 +92,7 @@ async function findPath(archive: Archive, wanted: string, signal: AbortSignal): 
 }
 
 async function findMember(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
-  const files: Files = { members: archive.members, open: (name) => archive.open(name), [Symbol.asyncDispose]: async () => {} };
+  const files: Files = { members: archive.members, leftOut: [], open: (name) => archive.open(name), [Symbol.asyncDispose]: async () => {} };
   const named = await lookUp(files, wanted, undefined, () => false);
   if (named !== undefined) return named;
   await using change = await rootfsChange(archive, signal);
@@ -93,7 +103,7 @@ async function findMember(archive: Archive, wanted: string, signal: AbortSignal)
   });
 }
 
-type Files = Pick<ContainerFiles, "members" | "open" | typeof Symbol.asyncDispose>;
+type Files = Pick<ContainerFiles, "members" | "leftOut" | "open" | typeof Symbol.asyncDispose>;
 
 /**
  * `root` is there without being a member, for it may be empty.
@@ -111,7 +121,7 @@ async function lookUp(
   const name = posix.basename(wanted) || "rootfs";
   if (member !== undefined && member.type !== "directory") {
     const file = { from: wanted, below: [], bytes: bytes(wanted) };
-    return { name, files: [file], isDirectory: false, leftOut: 0, mountPoints: 0, [Symbol.asyncDispose]: close };
+    return { name, files: [file], isDirectory: false, skipped: NOTHING, [Symbol.asyncDispose]: close };
   }
   const prefix = `${wanted}/`;
   // Gone through again instead of kept: there may be very many.
@@ -120,11 +130,13 @@ async function lookUp(
       if (path.startsWith(prefix)) yield [path, isMountPoint(path) ? "mount point" : type];
     }
   };
-  let [some, leftOut, mountPoints] = [member !== undefined || wanted === root, 0, 0];
+  let some = member !== undefined || wanted === root;
+  const skipped = { ...NOTHING, names: files.leftOut };
   for (const [, type] of below()) {
     some ||= type !== "directory";
-    if (type === "mount point") mountPoints += 1;
-    else if (type !== "file" && type !== "directory") leftOut += 1;
+    if (type === "mount point") skipped.mountPoints += 1;
+    else if (type === "symlink") skipped.symbolicLinks += 1;
+    else if (type !== "file" && type !== "directory") skipped.special += 1;
   }
   if (!some) {
     await close();
@@ -135,13 +147,14 @@ async function lookUp(
     files: {
       *[Symbol.iterator]() {
         for (const [path, type] of below()) {
-          if (type === "file") yield { from: path, below: path.slice(prefix.length).split("/"), bytes: bytes(path) };
+          const file = { from: path, below: path.slice(prefix.length).split("/") };
+          if (type === "file") yield { ...file, bytes: bytes(path) };
+          else if (type === "directory") yield { ...file, bytes: undefined };
         }
       },
     },
     isDirectory: true,
-    leftOut,
-    mountPoints,
+    skipped,
     [Symbol.asyncDispose]: close,
   };
 }
@@ -161,8 +174,7 @@ function looseFiles(name: string, files: readonly Loose[], close: () => Promise<
     name,
     files: files.map(({ from, apart, source }) => ({ from, below: isDirectory ? [apart] : [], bytes: () => written(source) })),
     isDirectory,
-    leftOut: 0,
-    mountPoints: 0,
+    skipped: NOTHING,
     [Symbol.asyncDispose]: close,
   };
 }

@@ -114,6 +114,8 @@ async function* nestedFiles(
     const files = await attempt(tell, async () => await contents.files(name === ROOTFS ? undefined : name, mount?.path ?? ""));
     if (files === undefined) continue;
     for (const problem of files.problems) tell(notSearched(name, problem));
+    const others = files.complete ? [] : ["it is cut short"];
+    for (const problem of others) tell(notSearched(name, problem));
     for (const [path, member] of files.members) {
       signal.throwIfAborted();
       if (member.type !== "file") continue;

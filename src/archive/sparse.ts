@@ -1,4 +1,5 @@
-import { checkRange } from "../archive/sources.ts";
+import type { Budget } from "./budget.ts";
+import { charged, checkRange } from "./sources.ts";
 import type { Source } from "../model/source.ts";
 
 /** A part of a file that is not all zeros: its bytes are in a source from `at` on. */
@@ -52,4 +53,13 @@ function extentAfter(extents: readonly Extent[], offset: number): number {
 export function extentsOf(source: Source | SparseSource): readonly Extent[] {
   if ("extents" in source) return source.extents;
   return source.size === 0 ? [] : [{ offset: 0, length: source.size, source, at: 0 }];
+}
+
+/** The same source, holes and all; the budget is charged for what is read of it. */
+export function chargedSparse(source: Source | SparseSource, budget: Budget): Source {
+  if (!("extents" in source)) return charged(source, budget);
+  return sparseSource(
+    source.size,
+    source.extents.map((extent) => ({ ...extent, source: charged(extent.source, budget) })),
+  );
 }
