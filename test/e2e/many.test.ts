@@ -376,7 +376,7 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   // The kubelet names archives by the second.
   await sleep(1000);
   const { code, stdout, stderr } = await plugin(
-    ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--yes", "-o", "json"],
+    ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--prove", "1s", "--yes", "-o", "json"],
     {
       env,
       cwd: directory,

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiFailure } from "../../cluster/answer.ts";
-import { getPod, isRunning, type Container, type Pod } from "../../cluster/pods.ts";
+import { apiPath } from "../../cluster/connection.ts";
+import { getPod, isRunning, readPod, type Container, type Pod } from "../../cluster/pods.ts";
+import { waitFor } from "../../cluster/watch.ts";
 import { runsNow } from "../../kubelet/probe.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
@@ -24,7 +26,6 @@ export interface Proof {
 /** What a look at the pod showed; "unseen" where it could not be read. */
 type Seen = ContainerTarget | "gone" | "unseen";
 
-const LOOK_MS = 500;
 /** The kubelet looks for ends once a second, and takes its time to report them: without a change for less than this, nothing is proved. */
 const LEAST_MS = 3000;
 /** How long an end that the runtime reports is looked for in the pod's status, to say what ended it. */
@@ -114,11 +115,19 @@ export class Original {
     return { stillRunning: false, restartCount, why };
   }
 
-  /** Returns when an end has been seen. */
+  /** Returns when an end has been seen. Where the pod can be watched no more, what is looked at in the end has to do. */
   async #untilEnd(): Promise<void> {
-    while (this.#end() === undefined) {
-      await sleep(LOOK_MS, undefined, { signal: this.#signal });
-      await this.#look();
+    const { pod, container } = this.#known;
+    const path = apiPath`/api/v1/namespaces/${pod.namespace}/pods`;
+    const waiting = { path, name: pod.name, signal: this.#signal };
+    try {
+      await waitFor(this.#context.connection, waiting, ([found]) => {
+        this.#last = found === undefined ? "gone" : seenOf(readPod(found), container);
+        return this.#end();
+      });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      await new Promise<never>((_, reject) => this.#signal.addEventListener("abort", () => reject(this.#signal.reason as Error)));
     }
   }
 
@@ -146,8 +155,12 @@ async function lookAt({ connection }: FlowContext, { namespace, name }: Pod, con
     if (!(error instanceof UserError)) throw error;
     return error instanceof ApiFailure && error.status === 404 ? "gone" : "unseen";
   }
-  const one = pod.containers.find((other) => other.name === container.name);
-  return one === undefined ? "gone" : { pod, container: one };
+  return seenOf(pod, container);
+}
+
+function seenOf(pod: Pod, { name }: Container): Seen {
+  const container = pod.containers.find((other) => other.name === name);
+  return container === undefined ? "gone" : { pod, container };
 }
 
 /** What has happened to the container since it was `before`; undefined where nothing has, as far as can be seen. */
