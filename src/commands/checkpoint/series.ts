@@ -35,7 +35,7 @@ export async function* takeTurns(
       ...(oldest === undefined ? [] : [oldest.then((done) => ({ done }))]),
     ]);
     if ("done" in event) {
-      watched.shift();
+      void watched.shift();
       all.push(event.done);
       yield* settled(context, event.done);
       yield { document: checkpointList(context.connection.clock.seconds, [event.done.item]) };
