@@ -53,18 +53,18 @@ const ROWS: readonly Row[] = [
     fix: "the kubelet needs a serving certificate with the node's address, signed by an authority that the API server trusts: serverTLSBootstrap: true in its configuration",
   },
   {
-    said: /http2: client connection lost|http2: client connection force closed|connection timed out|use of closed network connection|unexpected EOF|: EOF\b|connection reset by peer|broken pipe/,
-    reason: "NodeConnectionLost",
-    open: true,
-    message: "the API server lost its connection to the node",
+    said: /dial tcp \S+: .*(i\/o timeout|timed out|no route to host|network is unreachable|deadline exceeded)|TLS handshake timeout|no route to host/,
+    reason: "KubeletUnreachable",
+    open: false,
+    message: "the API server cannot reach the node",
     why: (said) => said,
     fix: NODES,
   },
   {
-    said: /i\/o timeout|no route to host|network is unreachable|dial tcp .*context deadline exceeded/,
-    reason: "KubeletUnreachable",
-    open: false,
-    message: "the API server cannot reach the node",
+    said: /http2: client connection (lost|force closed)|timed out|i\/o timeout|use of closed network connection|\bEOF\b|connection reset by peer|broken pipe/,
+    reason: "NodeConnectionLost",
+    open: true,
+    message: "the API server lost its connection to the node",
     why: (said) => said,
     fix: NODES,
   },
@@ -90,15 +90,18 @@ export function behindApiserver({ status, headers, said }: Answer, path: string)
     const { reason, open, message, why, fix } = row;
     return { reason, open, message, why: why(said), fix };
   }
-  if ((status === 502 || status === 504) && !isJson) {
+  if (status !== 502 && status !== 504) return undefined;
+  const late = status === 504;
+  if (!isJson) {
     return {
-      reason: status === 502 ? "BadGateway" : "GatewayTimeout",
+      reason: late ? "GatewayTimeout" : "BadGateway",
       open: true,
       message: say`a load balancer or proxy before the API server answered ${status}`,
-      why: status === 504 ? "the answer took longer than it waits" : "it lost the API server, or did not reach it",
+      why: late ? "the answer took longer than it waits" : "it could not reach the API server, or lost the connection to it",
     };
   }
-  return undefined;
+  if (!OF_A_NODE.test(path)) return undefined;
+  return { reason: "NodeConnectionLost", open: true, message: say`the API server gave up waiting for the node (${status})`, why: said };
 }
 
 function loginPage(status: number, location: string): Explained {

@@ -103,8 +103,8 @@ export class Connection {
   }
 
   /** As `call`, for an answer that goes on: the body is handed on as it comes, and is ended by the signal. */
-  async stream(request: Path & { readonly signal: AbortSignal; readonly accept?: string }): Promise<ApiStream> {
-    const signal = AbortSignal.any([this.#context.signal, request.signal]);
+  async stream(request: Path & Pick<ApiRequest, "accept" | "evenAfterAbort"> & { readonly signal: AbortSignal }): Promise<ApiStream> {
+    const signal = AbortSignal.any([...(request.evenAfterAbort === true ? [] : [this.#context.signal]), request.signal]);
     const outgoing = { method: "GET", headers: { accept: request.accept ?? "application/json" }, body: null };
     const pieces = new Pieces();
     const answer = await this.#persistently(request, signal, async (credential) => {

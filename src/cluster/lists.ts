@@ -15,6 +15,7 @@ export interface ListRequest {
   /** Objects on the first page, where somebody waits for it; then PAGE. */
   readonly first?: number;
   readonly signal?: AbortSignal;
+  readonly evenAfterAbort?: boolean;
 }
 
 /** Everything of a kind, and where a watch goes on from. */
@@ -62,9 +63,9 @@ export async function listAll(connection: Connection, request: ListRequest): Pro
   }
 }
 
-function pageRequest({ path, signal, ...selectors }: ListRequest, limit: number, next: string): ApiRequest {
+function pageRequest({ path, signal, evenAfterAbort = false, ...selectors }: ListRequest, limit: number, next: string): ApiRequest {
   const query = { limit: String(limit), ...(next === "" ? {} : { continue: next }), ...selectorQuery(selectors) };
-  return { path, query, ...(signal === undefined ? {} : { signal }) };
+  return { path, query, evenAfterAbort, ...(signal === undefined ? {} : { signal }) };
 }
 
 export function selectorQuery({

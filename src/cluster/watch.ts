@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../model/error.ts";
 import { number, object, string, type Json } from "../model/json.ts";
-import { ApiFailure, apiFailure, excerpt } from "./answer.ts";
+import { ApiFailure, apiFailure, excerpt, type ApiRequest } from "./answer.ts";
 import { callJson } from "./api.ts";
 import { apiPath, type Connection } from "./connection.ts";
 import { listAll, selectorQuery, type Listed } from "./lists.ts";
@@ -47,14 +47,18 @@ export async function* watch(connection: Connection, path: string, options: Watc
   yield* follow(connection, { path, labelSelector, fieldSelector, signal, from: resourceVersion, present });
 }
 
-interface Following extends Selectors {
-  readonly path: string;
+interface Asking extends Pick<ApiRequest, "evenAfterAbort"> {
   readonly signal: AbortSignal;
+}
+
+interface Following extends Selectors, Asking {
+  readonly path: string;
   readonly from: string | undefined;
   readonly present: () => Promise<Listed>;
 }
 
-async function* follow(connection: Connection, { path, signal, from, present, ...selectors }: Following): AsyncGenerator<Change> {
+async function* follow(connection: Connection, following: Following): AsyncGenerator<Change> {
+  const { signal, from, present } = following;
   const known = new Map<string, Json>();
   let version = from;
   try {
@@ -66,7 +70,7 @@ async function* follow(connection: Connection, { path, signal, from, present, ..
         yield { type: "synced" };
       }
       const began = performance.now();
-      const end = yield* watchOnce(connection, path, selectors, version, known, signal);
+      const end = yield* watchOnce(connection, following, version, known);
       version = end.version;
       if (version === undefined) yield { type: "gap" };
       if (performance.now() - began < PAUSE_MS) await sleep(PAUSE_MS, undefined, { signal });
@@ -79,11 +83,9 @@ async function* follow(connection: Connection, { path, signal, from, present, ..
 /** From one version on, as long as the server keeps it up. The version to go on from; undefined where it is too old. */
 async function* watchOnce(
   connection: Connection,
-  path: string,
-  selectors: Selectors,
+  { path, signal, evenAfterAbort = false, labelSelector, fieldSelector }: Following,
   from: string,
   known: Map<string, Json>,
-  signal: AbortSignal,
 ): AsyncGenerator<Change, { version: string | undefined }> {
   let version = from;
   const seconds = Math.round(LEAST_SECONDS + Math.random() * (MOST_SECONDS - LEAST_SECONDS));
@@ -92,13 +94,13 @@ async function* watchOnce(
     allowWatchBookmarks: "true",
     resourceVersion: version,
     timeoutSeconds: String(seconds),
-    ...selectorQuery(selectors),
+    ...selectorQuery({ labelSelector, fieldSelector }),
   };
   // Whoever stops to read ends it.
   const stop = new AbortController();
   const late = AbortSignal.timeout(seconds * 1000 + LATE_MS);
   try {
-    const answer = await connection.stream({ path, query, signal: AbortSignal.any([signal, stop.signal, late]) });
+    const answer = await connection.stream({ path, query, signal: AbortSignal.any([signal, stop.signal, late]), evenAfterAbort });
     if (answer.status === EXPIRED) return { version: undefined };
     if (answer.status >= 300) throw apiFailure(answer, { path });
     for await (const line of unlessLost(lines(answer.body), signal)) {
@@ -209,7 +211,7 @@ export async function* watchPod(
     fieldSelector: `metadata.name=${name}`,
     signal,
     from: undefined,
-    present: async () => await one(connection, path, name, signal),
+    present: async () => await one(connection, path, name, { signal }),
   });
   for await (const change of changes) {
     if (change.type === "gap") yield { kind: "gap" };
@@ -223,9 +225,9 @@ export async function* watchPod(
 }
 
 /** As a list of it: who may get a pod need not be allowed to list all. */
-async function one(connection: Connection, path: string, name: string, signal: AbortSignal): Promise<Listed> {
+async function one(connection: Connection, path: string, name: string, asking: Asking): Promise<Listed> {
   try {
-    const item = object(await callJson(connection, { path: `${path}/${encodeURIComponent(name)}`, signal }));
+    const item = object(await callJson(connection, { path: `${path}/${encodeURIComponent(name)}`, ...asking }));
     return { items: [item], resourceVersion: versionOf(item) };
   } catch (error) {
     if (!(error instanceof ApiFailure && error.status === 404)) throw error;
@@ -234,32 +236,32 @@ async function one(connection: Connection, path: string, name: string, signal: A
   }
 }
 
-export interface Waiting extends Selectors {
+export interface Waiting extends Selectors, Asking {
   /** Of a collection. */
   readonly path: string;
   /** Of one object in it. */
   readonly name?: string;
-  readonly signal: AbortSignal;
 }
 
 /** How often it is asked where it may not be watched. */
-const POLL_MS = 500;
+const POLL_MS = 250;
 
 /**
  * Waits until `judge` answers with something, or throws: it is given what is there, at first and after each change. Where watching is
- * refused, it is asked for twice a second. Throws the signal's reason.
+ * refused, it is asked for four times a second. Throws the signal's reason.
  */
 export async function waitFor<T>(connection: Connection, waiting: Waiting, judge: (objects: readonly Json[]) => T | undefined): Promise<T> {
-  const { path, name, signal, labelSelector } = waiting;
+  const { path, name, signal, labelSelector, evenAfterAbort = false } = waiting;
+  const asking = { signal, evenAfterAbort };
   const fieldSelector = name === undefined ? waiting.fieldSelector : `metadata.name=${name}`;
   const present = async (): Promise<Listed> =>
     name === undefined
-      ? await listAll(connection, { path, labelSelector, fieldSelector, signal })
-      : await one(connection, path, name, signal);
+      ? await listAll(connection, { path, labelSelector, fieldSelector, ...asking })
+      : await one(connection, path, name, asking);
   try {
     const found = new Map<string, Json>();
     let synced = false;
-    for await (const change of follow(connection, { path, labelSelector, fieldSelector, signal, from: undefined, present })) {
+    for await (const change of follow(connection, { path, labelSelector, fieldSelector, ...asking, from: undefined, present })) {
       if (change.type === "synced") synced = true;
       else if (change.type === "deleted") found.delete(keyOf(change.object));
       else if (change.type !== "gap") found.set(keyOf(change.object), change.object);

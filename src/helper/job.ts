@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { apiFailure } from "../cluster/answer.ts";
-import { callJson } from "../cluster/api.ts";
+import { callJson, createOnce } from "../cluster/api.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
+import { waitFor } from "../cluster/watch.ts";
 import { UserError } from "../model/error.ts";
 import { list, object, string, type Json } from "../model/json.ts";
 import { command, say, type Phrase } from "../model/phrase.ts";
@@ -10,7 +11,6 @@ import { refusal } from "./admission.ts";
 import { helperJob, type HelperRequest } from "./manifest.ts";
 import type { Helper } from "./directory.ts";
 
-const POLL_MS = 100;
 /** After this long without progress, the events are asked why. */
 const ASK_WHY_MS = 1500;
 /** Pulling an image over a slow link takes its time; it is shown meanwhile. */
@@ -19,8 +19,8 @@ const GONE_MS = 4000;
 const LATE_MS = 500;
 
 /**
- * An interruption waits a while for the answer: a request that is cut off may still make a Job when its removal has found none.
- * Throws an ApiFailure.
+ * One Job, whatever the API server's answers are. An interruption waits a while for the answer: a request that is cut off may still
+ * make a Job when its removal has found none. Throws an ApiFailure, or an Unanswered.
  */
 export async function createJob(connection: Connection, request: HelperRequest, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
@@ -29,39 +29,48 @@ export async function createJob(connection: Connection, request: HelperRequest, 
   const abortLate = (): void => void setTimeout(() => late.abort(signal.reason), GONE_MS).unref();
   signal.addEventListener("abort", abortLate, { once: true });
   try {
-    await callJson(connection, { method: "POST", path, body: helperJob(request), evenAfterAbort: true, signal: late.signal });
+    await createOnce(connection, { path, body: helperJob(request), evenAfterAbort: true, signal: late.signal });
   } finally {
     signal.removeEventListener("abort", abortLate);
   }
 }
 
-/** Waits until the pod runs; `progress` is told what it waits for. Throws a UserError with the events' own words as soon as it cannot. */
+/** Waits until the pod runs; `progress` is given what it waits for. Throws a UserError with the events' own words as soon as it cannot. */
 export async function podReady(
   connection: Connection,
   request: HelperRequest,
   progress: (what: string) => void,
   signal: AbortSignal,
 ): Promise<Helper["pod"]> {
-  const started = performance.now();
-  let asked = started;
-  for (;;) {
-    const pod = await podOf(connection, request);
-    const running = pod === undefined ? undefined : runningPod(pod, request);
-    if (running !== undefined) return running;
-    const now = performance.now();
-    if (now - asked > ASK_WHY_MS) {
-      asked = now;
+  const ended = new AbortController();
+  const either = AbortSignal.any([signal, ended.signal]);
+  let pod: Json | undefined;
+  const watching = waitFor(connection, { ...podsOf(request), signal: either }, ([found]) => {
+    pod = found;
+    return found && runningPod(found, request);
+  });
+  const asking = async (): Promise<never> => {
+    const started = performance.now();
+    for (;;) {
+      await sleep(ASK_WHY_MS, undefined, { signal: either }).catch(() => Promise.reject(either.reason as Error));
       progress(await whyNot(connection, request, pod));
+      if (performance.now() - started > READY_MS) throw notReady(request);
     }
-    if (now - started > READY_MS) {
-      throw new UserError({
-        reason: "HelperNotReady",
-        message: say`the helper pod on ${request.node} did not start within ${formatSeconds(READY_MS / 1000)}`,
-        fix: lookAt(request),
-      });
-    }
-    await sleep(POLL_MS, undefined, { signal }).catch(() => Promise.reject(signal.reason as Error));
+  };
+  try {
+    return await Promise.race([watching, asking()]);
+  } finally {
+    ended.abort();
+    watching.catch(() => undefined);
   }
+}
+
+function notReady(request: HelperRequest): UserError {
+  return new UserError({
+    reason: "HelperNotReady",
+    message: say`the helper pod on ${request.node} did not start within ${formatSeconds(READY_MS / 1000)}`,
+    fix: lookAt(request),
+  });
 }
 
 /** Puts the Job's deadline off to this many seconds after its start. */
@@ -83,23 +92,25 @@ export async function removeJob(connection: Connection, request: HelperRequest, 
   const path = `${jobsPath(namespace)}/${name}`;
   const answer = await connection.call({ method: "DELETE", path, body, evenAfterAbort: true, timeoutMs: GONE_MS, repeatable: true });
   if (answer.status >= 300 && answer.status !== 404) throw apiFailure(answer, { method: "DELETE", path });
-  const removed = performance.now();
-  // A controller that has not heard of the removal still makes the pod of a Job that was there.
-  const settled = made || answer.status === 404;
-  const gone = async (): Promise<boolean> =>
-    (await podOf(connection, request, true).catch(() => undefined)) === undefined && (settled || performance.now() - removed > LATE_MS);
-  while (!(await gone()) && performance.now() - removed < GONE_MS) await sleep(POLL_MS);
+  const waiting = { ...podsOf(request), signal: AbortSignal.timeout(GONE_MS), evenAfterAbort: true };
+  const gone = async (): Promise<void> => void (await waitFor(connection, waiting, (pods) => pods.length === 0 || undefined));
+  try {
+    await gone();
+    if (made || answer.status === 404) return;
+    // A controller that has not heard of the removal still makes the pod of a Job that was there.
+    await sleep(LATE_MS);
+    await gone();
+  } catch (error) {
+    if (!waiting.signal.aborted && !(error instanceof UserError)) throw error;
+  }
+}
+
+function podsOf({ namespace, name }: HelperRequest) {
+  return { path: apiPath`/api/v1/namespaces/${namespace}/pods`, labelSelector: `kubectl-checkpoint/helper=${name}` };
 }
 
 function jobsPath(namespace: string): string {
   return apiPath`/apis/batch/v1/namespaces/${namespace}/jobs`;
-}
-
-async function podOf(connection: Connection, { namespace, name }: HelperRequest, evenAfterAbort = false): Promise<Json | undefined> {
-  const query = { labelSelector: `kubectl-checkpoint/helper=${name}` };
-  const pods = object(await callJson(connection, { path: apiPath`/api/v1/namespaces/${namespace}/pods`, query, evenAfterAbort }));
-  const [pod] = list(pods["items"]).map(object);
-  return pod;
 }
 
 /** Undefined while it may still come. Throws where it will not. */

@@ -1,3 +1,4 @@
+import type { Json } from "../model/json.ts";
 import { ARCHIVES, HOST, WORK } from "./operations.ts";
 import { SCRIPT } from "./script.ts";
 
@@ -43,7 +44,7 @@ export interface HelperRequest {
  * The Job around the helper pod. A Job because the cluster itself then removes it and its pod, a second after its deadline
  * or two after its end, also when this client is long gone.
  */
-export function helperJob(request: HelperRequest): object {
+export function helperJob(request: HelperRequest): Json {
   const { name, namespace } = request;
   return {
     apiVersion: "batch/v1",

@@ -1,4 +1,5 @@
 import { apiFailure, statusMessage, type ApiAnswer } from "../cluster/answer.ts";
+import { behindApiserver } from "../cluster/behind.ts";
 import { UserError, type Explanation } from "../model/error.ts";
 import { command, say, type Phrase } from "../model/phrase.ts";
 import { explainRuntime, notRunning, runtimeWords } from "./runtime-answers.ts";
@@ -21,11 +22,14 @@ export function explainAnswer(answer: ApiAnswer, target: CheckpointTarget, about
   const status = statusMessage(answer);
   const said = status ?? answer.text.trim();
   const from = status === undefined ? "kubelet" : "apiserver";
+  const path = `nodes/${target.node}/proxy/checkpoint`;
+  const between = behindApiserver({ ...answer, said }, path);
+  if (between !== undefined) return between.open ? outcomeUnknown(target, between.why ?? between.message) : new UserError(between);
   for (const known of KNOWN) {
     const match = known.status === answer.status && known.from === from ? known.body.exec(said) : null;
     if (match !== null) return asError(known.explain(target, match, said));
   }
-  if (from === "apiserver") return apiFailure(answer, { method: "POST", path: `nodes/${target.node}/proxy/checkpoint` });
+  if (from === "apiserver") return apiFailure(answer, { method: "POST", path });
   const explained = answer.status === 500 ? explainRuntime(said, target, about) : undefined;
   if (explained !== undefined) return asError(explained);
   return new UserError({

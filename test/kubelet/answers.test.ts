@@ -120,7 +120,21 @@ const ANSWERS: [number, { headers: Record<string, string>; text: string }, strin
     "FreezeFailed",
   ],
   [500, text("something that nobody foresaw"), "CheckpointFailed"],
-  [502, text("<html>bad gateway</html>"), "CheckpointFailed"],
+  [502, text("<html>bad gateway</html>"), "OutcomeUnknown"],
+  [504, text("<html>gateway timeout</html>"), "OutcomeUnknown"],
+  [504, status("Timeout: request did not complete within the allotted timeout"), "OutcomeUnknown"],
+  [503, status("error trying to reach service: http2: client connection lost"), "OutcomeUnknown"],
+  [503, status("error trying to reach service: read tcp 10.0.0.1:1->10.0.0.2:10250: read: connection timed out"), "OutcomeUnknown"],
+  [503, status("error trying to reach service: dial tcp 10.0.0.2:10250: connect: connection timed out"), "KubeletUnreachable"],
+  [503, status("error trying to reach service: No agent available"), "KonnectivityDown"],
+  [503, status("error trying to reach service: remote error: tls: internal error"), "KubeletCertificate"],
+  [
+    503,
+    status("error trying to reach service: x509: cannot validate certificate for 10.0.0.2 because it doesn't contain any IP SANs"),
+    "KubeletCertificate",
+  ],
+  [503, status("error trying to reach service: dial tcp 10.0.0.2:10250: i/o timeout"), "KubeletUnreachable"],
+  [302, { headers: { location: "https://login.example/" }, text: "<html>" }, "LoginPage"],
 ];
 
 for (const [code, { headers, text: body }, reason] of ANSWERS) {

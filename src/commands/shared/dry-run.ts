@@ -30,7 +30,7 @@ export async function* dryRunHelper(
   dryRun: DryRun,
 ): AsyncGenerator<Piece, Outcome> {
   const request = await helpers.request(node, access);
-  let document = helperJob(request);
+  let document: object = helperJob(request);
   if (dryRun === "server") {
     await ensureAdmitted(connection, request);
     const path = apiPath`/apis/batch/v1/namespaces/${request.namespace}/jobs`;
