@@ -108,8 +108,8 @@ function loginPage(status: number, location: string): Explained {
   return {
     reason: "LoginPage",
     open: false,
-    message: say`the server answered ${status}, as login pages do: something before the API server wants a login`,
-    why: location === "" ? undefined : say`it sends to ${location}`,
-    fix: "log in there, or use the kubeconfig that it gives; a VPN may be missing",
+    message: say`the server redirected the request (${status}), as login pages do`,
+    why: location === "" ? undefined : say`it redirects to ${location}`,
+    fix: "log in there, then use the kubeconfig that it provides; or connect to the VPN",
   };
 }

@@ -270,8 +270,8 @@ function serverUrl(server: string): URL {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new UserError({
       reason: "KubeconfigInvalid",
-      message: say`"${server}" is not the address of an API server`,
-      fix: "write it as https://HOST:6443",
+      message: say`invalid server "${server}"`,
+      fix: "use https://HOST:PORT",
     });
   }
   return url;

@@ -79,7 +79,7 @@ export async function exchange(dispatcher: Dispatcher, outgoing: Outgoing, hooks
           return;
         }
         socket.destroy();
-        reject(new UserError({ reason: "AnswerInvalid", message: say`the API server does not speak ${protocol ?? ""} over WebSocket` }));
+        reject(new UserError({ reason: "AnswerInvalid", message: say`the API server does not support ${protocol ?? ""} over WebSocket` }));
       },
       onResponseStart(_controller, statusCode, responseHeaders) {
         // 103 and its kind come before the answer.

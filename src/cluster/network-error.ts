@@ -41,13 +41,13 @@ const ROWS: readonly Row[] = [
     codes: /^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID)$/,
     reason: "CertificateExpired",
     message: (server) => say`the certificate of ${server} is not valid today`,
-    fix: "check this machine's clock; if it is right, the API server's certificate has to be renewed",
+    fix: "check this machine's clock; if it is right, the API server's certificate must be renewed",
   },
   {
     codes: /^(ERR_TLS_CERT_ALTNAME_INVALID)$/,
     reason: "CertificateUntrusted",
     message: (server) => say`the certificate of ${server} is for another name`,
-    fix: "use the name in the certificate as server, or give --tls-server-name NAME",
+    fix: "use the name in the certificate as server, or --tls-server-name NAME",
   },
   {
     codes: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)$|^EPROTO$/,
@@ -58,20 +58,20 @@ const ROWS: readonly Row[] = [
   {
     codes: /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|INVALID_CA|ERR_OSSL_PEM|ERR_OSSL_X509|ERR_SSL_)/,
     reason: "CertificateUntrusted",
-    message: (server) => say`no trusted TLS connection to ${server}`,
-    fix: "check certificate-authority of the cluster in the kubeconfig, or give --certificate-authority FILE",
+    message: (server) => say`cannot trust the certificate of ${server}`,
+    fix: "check certificate-authority of the cluster in the kubeconfig, or use --certificate-authority FILE",
   },
   {
     codes: /^(EMFILE|ENFILE)$/,
     reason: "TooManyOpenFiles",
-    message: () => say`this machine allows no more open files`,
-    fix: "raise the limit (ulimit -n 4096), or do less at once (--parallel)",
+    message: () => say`too many open files`,
+    fix: "raise the limit (ulimit -n 4096), or use a smaller --parallel",
   },
   {
     codes:
       /^(ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_FAIL|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EHOSTDOWN|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|EADDRNOTAVAIL|ECONNRESET|EPIPE|UND_ERR_SOCKET)$/,
     reason: "ApiserverUnreachable",
-    message: (server) => say`the API server ${server} cannot be reached`,
+    message: (server) => say`cannot reach the API server ${server}`,
     fix: "check the address with: kubectl cluster-info (a VPN or HTTPS_PROXY may be missing)",
   },
 ];
@@ -86,7 +86,7 @@ export function networkError(error: unknown, request: FailedRequest): Error {
   const { method, url, server, timeoutMs, sent } = request;
   if (error instanceof DOMException && error.name === "TimeoutError") {
     const message = say`no answer to ${method} ${url} within ${timeoutMs / 1000} s`;
-    return new Unanswered({ reason: "RequestTimedOut", message, fix: "give a longer --request-timeout", sent, cause: error });
+    return new Unanswered({ reason: "RequestTimedOut", message, fix: "use a longer --request-timeout", sent, cause: error });
   }
   const code = codeOf(error);
   const why = error instanceof Error ? describe(error) : String(error);
@@ -97,7 +97,7 @@ export function networkError(error: unknown, request: FailedRequest): Error {
   if (/^(UND_ERR|E[A-Z]+$|HPE_|ERR_SSL)/.test(code)) {
     return new Unanswered({
       reason: sent ? "ConnectionLost" : "ApiserverUnreachable",
-      message: sent ? say`the connection to ${server} was lost before it answered` : say`the API server ${server} cannot be reached`,
+      message: sent ? say`the connection to ${server} was lost before it answered` : say`cannot reach the API server ${server}`,
       why,
       sent,
       cause: error,

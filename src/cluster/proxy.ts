@@ -27,8 +27,8 @@ function ofKubeconfig(text: string): Proxy {
   if (url !== null && /^(https?|socks5):$/.test(url.protocol) && url.hostname !== "") return proxy(url);
   throw new UserError({
     reason: "KubeconfigInvalid",
-    message: say`the cluster's proxy-url "${withoutPassword(text)}" is not the address of a proxy`,
-    fix: "write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT; names are resolved by a socks5 proxy too",
+    message: say`invalid proxy-url "${withoutPassword(text)}" in the kubeconfig`,
+    fix: "use http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT (a socks5 proxy resolves names itself)",
   });
 }
 
@@ -37,8 +37,8 @@ function ofEnvironment(text: string, from: string): Proxy {
   if (given !== null && /^(https?|socks5h?):$/.test(given.protocol) && given.hostname !== "") return proxy(given);
   throw new UserError({
     reason: "ProxyInvalid",
-    message: say`${from}="${withoutPassword(text)}" is not the address of a proxy`,
-    fix: say`write it as http://HOST:PORT, or unset ${from}`,
+    message: say`invalid proxy "${withoutPassword(text)}" in ${from}`,
+    fix: say`use http://HOST:PORT, or unset ${from}`,
   });
 }
 

@@ -110,9 +110,9 @@ async function socksTunnel(socket: Socket, proxy: Proxy, { host, port }: Target)
     const [name, secret] = [username, password].map((part) => Buffer.from(decodeURIComponent(part)));
     socket.write(Buffer.concat([Buffer.of(1), ...[name, secret].flatMap((part = Buffer.of()) => [Buffer.of(part.length), part])]));
     const [, verdict] = await bytes(socket, 2);
-    if (verdict !== 0) throw proxyError("ProxyRefused", say`the proxy ${proxy.label} does not accept its user and password`);
+    if (verdict !== 0) throw proxyError("ProxyRefused", say`the proxy ${proxy.label} does not accept the user and password`);
   } else if (method !== 0) {
-    throw proxyError("ProxyRefused", say`the proxy ${proxy.label} wants a login`, undefined, LOGIN);
+    throw proxyError("ProxyRefused", say`the proxy ${proxy.label} requires a login`, undefined, LOGIN);
   }
   const toPort = Buffer.alloc(2);
   toPort.writeUInt16BE(port);
@@ -180,12 +180,14 @@ function refused(proxy: Proxy, status: number, words: string, target: string): U
     const has = proxy.url.username !== "";
     return proxyError(
       "ProxyRefused",
-      has ? say`the proxy ${proxy.label} does not accept its user and password (407)` : say`the proxy ${proxy.label} wants a login (407)`,
+      has
+        ? say`the proxy ${proxy.label} does not accept the user and password (407)`
+        : say`the proxy ${proxy.label} requires a login (407)`,
       words,
       has ? undefined : LOGIN,
     );
   }
-  const message = say`the proxy ${proxy.label} does not connect to ${target}: it answered ${status}`;
+  const message = say`the proxy ${proxy.label} refused to connect to ${target} (${status})`;
   const passing = status === 502 || status === 503 || status === 504;
   return proxyError(passing ? "ApiserverUnreachable" : "ProxyRefused", message, words || undefined);
 }
@@ -196,14 +198,14 @@ function unreachable(proxy: Proxy, error: unknown): Unanswered {
   return untrusted
     ? proxyError(
         "ProxyUntrusted",
-        say`no trusted TLS connection to the proxy ${proxy.label}`,
+        say`cannot trust the certificate of the proxy ${proxy.label}`,
         why,
-        "check proxy-url or HTTPS_PROXY; the system has to trust the proxy's certificate",
+        "check proxy-url or HTTPS_PROXY; the system must trust the proxy's certificate",
         error,
       )
     : proxyError(
         "ProxyUnreachable",
-        say`the proxy ${proxy.label} cannot be reached`,
+        say`cannot connect to the proxy ${proxy.label}`,
         why,
         "check proxy-url in the kubeconfig, or HTTPS_PROXY",
         error,

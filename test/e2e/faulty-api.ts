@@ -1,14 +1,14 @@
 // The real API server behind a proxy that has bad seconds: it sees every request, and answers some of them as it likes.
 import { readFileSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Agent, createServer, request as httpsRequest } from "node:https";
+import { Agent, createServer, request as httpsRequest, type Server } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { load } from "js-yaml";
-import { makePki } from "../kubectl-beside/pki.ts";
+import { makePki, type Pki } from "../kubectl-beside/pki.ts";
 import { ADMIN, temporaryDirectory } from "./harness.ts";
 
 /**
@@ -39,14 +39,16 @@ export class FaultyApi {
   /** A kubeconfig for it, of the cluster's admin. */
   readonly kubeconfig: string;
   decide: (passing: Passing) => Fate | Promise<Fate> = () => "passed";
-  /** Before an answer of the API server is handed on. */
-  answered: (passing: Passing) => Promise<void> = async () => await Promise.resolve();
+  /** When an answer of the API server is there, and when it has been handed on. */
+  met: (passing: Passing, when: "answered" | "handed on") => Promise<void> = async () => await Promise.resolve();
   readonly #upstream: { readonly host: string; readonly port: number; readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   readonly #agent: Agent;
+  readonly #server: Server;
+  #port = 0;
   /** What TLS lies over, by the client's port. */
   readonly #sockets = new Map<number | undefined, Socket>();
 
-  private constructor(kubeconfig: string) {
+  private constructor(kubeconfig: string, pki: Pki) {
     this.kubeconfig = kubeconfig;
     const { clusters, users } = load(readFileSync(ADMIN, "utf8")) as Kubeconfig;
     const [{ cluster }] = clusters;
@@ -61,30 +63,27 @@ export class FaultyApi {
       key: bytes(user["client-key-data"]),
     };
     this.#agent = new Agent({ ...this.#upstream, keepAlive: true });
+    this.#server = createServer({ cert: pki.read("server.crt"), key: pki.read("server.key") });
+    this.#server.on("request", (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response));
+    this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#tunnel(request, socket, head));
+    this.#server.on("tlsClientError", () => undefined);
+    this.#server.on("connection", (socket: Socket) => {
+      this.#sockets.set(socket.remotePort, socket);
+      socket.on("close", () => this.#sockets.delete(socket.remotePort));
+    });
   }
 
   static async start(t: TestContext): Promise<FaultyApi> {
     const directory = await temporaryDirectory(t);
     const pki = makePki(directory);
-    const api = new FaultyApi(join(directory, "config"));
-    const server = createServer(
-      { cert: pki.read("server.crt"), key: pki.read("server.key") },
-      (request, response) => void api.#serve(request, response),
-    );
-    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => void api.#tunnel(request, socket, head));
-    server.on("tlsClientError", () => undefined);
-    server.on("connection", (socket: Socket) => {
-      api.#sockets.set(socket.remotePort, socket);
-      socket.on("close", () => api.#sockets.delete(socket.remotePort));
-    });
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const api = new FaultyApi(join(directory, "config"), pki);
+    await api.accept();
     t.after(() => {
       api.#agent.destroy();
-      server.closeAllConnections();
-      server.close();
+      api.refuse();
     });
     const cluster = {
-      server: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      server: `https://127.0.0.1:${api.#port}`,
       "certificate-authority-data": pki.data("ca.crt"),
     };
     const parts = {
@@ -93,6 +92,18 @@ export class FaultyApi {
     };
     writeFileSync(api.kubeconfig, JSON.stringify({ clusters: [{ name: "faulty", cluster }], ...parts, "current-context": "faulty" }));
     return api;
+  }
+
+  /** Nobody listens any more, and all connections are gone: as where an API server was killed. */
+  refuse(): void {
+    this.#server.close();
+    for (const socket of this.#sockets.values()) socket.resetAndDestroy();
+  }
+
+  /** Listens, again at the same port. */
+  async accept(): Promise<void> {
+    await new Promise<void>((done) => this.#server.listen(this.#port, "127.0.0.1", done));
+    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   /** A tenth of all requests but checkpoints has some fault, each kind as often. Answers with the seed, for a failure's message. */
@@ -141,7 +152,8 @@ export class FaultyApi {
         return;
       }
       answer.on("error", () => response.destroy());
-      void this.answered(passing).then(() => {
+      response.on("finish", () => void this.met(passing, "handed on"));
+      void this.met(passing, "answered").then(() => {
         response.writeHead(passing.status ?? 0, answer.headers);
         response.flushHeaders();
         answer.pipe(response);

@@ -184,23 +184,23 @@ clusterTest("apiserver unreachable, wrong CA, another name, no kubeconfig", asyn
     [
       ["--server", "https://127.0.0.1:1"],
       {},
-      /^error: the API server https:\/\/127\.0\.0\.1:1 cannot be reached\n {2}why: connect ECONNREFUSED/,
+      /^error: cannot reach the API server https:\/\/127\.0\.0\.1:1\n {2}why: connect ECONNREFUSED/,
     ],
-    [["--server", "https://no-such-host.invalid"], {}, /^error: the API server https:\/\/no-such-host\.invalid cannot be reached\n/],
+    [["--server", "https://no-such-host.invalid"], {}, /^error: cannot reach the API server https:\/\/no-such-host\.invalid\n/],
     [
       ["--certificate-authority", other],
       {},
-      /^error: no trusted TLS connection to https:\S+\n {2}why: .*\n {2}fix: check certificate-authority/,
+      /^error: cannot trust the certificate of https:\S+\n {2}why: .*\n {2}fix: check certificate-authority/,
     ],
     [["--tls-server-name", "other.example"], {}, /^error: the certificate of https:\S+ is for another name\n/],
     [
       ["--certificate-authority", join(directory, "none.crt")],
       {},
-      /^error: the credentials in the kubeconfig cannot be used\n {2}why: ENOENT/,
+      /^error: cannot read the certificate-authority \S+none\.crt\n {2}why: ENOENT/,
     ],
-    [[], { KUBECONFIG: join(directory, "none") }, /^error: there is no kubeconfig\n/],
-    [["--kubeconfig", join(directory, "none")], {}, /^error: the kubeconfig \S+ cannot be used\n/],
-    [["--context", "nope"], {}, /^error: the kubeconfig has no context "nope"\n {2}fix: --context takes one of: /],
+    [[], { KUBECONFIG: join(directory, "none") }, /^error: no kubeconfig found\n/],
+    [["--kubeconfig", join(directory, "none")], {}, /^error: cannot use the kubeconfig \S+\n/],
+    [["--context", "nope"], {}, /^error: context "nope" not found in the kubeconfig\n {2}fix: use one of: /],
   ];
   for (const [args, env, expected] of cases) {
     const { code, stdout, stderr } = await plugin(["counter", "-n", namespace, ...args], { env });

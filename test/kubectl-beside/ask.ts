@@ -2,10 +2,10 @@
 import { getPod } from "../../src/cluster/pods.ts";
 import { readWords } from "../../src/cli/words.ts";
 import { parseFlags } from "../../src/cli/parse.ts";
-import { VERBS } from "../../src/cli/table.ts";
+import type { VerbEntry } from "../../src/cli/table.ts";
 import { Connection } from "../../src/cluster/connection.ts";
 import { CLUSTER, connectionOptions } from "../../src/commands/shared/cluster.ts";
-import { valuesOf } from "../../src/commands/shared/flags.ts";
+import { shapesOf, valuesOf } from "../../src/commands/shared/flags.ts";
 import { UserError } from "../../src/model/error.ts";
 import { context } from "../fakes.ts";
 
@@ -14,12 +14,15 @@ export interface Answered {
   readonly error: { readonly reason: string; readonly text: string } | undefined;
 }
 
+/** With the flags that every verb with a cluster has, and without loading one. */
+const VERB: VerbEntry = { name: "checkpoint", summary: "", usage: [], help: "", flags: shapesOf(CLUSTER) };
+
 export async function ask(args: readonly string[], env: NodeJS.ProcessEnv, times = 1): Promise<Answered> {
   const abort = new AbortController();
   let connection: Connection | undefined;
   try {
     connection = await Connection.open(
-      connectionOptions(valuesOf(CLUSTER, parseFlags(readWords(args, VERBS)))),
+      connectionOptions(valuesOf(CLUSTER, parseFlags(readWords(args, [VERB])))),
       context(abort.signal, env),
     );
     for (let time = 0; time < times; time += 1) await getPod(connection, connection.namespace, "nginx");

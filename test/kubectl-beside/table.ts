@@ -107,7 +107,7 @@ async function asProcess(args: readonly string[], env: NodeJS.ProcessEnv): Promi
 
 async function ended(command: string, args: readonly string[], env: NodeJS.ProcessEnv) {
   return await new Promise<{ code: number | null; stdout: string; stderr: string }>((done) => {
-    const child = execFile(command, args, { env, timeout: 30_000 }, (_error, stdout, stderr) =>
+    const child = execFile(command, args, { env, timeout: 120_000 }, (_error, stdout, stderr) =>
       done({ code: child.exitCode, stdout, stderr }),
     );
     child.stdin?.end();

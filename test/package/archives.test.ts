@@ -130,7 +130,7 @@ describe(
 
     test("a request is sent, and its refusal explained", () => {
       const { stderr, status } = inside.run(["kubectl-checkpoint", "web", "--server", "http://127.0.0.1:9"], {});
-      assert.match(stderr, /^error: the API server http:\/\/127\.0\.0\.1:9 cannot be reached\n {2}why: .*ECONNREFUSED/);
+      assert.match(stderr, /^error: cannot reach the API server http:\/\/127\.0\.0\.1:9\n {2}why: .*ECONNREFUSED/);
       assert.equal(status, 1);
     });
 

@@ -2,15 +2,17 @@
 // The bundle leaves out parts of its libraries (.ci/build/trim.ts): what is left of them does what users rely on.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { test, type TestContext } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import { makeCertificates } from "../certificates.ts";
-import { fakeApiserver } from "../fakes.ts";
+import { makePki } from "../kubectl-beside/pki.ts";
+import { apiServer, idToken, issuer, status } from "../kubectl-beside/servers.ts";
 import { ROOT } from "./packaged.ts";
 
 const EXECUTABLE = join(ROOT, "dist/kubectl-checkpoint");
@@ -33,49 +35,48 @@ async function checkpoint(t: TestContext, cluster: object, user: object, ...args
   return await text(child.stderr);
 }
 
+const folder = mkdtempSync(join(tmpdir(), "bundle-"));
+after(async () => await rm(folder, { recursive: true }));
+const pki = makePki(folder);
+
 /** An API server that refuses, and the Authorization header it was sent. */
 async function authorization(t: TestContext, user: object): Promise<string | undefined> {
-  let header: string | undefined;
-  const server = await fakeApiserver(t, (request, response) => {
-    header ??= request.headers.authorization;
-    response.writeHead(401).end();
-  });
-  const stderr = await checkpoint(t, { server }, user);
-  assert.match(stderr, /^error: the API server does not accept these credentials/);
-  return header;
+  const server = await apiServer({ pki, answer: (_, response) => status(response, 401, "Unauthorized", "Unauthorized") });
+  t.after(() => server.close());
+  const cluster = { server: server.url, "certificate-authority-data": pki.data("ca.crt") };
+  assert.match(await checkpoint(t, cluster, user), /^error: the API server does not accept these credentials/);
+  return server.seen[0]?.authorization;
 }
 
-function jwt(expires: number): string {
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part({ alg: "none" })}.${part({ exp: expires })}.signature`;
-}
-
-const oidc = (token: string, config: object = {}): object => ({
-  "auth-provider": { name: "oidc", config: { "id-token": token, ...config } },
+test("an expired token of the auth provider oidc is renewed", async (t) => {
+  const provider = await issuer(pki);
+  t.after(() => provider.close());
+  const config = {
+    "idp-issuer-url": `${provider.url}/realm`,
+    "idp-certificate-authority-data": pki.data("ca.crt"),
+    "client-id": "kubernetes",
+    "refresh-token": "r",
+    "id-token": idToken("old", -60),
+  };
+  assert.equal(await authorization(t, { "auth-provider": { name: "oidc", config } }), `Bearer ${idToken("refreshed-1", 3600)}`);
 });
 
-test("a token of the auth provider oidc", async (t) => {
-  const token = jwt(Date.now() / 1000 + 3600);
-  assert.equal(await authorization(t, oidc(token)), `Bearer ${token}`);
+test("an exec plugin", async (t) => {
+  const login = join(folder, "login");
+  const answer = { kind: "ExecCredential", apiVersion: "client.authentication.k8s.io/v1", status: { token: "of-exec" } };
+  await writeFile(login, `#!/bin/sh\necho '${JSON.stringify(answer)}'\n`, { mode: 0o755 });
+  const exec = { apiVersion: answer.apiVersion, command: login, interactiveMode: "Never" };
+  assert.equal(await authorization(t, { exec }), "Bearer of-exec");
 });
 
-test("an expired token of oidc: its issuer is asked, by openid-client", async (t) => {
-  const server = await fakeApiserver(t, (_request, response) => response.end());
-  const config = { "client-id": "kubernetes", "refresh-token": "r", "idp-issuer-url": "http://127.0.0.1:9" };
-  assert.match(
-    await checkpoint(t, { server }, oidc(jwt(1), config)),
-    /error: the credentials in the kubeconfig cannot be used\n {2}why: .*HTTPS/i,
-  );
-});
-
-test("tokens of the auth providers gcp and azure", async (t) => {
+test("tokens of the auth providers gcp and azure, as they stand and of a command", async (t) => {
   const expiry = new Date(Date.now() + 3_600_000).toISOString();
   const gcp = { "auth-provider": { name: "gcp", config: { "access-token": "of-gcp", expiry } } };
   assert.equal(await authorization(t, gcp), "Bearer of-gcp");
-  const azure = {
-    "auth-provider": { name: "azure", config: { "access-token": "of-azure", "expires-on": String(Date.now() / 1000 + 3600) } },
-  };
-  assert.equal(await authorization(t, azure), "Bearer of-azure");
+  const login = join(folder, "azure-login");
+  await writeFile(login, `#!/bin/sh\necho '{"token": "of-azure", "until": "2099-01-01T00:00:00Z"}'\n`, { mode: 0o755 });
+  const config = { "cmd-path": login, "token-key": "{.token}", "expiry-key": "{.until}" };
+  assert.equal(await authorization(t, { "auth-provider": { name: "azure", config } }), "Bearer of-azure");
 });
 
 for (const [scheme, greeting] of [
@@ -116,7 +117,7 @@ test("a server whose CA only the environment knows", async (t) => {
     const child = spawn(EXECUTABLE, ["web", "--server", url], { env, stdio: ["ignore", "ignore", "pipe"] });
     return await text(child.stderr);
   };
-  assert.match(await run({}), /^error: no trusted TLS connection/);
+  assert.match(await run({}), /^error: cannot trust the certificate of /);
   // A company's own, for Node.js programs; and what stands for this machine's store.
   for (const variable of ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]) {
     assert.match(await run({ [variable]: join(folder, "ca.crt") }), /^error: the API server does not accept/, variable);

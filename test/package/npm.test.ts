@@ -46,7 +46,7 @@ test(`the same on Node.js ${MINIMUM}, which package.json promises`, { skip: notH
   }
   // Many at once, and no cluster: what runs them is loaded, and the failure is an ordinary one.
   const away = checkpoint("a", "b", "--yes", "--server", "https://127.0.0.1:1");
-  assert.match(away.stderr, /^error: the API server https:\/\/127\.0\.0\.1:1 cannot be reached/);
+  assert.match(away.stderr, /^error: cannot reach the API server https:\/\/127\.0\.0\.1:1/);
 });
 
 function notHere(): string | false {

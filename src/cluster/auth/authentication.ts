@@ -99,7 +99,7 @@ export class Authentication {
       const why = error instanceof Error ? error.message : String(error);
       throw new UserError({
         reason: "CredentialsUnusable",
-        message: say`the credentials in the kubeconfig cannot be used`,
+        message: say`cannot use the credentials in the kubeconfig`,
         why,
         cause: error,
       });

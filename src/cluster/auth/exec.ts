@@ -45,7 +45,7 @@ export class ExecPlugin implements Source {
     const apiVersion = string(this.#exec["apiVersion"]);
     const mode = this.#exec["interactiveMode"] ?? "IfAvailable";
     const terminal = isatty(0);
-    if (mode === "Always" && !terminal) throw this.#failed("it asks for a login, and standard input is not a terminal");
+    if (mode === "Always" && !terminal) throw this.#failed("it needs a terminal, and standard input is not one");
     const interactive = mode !== "Never" && terminal;
     const info = {
       kind: "ExecCredential",
@@ -55,7 +55,7 @@ export class ExecPlugin implements Source {
     const added = list(this.#exec["env"]).map((one) => [string(object(one)["name"]), string(object(one)["value"])] as const);
     const childEnv = { ...env, ...Object.fromEntries(added), KUBERNETES_EXEC_INFO: JSON.stringify(info) };
     const program = await programToRun(command, list(this.#exec["args"]).map(string), childEnv);
-    if (program === undefined) throw this.#failed(say`${command} was not found`, "command");
+    if (program === undefined) throw this.#failed(say`${command} not found`, "command");
     const child = spawn(program.file, program.args, {
       env: childEnv,
       stdio: [interactive ? "inherit" : "ignore", "pipe", "inherit"],
@@ -75,7 +75,7 @@ export class ExecPlugin implements Source {
       if (error instanceof UserError) throw error;
       signal.throwIfAborted();
       const { code, message } = error as NodeJS.ErrnoException;
-      throw code === "ENOENT" ? this.#failed(say`${command} was not found`, "command") : this.#failed(message);
+      throw code === "ENOENT" ? this.#failed(say`${command} not found`, "command") : this.#failed(message);
     }
     return this.#read(output, apiVersion);
   }
@@ -90,7 +90,7 @@ export class ExecPlugin implements Source {
     if (answer["kind"] !== "ExecCredential")
       throw this.#failed(say`its answer is of kind "${string(answer["kind"])}", not "ExecCredential"`);
     if (answer["apiVersion"] !== apiVersion) {
-      throw this.#failed(say`its answer is of ${string(answer["apiVersion"])}, and the kubeconfig wants ${apiVersion}`);
+      throw this.#failed(say`its answer is of ${string(answer["apiVersion"])}, not of ${apiVersion} as the kubeconfig says`);
     }
     if (answer["status"] === undefined || answer["status"] === null) throw this.#failed("its answer has no status");
     const status = object(answer["status"]);

@@ -12,7 +12,7 @@ export function impersonation(user: Entry): Record<string, string | string[]> {
     headers[`impersonate-extra-${encodeURIComponent(name.toLowerCase())}`] = [values as unknown].flat().map(String);
   }
   if (Object.keys(headers).length > 0 && headers["impersonate-user"] === undefined) {
-    throw usageError("groups, a UID or extra fields are impersonated without a user", "add --as USER");
+    throw usageError("--as-group and --as-uid require --as, or as in the kubeconfig", "add --as USER");
   }
   return headers;
 }

@@ -40,7 +40,7 @@ export class OidcProvider implements Source {
     }
     const issuer = URL.parse(string(config["idp-issuer-url"]));
     if (issuer === null || !/^https?:$/.test(issuer.protocol)) {
-      throw unusable(say`idp-issuer-url "${string(config["idp-issuer-url"])}" is not an address`);
+      throw unusable(say`invalid idp-issuer-url "${string(config["idp-issuer-url"])}"`);
     }
     this.#issuer = issuer;
     this.#tokens = { idToken: string(config["id-token"]), refreshToken: string(config["refresh-token"]) };
@@ -90,7 +90,7 @@ export class OidcProvider implements Source {
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const lost = this.#tokens.refreshToken === old.refreshToken ? say`` : say`; the old refresh token may be used up: log in again`;
-      this.#context.emit({ kind: "warning", text: say`the new tokens could not be written to ${this.#place.file} (${why})${lost}` });
+      this.#context.emit({ kind: "warning", text: say`cannot write the new tokens to ${this.#place.file}: ${why}${lost}` });
     }
   }
 
@@ -124,7 +124,7 @@ export class OidcProvider implements Source {
     }
     if (answer.status !== 200) throw notRenewed(this.#issuer, say`it answered ${answer.status} to ${url.href}`);
     const endpoint = URL.parse(string(parsed(answer.text)["token_endpoint"]));
-    if (endpoint === null) throw notRenewed(this.#issuer, say`${url.href} names no token_endpoint`);
+    if (endpoint === null) throw notRenewed(this.#issuer, say`${url.href} has no token_endpoint`);
     return endpoint;
   }
 

@@ -22,7 +22,7 @@ export async function authProvider(provider: Entry, place: UserPlace | undefined
     const { AzureAuth } = await import("@kubernetes/client-node/dist/azure_auth.js");
     return ofClientNode(new AzureAuth(), provider);
   }
-  throw unusable(say`there is no auth provider "${name}"`, "oidc, gcp and azure are supported; other logins are exec plugins");
+  throw unusable(say`unknown auth provider "${name}"`, "oidc, gcp and azure are supported; other logins are exec plugins");
 }
 
 /** They keep what they have got in the user that they are given. */

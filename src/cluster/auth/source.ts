@@ -87,6 +87,6 @@ class TokenFile implements Source {
       why = (error as Error).message;
     }
     if (this.#token !== "") return this.#token;
-    throw unusable(why === undefined ? say`the token file ${this.#file} is empty` : say`the token file ${this.#file} cannot be read`, why);
+    throw unusable(why === undefined ? say`the token file ${this.#file} is empty` : say`cannot read the token file ${this.#file}`, why);
   }
 }

@@ -30,8 +30,8 @@ export async function clientTls(user: Entry): Promise<{ cert: string; key: strin
   const cert = await pem(user, "client-certificate", "CredentialsUnusable");
   const key = await pem(user, "client-key", "CredentialsUnusable");
   if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined) throw unusable(say`the user has a client-key, and no client-certificate`);
-  if (key === undefined) throw unusable(say`the user has a client-certificate, and no client-key`);
+  if (cert === undefined) throw unusable(say`the user has a client-key but no client-certificate`);
+  if (key === undefined) throw unusable(say`the user has a client-certificate but no client-key`);
   return certified(cert.text, cert.from, key.text, key.from, unusable);
 }
 
@@ -44,7 +44,7 @@ export function certified(
   fail: (message: Phrase, why?: string) => UserError,
 ): { cert: string; key: string } {
   const certificate = firstCertificate(cert);
-  if (certificate === undefined) throw fail(say`${certFrom} holds no certificate in PEM`);
+  if (certificate === undefined) throw fail(say`${certFrom} contains no certificate in PEM`);
   let matches: boolean;
   try {
     matches = certificate.checkPrivateKey(createPrivateKey(key));
@@ -52,11 +52,11 @@ export function certified(
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ERR_MISSING_PASSPHRASE" || /ENCRYPTED/.test(key)) {
       throw fail(
-        say`the key in ${keyFrom} is encrypted with a passphrase, which nobody asks for`,
+        say`the key in ${keyFrom} is encrypted with a passphrase, which is not supported`,
         "decrypt it: openssl pkey -in FILE -out FILE",
       );
     }
-    throw fail(say`${keyFrom} holds no private key in PEM`, message);
+    throw fail(say`${keyFrom} contains no private key in PEM`, message);
   }
   if (!matches) throw fail(say`the key in ${keyFrom} is not the one of the certificate in ${certFrom}`);
   return { cert, key };
@@ -76,13 +76,13 @@ async function pem(entry: Entry, name: string, reason: string): Promise<Pem | un
   try {
     return { text: await readFile(file, "utf8"), from: file };
   } catch (error) {
-    throw new UserError({ reason, message: say`the ${name} ${file} cannot be read`, why: (error as Error).message, cause: error });
+    throw new UserError({ reason, message: say`cannot read the ${name} ${file}`, why: (error as Error).message, cause: error });
   }
 }
 
 function ensureCertificate(text: string, from: string, reason: string): void {
   if (firstCertificate(text) !== undefined) return;
-  throw new UserError({ reason, message: say`${from} holds no certificate in PEM` });
+  throw new UserError({ reason, message: say`${from} contains no certificate in PEM` });
 }
 
 function firstCertificate(text: string): X509Certificate | undefined {

@@ -31,7 +31,7 @@ export function kubeconfigFiles({ kubeconfig }: ConnectionOptions, env: NodeJS.P
 /** One file, its paths made absolute. Throws KubeconfigInvalid. */
 export async function readKubeconfig(file: string, required: boolean): Promise<Kubeconfig> {
   const invalid = (why: Text, cause?: unknown): UserError =>
-    new UserError({ reason: "KubeconfigInvalid", message: say`the kubeconfig ${file} cannot be used`, why, cause });
+    new UserError({ reason: "KubeconfigInvalid", message: say`cannot use the kubeconfig ${file}`, why, cause });
   let text: string;
   try {
     if ((await stat(file)).isDirectory()) throw invalid("it is a directory");
@@ -85,10 +85,10 @@ function namedEntries(
   const names = new Set<string>();
   return list.flatMap((entry: unknown) => {
     if (entry === null) return [];
-    if (!isEntry(entry)) throw invalid(say`${listName} has something in it that is not a mapping`);
+    if (!isEntry(entry)) throw invalid(say`${listName} has an entry that is not a mapping`);
     const name = entry["name"] ?? "";
     if (typeof name !== "string") throw invalid(say`${listName} has a name that is not a string`);
-    if (names.has(name)) throw invalid(say`${listName} has two of the name "${name}"`);
+    if (names.has(name)) throw invalid(say`${listName} has two entries "${name}"`);
     names.add(name);
     const value = entry[key] ?? {};
     const place = `${listName}[${name}].${key}`;

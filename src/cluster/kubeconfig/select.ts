@@ -23,9 +23,9 @@ export async function selectFromKubeconfig(options: ConnectionOptions, env: Node
     const several = files.length > 1;
     throw new UserError({
       reason: "NoKubeconfig",
-      message: "there is no kubeconfig",
+      message: "no kubeconfig found",
       why: say`${files.join(", ")} ${say`${several ? "do" : "does"} not exist or ${several ? "are" : "is"} empty`}`,
-      fix: "set KUBECONFIG, or give --kubeconfig FILE",
+      fix: "set KUBECONFIG, or use --kubeconfig FILE",
     });
   }
   const selection = select(config, options);
@@ -37,16 +37,19 @@ function select(config: Kubeconfig, options: ConnectionOptions): Selection {
   const contextName = options.context || config.currentContext;
   const context = find(config.contexts, contextName)?.value;
   if (contextName !== "" && context === undefined) {
-    const what = options.context ? say`context` : say`context "${contextName}", which is its current-context`;
-    throw missing("context", contextName, config.contexts, options.context ? undefined : say`the kubeconfig has no ${what}`);
+    const current = say`context "${contextName}", the current-context, not found in the kubeconfig`;
+    throw missing("context", contextName, config.contexts, options.context ? undefined : current);
   }
   const clusterName = options.cluster || text(context?.["cluster"]) || "";
   const userName = options.user || text(context?.["user"]) || "";
   const known = find(config.clusters, clusterName)?.value;
   const user = find(config.users, userName);
   if (options.cluster && known === undefined) throw missing("cluster", clusterName, config.clusters);
-  if (userName !== "" && user === undefined)
+  // As kubectl: flags may say all that the user would.
+  const named = options.user || !(options.token || options.clientCertificate);
+  if (userName !== "" && user === undefined && named) {
     throw missing("user", userName, config.users, namedBy(contextName, "user", userName, options.user));
+  }
   const cluster = withClusterFlags(known ?? {}, options);
   const server = text(cluster["server"]);
   if (server === undefined) {
@@ -59,7 +62,7 @@ function select(config: Kubeconfig, options: ConnectionOptions): Selection {
         contextName === ""
           ? "the kubeconfig has no current context"
           : say`the cluster "${clusterName}" of the context "${contextName}" has no server`,
-      fix: say`${command`kubectl config get-contexts`}, then: ${command`kubectl config use-context`} NAME, or give --context NAME`,
+      fix: say`${command`kubectl config get-contexts`}, then: ${command`kubectl config use-context`} NAME, or use --context NAME`,
     });
   }
   return {
@@ -78,17 +81,17 @@ function find(entries: readonly Named[], name: string): Named | undefined {
 }
 
 function namedBy(contextName: string, kind: string, name: string, flag: string | undefined): Phrase | undefined {
-  return flag ? undefined : say`the context "${contextName}" names the ${kind} "${name}", which the kubeconfig does not have`;
+  return flag ? undefined : say`${kind} "${name}" of the context "${contextName}" not found in the kubeconfig`;
 }
 
 function missing(
   kind: string,
   name: string,
   known: readonly Named[],
-  message: Phrase = say`the kubeconfig has no ${kind} "${name}"`,
+  message: Phrase = say`${kind} "${name}" not found in the kubeconfig`,
 ): UserError {
   const names = known.map((one) => one.name).join(", ");
-  return new UserError({ reason: "NoSuchContext", message, fix: say`--${kind} takes one of: ${names || "none is there"}` });
+  return new UserError({ reason: "NoSuchContext", message, fix: names === "" ? undefined : say`use one of: ${names}` });
 }
 
 /** As client-go lays flags over a cluster: another server drops the server name, another CA or --insecure drops the CA. */

@@ -8,8 +8,8 @@ const EXEC_MODES = new Set(["Never", "IfAvailable", "Always"]);
 
 /** Throws where a cluster or a user says two things at once, or one that nobody can do: as kubectl, before anything is sent. */
 export function ensureUsable({ cluster, clusterName, user, userName }: Selection): void {
-  const ofCluster = (why: Phrase): UserError => invalid(say`the cluster "${clusterName}" cannot be used`, why);
-  const ofUser = (why: Phrase): UserError => invalid(say`the user "${userName}" cannot be used`, why);
+  const ofCluster = (why: Phrase): UserError => invalid(say`cannot use the cluster "${clusterName}"`, why);
+  const ofUser = (why: Phrase): UserError => invalid(say`cannot use the user "${userName}"`, why);
   ensureOne(cluster, "certificate-authority", ofCluster);
   ensureOne(user, "client-certificate", ofUser);
   ensureOne(user, "client-key", ofUser);
@@ -17,7 +17,7 @@ export function ensureUsable({ cluster, clusterName, user, userName }: Selection
     cluster["insecure-skip-tls-verify"] === true &&
     (has(cluster, "certificate-authority") || has(cluster, "certificate-authority-data"))
   ) {
-    throw ofCluster(say`it has both certificate-authority and insecure-skip-tls-verify: one says to verify the server, the other not to`);
+    throw ofCluster(say`it has both certificate-authority and insecure-skip-tls-verify`);
   }
   // Over plain HTTP neither is sent.
   if (/^http:|^(?!.*:\/\/)/.test(cluster.server)) return;
@@ -39,7 +39,7 @@ function ensurePlugin(exec: Entry, fail: (why: Phrase) => UserError): void {
   if (!mode) {
     if (apiVersion === "client.authentication.k8s.io/v1") throw fail(say`its exec plugin ${command} has no interactiveMode`);
   } else if (!EXEC_MODES.has(mode)) {
-    throw fail(say`its exec plugin ${command} has the interactiveMode "${mode}"; it is one of ${[...EXEC_MODES].join(", ")}`);
+    throw fail(say`its exec plugin ${command} has the interactiveMode "${mode}"; use ${[...EXEC_MODES].join(", ")}`);
   }
 }
 

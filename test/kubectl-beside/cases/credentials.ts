@@ -189,6 +189,11 @@ export const CREDENTIALS: readonly Case[] = [
     fails: { reason: "NoSuchContext", says: /"nobody"/ },
   },
   {
+    name: "a context that names a user who is not there, and --token",
+    given: async (site) => ({ kubeconfig: await config(site, { context: { user: "nobody" } }), args: ["--token", "t"] }),
+    arrives: "authorization=Bearer t",
+  },
+  {
     name: "an auth provider that nobody knows",
     given: async (site) => ({ kubeconfig: await config(site, { user: { "auth-provider": { name: "acme" } } }) }),
     kubectlSays: /no Auth Provider found for name "acme"/,
