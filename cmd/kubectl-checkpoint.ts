@@ -16,7 +16,7 @@ const about = { version: `v${packageJson.version}`, node: process.versions.node,
 /** The first failure to write a result or a message, where no signal came before it. */
 let unwritten: { readonly stream: "standard output" | "standard error"; readonly error: NodeJS.ErrnoException } | undefined;
 
-// What Node.js warns of is for developers of Node.js programs.
+// Warnings of Node.js are for developers.
 process.removeAllListeners("warning");
 
 if (process.argv[2] === COMPLETE) void completeWords(process.argv.slice(3));
@@ -86,7 +86,7 @@ async function end(status: number): Promise<never> {
 }
 
 async function written(stream: NodeJS.WriteStream): Promise<void> {
-  // An error is told after the callback.
+  // The error event comes after the callback.
   if (!stream.destroyed) await new Promise<void>((done) => stream.write("", () => setImmediate(done)));
 }
 

@@ -6,7 +6,7 @@ const EXIT_STATUS: readonly (readonly [string, string])[] = [
   ["0", "success; for search and diff: found, or no difference"],
   ["1", "failure; for search and diff: nothing found, or a difference"],
   ["2", "wrong usage; for search and diff: anything else"],
-  ["3", "some of several failed: the results of the others are printed"],
+  ["3", "not everything: some of several failed, or part of an archive could not be read"],
   ["128+n", "ended by signal n, after cleaning up"],
 ];
 
@@ -14,11 +14,11 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ["KUBECONFIG", "kubeconfig files, merged as kubectl does"],
   [
     "KUBECTL_CHECKPOINT_HELPER_IMAGE, KUBECTL_CHECKPOINT_HELPER_NAMESPACE, KUBECTL_CHECKPOINT_HELPER_PULL_SECRET",
-    "what --helper-image, --helper-namespace and --helper-pull-secret say",
+    "defaults of --helper-image, --helper-namespace and --helper-pull-secret",
   ],
-  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxies, where the kubeconfig names none"],
-  ["NODE_EXTRA_CA_CERTS", "a file of certificate authorities to trust besides those of this machine"],
-  ["NO_COLOR", "no colours"],
+  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxies, if the kubeconfig has none"],
+  ["NODE_EXTRA_CA_CERTS", "a file of CA certificates to trust in addition to those of this machine"],
+  ["NO_COLOR", "print no colors"],
 ];
 
 /** The manual page kubectl-checkpoint(1), from the verbs' own help. For man's macros: man(7). */

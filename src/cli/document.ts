@@ -59,7 +59,7 @@ export async function* yamlPieces(document: object): AsyncGenerator<string> {
   if (empty) yield "{}\n";
 }
 
-/** The document an entry at a time, and a list in it an item at a time; `first` and `last` tell the ends of a list. */
+/** The document entry by entry, and lists in it item by item; `first` and `last` mark the ends of a list. */
 function* parts(document: object): Generator<{ part: object; first: boolean; last: boolean }> {
   for (const [key, value] of Object.entries(document) as [string, unknown][]) {
     if (value === undefined) continue;

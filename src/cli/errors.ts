@@ -40,7 +40,7 @@ function explanation(error: unknown): Omit<Explanation, "reason"> {
   };
 }
 
-/** Line breaks of ours go on below the label; those of a value are shown as escapes. */
+/** Line breaks of ours are indented below the label; those of a value are shown as escapes. */
 function hanging(text: Text): string {
   return plainText(phraseOf(text)).trimEnd().replaceAll("\n", "\n       ");
 }

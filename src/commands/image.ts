@@ -130,7 +130,7 @@ function placeOf(text: string, name: string): Place {
   return { kind: kind as Place["kind"], path };
 }
 
-/** What a plain file tells before anything is sent: that it is a checkpoint at all, and whose. Others tell while they are read. */
+/** Whose checkpoint a file is, before anything is sent. Standard input is known only when it has been read. */
 async function early(file: string, signal: AbortSignal): Promise<ArchiveFacts | undefined> {
   if (file === "-") return undefined;
   await using archive = await openArchive(file, { keep: keepForFacts, signal });

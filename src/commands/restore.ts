@@ -27,7 +27,7 @@ import type { DryRun } from "./shared/dry-run.ts";
 import { list, on, text } from "./shared/flags.ts";
 import { HELPER, helperSettings } from "./shared/helper-pods.ts";
 import { REGISTRY, registrySettings } from "./shared/registry.ts";
-import { CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown, tell } from "./shared/restoring.ts";
+import { CHECKPOINT_IMAGE, emitNotes, EXPLAIN_RESTORE, proof, shown } from "./shared/restoring.ts";
 import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface RestoreRequest {
@@ -156,7 +156,7 @@ processes, and each restart of the container restores the checkpoint again.`,
     }
     await agreeToPowers(context, planned, options.node, request.yes);
     const restored = plan(found === undefined ? await push(call, file ?? "", request, checkpoint) : image, target);
-    tell(call, restored);
+    emitNotes(call, restored);
     const helpers = explain === undefined ? undefined : new Helpers(connection, call, explain);
     const started = performance.now();
     const { node, evidence } = await needing(connection, rights, async () => {

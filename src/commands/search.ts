@@ -34,7 +34,7 @@ const MAX = 1000;
 
 /** Characters of matches in a document, which is printed at the end of the search. */
 const MAX_COLLECTED = 32 << 20;
-/** What an item takes besides its match and context. */
+/** The size of an item without its match and context. */
 const ITEM = 256;
 
 export const verb = defineVerb({

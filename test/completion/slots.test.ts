@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { kindsAt, slots } from "../../src/cli/completion/slots.ts";
+import { kindsAt, slots } from "../../src/cli/completion/position.ts";
 
 /** Lines of the contract (design/cli.md). */
 const LINES: readonly (readonly [usage: string, ...slots: string[]])[] = [

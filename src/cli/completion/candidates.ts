@@ -4,8 +4,7 @@ import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import type { FlagShape } from "../../commands/shared/flags.ts";
 import { VERBS } from "../table.ts";
 import { containerNames, names, TYPES, type Candidate } from "./names.ts";
-import type { Position } from "./position.ts";
-import { kindsAt } from "./slots.ts";
+import { kindsAt, type Position } from "./position.ts";
 
 /** Where candidates come from: each is asked by itself, and may fail or be late by itself. */
 export type Source = () => Promise<readonly Candidate[]>;
@@ -24,7 +23,7 @@ export interface Sources {
   readonly files: boolean;
 }
 
-/** Where to look for what may stand at a position. */
+/** Where to look for what is possible at a position. */
 export function sourcesFor(position: Position, outside: Outside): Sources {
   const { before, wanted, typed } = position;
   if (wanted.kind === "flag") return { sources: [async () => flags(position)], files: false };
@@ -59,14 +58,14 @@ function wordSources(kind: string, typed: string, outside: Outside): Sources {
     case "NODE":
       return of(nodes(outside));
     case "NODE:ARCHIVE":
-      // What archives are on a node only a pod on it could tell.
+      // Listing the archives of a node would need a helper pod.
       return typed.includes(":") ? NOTHING : of(suffixed(":", nodes(outside)));
     default:
       return NOTHING;
   }
 }
 
-/** Of `deploy/`, the names; of `dep`, the type: a first letter is enough to tell it from a pod. */
+/** Of `deploy/`, the names; of `dep`, the type. */
 function ofType(typed: string, outside: Outside): Sources {
   const [, type] = /^([a-z]+)\//.exec(typed) ?? [];
   if (type !== undefined) return of(prefixed(`${type}/`, resource(outside, TYPES.find((one) => one.names.includes(type))?.path)));
@@ -95,7 +94,7 @@ function valueSources(flag: FlagShape, { before }: Position, outside: Outside): 
   return /^(FILE|DIR|DEST|PATH)$|\.json$/.test(flag.value ?? "") ? FILES : NOTHING;
 }
 
-/** What of a value stands for itself, in small letters: "apply", and of "oci:DIR" what is before the name. */
+/** The literal parts of a value, in lower case: "apply", and of "oci:DIR" what is before the name. */
 function literalsOf(value = ""): string[] {
   return value.split("|").flatMap((form) => /^([a-z][a-z-]*(?:$|:))[A-Z]*$/.exec(form)?.[1] ?? []);
 }

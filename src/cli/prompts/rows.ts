@@ -14,7 +14,7 @@ export function prepareRow<T>({ value, cells }: PickerRow<T>): Row<T> {
   return { value, cells: escaped, haystack: escaped.join(" ").toLowerCase() };
 }
 
-/** Rows that hold every word of the term, wherever it stands. */
+/** Rows that contain every word of the term, in any column. */
 export function matching<T>(rows: readonly Row<T>[], term: string): readonly Row<T>[] {
   const words = term.toLowerCase().split(/\s+/).filter(Boolean);
   return words.length === 0 ? rows : rows.filter(({ haystack }) => words.every((word) => haystack.includes(word)));
@@ -38,7 +38,7 @@ export function layout(rows: readonly (readonly string[])[], width: number): str
   );
 }
 
-/** "checkpoint-counter-7d9f" in 12: "checkp…-7d9f". Both ends of a name tell more than its middle. */
+/** "checkpoint-counter-7d9f" in 12: "checkp…-7d9f". The ends of a name distinguish it better than its middle. */
 export function shortened(text: string, width: number): string {
   if (text.length <= width) return text;
   const head = Math.ceil((width - 1) / 2);

@@ -12,7 +12,7 @@ export function* differenceViews(difference: Difference): Generator<View> {
   if (same) return;
   yield styled("strong", say`--- ${side(from)}`);
   yield styled("strong", say`+++ ${side(to)}`);
-  if (!sameContainer) yield say`two containers: processes are matched by their place in the tree and their command`;
+  if (!sameContainer) yield say`different containers: processes are matched by their place in the process tree and their command`;
   if (processes.removed.length + processes.added.length > 0) yield say`\n${styled("strong", "Processes")}`;
   for (const { pid, args, comm } of processes.removed) yield minus(say`${pid} ${args?.join(" ") ?? `[${comm}]`}`);
   for (const { pid, args, comm } of processes.added) yield plus(say`${pid} ${args?.join(" ") ?? `[${comm}]`}`);
@@ -23,7 +23,7 @@ export function* differenceViews(difference: Difference): Generator<View> {
 
 function side({ path, container, pod, namespace, checkpointedAt }: Compared): Phrase {
   const where = pod === undefined ? say`` : say` in pod ${namespace ?? ""}/${pod}`;
-  return say`${path}: ${container ?? "a container without a name"}${where}${checkpointedAt === undefined ? "" : say`, ${checkpointedAt.replace(/\.\d+Z$/, "Z")}`}`;
+  return say`${path}: ${container ?? "unnamed container"}${where}${checkpointedAt === undefined ? "" : say`, ${checkpointedAt.replace(/\.\d+Z$/, "Z")}`}`;
 }
 
 function* processViews({ pid, otherPid, comm, args, fields, environment, files, sockets, memory }: ProcessDifference): Generator<View> {

@@ -194,10 +194,10 @@ function mountTable(mounts: readonly MountItem[]): Table {
   };
 }
 
-/** What CRIU counted. */
+/** Counts and times that CRIU recorded. */
 export function* statsView(stats: StatsItem | undefined): Generator<View> {
   yield heading(say`CRIU's statistics`);
-  if (stats === undefined) yield say`the archive has none`;
+  if (stats === undefined) yield say`not in the archive`;
   else yield table(stats);
 }
 
@@ -207,14 +207,14 @@ function table(stats: StatsItem): Table {
     columns: ["WHAT", "VALUE"],
     rows: [
       ["time to freeze the processes", seconds(stats.freezingSeconds)],
-      ["time they stood still", seconds(stats.frozenSeconds)],
-      ["time to take their memory", seconds(stats.memoryDumpSeconds)],
-      ["time to write it", seconds(stats.memoryWriteSeconds)],
-      ["pages looked at", stats.pagesScanned],
+      ["time the processes were frozen", seconds(stats.frozenSeconds)],
+      ["time to dump their memory", seconds(stats.memoryDumpSeconds)],
+      ["time to write their memory", seconds(stats.memoryWriteSeconds)],
+      ["pages scanned", stats.pagesScanned],
       ["pages written", stats.pagesWritten],
       ["pages in an earlier checkpoint", stats.pagesSkippedParent],
       ["pages left on the node", stats.pagesLazy],
-      ["shared pages looked at", stats.sharedPagesScanned],
+      ["shared pages scanned", stats.sharedPagesScanned],
       ["shared pages written", stats.sharedPagesWritten],
       ["shared pages in an earlier checkpoint", stats.sharedPagesSkippedParent],
     ],

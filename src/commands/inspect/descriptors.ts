@@ -12,19 +12,19 @@ export function* filesView(files: readonly FileItem[]): Generator<View> {
     };
 }
 
-/** Of these it says nothing how they were opened. */
+/** For these the mode says nothing. */
 const MODELESS = new Set(["socket", "eventfd", "epoll", "inotify", "signalfd", "timerfd", "pidfd"]);
 
 export function fileName({ name, protocol, local, remote }: FileItem): string {
   return protocol === undefined || !local ? name : `${protocol} ${local}${remote ? ` to ${remote}` : ""}`;
 }
 
-/** How it was opened; "" where that says nothing. */
+/** How it was opened; "" if that says nothing. */
 export function accessOf({ type, mode = "" }: FileItem): string {
   return MODELESS.has(type) ? "" : mode;
 }
 
-/** What a document has of a file besides, in words. */
+/** The other details of a file, in words. */
 export function fileDetails(file: FileItem): string {
   const { type, closeOnExec, deleted, otherEnds, queuedBytes, position, size, watches } = file;
   return [
@@ -33,21 +33,21 @@ export function fileDetails(file: FileItem): string {
     otherEnds === undefined ? "" : otherEnd(type, otherEnds),
     queuedBytes ? `${queuedBytes} bytes unread` : "",
     ...(watches ?? []).map(watchText),
-    ...otherDetails(file, FILE_SAID),
+    ...otherDetails(file, FILE_COLUMNS),
     closeOnExec ? "close-on-exec" : "",
   ]
     .filter((note) => note !== "")
     .join(", ");
 }
 
-const FILE_SAID = new Set(
+const FILE_COLUMNS = new Set(
   "fd type name mode closeOnExec deleted otherEnds queuedBytes position size protocol local remote watches".split(" "),
 );
 
-/** Details that are said as they are called: "counter 7". */
-export function otherDetails(item: Readonly<Record<string, unknown>>, said: ReadonlySet<string>): string[] {
+/** Details under their own names: "counter 7". */
+export function otherDetails(item: Readonly<Record<string, unknown>>, shown: ReadonlySet<string>): string[] {
   return Object.entries(item)
-    .filter(([key, value]) => !said.has(key) && value !== undefined)
+    .filter(([key, value]) => !shown.has(key) && value !== undefined)
     .map(([key, value]) => (value === true ? words(key) : `${words(key)} ${valueText(key, value)}`));
 }
 
@@ -72,7 +72,7 @@ function watchText({ fd, type, path, mount, inode, device, events }: WatchItem):
   return `watches ${what} for ${events.join(" ") || "errors"}`;
 }
 
-/** Who has an end, the first of them. */
+/** The processes that have an end open: the first, and how many more. */
 export function holders(all: readonly Holder[]): string {
   const [first, ...more] = all;
   if (first === undefined) return "nobody in the container";
@@ -99,15 +99,15 @@ export function* socketsView(sockets: readonly SocketItem[]): Generator<View> {
     };
 }
 
-/** What a document has of a socket besides, in words. */
+/** The other details of a socket, in words. */
 export function socketDetails(socket: SocketItem): string {
   const { peers, inFlight = [] } = socket;
   const connected = peers === undefined ? [] : [peers.length === 0 ? "peer unknown" : `peer ${holders(peers)}`];
   const waiting = inFlight.map(({ type, name }) => `descriptor in flight: ${type} ${name}`);
-  return [...connected, ...waiting, ...otherDetails(socket, SOCKET_SAID)].join(", ");
+  return [...connected, ...waiting, ...otherDetails(socket, SOCKET_COLUMNS)].join(", ");
 }
 
 // The sizes of buffers are in the document alone: few look for them, and every socket has them.
-const SOCKET_SAID = new Set(
+const SOCKET_COLUMNS = new Set(
   "fd protocol family kind state local remote peers inFlight receiveQueue sendQueue inode sendBufferBytes receiveBufferBytes".split(" "),
 );

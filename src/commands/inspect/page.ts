@@ -41,7 +41,7 @@ function* processViews(process: ProcessItem, sections: ReadonlySet<Section>): Ge
   };
   for (const [section, title] of asked) {
     yield say`\n${title} of process ${process.pid}:`;
-    // What is not in the document was told as an error, but for zombies, which have nothing.
+    // What is missing was reported as an error, except for zombies, which have nothing.
     yield* views[section] ?? [process.state === "zombie" ? say`none` : say`not in the archive, or not readable`];
   }
 }
@@ -61,11 +61,11 @@ function* everyProcess(processes: readonly ProcessItem[]): Generator<ProcessItem
   }
 }
 
-/** What was checkpointed, by whom, and how much of it there is; `whole`: all of its processes are told. */
+/** What was checkpointed, by which engine, and how much; `whole`: all processes are shown. */
 export function* headView(inspection: Inspection, whole: boolean): Generator<Phrase> {
   const { container, image, checkpointedAt, pod, namespace, engine, criu, stats, memoryBytes, processes } = inspection;
   const where = pod === undefined ? "" : say` in pod ${namespace ?? ""}/${pod}`;
-  yield say`${styled("strong", container ?? "a container without a name")}${where}`;
+  yield say`${styled("strong", container ?? "unnamed container")}${where}`;
   yield joined(
     [
       say`image ${image ?? "unknown"}`,
@@ -79,7 +79,7 @@ export function* headView(inspection: Inspection, whole: boolean): Generator<Phr
   const frozen = stats?.frozenSeconds;
   yield joined(
     [
-      ...(whole ? [plural(all.length, "process", "es"), plural(threads, "thread", "s")] : []),
+      ...(whole ? [counted(all.length, "process", "es"), counted(threads, "thread")] : []),
       `${formatBytes(memoryBytes)} of memory in the archive`,
       ...(frozen === undefined ? [] : [`frozen for ${frozen < 1 ? `${Math.round(frozen * 1000)}ms` : formatSeconds(frozen)}`]),
       [criu.architecture, criu.pageSize === undefined ? undefined : `${criu.pageSize / 1024} KiB pages`].filter(Boolean).join(", "),
@@ -90,10 +90,6 @@ export function* headView(inspection: Inspection, whole: boolean): Generator<Phr
 
 function flat(process: ProcessItem): ProcessItem[] {
   return [process, ...process.children.flatMap(flat)];
-}
-
-function plural(count: number, noun: string, ending: string): string {
-  return `${count} ${noun}${count === 1 ? "" : ending}`;
 }
 
 /** The forest of processes as ps --forest draws it. */
@@ -114,7 +110,7 @@ function* rows(processes: readonly ProcessItem[], indent: string, top: boolean):
 /** Longer command lines are cut: a Java program's can fill a screen. */
 const LONGEST = 1000;
 
-/** A process's command line; its name besides where it goes by another. */
+/** A process's command line, with its name where that differs. */
 export function command({ args, comm, state, exitCode, exitSignal }: ProcessItem): Phrase {
   if (state === "zombie")
     return say`[${comm}] zombie, ended with ${exitSignal === undefined ? `status ${exitCode}` : `signal ${exitSignal}`}`;

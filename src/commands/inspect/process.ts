@@ -57,7 +57,7 @@ function* credentialsView({ credentials, seccomp, seccompFilters, seccompFilter,
     if (set.length > 0 && !(name === "permitted" && set.join() === capabilities.effective.join())) yield line(name, say`${set.join(" ")}`);
   }
   if (capabilities.effective.length === 0) yield line("effective", say`no capabilities`);
-  const held = [
+  const confinement = [
     noNewPrivileges ? "no new privileges" : "",
     secureBits.length === 0 ? "" : `secure bits ${secureBits.join(" ")}`,
     seccomp === "disabled"
@@ -67,7 +67,7 @@ function* credentialsView({ credentials, seccomp, seccompFilters, seccompFilter,
         : `seccomp with ${seccompFilters} filter${seccompFilters === 1 ? "" : "s"}, the last ${seccompFilter}`,
     profile === "" ? "" : `profile ${profile}`,
   ];
-  yield line("confined", say`${held.filter((part) => part !== "").join(", ")}`);
+  yield line("confined", say`${confinement.filter((part) => part !== "").join(", ")}`);
 }
 
 /** One number where all four are the same. */

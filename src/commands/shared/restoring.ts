@@ -8,7 +8,7 @@ export const CHECKPOINT_IMAGE = text({ value: "REFERENCE", help: "checkpoint ima
 
 export const EXPLAIN_RESTORE = on("if CRIU fails, wait for the next attempt and read its log through a helper pod");
 
-export function tell({ emit }: Call, { notes, gaps }: RestorePlan): void {
+export function emitNotes({ emit }: Call, { notes, gaps }: RestorePlan): void {
   for (const text of gaps) emit({ kind: "warning", text });
   for (const text of notes) emit({ kind: "hint", text: say`note: ${text}` });
 }
@@ -19,7 +19,7 @@ export function proof(evidence: readonly string[]): Phrase {
 
 /** A line for each, and them as the document. */
 export async function* shown(call: Call, plan: RestorePlan, objects: readonly object[], how: string): AsyncGenerator<Piece, Outcome> {
-  tell(call, plan);
+  emitNotes(call, plan);
   const { name, namespace, policy } = plan;
   if (policy !== undefined)
     yield { text: say`networkpolicy/${name} created in namespace ${namespace} (${how})`, name: `networkpolicy/${name}` };
