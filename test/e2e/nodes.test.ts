@@ -238,7 +238,7 @@ clusterTest("privileged pods are made only where that was agreed to", async (t) 
   assert.equal(await no.ended(), 130);
   const yes = new Terminal(words, { columns: 200, rows: 30 }, env);
   t.after(() => yes.kill());
-  await yes.see(/make it/);
+  await yes.see(/Create a privileged helper pod/);
   yes.type("y\r");
   assert.equal(await yes.ended(), 0);
   await yes.see(/^20 archives/);

@@ -2,7 +2,7 @@ import type { InspectionRequest } from "../../flows/examine/inspect/inspection.t
 import type { Section } from "../../flows/examine/inspect/process.ts";
 import type { Inspection, ProcessItem } from "../../model/inspection.ts";
 import { joined, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
-import { formatBytes, formatSeconds } from "../../model/units.ts";
+import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { filesViews, ipcView, locksView, mountsView, namespacesView, networksView, seccompView, statsView } from "./container.ts";
 import { filesView, socketsView } from "./descriptors.ts";
 import { environmentView, memoryView, processView } from "./process.ts";
