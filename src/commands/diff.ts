@@ -1,3 +1,4 @@
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { compareArchives } from "../flows/examine/diff/diff.ts";
 import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
@@ -5,11 +6,13 @@ import { differenceViews } from "./diff/views.ts";
 import { Budget } from "../archive/budget.ts";
 import { damages, openCheckpoint } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
+import { PULL, pulling, registrySettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface DiffRequest {
   readonly from: string;
   readonly to: string;
+  readonly registry: RegistrySettings;
 }
 
 export const verb = defineVerb({
@@ -35,22 +38,23 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
       command: "kubectl checkpoint diff web-1.tar web-2.tar -o json | jq .rootfs",
     },
   ],
-  flags: { output: output("json", "yaml"), ...COMMON },
+  flags: { output: output("json", "yaml"), ...PULL, ...COMMON },
   failureStatus: 2,
-  request(words): DiffRequest {
+  request(words, flags): DiffRequest {
     const [from, to, more] = words;
     if (from === undefined || to === undefined || from === "" || to === "") {
       throw usageError("two archives are required", "kubectl checkpoint diff FILE FILE");
     }
     if (more !== undefined) throw usageError(say`unexpected argument "${more}": diff takes two archives`);
     if (from === "-" && to === "-") throw usageError("only one of the two archives can be standard input");
-    return { from, to };
+    return { from, to, registry: registrySettings(flags) };
   },
-  async *run({ from, to }, call) {
+  async *run({ from, to, registry }, call) {
     const budget = new Budget();
-    await using before = await openCheckpoint(from, undefined, call, budget);
+    const reading = pulling(call, registry);
+    await using before = await openCheckpoint(from, undefined, reading, budget);
     // The second may build on the first.
-    await using opened = await openCheckpoint(to, undefined, call, budget);
+    await using opened = await openCheckpoint(to, undefined, reading, budget);
     const after = { ...opened, previous: before };
     const damage = [...damages(from, before), ...damages(to, after)];
     for (const error of damage) yield { error };

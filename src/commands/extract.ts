@@ -1,3 +1,4 @@
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { AddressRange } from "../criu/regions.ts";
 import { writeNamed, type Extracted } from "../flows/examine/extract/extract.ts";
 import { memoryOf, rangeBytes, writeMemory, writeRange, type MappedMemory } from "../flows/examine/extract/memory.ts";
@@ -10,6 +11,7 @@ import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
 import { fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
+import { PULL, pulling, registrySettings } from "./shared/registry.ts";
 import { parsed, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -17,6 +19,7 @@ export interface ExtractRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
   readonly previous: string | undefined;
+  readonly registry: RegistrySettings;
   /** How much may be written, in bytes. */
   readonly maxBytes: number | undefined;
   readonly what:
@@ -61,9 +64,10 @@ inside DEST; existing files are never replaced and links are never followed.`,
     "max-bytes": parsed(parseBytes, { value: "SIZE", help: "write at most this much (default: 4 times the archive)" }),
     previous: PREVIOUS,
     output: output("name", "json", "yaml"),
+    ...PULL,
     ...COMMON,
   },
-  request(words, { pid, range, to, previous, "max-bytes": maxBytes }): ExtractRequest {
+  request(words, { pid, range, to, previous, "max-bytes": maxBytes, ...flags }): ExtractRequest {
     const file = fileWord("extract", words, " PATH");
     const [, path, more] = words;
     if (more !== undefined)
@@ -77,13 +81,15 @@ inside DEST; existing files are never replaced and links are never followed.`,
     if (path === "") throw usageError("PATH is empty");
     if (range !== undefined && pid === undefined) throw usageError("--range requires --pid");
     if (to === "") throw usageError("--to is empty");
-    const common = { file, previous, maxBytes, to };
+    const common = { file, previous, registry: registrySettings(flags), maxBytes, to };
     if (pid === undefined) return { ...common, what: { kind: "path", path: path ?? "" } };
     if (to === "-" && range === undefined) throw usageError("--to - requires --range: only one range can be written to standard output");
     return { ...common, what: { kind: "memory", pid, range } };
   },
-  async *run({ file, previous, maxBytes, what, to }, call) {
-    await using archive = await openCheckpoint(file, previous, call);
+  async *run({ file, previous, registry, maxBytes, what, to }, call) {
+    // A directory of a pod's archive is a member of it.
+    const pods = what.kind === "path" && !what.path.startsWith("/");
+    await using archive = await openCheckpoint(file, previous, { ...pulling(call, registry), pods });
     if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);
     for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
     if (what.kind === "memory") {

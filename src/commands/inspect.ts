@@ -1,3 +1,4 @@
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { inspectArchive, type InspectionRequest } from "../flows/examine/inspect/inspection.ts";
 import type { Section } from "../flows/examine/inspect/process.ts";
 import { usageError } from "../model/error.ts";
@@ -5,6 +6,7 @@ import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
+import { PULL, pulling, registrySettings } from "./shared/registry.ts";
 import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -12,6 +14,7 @@ export interface InspectRequest extends InspectionRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
   readonly previous: string | undefined;
+  readonly registry: RegistrySettings;
 }
 
 const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "ipc", "stats"] as const satisfies readonly Section[];
@@ -57,6 +60,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     pid: PID,
     previous: PREVIOUS,
     output: output("json", "yaml"),
+    ...PULL,
     ...COMMON,
   },
   request(words, flags): InspectRequest {
@@ -66,10 +70,10 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     // Documents have everything but the environment where nothing is chosen, the text for people only the process tree.
     const unchosen = flags.output === undefined ? [] : SECTIONS.filter((section) => section !== "env");
     const sections = flags.all ? SECTIONS : chosen.length > 0 ? chosen : unchosen;
-    return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous };
+    return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous, registry: registrySettings(flags) };
   },
-  async *run({ file, previous, ...request }, call) {
-    await using archive = await openCheckpoint(file, previous, call);
+  async *run({ file, previous, registry, ...request }, call) {
+    await using archive = await openCheckpoint(file, previous, pulling(call, registry));
     const damage = damages(file, archive);
     for (const error of damage) yield { error };
     const { inspection, problems } = await inspectArchive(archive, request);

@@ -13,7 +13,7 @@ import { findPod } from "../flows/capture/targets/find.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { formatReference, parseReference, type Reference } from "../image/reference.ts";
-import type { FoundManifest } from "../image/registry/repository.ts";
+import type { FoundManifest } from "../image/registry/manifests.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";

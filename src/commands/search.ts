@@ -1,3 +1,4 @@
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { Budget } from "../archive/budget.ts";
 import { bytesMatcher, eitherMatcher, type Matcher } from "../criu/search/matcher.ts";
 import { SCOPES, type Scope } from "../flows/examine/search/location.ts";
@@ -9,6 +10,7 @@ import { formatBytes } from "../model/units.ts";
 import { activity, item, line, type Item } from "./search/matches.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
+import { PULL, pulling, registrySettings } from "./shared/registry.ts";
 import { choices, count, on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -16,6 +18,7 @@ export interface SearchRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
   readonly previous: string | undefined;
+  readonly registry: RegistrySettings;
   /** Bytes in one of several forms, or a regular expression. */
   readonly pattern: { readonly kind: "bytes"; readonly forms: readonly Buffer[] } | { readonly kind: "regex"; readonly source: string };
   readonly scopes: readonly Scope[];
@@ -74,6 +77,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
     max: count({ value: "N", least: 0, help: `stop after N matches, 0 for no limit (default: ${MAX})` }),
     previous: PREVIOUS,
     output: output("json", "yaml"),
+    ...PULL,
     ...COMMON,
   },
   failureStatus: 2,
@@ -94,6 +98,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
     return {
       file,
       previous,
+      registry: registrySettings(flags),
       pattern: flags.regex ? regex(pattern) : { kind: "bytes", forms: formsOf(pattern, flags) },
       scopes: flags.in.length === 0 ? SCOPES : flags.in,
       pid,
@@ -102,9 +107,9 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
       document: flags.output !== undefined,
     };
   },
-  async *run({ file, previous, pattern, scopes, pid, around, max, document: collects }, call) {
+  async *run({ file, previous, registry, pattern, scopes, pid, around, max, document: collects }, call) {
     const { signal } = call;
-    await using archive = await openCheckpoint(file, previous, call);
+    await using archive = await openCheckpoint(file, previous, pulling(call, registry));
     const problems = damages(file, archive);
     const settings = {
       matcher: await matcherFor(pattern, archive.budget),

@@ -1,9 +1,11 @@
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { verify, type Verification } from "../flows/examine/verify/verify.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
 import { joined, say, styled, type Phrase } from "../model/phrase.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
+import { PULL, pulling, registrySettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export const verb = defineVerb({
@@ -21,18 +23,19 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
       command: "kubectl checkpoint verify *.tar -o json | jq -r '.items[] | select(.ok | not).path'",
     },
   ],
-  flags: { output: output("name", "json", "yaml"), ...COMMON },
-  request(words): { readonly files: readonly string[] } {
+  flags: { output: output("name", "json", "yaml"), ...PULL, ...COMMON },
+  request(words, flags): { readonly files: readonly string[]; readonly registry: RegistrySettings } {
     fileWord("verify", words, "...");
-    return { files: words };
+    return { files: words, registry: registrySettings(flags) };
   },
-  async *run({ files }, call) {
+  async *run({ files, registry }, call) {
+    const reading = pulling(call, registry);
     const items: object[] = [];
     let sound = 0;
     for (const file of files) {
       try {
         call.emit({ kind: "activity", lane: file, text: say`verifying ${file}` });
-        const verification = await verify(file, call);
+        const verification = await verify(file, reading);
         const { path, problems, notes, checks } = verification;
         for (const note of notes) call.emit({ kind: "hint", text: say`${path}: ${note}` });
         const ok = problems.length === 0;

@@ -11,7 +11,7 @@ import type { Difference } from "../../src/model/difference.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, image, MAGIC, message, pagemapImage, STATUS, type CheckpointSpec, type Files } from "../criu/synthetic.ts";
 import { altered, without } from "./altered.ts";
-import { requestOf, runVerb } from "./running.ts";
+import { REGISTRY, requestOf, runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
 const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
@@ -53,7 +53,7 @@ function made(name: string, spec: CheckpointSpec, rootfs: Record<string, string>
 }
 
 test("words become a request", () => {
-  assert.deepEqual(requestOf(diff, ["a", "-"]), { from: "a", to: "-" });
+  assert.deepEqual(requestOf(diff, ["a", "-"]), { from: "a", to: "-", registry: REGISTRY });
   for (const words of [[], ["a"], ["a", "b", "c"], ["-", "-"], ["a", ""]])
     assert.throws(() => requestOf(diff, words), { reason: "Usage", exitCode: 2 });
 });

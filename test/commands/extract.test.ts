@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 import { verb as extract } from "../../src/commands/extract.ts";
 import { pax, tar, type TarMember } from "../archive/tars.ts";
 import { altered, without } from "./altered.ts";
-import { requestOf, runVerb, type Ran } from "./running.ts";
+import { REGISTRY, requestOf, runVerb, type Ran } from "./running.ts";
 import { plain } from "../../src/model/phrase.ts";
 
 const ARCHIVES = resolve("test/data/archives");
@@ -54,12 +54,13 @@ function archiveOf(...members: readonly TarMember[]): string {
 
 test("words and flags become a request", () => {
   const request = (words: readonly string[], flags: Readonly<Record<string, string>> = {}) => requestOf(extract, words, flags);
-  const unset = { file: "a.tar", previous: undefined, maxBytes: undefined };
+  const unset = { file: "a.tar", previous: undefined, registry: REGISTRY, maxBytes: undefined };
   assert.deepEqual(request(["a.tar", "/data/new"], { to: "-" }), { ...unset, what: { kind: "path", path: "/data/new" }, to: "-" });
   assert.deepEqual(request(["a.tar"], { pid: "7" }), { ...unset, what: { kind: "memory", pid: 7, range: undefined }, to: undefined });
   assert.deepEqual(request(["a.tar"], { pid: "7", range: "0x7fff00001000-7FFF00002000", to: "x", "max-bytes": "2Gi", previous: "b.tar" }), {
     file: "a.tar",
     previous: "b.tar",
+    registry: REGISTRY,
     maxBytes: 2 ** 31,
     what: { kind: "memory", pid: 7, range: { start: 0x7fff00001000n, end: 0x7fff00002000n } },
     to: "x",

@@ -8,7 +8,7 @@ import { FdinfoEntrySchema } from "../../src/criu/gen/files_pb.ts";
 import type { FileItem, Inspection, ProcessItem } from "../../src/model/inspection.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, image, MAGIC, message, type Files } from "../criu/synthetic.ts";
-import { requestOf, runVerb } from "./running.ts";
+import { REGISTRY, requestOf, runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
 const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
@@ -40,10 +40,17 @@ function processOf({ processes }: Inspection, pid: number): ProcessItem {
 }
 
 test("words and flags become a request", () => {
-  assert.deepEqual(request(["a.tar"]), { file: "a.tar", previous: undefined, sections: new Set(["totals"]), pid: undefined });
+  assert.deepEqual(request(["a.tar"]), {
+    file: "a.tar",
+    previous: undefined,
+    registry: REGISTRY,
+    sections: new Set(["totals"]),
+    pid: undefined,
+  });
   assert.deepEqual(request(["-"], { sockets: true, pid: "7", previous: "b.tar" }), {
     file: "-",
     previous: "b.tar",
+    registry: REGISTRY,
     sections: new Set(["totals", "sockets"]),
     pid: 7,
   });

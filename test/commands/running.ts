@@ -19,6 +19,9 @@ export interface Ran {
   readonly lines: readonly string[];
 }
 
+/** Of requests of verbs that can pull, where no flag says how. */
+export const REGISTRY = { caFile: undefined, plainHttp: false, registryConfig: undefined, allowPublic: false };
+
 type Flags = Readonly<Record<string, Given>>;
 
 /** What a verb makes of words and raw flags. Throws a usage error. */

@@ -9,7 +9,7 @@ import { escapeBytes } from "../../src/commands/search/matches.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, type CheckpointSpec } from "../criu/synthetic.ts";
 import { without } from "./altered.ts";
-import { requestOf, runVerb } from "./running.ts";
+import { REGISTRY, requestOf, runVerb } from "./running.ts";
 
 const ARCHIVES = "test/data/archives";
 const ZOO = `${ARCHIVES}/containerd-zoo.tar.gz`;
@@ -55,6 +55,7 @@ test("words and flags become a request", () => {
   assert.deepEqual(request(["a.tar", "né"]), {
     file: "a.tar",
     previous: undefined,
+    registry: REGISTRY,
     pattern: { kind: "bytes", forms: [Buffer.from("né")] },
     scopes: ["memory", "files", "queues"],
     pid: undefined,
@@ -65,6 +66,7 @@ test("words and flags become a request", () => {
   assert.deepEqual(request(["a.tar", "0xDE ad:be ef"], { hex: true, pid: "3", around: "0", max: "0", in: ["files", "queues"] }), {
     file: "a.tar",
     previous: undefined,
+    registry: REGISTRY,
     pattern: { kind: "bytes", forms: [Buffer.from("deadbeef", "hex")] },
     scopes: ["files", "queues"],
     pid: 3,

@@ -13,6 +13,8 @@ export interface FakeOptions {
   /** Answers instead of the registry, where it does. */
   readonly instead?: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Cuts the connection of the n-th PATCH (from 1): before a byte of it is taken, or after so many. */
+  /** It lets nobody delete an image. */
+  readonly keeps?: boolean;
   readonly cut?: (patch: number) => { readonly after: number } | undefined;
 }
 
@@ -83,6 +85,11 @@ export async function fakeRegistry(t: TestContext, options: FakeOptions = {}): P
         for (const name of [rest, digestOf(bytes)]) registry.manifests.set(`${repository} ${name}`, bytes);
         return answer(201, { "docker-content-digest": digestOf(bytes) });
       }
+      if (request.method === "DELETE") {
+        if (options.keeps === true) return fail(405, "UNSUPPORTED");
+        const there = registry.manifests.delete(`${repository} ${rest}`);
+        return there ? answer(202) : fail(404, "MANIFEST_UNKNOWN");
+      }
       const found = registry.manifests.get(`${repository} ${rest}`);
       return found === undefined
         ? fail(404, "MANIFEST_UNKNOWN")
@@ -91,8 +98,10 @@ export async function fakeRegistry(t: TestContext, options: FakeOptions = {}): P
     if (kind === "blobs" && !rest.startsWith("uploads/")) {
       const found = registry.links.has(`${repository} ${rest}`) ? registry.blobs.get(rest) : undefined;
       if (found === undefined) return fail(404, "BLOB_UNKNOWN");
-      const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
-      return first === undefined ? answer(200, {}, found) : answer(206, {}, found.subarray(Number(first), Number(last) + 1));
+      const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+      return first === undefined
+        ? answer(200, {}, found)
+        : answer(206, {}, found.subarray(Number(first), Number(last || found.length) + 1));
     }
     if (request.method === "POST") {
       const [mount, from] = [url.searchParams.get("mount") ?? "", url.searchParams.get("from") ?? ""];

@@ -11,7 +11,7 @@ import { openBytes } from "../../src/archive/bytes.ts";
 import { archiveFacts, keepForFacts } from "../../src/flows/restore/image/facts.ts";
 import { pushImage, type PushRequest } from "../../src/flows/restore/image/push.ts";
 import { registryFor } from "../../src/flows/restore/image/registries.ts";
-import { blobSource, startUpload } from "../../src/image/registry/repository.ts";
+import { blobSource, startUpload } from "../../src/image/registry/blobs.ts";
 import { upload } from "../../src/image/registry/upload.ts";
 import { parseReference } from "../../src/image/reference.ts";
 import { makeCertificates } from "../certificates.ts";

@@ -1,23 +1,42 @@
+import type { Reading } from "../../archive/archive.ts";
 import type { RegistrySettings } from "../../flows/restore/image/registries.ts";
 import { group, on, text, type Values } from "./flags.ts";
+import type { Call } from "./verb.ts";
 
-/** For verbs that push to a registry or pull from one. */
-export const REGISTRY = group("Registry", {
+/** For verbs that pull from a registry: those that read registry:REFERENCE. */
+export const PULL = group("Registry", {
   "ca-file": text({ value: "FILE", help: "trust the CA certificates in this PEM file, in addition to the usual ones" }),
   "plain-http": on("use HTTP without TLS: everybody on the network path can read the dump"),
   "registry-config": text({
     value: "FILE",
     help: "read credentials from this file only (default: those of Podman and Docker)",
   }),
-  "allow-public": on("allow a push to Docker Hub, quay.io, ghcr.io and similar registries"),
 });
 
-/** How registries are reached. */
-export function registrySettings(flags: Values<typeof REGISTRY>): RegistrySettings {
+/** For verbs that push to a registry. */
+export const REGISTRY = {
+  ...PULL,
+  ...group("Registry", { "allow-public": on("allow a push to Docker Hub, quay.io, ghcr.io and similar registries") }),
+};
+
+/** How registries are reached; without --allow-public, for verbs that only pull. */
+export function registrySettings(flags: Values<typeof PULL> & Partial<Values<typeof REGISTRY>>): RegistrySettings {
   return {
     caFile: flags["ca-file"],
     plainHttp: flags["plain-http"],
     registryConfig: flags["registry-config"],
-    allowPublic: flags["allow-public"],
+    allowPublic: flags["allow-public"] ?? false,
+  };
+}
+
+/** A call that can also open registry:REFERENCE. What that needs is loaded when it is asked for. */
+export function pulling(call: Call, settings: RegistrySettings): Call & Reading {
+  return {
+    ...call,
+    async pull(reference) {
+      const { parseReference } = await import("../../image/reference.ts");
+      const { pullImage } = await import("../../flows/restore/image/pull.ts");
+      return await pullImage(call, settings, parseReference(reference));
+    },
   };
 }

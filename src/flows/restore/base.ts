@@ -5,7 +5,7 @@ import { UserError } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
 import { command, say, type Phrase } from "../../model/phrase.ts";
 import { parseReference, type Reference } from "../../image/reference.ts";
-import { findManifest } from "../../image/registry/repository.ts";
+import { findManifest } from "../../image/registry/manifests.ts";
 import { alwaysPullsBase } from "../../restore/runtimes.ts";
 import type { Needs } from "./image/facts.ts";
 import { registryFor, type RegistrySettings } from "./image/registries.ts";

@@ -2,20 +2,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
+import { say } from "../../model/phrase.ts";
 import { serverOf, type Reference } from "../reference.ts";
-import { basicHeader, tokenIn, tokenRequest, type Token } from "./authorization.ts";
-import { parseChallenges, type Challenge } from "./challenge.ts";
 import type { Credential } from "./credentials.ts";
 import { registryDispatcher, type Route } from "./dispatcher.ts";
-import { RegistryCut, refused, unanswered, unauthorized, saidIn, type Attempted, type RegistryAnswer } from "./failure.ts";
+import { exchange, PACE, wholeOf, type Pace, type Received } from "./exchange.ts";
+import { RegistryCut, refused, type Attempted, type RegistryAnswer } from "./failure.ts";
+import { Login } from "./login.ts";
 
 export interface RegistryOptions extends Route {
   readonly reference: Reference;
   readonly plainHttp: boolean;
   /** Looked for when the registry first asks; undefined is anonymous. */
   readonly credential: () => Promise<Credential | undefined>;
-  /** "pull" alone, or "pull,push". */
-  readonly actions: "pull" | "pull,push";
+  /** "pull" alone, "pull,push", or that and "delete". */
+  readonly actions: "pull" | "pull,push" | "pull,push,delete";
+  readonly pace?: Pace;
 }
 
 export interface RegistryRequest {
@@ -38,8 +40,10 @@ export interface RegistryRequest {
 /** One repository of a registry, as one user. */
 export interface Registry extends AsyncDisposable {
   readonly reference: Reference;
-  /** Throws a UserError: a RegistryCut where no answer came. */
+  /** Throws a UserError: a RegistryCut where no answer came, or one that says that the registry is not well. */
   request(request: RegistryRequest): Promise<RegistryAnswer>;
+  /** The same where the answer is long: its body is to be read to the end, or left. It is not sent again. */
+  stream(request: RegistryRequest): Promise<Received>;
   /** Whether a token may pull from another repository too, as for a mount: from the next request on. */
   alsoPull(repository: string): void;
 }
@@ -49,178 +53,156 @@ const LONGEST_ANSWER = 8 << 20;
 const ATTEMPTS = 5;
 const CLEANUP_MS = 2000;
 const REDIRECTS = 5;
+const REDIRECTED = new Set([301, 302, 303, 307, 308]);
+/** How long an answer may take: that to a large blob, which the registry stores first, longer. */
+const ANSWER_MS = 60_000;
+const STORING_MS = 10 * 60_000;
+const LONGEST_PAUSE_MS = 30_000;
 
 /** Nothing is sent before the first request. */
 export function openRegistry(options: RegistryOptions, context: Pick<Context, "signal" | "emit" | "now">): Registry {
-  const { reference, plainHttp, actions } = options;
-  const base = new URL(`${plainHttp ? "http" : "https"}://${serverOf(reference)}`);
-  const scopes = new Set([`repository:${reference.repository}:${actions}`]);
-  let dispatcher: Promise<Dispatcher> | undefined;
-  let credential: Credential | undefined;
-  let challenge: Challenge | undefined;
-  let token: Token | undefined;
-
-  const attempted = (doing: string): Attempted => ({
-    registry: reference.registry,
-    repository: reference.repository,
-    doing,
-    plainHttp,
-    credential,
-  });
-
-  /** One exchange, logged; redirects are followed, without the login where they lead elsewhere. */
-  const exchange = async (request: RegistryRequest, authorization: string | undefined): Promise<RegistryAnswer> => {
-    let url = new URL(request.url, base);
-    for (let hop = 0; ; hop += 1) {
-      // Behind a proxy that ends TLS, some registries think that they speak without.
-      if (url.host === base.host) url.protocol = base.protocol;
-      if (url.protocol !== base.protocol && url.protocol !== "https:")
-        throw new UserError({
-          reason: "RegistryRedirect",
-          message: `the registry ${reference.registry} sends to ${url.origin}, in the clear`,
-        });
-      const login = authorization !== undefined && url.origin === base.origin ? { authorization } : {};
-      const answer = await send(request, url, { ...request.headers, ...login });
-      const location = one(answer.headers["location"]);
-      if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
-      if (hop === REDIRECTS)
-        throw new UserError({ reason: "RegistryRedirect", message: `the registry ${reference.registry} redirects for ever` });
-      url = new URL(location, url);
-    }
-  };
-
-  const send = async (request: RegistryRequest, url: URL, headers: Record<string, string>): Promise<RegistryAnswer> => {
-    const { method, body } = request;
-    const sentAt = context.now();
-    const log = (answer: Partial<RegistryAnswer>): void => {
-      const { status, headers: responseHeaders } = answer;
-      const exchanged = { method, url: url.href, requestHeaders: headers, milliseconds: context.now() - sentAt };
-      context.emit({
-        kind: "request",
-        exchange: {
-          ...exchanged,
-          ...(status === undefined ? {} : { status }),
-          ...(responseHeaders === undefined ? {} : { responseHeaders }),
-        },
-      });
-    };
-    const signal = request.evenAfterAbort === true ? AbortSignal.timeout(CLEANUP_MS) : context.signal;
-    try {
-      const {
-        statusCode,
-        headers: responseHeaders,
-        body: response,
-      } = await (
-        await (dispatcher ??= registryDispatcher(options))
-      ).request({
-        origin: url.origin,
-        path: `${url.pathname}${url.search}`,
-        method,
-        headers: { "user-agent": "kubectl-checkpoint", ...headers },
-        body: body === undefined ? null : (body() as Buffer),
-        signal,
-      });
-      const answer = { status: statusCode, headers: responseHeaders, bytes: await limited(response, reference.registry) };
-      log(answer);
-      return answer;
-    } catch (error) {
-      log({});
-      context.signal.throwIfAborted();
-      throw unanswered(error, attempted(request.doing));
-    }
-  };
-
-  const logIn = async (doing: string, answer?: RegistryAnswer): Promise<string | undefined> => {
-    if (challenge === undefined) return undefined;
-    if (challenge.scheme === "basic") {
-      if (credential === undefined) throw unauthorized(attempted(doing), answer === undefined ? "" : `it answered 401: ${saidIn(answer)}`);
-      return basicHeader(credential);
-    }
-    if (token !== undefined && performance.now() < token.until) return token.header;
-    const asked = tokenRequest(challenge, [...scopes], credential, plainHttp);
-    if (asked === undefined) {
-      throw new UserError({
-        reason: "RegistryLoginUnsafe",
-        message: `the registry ${reference.registry} names no safe place to log in`,
-        why: `its realm is "${challenge.parameters["realm"] ?? ""}"`,
-      });
-    }
-    const { url, headers, form } = asked;
-    const contentType = form === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" };
-    const tokenAnswer = await send(
-      {
-        method: form === undefined ? "GET" : "POST",
-        url: url.href,
-        doing: "log in",
-        ...(form === undefined ? {} : { body: () => Buffer.from(form.toString()) }),
-      },
-      url,
-      { ...headers, ...contentType },
-    );
-    if (tokenAnswer.status === 401 || tokenAnswer.status === 403)
-      throw unauthorized(attempted("log in"), `its token server answered ${tokenAnswer.status}: ${saidIn(tokenAnswer)}`);
-    if (tokenAnswer.status >= 300) throw refused(tokenAnswer, attempted("log in"));
-    token = tokenIn(tokenAnswer.bytes.toString("utf8"), performance.now());
-    if (token === undefined)
-      throw new UserError({ reason: "RegistryLoginFailed", message: `the token server of ${reference.registry} answers without a token` });
-    return token.header;
-  };
-
-  const once = async (request: RegistryRequest): Promise<RegistryAnswer> => {
-    const answer = await exchange(request, await logIn(request.doing));
-    if (answer.status !== 401) return answer;
-    const offered = parseChallenges(answer.headers["www-authenticate"]);
-    const next = offered.find(({ scheme }) => scheme === "bearer") ?? offered.find(({ scheme }) => scheme === "basic");
-    if (next === undefined) return answer;
-    credential ??= await options.credential();
-    challenge = next;
-    token = undefined;
-    return await exchange(request, await logIn(request.doing, answer));
-  };
-
-  return {
-    reference,
-    alsoPull(repository) {
-      scopes.add(`repository:${repository}:pull`);
-      token = undefined;
-    },
-    async request(request) {
-      const { expected = [], persistent = false, doing } = request;
-      for (let attempt = 1; ; attempt += 1) {
-        const last = !persistent || attempt === ATTEMPTS;
-        try {
-          const answer = await once(request);
-          if (answer.status < 300 || expected.includes(answer.status)) return answer;
-          if (last || ![429, 502, 503, 504].includes(answer.status)) throw refused(answer, attempted(doing));
-        } catch (error) {
-          if (last || !(error instanceof RegistryCut)) throw error;
-        }
-        await pause(attempt, context.signal);
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      await (await dispatcher)?.destroy();
-    },
-  };
+  return new Repository(options, context);
 }
 
-/** Longer every time: 0.2 s, 0.4 s, 0.8 s … */
-export async function pause(attempt: number, signal: AbortSignal): Promise<void> {
-  await sleep(100 * 2 ** attempt, undefined, { signal }).catch(() => signal.throwIfAborted());
+class Repository implements Registry {
+  readonly reference: Reference;
+  readonly #options: RegistryOptions;
+  readonly #context: Pick<Context, "signal" | "emit" | "now">;
+  /** The one origin that credentials are for. */
+  readonly #base: URL;
+  readonly #login: Login;
+  #dispatcher: Promise<Dispatcher> | undefined;
+
+  constructor(options: RegistryOptions, context: Pick<Context, "signal" | "emit" | "now">) {
+    const { reference, plainHttp, credential, actions } = options;
+    this.reference = reference;
+    this.#options = options;
+    this.#context = context;
+    this.#base = new URL(`${plainHttp ? "http" : "https"}://${serverOf(reference)}`);
+    this.#login = new Login(`repository:${reference.repository}:${actions}`, {
+      credential,
+      plainHttp,
+      attempted: (doing) => this.#attempted(doing),
+      ask: async ({ url, headers, form }) => {
+        const body = form === undefined ? undefined : Buffer.from(form.toString());
+        const type = form === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" };
+        const method = form === undefined ? ("GET" as const) : ("POST" as const);
+        const request = { method, url: url.href, doing: "log in", ...(body === undefined ? {} : { body: () => body }) };
+        return await this.#whole(await this.#send(request, url, { ...headers, ...type }));
+      },
+    });
+  }
+
+  alsoPull(repository: string): void {
+    this.#login.add(`repository:${repository}:pull`);
+  }
+
+  async request(request: RegistryRequest): Promise<RegistryAnswer> {
+    const { expected = [], persistent = false, doing } = request;
+    for (let attempt = 1; ; attempt += 1) {
+      const last = !persistent || attempt === ATTEMPTS;
+      let retryAfter: string | undefined;
+      try {
+        const answer = await this.#whole(await this.#authorized(request));
+        if (answer.status < 300 || expected.includes(answer.status)) return answer;
+        const failure = refused(answer, this.#attempted(doing));
+        if (last || !(failure instanceof RegistryCut)) throw failure;
+        retryAfter = one(answer.headers["retry-after"]);
+      } catch (error) {
+        if (last || !(error instanceof RegistryCut)) throw error;
+      }
+      await pause(attempt, this.#context.signal, retryAfter);
+    }
+  }
+
+  async stream(request: RegistryRequest): Promise<Received> {
+    const { expected = [], doing } = request;
+    const answer = await this.#authorized(request);
+    if (answer.status < 300 || expected.includes(answer.status)) return answer;
+    throw refused(await this.#whole(answer), this.#attempted(doing));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#dispatcher)?.destroy();
+  }
+
+  /** Logs in where the registry asks for it. What is asked for elsewhere, where it redirects to, is not answered. */
+  async #authorized(request: RegistryRequest): Promise<Received> {
+    const { doing } = request;
+    const first = await this.#followed(request, await this.#login.header(doing));
+    if (first.received.status !== 401) return first.received;
+    const answer = await this.#whole(first.received);
+    if (first.origin !== this.#base.origin) throw this.#refusedElsewhere(first.origin, answer);
+    if (!(await this.#login.challenged(answer))) return { ...answer, body: bytesOnce(answer.bytes) };
+    const second = await this.#followed(request, await this.#login.header(doing, answer));
+    if (second.received.status === 401 && second.origin !== this.#base.origin)
+      throw this.#refusedElsewhere(second.origin, await this.#whole(second.received));
+    return second.received;
+  }
+
+  /** Redirects are followed; the authorization is sent to the registry's own origin alone. */
+  async #followed(request: RegistryRequest, authorization: string | undefined): Promise<{ received: Received; origin: string }> {
+    const { registry } = this.reference;
+    let url = new URL(request.url, this.#base);
+    for (let hop = 0; ; hop += 1) {
+      // Behind a proxy that ends TLS, some registries think that they speak without.
+      if (url.host === this.#base.host) url.protocol = this.#base.protocol;
+      if (url.protocol !== this.#base.protocol && url.protocol !== "https:")
+        throw new UserError({ reason: "RegistryRedirect", message: say`the registry ${registry} redirects to ${url.origin}, without TLS` });
+      const login = authorization !== undefined && url.origin === this.#base.origin ? { authorization } : {};
+      const received = await this.#send(request, url, { ...request.headers, ...login });
+      const location = one(received.headers["location"]);
+      if (!REDIRECTED.has(received.status) || location === undefined) return { received, origin: url.origin };
+      await this.#whole(received);
+      if (hop === REDIRECTS)
+        throw new UserError({ reason: "RegistryRedirect", message: say`the registry ${registry} redirects too often` });
+      if (!URL.canParse(location, url))
+        throw new UserError({
+          reason: "RegistryRedirect",
+          message: say`the registry ${registry} redirects to something that is no address`,
+        });
+      url = new URL(location, url);
+    }
+  }
+
+  async #send({ method, body, doing, evenAfterAbort }: RegistryRequest, url: URL, headers: Record<string, string>): Promise<Received> {
+    const signal = evenAfterAbort === true ? AbortSignal.timeout(CLEANUP_MS) : this.#context.signal;
+    const answerMs = method === "PUT" || method === "PATCH" ? STORING_MS : ANSWER_MS;
+    this.#dispatcher ??= registryDispatcher(this.#options);
+    const sent = { method, url, headers, body: body?.(), signal, answerMs, attempted: this.#attempted(doing) };
+    return await exchange(await this.#dispatcher, sent, this.#context, this.#options.pace ?? PACE);
+  }
+
+  async #whole({ status, headers, body }: Received): Promise<RegistryAnswer> {
+    return { status, headers, bytes: await wholeOf(body, LONGEST_ANSWER, this.reference.registry) };
+  }
+
+  #attempted(doing: string): Attempted {
+    const { registry, repository } = this.reference;
+    return { registry, repository, doing, plainHttp: this.#options.plainHttp, credential: this.#login.credential };
+  }
+
+  #refusedElsewhere(origin: string, answer: RegistryAnswer): UserError {
+    return new UserError({
+      reason: "RegistryRedirectRefused",
+      message: say`${origin}, which the registry ${this.reference.registry} redirects to, refuses the request`,
+      why: say`it answered ${answer.status}; no password or token is sent to it`,
+      fix: "try again; if it stays so, tell whoever runs the registry",
+    });
+  }
+}
+
+async function* bytesOnce(bytes: Buffer): AsyncGenerator<Buffer, void> {
+  yield bytes;
+}
+
+/** Longer every time: 0.2 s, 0.4 s, 0.8 s …, or what the registry asks for, in seconds. */
+export async function pause(attempt: number, signal: AbortSignal, retryAfter?: string): Promise<void> {
+  const asked = /^\d{1,5}$/.test(retryAfter ?? "") ? Number(retryAfter) * 1000 : 0;
+  const milliseconds = Math.min(LONGEST_PAUSE_MS, Math.max(100 * 2 ** attempt, asked));
+  await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 export function one(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
-}
-
-async function limited(body: AsyncIterable<Buffer>, registry: string): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of body) {
-    size += part.length;
-    if (size > LONGEST_ANSWER)
-      throw new UserError({ reason: "AnswerTooLong", message: `the registry ${registry} answers with more than ${LONGEST_ANSWER} bytes` });
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }

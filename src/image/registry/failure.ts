@@ -1,5 +1,6 @@
 import { Interrupted, UserError, type Explanation } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
+import { command, say, type Phrase, type Text } from "../../model/phrase.ts";
 import type { Credential } from "./credentials.ts";
 
 export interface RegistryAnswer {
@@ -19,7 +20,7 @@ export interface Attempted {
   readonly credential: Credential | undefined;
 }
 
-/** No answer came: the same may work when it is tried again. */
+/** No answer came, or one that says that the registry is not well: the same may work when it is tried again. */
 export class RegistryCut extends UserError {}
 
 interface Unreached {
@@ -32,15 +33,15 @@ const UNREACHED: readonly Unreached[] = [
     codes: /WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG/,
     explain: ({ registry }) => ({
       reason: "RegistryPlainHttp",
-      message: `the registry ${registry} does not speak TLS`,
-      fix: "if its traffic may be read by everyone on the way, give --plain-http",
+      message: say`the registry ${registry} does not use TLS`,
+      fix: "if everybody on the network may read what is sent, use --plain-http",
     }),
   },
   {
     codes: /^ERR_TLS_CERT_ALTNAME_INVALID/,
     explain: ({ registry }) => ({
       reason: "RegistryCertificateUntrusted",
-      message: `the certificate of the registry ${registry} is for another name`,
+      message: say`the certificate of the registry ${registry} is for another name`,
       fix: "use the name that is in the certificate",
     }),
   },
@@ -48,7 +49,7 @@ const UNREACHED: readonly Unreached[] = [
     codes: /^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID)/,
     explain: ({ registry }) => ({
       reason: "RegistryCertificateExpired",
-      message: `the certificate of the registry ${registry} is not valid today`,
+      message: say`the certificate of the registry ${registry} is not valid today`,
       fix: "check this machine's clock; if it is right, the registry's certificate has to be renewed",
     }),
   },
@@ -56,7 +57,7 @@ const UNREACHED: readonly Unreached[] = [
     codes: /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_OSSL|ERR_SSL)/,
     explain: ({ registry }) => ({
       reason: "RegistryCertificateUntrusted",
-      message: `the certificate of the registry ${registry} is signed by nobody that this machine trusts`,
+      message: say`the certificate of the registry ${registry} is signed by nobody that this machine trusts`,
       fix: "give the certificate of its CA: --ca-file FILE",
     }),
   },
@@ -65,7 +66,7 @@ const UNREACHED: readonly Unreached[] = [
       /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|EADDRNOTAVAIL|UND_ERR_PRX_TLS)/,
     explain: ({ registry }) => ({
       reason: "RegistryUnreachable",
-      message: `the registry ${registry} cannot be reached`,
+      message: say`the registry ${registry} cannot be reached`,
       fix: "check its name and port (a VPN or HTTPS_PROXY may be missing)",
     }),
   },
@@ -84,7 +85,7 @@ export function unanswered(error: unknown, attempted: Attempted): Error {
   if (/^(UND_ERR|ECONN|EPIPE|EPROTO|HPE_)/.test(code)) {
     return new RegistryCut({
       reason: "RegistryConnectionLost",
-      message: `the connection to the registry ${attempted.registry} was lost`,
+      message: say`the connection to the registry ${attempted.registry} was lost`,
       why,
       cause: error,
     });
@@ -92,51 +93,54 @@ export function unanswered(error: unknown, attempted: Attempted): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** What a refusal means, by the registry's own words (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes). */
+/**
+ * What a refusal means, by the registry's own words (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes).
+ * A RegistryCut where the registry is not well.
+ */
 export function refused(answer: RegistryAnswer, attempted: Attempted): UserError {
   const { registry, repository, doing, credential } = attempted;
   const { status } = answer;
   const said = saidIn(answer);
-  const why = said === "" ? `it answered ${status}` : `it answered ${status}: ${said}`;
+  const why = said === "" ? say`it answered ${status}` : say`it answered ${status}: ${said}`;
   const codes = errorCodes(answer);
   if (status === 401) return unauthorized(attempted, why);
   if (/no space left|disk (is )?full|quota (has been )?exceeded|"?Err"?:\s*28\b/i.test(said) || status === 507) {
     return new UserError({
       reason: "RegistryFull",
-      message: `the registry ${registry} has no space left`,
+      message: say`the registry ${registry} has no space left`,
       why,
       fix: "make room in its storage, then try again: what it has already is not sent again",
     });
   }
   if (status === 403 || codes.includes("DENIED")) {
-    const who = credential === undefined ? "without a login" : `as ${credential.username || "the user"} of ${credential.from}`;
+    const who = credential === undefined ? say`without a login` : say`as ${credential.username || "the user"} of ${credential.from}`;
     return new UserError({
       reason: "RegistryForbidden",
-      message: `the registry ${registry} does not let you ${doing} in ${repository} (${who})`,
+      message: say`the registry ${registry} does not let you ${doing} in ${repository} (${who})`,
       why,
-      fix: credential === undefined ? loginFix(registry) : "ask who keeps the registry for the right, or log in as somebody else",
+      fix: credential === undefined ? loginFix(registry) : "ask the registry's administrator for the permission, or log in as another user",
     });
   }
   if (status === 400 && /HTTP request to an HTTPS server/i.test(answer.bytes.toString("latin1"))) {
     return new UserError({
       reason: "RegistrySpeaksTLS",
-      message: `the registry ${registry} speaks TLS`,
+      message: say`the registry ${registry} uses TLS`,
       why,
-      fix: "leave --plain-http out",
+      fix: "leave out --plain-http",
     });
   }
   if (status === 404 && codes.includes("NAME_UNKNOWN")) {
     return new UserError({
       reason: "RepositoryNotFound",
-      message: `the registry ${registry} has no repository ${repository}`,
+      message: say`the registry ${registry} has no repository ${repository}`,
       why,
-      fix: "some registries want it to be created first",
+      fix: "some registries require that it is created first",
     });
   }
   if (status === 404 && !/json/i.test(String(answer.headers["content-type"]))) {
     return new UserError({
       reason: "NotARegistry",
-      message: `${registry} does not answer as a registry does`,
+      message: say`${registry} does not answer as a registry does`,
       why,
       fix: "check its name and port",
     });
@@ -144,41 +148,57 @@ export function refused(answer: RegistryAnswer, attempted: Attempted): UserError
   if (status === 413) {
     return new UserError({
       reason: "RegistryTooLarge",
-      message: `${registry} does not take this much at once`,
-      why: `${why}: a proxy before the registry may limit requests (nginx: client_max_body_size)`,
+      message: say`${registry} does not accept requests of this size`,
+      why: say`${why}: a proxy in front of the registry may limit requests (nginx: client_max_body_size)`,
       fix: "raise the limit, or push to the registry itself",
     });
   }
   if (status === 429) {
-    return new UserError({
+    return new RegistryCut({
       reason: "RegistryBusy",
-      message: `the registry ${registry} wants fewer requests`,
+      message: say`the registry ${registry} limits requests`,
       why,
       fix: "try again later, or log in: anonymous users are limited more",
     });
   }
-  return new UserError({ reason: "RegistryRefused", message: `the registry ${registry} did not let you ${doing}`, why });
+  if (UNWELL.has(status))
+    return new RegistryCut({
+      reason: "RegistryFailed",
+      message: say`the registry ${registry} failed: could not ${doing}`,
+      why,
+      fix: "try again later",
+    });
+  return new UserError({ reason: "RegistryRefused", message: say`the registry ${registry} did not let you ${doing}`, why });
 }
 
-export function unauthorized({ registry, credential }: Attempted, why: string): UserError {
+/** An answer that no registry should give. */
+export function unexpected(registry: string, why: Text): UserError {
+  return new UserError({ reason: "RegistryAnswerInvalid", message: say`the registry ${registry} gave an unexpected answer`, why });
+}
+
+/** What a registry answers that is not well: the same may work later. */
+const UNWELL = new Set([500, 502, 503, 504]);
+
+export function unauthorized({ registry, credential }: Attempted, why: Text): UserError {
   if (credential === undefined) {
     return new UserError({
       reason: "RegistryLoginNeeded",
-      message: `the registry ${registry} wants a login`,
+      message: say`the registry ${registry} requires a login`,
       why,
       fix: loginFix(registry),
     });
   }
   return new UserError({
     reason: "RegistryLoginWrong",
-    message: `the registry ${registry} does not accept the login of ${credential.username || "the token"} from ${credential.from}`,
+    message: say`the registry ${registry} does not accept the login of ${credential.username || "the token"} from ${credential.from}`,
     why,
     fix: loginFix(registry),
   });
 }
 
-function loginFix(registry: string): string {
-  return `docker login ${registry} or podman login ${registry}, then try again; --registry-config FILE takes another file`;
+function loginFix(registry: string): Phrase {
+  const [docker, podman] = [command`docker login ${registry}`, command`podman login ${registry}`];
+  return say`${docker} or ${podman}, then try again; --registry-config FILE takes another file`;
 }
 
 /** What the registry says of an error, on one line. */

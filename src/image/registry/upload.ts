@@ -2,6 +2,7 @@ import { UserError } from "../../model/error.ts";
 import type { BlobSink } from "../layer.ts";
 import { one, pause, type Registry } from "./client.ts";
 import { RegistryCut } from "./failure.ts";
+import { cancelUpload, hasBlob } from "./blobs.ts";
 
 /**
  * What is sent in one PATCH, in bytes, and held in memory twice: one piece on its way, one filling. A cut between two pieces
@@ -10,7 +11,8 @@ import { RegistryCut } from "./failure.ts";
 export const PIECE = 32 << 20;
 /** What is given to the socket at once. */
 const SLICE = 256 << 10;
-const ATTEMPTS = 6;
+/** With pauses that double, for a registry that is away for most of a minute. */
+const ATTEMPTS = 8;
 
 /** The registry knows nothing of the upload any more: only starting again helps. */
 export class UploadLost extends UserError {}
@@ -99,7 +101,7 @@ export function upload(registry: Registry, options: UploadOptions): Upload {
     [filling, spare] = [spare ?? Buffer.allocUnsafe(pieceBytes), filling];
     filled = 0;
     sending = send(piece);
-    // Told when it is waited for.
+    // Whoever waits for it hears of it.
     sending.catch(() => undefined);
   };
 
@@ -115,40 +117,37 @@ export function upload(registry: Registry, options: UploadOptions): Upload {
     async finish(digest) {
       if (filled > 0) await flush();
       await sending;
-      await commit(registry, location, digest, lost);
+      await commit(registry, location, digest, signal);
     },
     async cancel() {
       await sending.catch(() => undefined);
-      await registry
-        .request({ method: "DELETE", url: location, doing: "cancel the upload", expected: [404, 405], evenAfterAbort: true })
-        .catch(() => undefined);
+      await cancelUpload(registry, location);
     },
   };
 }
 
-/** Where the answer to the PUT is lost, the blob may be there all the same. */
-async function commit(registry: Registry, location: string, digest: string, lostBecause: (why: string) => UploadLost): Promise<void> {
+/** Where the answer to the PUT is lost, or says that the registry is not well, the blob may be there nevertheless. */
+async function commit(registry: Registry, location: string, digest: string, signal: AbortSignal): Promise<void> {
   const url = `${location}${location.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
-  try {
-    const answer = await registry.request({
-      method: "PUT",
-      url,
-      headers: { "content-length": "0" },
-      doing: "push the layer",
-      expected: [404, 416],
-    });
-    if (answer.status >= 400) throw lostBecause(`it answered ${answer.status} at the end`);
-  } catch (error) {
-    if (!(error instanceof RegistryCut)) throw error;
-    const { repository } = registry.reference;
-    const there = await registry.request({
-      method: "HEAD",
-      url: `/v2/${repository}/blobs/${digest}`,
-      doing: "look for the layer",
-      expected: [404],
-      persistent: true,
-    });
-    if (there.status === 404) throw lostBecause("the connection was lost at its end");
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const answer = await registry.request({
+        method: "PUT",
+        url,
+        headers: { "content-length": "0" },
+        doing: "push the layer",
+        expected: [404, 416],
+      });
+      if (answer.status < 400) return;
+      // A PUT before this one may have made the blob of it, and its answer was lost.
+      if (attempt > 1 && (await hasBlob(registry, digest))) return;
+      throw lost(`it answered ${answer.status} at the end`);
+    } catch (error) {
+      if (!(error instanceof RegistryCut)) throw error;
+      if (await hasBlob(registry, digest)) return;
+      if (attempt === ATTEMPTS) throw lost("the connection was lost at its end");
+      await pause(attempt, signal);
+    }
   }
 }
 

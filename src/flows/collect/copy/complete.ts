@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Budget } from "../../../archive/budget.ts";
 import { openArchive } from "../../../archive/open.ts";
-import { interruptedThreads } from "../../../criu/interrupted.ts";
 import { statistics } from "../../../criu/statistics.ts";
 import type { NodeDirectory } from "../../../helper/directory.ts";
 import type { NodeFile } from "../../../helper/listing.ts";
-import type { InterruptedThread } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { command, say } from "../../../model/phrase.ts";
@@ -65,14 +63,11 @@ function unfinished(archive: NodeArchive, { bytes }: NodeFile): UserError {
   });
 }
 
-/** What the images of a copied archive say of the checkpoint, as far as they do. */
-interface Checked {
-  readonly frozenSeconds?: number;
-  readonly interrupted?: readonly InterruptedThread[];
-}
-
-/** Reads the copied archive as an archive: the chain of its headers must reach its end. Throws ArchiveUnfinished. */
-export async function checkCopy(path: string, signal: AbortSignal): Promise<Checked> {
+/**
+ * Reads the copied archive as an archive: the chain of its headers must reach its end. Answers with how long CRIU says that the
+ * processes stood still; undefined where it does not say. Throws ArchiveUnfinished.
+ */
+export async function checkCopy(path: string, signal: AbortSignal): Promise<number | undefined> {
   await using archive = await openArchive(path, { signal, budget: Budget.withoutClock() });
   if (!archive.complete) {
     throw new UserError({
@@ -82,8 +77,8 @@ export async function checkCopy(path: string, signal: AbortSignal): Promise<Chec
       fix: "wait until its checkpoint has ended, or take another one",
     });
   }
-  const orNothing = async <T>(work: Promise<T>): Promise<T | undefined> => await work.catch(() => undefined);
-  const frozenSeconds = (await orNothing(statistics(archive)))?.frozenSeconds;
-  const interrupted = (await orNothing(interruptedThreads(archive)))?.threads;
-  return { ...(frozenSeconds === undefined ? {} : { frozenSeconds }), ...(interrupted === undefined ? {} : { interrupted }) };
+  return await statistics(archive).then(
+    (found) => found?.frozenSeconds,
+    () => undefined,
+  );
 }

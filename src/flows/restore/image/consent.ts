@@ -1,5 +1,5 @@
 import { formatReference, type Reference } from "../../../image/reference.ts";
-import type { FoundManifest } from "../../../image/registry/repository.ts";
+import type { FoundManifest } from "../../../image/registry/manifests.ts";
 import type { Context } from "../../../model/context.ts";
 import { Interrupted, UserError } from "../../../model/error.ts";
 import { say, type Phrase } from "../../../model/phrase.ts";

@@ -4,7 +4,8 @@ import { writeLayer, type ArchiveBytes, type BlobSink, type WrittenLayer } from 
 import { checkpointImage, CONTAINERD_NAME, type Layer } from "../../../image/manifest.ts";
 import { formatReference, pinned, type Reference } from "../../../image/reference.ts";
 import type { Registry } from "../../../image/registry/client.ts";
-import { findManifest, hasBlob, putBlob, putManifest, startUpload, type FoundManifest } from "../../../image/registry/repository.ts";
+import { hasBlob, putBlob, startUpload } from "../../../image/registry/blobs.ts";
+import { findManifest, putManifest, type FoundManifest } from "../../../image/registry/manifests.ts";
 import { upload, UploadLost } from "../../../image/registry/upload.ts";
 import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
@@ -75,7 +76,7 @@ export async function pushImage(context: Context, request: PushRequest): Promise
     });
   }
   if (found?.digest !== digest) {
-    await putBlob(registry, image.config);
+    await putBlob(registry, image.config, context.signal);
     await putManifest(registry, image.manifest);
   }
   return { reference: pinned(reference, digest), digest, bytes: layer.bytes, sentBytes, facts };

@@ -2,8 +2,10 @@ import { readFile } from "node:fs/promises";
 import { publicAuthorities } from "../../../cluster/authorities.ts";
 import { proxyFor } from "../../../cluster/proxy.ts";
 import { isPublic, serverOf, formatReference, type Reference } from "../../../image/reference.ts";
-import { openRegistry, type Registry } from "../../../image/registry/client.ts";
+import { openRegistry, type Registry, type RegistryOptions } from "../../../image/registry/client.ts";
+import { checkWritable as tryToWrite } from "../../../image/registry/blobs.ts";
 import { findCredential } from "../../../image/registry/credentials.ts";
+import { deleteManifest } from "../../../image/registry/manifests.ts";
 import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
 
@@ -20,7 +22,7 @@ export async function registryFor(
   context: Context,
   settings: RegistrySettings,
   reference: Reference,
-  actions: "pull" | "pull,push",
+  actions: RegistryOptions["actions"],
   anonymous = false,
 ): Promise<Registry> {
   const { env } = context;
@@ -37,6 +39,21 @@ export async function registryFor(
     },
     context,
   );
+}
+
+/** Whether this user may push there, before anything is done for it: an upload is begun and cancelled. Throws a UserError where not. */
+export async function checkWritable(context: Context, settings: RegistrySettings, reference: Reference): Promise<void> {
+  await using registry = await registryFor(context, settings, reference, "pull,push");
+  await tryToWrite(registry);
+}
+
+/**
+ * Removes an image that was pushed and is of no use, by its digest. False where the registry allows that to nobody, or does not have it.
+ * Throws a UserError where this user may not.
+ */
+export async function removeImage(context: Context, settings: RegistrySettings, reference: Reference, digest: string): Promise<boolean> {
+  await using registry = await registryFor(context, settings, reference, "pull,push,delete");
+  return await deleteManifest(registry, digest);
 }
 
 /** A memory dump is not pushed by accident to where everybody may read it. */

@@ -4,7 +4,8 @@ import { getPod, type Pod } from "../../../cluster/pods.ts";
 import type { Right } from "../../../cluster/access.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import type { Reference } from "../../../image/reference.ts";
-import { findManifest, startUpload, type FoundManifest } from "../../../image/registry/repository.ts";
+import { startUpload } from "../../../image/registry/blobs.ts";
+import { findManifest, type FoundManifest } from "../../../image/registry/manifests.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { say } from "../../../model/phrase.ts";
@@ -66,7 +67,7 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
     await using directory = helpers.directory(pod.node);
     directory.start();
     const started = performance.now();
-    const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined, proveMs: 0 });
+    const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined });
     if (archive === undefined) throw error ?? new Error("a checkpoint without an archive or an error");
     const frozenAt = new Date(item.startedAt);
     try {
