@@ -1,4 +1,4 @@
-import { captureOne } from "../flows/capture/one.ts";
+import { captureOne, proved } from "../flows/capture/one.ts";
 import type { CopyPlan } from "../flows/collect/copy/prepare.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { pickContainer } from "../flows/capture/pick.ts";
@@ -6,14 +6,14 @@ import { checkpointRights, needing, type Rights, type VerbContext } from "../flo
 import { resolveTargets } from "../flows/capture/targets/resolve.ts";
 import { ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
 import { forecast, type Forecast } from "../kubelet/forecast.ts";
-import { exitCodeFor, UserError, usageError } from "../model/error.ts";
+import { UserError, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
 import { command, say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes } from "../model/units.ts";
 import { explained } from "./checkpoint/explain.ts";
-import { checkpointList, pieces } from "./checkpoint/report.ts";
-import { checkpointRequest, FLAGS, planOf, type CheckpointRequest } from "./checkpoint/request.ts";
+import { checkpointList, exitCodeOf, pieces, settled } from "./checkpoint/report.ts";
+import { checkpointRequest, FLAGS, planOf, PROVE_MS, type CheckpointRequest } from "./checkpoint/request.ts";
 import { connected } from "./shared/cluster.ts";
 import type { DryRun } from "./shared/dry-run.ts";
 import { defineVerb } from "./shared/verb.ts";
@@ -29,9 +29,10 @@ export const verb = defineVerb({
     "POD [-c NAME] --every D [options]",
     "--resume RUN.json [options]",
   ],
-  description: `Checkpoint running containers. A container is frozen for a moment while CRIU writes its memory and state to an archive on
-the node; then it keeps running. Without POD, on a terminal, you pick a container from a list. TYPE/NAME (deploy, rs, sts, ds, rc, job,
-cronjob, svc) selects every running pod behind it.
+  description: `Checkpoint running containers. A container is paused for a moment while CRIU writes its memory and state to an archive on
+the node; then it keeps running. System calls that sleep are interrupted: most programs repeat them, but a container whose process 1
+is busybox' sleep ends. So the original is watched afterwards (--prove); exit status 3 says that it ended. Without POD, on a terminal,
+you pick a container from a list. TYPE/NAME (deploy, rs, sts, ds, rc, job, cronjob, svc) selects every running pod behind it.
 
 The archive stays on the node, or is copied to this machine with --copy. It is a memory dump: treat it as a secret. Volumes are not
 included. Several containers are recorded in a run file, and --resume continues an interrupted run.`,
@@ -117,8 +118,10 @@ async function* takeOne(
   await using directory = target.pod.node === "" ? undefined : plan?.helpers.directory(target.pod.node);
   // The pod starts during the checkpoint; if it cannot, the copy reports why.
   directory?.start();
+  const { timeoutMs, proveMs = PROVE_MS } = request;
   const options = {
-    timeoutMs: request.timeoutMs,
+    timeoutMs,
+    proveMs,
     withoutRuntime: plan === undefined && !request.document,
     ...(expected === undefined ? {} : { expected }),
   };
@@ -129,8 +132,9 @@ async function* takeOne(
   if (terminal && plan === undefined && taken.archive !== undefined) {
     context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${location(taken.archive)}`}` });
   }
-  const errors = taken.error === undefined ? [] : [taken.error];
-  return { document: checkpointList(context.connection.clock.seconds, [taken.item]), exitCode: exitCodeFor(errors, 1) };
+  const done = await proved(context, taken);
+  yield* settled(context, done);
+  return { document: checkpointList(context.connection.clock.seconds, [done.item]), exitCode: exitCodeOf([done]) };
 }
 
 /** Known before the checkpoint where it is copied, for the room here. */

@@ -4,7 +4,7 @@ import { summaries as summariesOf, type Summary } from "../flows/examine/summary
 import { API_VERSION } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
 import { joined, say, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
-import { formatBytes, formatSeconds } from "../model/units.ts";
+import { counted, formatBytes, formatSeconds } from "../model/units.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { PULL, pulling, registrySettings } from "./shared/registry.ts";
@@ -21,10 +21,11 @@ export const verb = defineVerb({
   summary: "Summarize archives, one line each",
   usage: ["show FILE... [options]"],
   description: `Summarize archives on this machine, one line each: pod, container, image, runtime, times, size, memory, and how long the container
-was frozen. Neither a cluster nor CRIU is needed.
+was paused. Neither a cluster nor CRIU is needed.
 
 FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input. MEMORY is the size of
-the memory pages in the archive. Podman does not record when it made a checkpoint; the time that CRIU recorded is shown instead.`,
+the memory pages in the archive. PAUSED is less than (<) the call that made it, by the record beside the archive; without a record it is
+more than (>) CRIU's part of it. Podman does not record when it made a checkpoint; the time that CRIU recorded is shown instead.`,
   examples: [
     { what: "All archives in this directory", command: "kubectl checkpoint show *.tar" },
     { what: "With IDs, addresses and the size of the root file system changes", command: "kubectl checkpoint show nginx.tar -o wide" },
@@ -62,7 +63,7 @@ the memory pages in the archive. Podman does not record when it made a checkpoin
       }
     }
     if (summaries.length > 0) yield { text: summaryTable(summaries, wide) };
-    for (const text of volumeHints(summaries)) call.emit({ kind: "hint", text });
+    for (const text of [...interruptedHints(summaries), ...volumeHints(summaries)]) call.emit({ kind: "hint", text });
     const document = { apiVersion: API_VERSION, kind: "SummaryList", items: summaries.map(summaryItem) };
     return { document, exitCode: whole ? 0 : summaries.length === 0 ? 1 : 3 };
   },
@@ -101,7 +102,7 @@ const COLUMNS: readonly Column[] = [
   { heading: "CHECKPOINTED", cell: ({ info }) => toSeconds(info.checkpointedAt) },
   { heading: "SIZE", cell: ({ bytes }) => bytes && formatBytes(bytes) },
   { heading: "MEMORY", cell: ({ memoryBytes }) => (memoryBytes === undefined ? undefined : formatBytes(memoryBytes)) },
-  { heading: "FROZEN", cell: ({ frozenSeconds }) => (frozenSeconds === undefined ? undefined : frozen(frozenSeconds)) },
+  { heading: "PAUSED", cell: paused },
 ];
 
 const WIDE_COLUMNS: readonly Column[] = [
@@ -127,8 +128,24 @@ function toSeconds(time: string | undefined): string | undefined {
   return time?.replace(/\.\d+Z$/, "Z");
 }
 
-function frozen(seconds: number): string {
-  return seconds < 1 ? `${Math.round(seconds * 1000)}ms` : formatSeconds(seconds);
+/** By the record, else by CRIU's own figure, which is only a part of it. */
+function paused({ pausedSeconds, frozenSeconds }: Summary): string | undefined {
+  const seconds = pausedSeconds ?? frozenSeconds;
+  if (seconds === undefined) return undefined;
+  const time = seconds < 1 ? `${Math.round(seconds * 1000)}ms` : formatSeconds(seconds);
+  return `${pausedSeconds === undefined ? ">" : "<"}${time}`;
+}
+
+/** Threads that a hint names. */
+const NAMED = 5;
+
+function* interruptedHints(summaries: readonly Summary[]): Generator<Phrase> {
+  for (const { path, interrupted = [] } of summaries) {
+    if (interrupted.length === 0) continue;
+    const threads = interrupted.slice(0, NAMED).map(({ tid, comm, call }) => say`${call ?? "a call"} of thread ${tid} (${comm})`);
+    const more = interrupted.length > NAMED ? say` and of ${counted(interrupted.length - NAMED, "more thread")}` : say``;
+    yield say`${path}: system calls that the checkpoint interrupted: ${joined(threads, ", ")}${more}`;
+  }
 }
 
 /** Volumes are mounted from outside: engines leave them out, except for Podman's named ones. */

@@ -19,12 +19,27 @@ export interface CheckpointItem {
   readonly seconds: number;
   /** There whenever the archive was made, also where a later phase failed. */
   readonly nodePath?: string;
-  /** Whether the same container runs on, not restarted; absent where that could not be seen. */
-  readonly stillRunning?: boolean;
+  /** How long the container may have been paused: the kubelet's call, an upper bound. Absent where nothing was asked of the kubelet. */
+  readonly pausedSeconds?: number;
+  /** Whether the same container keeps running, not restarted; null where that could not be seen, absent until it was looked at. */
+  readonly stillRunning?: boolean | null;
+  /** For how long after the kubelet's answer that was watched. */
+  readonly watchedSeconds?: number;
+  /** What ended it, where it did not keep running. */
+  readonly ended?: string;
   readonly restartCount: number;
+  /** Threads whose system call the checkpoint interrupted, where the archive is on this machine. */
+  readonly interrupted?: readonly InterruptedThread[];
   readonly copy?: Copy;
   readonly removedFromNode?: boolean;
   readonly error?: ItemError;
+}
+
+/** A thread by its id in the container; `call` is absent where the registers of its architecture are not read. */
+export interface InterruptedThread {
+  readonly tid: number;
+  readonly comm: string;
+  readonly call?: string | undefined;
 }
 
 /** An archive on this machine, verified. */
@@ -40,7 +55,7 @@ export interface Copy {
   readonly seconds: number;
   /** What travelled, as compressed. */
   readonly wireBytes: number;
-  /** How long CRIU says that the processes stood still. */
+  /** How long CRIU itself froze the processes; the runtime paused the container for longer: `pausedSeconds`. */
   readonly frozenSeconds?: number;
 }
 

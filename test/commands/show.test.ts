@@ -1,7 +1,7 @@
 // Runs on Linux only: it needs mkfifo and timeout.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { constants, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { constants, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -24,12 +24,12 @@ test("words and flags become a request", () => {
 test("a line an archive, on all three engines and both generations of pagemaps", async () => {
   const { lines, exitCode } = await runVerb(show, [COUNTER, REDIS, CRIO, OLD_PAGEMAP, ZSTD]);
   assert.deepEqual(lines, [
-    "FILE|POD|NAMESPACE|CONTAINER|IMAGE|RUNTIME|ENGINE|CREATED|CHECKPOINTED|SIZE|MEMORY|FROZEN",
-    `${COUNTER}|counter|default|counter|docker.io/library/busybox:1.36|io.containerd.runc.v2|containerd|2026-11-24T02:28:10Z|2026-11-24T02:28:30Z|267 KiB|136 KiB|175ms`,
-    `${REDIS}|apps|default|redis|10.90.0.1:5000/apps:1|io.containerd.runc.v2|containerd|2026-11-24T06:10:16Z|2026-11-24T06:10:21Z|6.3 MiB|6.0 MiB|166ms`,
-    `${CRIO}|pod-k|default|counter|127.0.0.1:5000/bbc:1|crun|cri-o|2026-11-24T02:34:14Z|2026-11-24T02:34:18Z|441 KiB|276 KiB|180ms`,
-    `${OLD_PAGEMAP}|<none>|<none>|fixture|localhost/bb:1|crun|podman|2026-11-24T02:22:32Z|2026-11-24T02:22:36Z|90.8 KiB|8.1 MiB|201ms`,
-    `${ZSTD}|<none>|<none>|counter|localhost/bb:1|crun|podman|2026-11-24T00:31:26Z|2026-11-24T00:31:30Z|33.6 KiB|272 KiB|445ms`,
+    "FILE|POD|NAMESPACE|CONTAINER|IMAGE|RUNTIME|ENGINE|CREATED|CHECKPOINTED|SIZE|MEMORY|PAUSED",
+    `${COUNTER}|counter|default|counter|docker.io/library/busybox:1.36|io.containerd.runc.v2|containerd|2026-11-24T02:28:10Z|2026-11-24T02:28:30Z|267 KiB|136 KiB|>175ms`,
+    `${REDIS}|apps|default|redis|10.90.0.1:5000/apps:1|io.containerd.runc.v2|containerd|2026-11-24T06:10:16Z|2026-11-24T06:10:21Z|6.3 MiB|6.0 MiB|>166ms`,
+    `${CRIO}|pod-k|default|counter|127.0.0.1:5000/bbc:1|crun|cri-o|2026-11-24T02:34:14Z|2026-11-24T02:34:18Z|441 KiB|276 KiB|>180ms`,
+    `${OLD_PAGEMAP}|<none>|<none>|fixture|localhost/bb:1|crun|podman|2026-11-24T02:22:32Z|2026-11-24T02:22:36Z|90.8 KiB|8.1 MiB|>201ms`,
+    `${ZSTD}|<none>|<none>|counter|localhost/bb:1|crun|podman|2026-11-24T00:31:26Z|2026-11-24T00:31:30Z|33.6 KiB|272 KiB|>445ms`,
   ]);
   assert.equal(exitCode, 0);
 });
@@ -38,7 +38,7 @@ test("one archive needs no column for its name; -o wide has more of it, -o name 
   const { lines, pieces } = await runVerb(show, [CRIO]);
   assert.match(lines[0] ?? "", /^POD\|/);
   const wide = await runVerb(show, [CRIO], { output: "wide" });
-  assert.match(wide.lines[0] ?? "", /^FILE\|.*\|FROZEN\|IMAGES\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
+  assert.match(wide.lines[0] ?? "", /^FILE\|.*\|PAUSED\|IMAGES\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
   assert.match(wide.lines[1] ?? "", /\|295 KiB\|2\.5 KiB\|none\|10\.213\.7\.33\|db3636326e8c.*\|9079477346761d/);
   assert.deepEqual(
     pieces.flatMap(({ name }) => name ?? []),
@@ -82,6 +82,7 @@ test("the document SummaryList", async () => {
         memoryBytes: 139264,
         rootfsDiffBytes: 286,
         frozenSeconds: 0.175461,
+        interrupted: [],
         problems: [],
         volumes: [
           {
@@ -97,15 +98,37 @@ test("the document SummaryList", async () => {
   });
 });
 
+test("how long the container was paused: by the record beside the archive, else by CRIU's part of it; what was interrupted", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-test-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const copy = join(directory, "redis.tar");
+  copyFileSync(REDIS, copy);
+  writeFileSync(`${copy}.json`, JSON.stringify({ items: [{ pausedSeconds: 2.85 }] }));
+  const { lines, document } = await runVerb(show, [copy]);
+  assert.match(lines[1] ?? "", /\|<2\.9s$/);
+  const [item] = (document as { items: Record<string, unknown>[] }).items;
+  assert.deepEqual([item?.["pausedSeconds"], item?.["frozenSeconds"]], [2.85, 0.166443]);
+  assert.deepEqual(item?.["interrupted"], [
+    { tid: 1, comm: "redis-server", call: "epoll_wait" },
+    { tid: 10, comm: "jemalloc_bg_thd", call: "futex" },
+  ]);
+  writeFileSync(`${copy}.json`, "no JSON");
+  assert.match((await runVerb(show, [copy])).lines[1] ?? "", /\|>166ms$/);
+});
+
 test("it says that volumes are not inside, and which", async () => {
   const hints = async (file: string) => {
     const { events } = await runVerb(show, [file]);
     return events.map((event) => (event.kind === "hint" ? plain(event.text) : event.kind));
   };
   assert.deepEqual(await hints(REDIS), [
+    `${REDIS}: system calls that the checkpoint interrupted: epoll_wait of thread 1 (redis-server), futex of thread 10 (jemalloc_bg_thd)`,
     `${REDIS}: volumes that are not included: /var/run/secrets/kubernetes.io/serviceaccount (projected kube-api-access-pcn7g)`,
   ]);
-  assert.deepEqual(await hints(CRIO), ["archives do not include volumes; this container had none"]);
+  assert.deepEqual(await hints(CRIO), [
+    `${CRIO}: system calls that the checkpoint interrupted: clock_nanosleep of thread 5 (sleep), clock_nanosleep of thread 10 (sleep)`,
+    "archives do not include volumes; this container had none",
+  ]);
 });
 
 test("an archive that breaks off: what can be told, a warning, and no sum of a part", async () => {

@@ -55,7 +55,8 @@ clusterTest("the main job: the document, the archive on the node, the counter co
   assert.equal(list.kind, "CheckpointList");
   assert.equal(list.clockOffsetSeconds, 0);
   assert.equal(list.items.length, 1);
-  const { startedAt, finishedAt, seconds, nodePath, runtime, ...rest } = list.items[0] ?? assert.fail("no item");
+  const { startedAt, finishedAt, seconds, pausedSeconds, watchedSeconds, nodePath, runtime, ...rest } =
+    list.items[0] ?? assert.fail("no item");
   assert.deepEqual(rest, {
     namespace,
     pod: "counter",
@@ -67,6 +68,8 @@ clusterTest("the main job: the document, the archive on the node, the counter co
     stillRunning: true,
     restartCount: 0,
   });
+  assert.equal(pausedSeconds, seconds, "the call is the upper bound of the pause");
+  assert.ok((watchedSeconds ?? 0) >= 5 && (watchedSeconds ?? 0) < 15, `watched for ${watchedSeconds} s`);
   assert.match(runtime ?? "", /^containerd:\/\/2\./);
   for (const time of [startedAt, finishedAt]) assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assert.equal(Math.round(Date.parse(finishedAt) - Date.parse(startedAt)), Math.round(seconds * 1000));
@@ -81,7 +84,7 @@ clusterTest("the main job: the document, the archive on the node, the counter co
 });
 
 clusterTest("for people: one line, then the location, nothing on stderr", async () => {
-  const { code, stdout, stderr } = await plugin(["counter", "-n", namespace]);
+  const { code, stdout, stderr } = await plugin(["--prove", "0", "counter", "-n", namespace]);
   assert.equal(code, 0, stderr);
   assert.match(
     stdout,
@@ -91,9 +94,9 @@ clusterTest("for people: one line, then the location, nothing on stderr", async 
 });
 
 clusterTest("-o name is the location alone, -o yaml the document", async () => {
-  const name = await plugin(["pod", "counter", "-n", namespace, "-o", "name"]);
+  const name = await plugin(["--prove", "0", "pod", "counter", "-n", namespace, "-o", "name"]);
   assert.match(name.stdout, /^node\d:\/var\/lib\/kubelet\/checkpoints\/checkpoint-counter_\S+\.tar\n$/);
-  const yaml = await plugin(["pod/counter", "-n", namespace, "-o", "yaml"]);
+  const yaml = await plugin(["--prove", "0", "pod/counter", "-n", namespace, "-o", "yaml"]);
   assert.match(yaml.stdout, /^apiVersion: checkpoint\.kubectl\/v1\nkind: CheckpointList\n/);
   assert.match(yaml.stdout, /\n {4}pod: counter\n/);
 });
@@ -105,9 +108,9 @@ clusterTest("run by kubectl as its plugin", async () => {
 });
 
 clusterTest("which container: -c, the default container, else the choice is an error with the list", async () => {
-  const named = await plugin(["two", "-c", "b", "-n", namespace, "-o", "json"]);
+  const named = await plugin(["--prove", "0", "two", "-c", "b", "-n", namespace, "-o", "json"]);
   assert.equal((JSON.parse(named.stdout) as CheckpointList).items[0]?.container, "b");
-  const chosen = await plugin(["chosen", "-n", namespace, "-o", "json"]);
+  const chosen = await plugin(["--prove", "0", "chosen", "-n", namespace, "-o", "json"]);
   assert.equal((JSON.parse(chosen.stdout) as CheckpointList).items[0]?.container, "b");
   const choice = await plugin(["two", "-n", namespace]);
   assert.equal(choice.code, 2);
@@ -153,10 +156,10 @@ clusterTest("an ephemeral container can be taken", async () => {
   );
   const ready = "{.status.ephemeralContainerStatuses[0].state.running.startedAt}";
   await kubectl("wait", `--for=jsonpath=${ready}`, "--timeout=30s", "-n", namespace, "pod/counter");
-  const { code, stdout, stderr } = await plugin(["counter", "-c", "debug", "-n", namespace, "-o", "json"]);
+  const { code, stdout, stderr } = await plugin(["--prove", "0", "counter", "-c", "debug", "-n", namespace, "-o", "json"]);
   assert.equal(code, 0, stderr);
   assert.equal((JSON.parse(stdout) as CheckpointList).items[0]?.container, "debug");
-  const whole = await plugin(["counter", "-n", namespace, "-o", "json"]);
+  const whole = await plugin(["--prove", "0", "counter", "-n", namespace, "-o", "json"]);
   assert.equal(
     (JSON.parse(whole.stdout) as CheckpointList).items[0]?.container,
     "counter",

@@ -30,7 +30,14 @@ const namespace = ownNamespace("e2e-docs");
 const PERMISSIONS = "docs/permissions.md";
 
 /** Pages whose commands are run, in this order; what they make in the cluster is removed afterwards. */
-const PAGES = ["docs/capture-for-forensics.md", "docs/explain-a-failure.md", "docs/clean-nodes.md", PERMISSIONS, "docs/air-gapped.md"];
+const PAGES = [
+  "docs/what-a-checkpoint-does.md",
+  "docs/capture-for-forensics.md",
+  "docs/explain-a-failure.md",
+  "docs/clean-nodes.md",
+  PERMISSIONS,
+  "docs/air-gapped.md",
+];
 
 /** Objects that pages make for the whole cluster. */
 const MADE = [

@@ -225,7 +225,7 @@ export function auditEnd(): number {
   return statSync(AUDIT_LOG).size;
 }
 
-/** Of the requests since then whose URI has this in it, in the order of the log. */
+/** Of the requests since then whose URI has this in it, in the order of the log. Questions to the kubelet that checkpoint nothing are left out. */
 export function audited(inUri: string, since: number): RequestStage[] {
   const file = openSync(AUDIT_LOG, "r");
   try {
@@ -234,7 +234,7 @@ export function audited(inUri: string, since: number): RequestStage[] {
     // Its last line may still be on its way.
     const lines = log.slice(0, log.lastIndexOf("\n") + 1).split("\n");
     const stages = lines.filter((line) => line.includes(inUri)).map((line) => JSON.parse(line) as RequestStage);
-    return stages.filter(({ requestURI }) => requestURI.includes(inUri));
+    return stages.filter(({ requestURI }) => requestURI.includes(inUri) && !requestURI.endsWith("timeout=-1"));
   } finally {
     closeSync(file);
   }

@@ -372,11 +372,11 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   const ending = container("c", "trap 'exit 1' TERM; sleep inf & wait");
   await apply(pod(namespace, "series", [ending], { node: "node1", spec: { restartPolicy: "Always" } }));
   await running(namespace, "series");
-  const foreign = (await plugin(["series", "-n", namespace, "-o", "name"])).stdout.trim();
+  const foreign = (await plugin(["--prove", "0", "series", "-n", namespace, "-o", "name"])).stdout.trim();
   // The kubelet names archives by the second.
   await sleep(1000);
   const { code, stdout, stderr } = await plugin(
-    ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--yes", "-o", "json"],
+    ["series", "-n", namespace, "--every", "3s", "--count", "4", "--keep", "2", "--prove", "1s", "--yes", "-o", "json"],
     {
       env,
       cwd: directory,
@@ -407,7 +407,7 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
 clusterTest("a series ends with its pod, and with Ctrl-C", async () => {
   await apply(pod(namespace, "short", [container("c", COUNT)], { node: "node1" }));
   await running(namespace, "short");
-  const ending = plugin(["short", "-n", namespace, "--every", "2s", "-o", "name"]);
+  const ending = plugin(["--prove", "0", "short", "-n", namespace, "--every", "2s", "-o", "name"]);
   await sleep(3000);
   await kubectl("delete", "pod", "short", "-n", namespace, "--force", "--grace-period=0");
   const ended = await ending;

@@ -104,7 +104,7 @@ if (NO_CLUSTER === undefined) {
     const cleanup: (() => unknown)[] = [];
     const t = { after: (work: () => unknown) => cleanup.push(work) } as unknown as TestContext;
     const directory = await temporaryDirectory(t);
-    const taken = await plugin(["counter", "-n", namespace, `--copy=${directory}/`, "--remove", "-o", "name"], { env });
+    const taken = await plugin(["--prove", "0", "counter", "-n", namespace, `--copy=${directory}/`, "--remove", "-o", "name"], { env });
     assert.equal(taken.code, 0, taken.stderr);
     for (const node of NODES) await fill(node, taken.stdout.trim());
     for (const work of cleanup) await work();

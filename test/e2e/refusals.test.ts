@@ -58,7 +58,7 @@ clusterTest("a user without any right: every missing right at once, and the prin
     .filter((line) => line.startsWith("kubectl "));
   assert.equal(commands.length, 4);
   for (const command of commands) assert.equal((await run("sh", ["-c", command])).code, 0, command);
-  const allowed = await plugin(["counter", "-n", namespace, "-o", "name"], { env });
+  const allowed = await plugin(["--prove", "0", "counter", "-n", namespace, "-o", "name"], { env });
   assert.equal(allowed.code, 0, allowed.stderr);
   for (const command of commands)
     await run("sh", ["-c", command.replace(/^kubectl create (\S+) (\S+).*?( -n \S+)?$/, "kubectl delete $1 $2$3")]);

@@ -55,7 +55,7 @@ if (NO_CLUSTER === undefined) {
       await temporaryDirectory({ after: (clean: () => Promise<void>) => process.once("exit", () => void clean()) } as never),
       "counter.tar",
     );
-    const { code, stderr } = await plugin(["counter", "-n", namespace, `--copy=${file}`], { env });
+    const { code, stderr } = await plugin(["--prove", "0", "counter", "-n", namespace, `--copy=${file}`], { env });
     assert.equal(code, 0, stderr);
     ({ token } = await counted("counter"));
   });
@@ -340,7 +340,7 @@ clusterTest("CRIU fails: said so, and with --explain its log of the next try tel
   await apply(pod(namespace, "holder", [hold], { node: "node1", spec: { volumes: [{ name: "scratch", emptyDir: {} }] } }));
   await running(namespace, "holder");
   const archive = join(directory, "holder.tar");
-  assert.equal((await plugin(["holder", "-n", namespace, `--copy=${archive}`], { env })).code, 0);
+  assert.equal((await plugin(["--prove", "0", "holder", "-n", namespace, `--copy=${archive}`], { env })).code, 0);
   const reference = `${REGISTRY}/e2e/holder-${RUN}:1`;
   const plainly = await restore(archive, "--image", reference, "--node", "node2", "--yes");
   assert.equal(plainly.code, 1);

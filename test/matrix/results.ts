@@ -155,13 +155,15 @@ export function documents(results: readonly Tried[]): { path: string; is: string
     {
       path: "docs/runtimes.md",
       parts: {
-        table: `\n\n${table(first)}\n\n`,
-        others: `\n\n${results
-          .slice(1)
-          .map((other) => compared(other, first))
-          .join("\n")}\n\n`,
-        versions: `\n\n${versions(first)}\n\n`,
-        explanations: `\n\n${explanations(first)}\n`,
+        table: block(table(first)),
+        others: block(
+          results
+            .slice(1)
+            .map((other) => compared(other, first))
+            .join("\n\n"),
+        ),
+        versions: block(versions(first)),
+        explanations: block(explanations(first)),
       },
     },
   ].map(({ path, parts }) => {
@@ -174,6 +176,11 @@ export function documents(results: readonly Tried[]): { path: string; is: string
     }
     return { path: join(ROOT, path), is, shouldBe };
   });
+}
+
+/** As the formatter has it. */
+function block(text: string): string {
+  return text.trim() === "" ? "\n\n" : `\n\n${text.trim()}\n\n`;
 }
 
 function compared(tried: Tried, first: Tried): string {

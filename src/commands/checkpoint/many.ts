@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import type { Captured } from "../../flows/capture/one.ts";
+import { proved, type Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import type { CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import { ensureFits, expectRun } from "../../flows/capture/run/expect.ts";
@@ -9,14 +9,14 @@ import { RunState, type RunOptions } from "../../flows/capture/run/state.ts";
 import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
 import type { Codec } from "../../helper/directory.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
-import { exitCodeFor, UserError } from "../../model/error.ts";
+import { UserError } from "../../model/error.ts";
 import { command, say, type Phrase } from "../../model/phrase.ts";
 import { counted } from "../../model/units.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./consent.ts";
 import { explained } from "./explain.ts";
-import { checkpointList, endText, pieces, summaryText } from "./report.ts";
-import { planOf, type CheckpointRequest } from "./request.ts";
+import { checkpointList, endText, exitCodeOf, pieces, settled, summaryText } from "./report.ts";
+import { planOf, PROVE_MS, type CheckpointRequest } from "./request.ts";
 
 const PER_NODE = 1;
 const PARALLEL = 8;
@@ -27,13 +27,14 @@ export async function* takeMany(
   request: CheckpointRequest,
   targets: readonly ContainerTarget[],
 ): AsyncGenerator<Piece, Outcome> {
-  const { timeoutMs, perNode = PER_NODE, parallel = PARALLEL, copy, force, yes } = request;
+  const { timeoutMs, proveMs = PROVE_MS, perNode = PER_NODE, parallel = PARALLEL, copy, force, yes } = request;
   await using plan = await planOf(context, request, nodesOf(targets), true);
   const expectations = await expectRun(context, targets, await roomHere(plan));
   await agree(context, targets, expectations, yes);
   ensureFits(expectations, force, context.emit);
   const destination = resolve(copy?.destination ?? ".");
   const options: RunOptions = {
+    proveMs,
     perNode,
     parallel,
     force,
@@ -41,7 +42,7 @@ export async function* takeMany(
     ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec } }),
   };
   const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
-  return yield* work(context, request, { targets, timeoutMs, plan, perNode, parallel, expectations }, state, []);
+  return yield* work(context, request, { targets, timeoutMs, proveMs, plan, perNode, parallel, expectations }, state, []);
 }
 
 /** --resume: what is left of the run in that file, with its options. */
@@ -64,6 +65,7 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   });
   for (const one of lost) yield* pieces(one);
   const { timeoutMs = options.timeoutMs, perNode = options.perNode, parallel = options.parallel } = request;
+  const proveMs = request.proveMs ?? options.proveMs ?? PROVE_MS;
   const force = request.force || options.force === true;
   const copy = options.copy === undefined ? undefined : { ...options.copy, force, codec: options.copy.codec as Codec | "auto" };
   await using plan = await planOf(context, { ...request, copy }, nodesOf(targets), true);
@@ -71,7 +73,7 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const expectations = await expectRun(context, taken, await roomHere(plan));
   if (taken.length > 0) await agree(context, taken, expectations, request.yes);
   ensureFits(expectations, force, context.emit);
-  const run = { targets, captured, timeoutMs, plan, perNode, parallel, expectations };
+  const run = { targets, captured, timeoutMs, proveMs, plan, perNode, parallel, expectations };
   return yield* work(context, request, run, state, [...done.map((item) => ({ item })), ...lost]);
 }
 
@@ -87,6 +89,17 @@ async function* work(
   // At a terminal there are live lines.
   const silent = of < 2 || request.printed || context.ask.possible;
   let kept = state;
+  const watched: Promise<void>[] = [];
+  const known: { readonly taken: Captured; readonly done: Captured }[] = [];
+  // What became of an original is said as soon as it is known, and nothing waits for it.
+  const follow = (taken: Captured): void => void watched.push(proved(context, taken).then((done) => void known.push({ taken, done })));
+  const settle = async function* (): AsyncGenerator<Piece> {
+    for (const { taken, done } of known.splice(0)) {
+      results[results.indexOf(taken)] = done;
+      kept = await recorded(context, kept, done);
+      yield* settled(context, done);
+    }
+  };
   try {
     for await (const one of runAll(context, run)) {
       const taken = { ...one, ...(await explained(context, request, one, false)) };
@@ -94,11 +107,15 @@ async function* work(
       kept = await recorded(context, kept, taken);
       if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
       yield* pieces(taken);
+      if (taken.proof !== undefined) follow(taken);
+      yield* settle();
     }
   } catch (error) {
     // Whoever stops a run wants to know how far it came, and how to continue it.
     if (!context.signal.aborted) throw error;
   }
+  await Promise.all(watched);
+  yield* settle();
   const missing = of + before.length - results.length;
   const items = inOrder(
     results.map(({ item }) => item),
@@ -108,8 +125,7 @@ async function* work(
   const open = missing + items.filter(({ error }) => error?.reason === "Interrupted").length;
   if (open > 0) context.emit({ kind: "hint", text: unfinished(open, kept) });
   context.signal.throwIfAborted();
-  const errors = results.flatMap(({ error }) => error ?? []);
-  return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeFor(errors, results.length) };
+  return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeOf(results) };
 }
 
 /** What of a run is still to be done, and the command that does it. */

@@ -1,5 +1,8 @@
 import type { Captured } from "../../flows/capture/one.ts";
+import { originalEnded } from "../../flows/capture/proof.ts";
+import type { FlowContext } from "../../flows/context.ts";
 import { API_VERSION, type CheckpointItem, type CheckpointList } from "../../model/documents.ts";
+import { exitCodeFor, UserError } from "../../model/error.ts";
 import { location } from "../../model/location.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 import type { Piece } from "../../model/report.ts";
@@ -16,11 +19,40 @@ export function* pieces({ item, archive, error }: Captured): Generator<Piece> {
   if (error !== undefined) yield { error };
 }
 
+/**
+ * The capture once it is known what became of its original: that is said where it did not keep running, and written into the record of a
+ * copy. `done` comes from `proved`.
+ */
+export async function* settled(context: FlowContext, done: Captured): AsyncGenerator<Piece> {
+  const { item, proof } = done;
+  const record = item.copy?.record;
+  if (proof !== undefined && record !== undefined) {
+    const { amendRecord } = await import("../../flows/evidence/record.ts");
+    try {
+      await amendRecord(record, item);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      context.emit({ kind: "warning", text: say`${record} does not say whether the original keeps running: ${error.whole}` });
+    }
+  }
+  const ended = originalEnded(item);
+  if (ended !== undefined) yield { error: ended };
+}
+
+/** 3 where all archives were made, and an original did not keep running. */
+export function exitCodeOf(captured: readonly Captured[]): number {
+  const failed = exitCodeFor(
+    captured.flatMap(({ error }) => error ?? []),
+    captured.length,
+  );
+  return failed === 0 && captured.some(({ item }) => item.stillRunning === false) ? 3 : failed;
+}
+
 export function checkpointList(clockOffsetSeconds: number, items: readonly CheckpointItem[]): CheckpointList {
   return { apiVersion: API_VERSION, kind: "CheckpointList", clockOffsetSeconds, items };
 }
 
-/** What a run with several targets ends with: how many went well, and every one that did not with its reason. */
+/** What a run with several targets ends with: how many were checkpointed, every failure with its reason, and every original that ended. */
 export function summaryText(items: readonly CheckpointItem[]): Phrase {
   const failed = items.filter(({ error }) => error !== undefined);
   const head = say`${items.length - failed.length} of ${items.length} containers checkpointed`;
@@ -28,7 +60,15 @@ export function summaryText(items: readonly CheckpointItem[]): Phrase {
     ({ namespace, pod, container, error }) =>
       say`  ${namespace}/${pod} container ${container}: ${error?.reason ?? ""}: ${error?.message ?? ""}`,
   );
-  return failed.length === 0 ? head : joined([say`${head}, ${failed.length} failed:`, ...lines], "\n");
+  const ended = items.filter(({ stillRunning }) => stillRunning === false);
+  const ends = ended.map(
+    ({ namespace, pod, container, ended: how = "" }) => say`  ${namespace}/${pod} container ${container} did not keep running: ${how}`,
+  );
+  const counts = [
+    ...(failed.length === 0 ? [] : [say`${failed.length} failed`]),
+    ...(ended.length === 0 ? [] : [say`${ended.length} did not keep running`]),
+  ];
+  return counts.length === 0 ? head : joined([say`${head}, ${joined(counts, ", ")}:`, ...lines, ...ends], "\n");
 }
 
 /** One line when a container of a run has ended, for whoever sees no results as they come. */

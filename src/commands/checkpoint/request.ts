@@ -20,6 +20,8 @@ export interface CheckpointRequest {
   /** Of what is picked: the containers to choose from, and whether of all namespaces. */
   readonly pick: { readonly containers: readonly string[]; readonly allNamespaces: boolean };
   readonly timeoutMs: number | undefined;
+  /** How long the original is watched after its checkpoint; 0 is not at all, undefined the default, or what the resumed run had. */
+  readonly proveMs: number | undefined;
   readonly copy: CopyOptions | undefined;
   readonly dryRun: DryRun | undefined;
   /** Undefined: the default, or what the resumed run had. */
@@ -59,6 +61,7 @@ export const FLAGS = {
   "field-selector": text({ value: "S", help: "select pods by field, for example spec.nodeName=node1" }),
   "all-namespaces": ALL_NAMESPACES,
   timeout: duration("cancel the checkpoint after this time (default: no limit)"),
+  prove: duration("watch the original for this time afterwards (default: 5s; 0: do not)"),
   copy: optional({
     value: "DEST",
     help: "copy the archive to DEST (default: the current directory)",
@@ -92,6 +95,7 @@ export function checkpointRequest(words: readonly string[], flags: CheckpointFla
     query,
     pick: { containers: flags.container, allNamespaces: flags["all-namespaces"] },
     timeoutMs: flags.timeout,
+    proveMs: flags.prove,
     copy: copyOptions(flags),
     dryRun: flags["dry-run"],
     perNode: flags["per-node"],
@@ -190,6 +194,9 @@ function seriesOptions({ every, count: turns, keep }: CheckpointFlags): SeriesOp
   if (every < 1000) throw usageError("invalid value for --every: use at least 1s");
   return { everyMs: every, count: turns, keep };
 }
+
+/** How long an original is watched where --prove does not say so: an end is in the pod's status some seconds late. */
+export const PROVE_MS = 5000;
 
 /** What --copy asks for, asked about first; what copies is loaded only here. Throws where no copy could succeed: see prepareCopies. */
 export async function planOf(

@@ -1,16 +1,16 @@
-import type { Captured } from "../../flows/capture/one.ts";
+import { proved, type Captured } from "../../flows/capture/one.ts";
 import type { CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import { takeSeries } from "../../flows/capture/series.ts";
 import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
 import type { Helpers } from "../../helper/helpers.ts";
-import { exitCodeFor, Interrupted, UserError } from "../../model/error.ts";
+import { Interrupted, UserError } from "../../model/error.ts";
 import { joined, say } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { counted } from "../../model/units.ts";
 import { explained } from "./explain.ts";
-import { checkpointList, pieces } from "./report.ts";
-import { planOf, type CheckpointRequest, type SeriesOptions } from "./request.ts";
+import { checkpointList, exitCodeOf, pieces, settled } from "./report.ts";
+import { planOf, PROVE_MS, type CheckpointRequest, type SeriesOptions } from "./request.ts";
 
 /** --every: one document a turn. */
 export async function* takeTurns(
@@ -19,29 +19,35 @@ export async function* takeTurns(
   series: SeriesOptions,
   target: ContainerTarget,
 ): AsyncGenerator<Piece, Outcome> {
-  const { timeoutMs } = request;
+  const { timeoutMs, proveMs = PROVE_MS } = request;
   await using plan = await planOf(context, request, [target.pod.node], true);
   if (series.keep !== undefined) await confirmRemoval(context, request, series.keep, target, plan);
   const helpers = series.keep === undefined ? undefined : await helpersForRemoval(context, request, target, plan);
-  const done: Captured[] = [];
-  for await (const turn of takeSeries(context, {
-    ...series,
-    target,
-    timeoutMs,
-    plan,
-    helpers,
-  })) {
-    const captured = await explained(context, request, turn, false);
-    done.push(captured);
-    yield* pieces(captured);
-    yield { document: checkpointList(context.connection.clock.seconds, [captured.item]) };
+  const turns = takeSeries(context, { ...series, target, timeoutMs, proveMs, plan, helpers });
+  const all: Captured[] = [];
+  // In the order of the turns: the document of one comes when it is known whether its original keeps running.
+  const watched: Promise<Captured>[] = [];
+  let next: Promise<IteratorResult<Captured>> | undefined = turns.next();
+  while (next !== undefined || watched.length > 0) {
+    const [oldest] = watched;
+    const event: { readonly turn: IteratorResult<Captured> } | { readonly done: Captured } = await Promise.race([
+      ...(next === undefined ? [] : [next.then((turn) => ({ turn }))]),
+      ...(oldest === undefined ? [] : [oldest.then((done) => ({ done }))]),
+    ]);
+    if ("done" in event) {
+      void watched.shift();
+      all.push(event.done);
+      yield* settled(context, event.done);
+      yield { document: checkpointList(context.connection.clock.seconds, [event.done.item]) };
+    } else if (event.turn.done === true) next = undefined;
+    else {
+      const captured = await explained(context, request, event.turn.value, false);
+      yield* pieces(captured);
+      watched.push(proved(context, captured));
+      next = turns.next();
+    }
   }
-  return {
-    exitCode: exitCodeFor(
-      done.flatMap(({ error }) => error ?? []),
-      done.length,
-    ),
-  };
+  return { exitCode: exitCodeOf(all) };
 }
 
 /** --keep removes archives, of this machine too, and for that takes privileged pods: confirmed once, before the first turn. */

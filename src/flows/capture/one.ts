@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { callJson } from "../../cluster/api.ts";
 import { apiPath } from "../../cluster/connection.ts";
-import { getPod, type Container, type Pod } from "../../cluster/pods.ts";
+import type { Container, Pod } from "../../cluster/pods.ts";
 import { postCheckpoint } from "../../kubelet/checkpoint.ts";
 import { forecast, outlastsProbe, overfillsDisk, pausedSeconds, type Forecast } from "../../kubelet/forecast.ts";
 import type { About, CheckpointTarget } from "../../kubelet/target.ts";
@@ -13,6 +13,7 @@ import { say, type Phrase } from "../../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
 import type { FlowContext } from "../context.ts";
 import { needing, type VerbContext } from "../rights.ts";
+import { Original, withProof, type Proof } from "./proof.ts";
 import { ensureRunning, type ContainerTarget } from "./targets/containers.ts";
 
 /** How a capture ended: always an item; `error` is what went wrong, in full. */
@@ -20,6 +21,18 @@ export interface Captured {
   readonly item: CheckpointItem;
   readonly archive?: NodeArchive;
   readonly error?: UserError;
+  /** What becomes of the original, known later: see `proved`. Absent where nothing was done to it, or where it is not watched. */
+  readonly proof?: Promise<Proof>;
+}
+
+/** The capture once its proof is there: in its item. What could not be seen is a warning. Never throws a UserError. */
+export async function proved<T extends Captured>({ emit }: FlowContext, captured: T): Promise<T> {
+  if (captured.proof === undefined) return captured;
+  const proof = await captured.proof;
+  const { pod, container } = captured.item;
+  if (proof.stillRunning === null && proof.why !== undefined)
+    emit({ kind: "warning", text: say`whether container ${container} in pod/${pod} is still running is unknown: ${proof.why}` });
+  return { ...captured, item: withProof(captured.item, proof) };
 }
 
 const FORECAST_MS = 500;
@@ -33,6 +46,8 @@ const CHECKPOINT_RIGHTS = [{ verb: "create", group: "", resource: "nodes", subre
 export interface CaptureOptions {
   /** After this long the client hangs up, and the kubelet cancels; undefined is no limit. */
   readonly timeoutMs: number | undefined;
+  /** How long the original is watched after the kubelet's answer; 0 is not at all. */
+  readonly proveMs: number;
   /** Where the caller knows already what to expect. */
   readonly expected?: Forecast;
   /** Whose progress it is: of the container itself, or of its node where many are taken. */
@@ -43,44 +58,65 @@ export interface CaptureOptions {
   readonly withoutRuntime?: boolean;
 }
 
+/** Failures after which the container may have been frozen, and its system calls interrupted. */
+const TOUCHED =
+  /^(CRIUFailed|TimedOut|OutcomeUnknown|NodeDiskFull|CheckpointCollision|RuntimeTimedOut|AnswerInvalid|CheckpointFailed|DirectoryNotWritable|FreezeFailed)$/;
+
 /** Checkpoints one container. Throws no UserError: it is in what comes back. */
-export async function captureOne(context: VerbContext, { pod, container }: ContainerTarget, options: CaptureOptions): Promise<Captured> {
-  const { timeoutMs, lane = `${pod.namespace}/${pod.name}/${container.name}`, prefix = say`` } = options;
-  const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
+export async function captureOne(context: VerbContext, named: ContainerTarget, options: CaptureOptions): Promise<Captured> {
+  const { timeoutMs, proveMs, lane = `${named.pod.namespace}/${named.pod.name}/${named.container.name}`, prefix = say`` } = options;
+  const place = { node: named.pod.node, namespace: named.pod.namespace, pod: named.pod.name, container: named.container.name };
+  let target = named;
   let startedAt = context.now();
   // Asked for beside the checkpoint, not before it.
   let runtime: Promise<{ runtime?: string }> = Promise.resolve({});
   const item = async (more: Partial<CheckpointItem>): Promise<CheckpointItem> => ({
-    ...identity(pod, container),
+    ...identity(target),
     ...(await runtime),
     startedAt: new Date(startedAt).toISOString(),
     ...finished(startedAt, context.now()),
-    restartCount: container.restartCount,
+    restartCount: target.container.restartCount,
     ...more,
   });
+  const original = proveMs > 0 ? new Original(context, named) : undefined;
   try {
-    ensureRunning({ pod, container });
-    const expected = options.expected ?? (await forecast(context.connection, target, FORECAST_MS));
-    warn(context, container, target, expected);
-    context.emit({ kind: "activity", lane, text: say`${prefix}${activity(target, expected)}` });
-    if (options.withoutRuntime !== true) runtime = nodeRuntime(context, pod.node);
-    startedAt = context.now();
+    ensureRunning(named);
+    const [expected, current] = await Promise.all([
+      options.expected ?? forecast(context.connection, place, FORECAST_MS),
+      original?.current(),
+    ]);
+    target = current ?? named;
+    ensureRunning(target);
+    warn(context, target.container, place, expected);
+    context.emit({ kind: "activity", lane, text: say`${prefix}${activity(place, expected)}` });
+    if (options.withoutRuntime !== true) runtime = nodeRuntime(context, place.node);
     const starting = (): void => void (startedAt = context.now());
     const about = async (): Promise<About> => ({
-      ...(await (options.withoutRuntime === true ? nodeRuntime(context, pod.node) : runtime)),
-      containerID: container.containerID,
-      ...runtimeClass(pod),
+      ...(await (options.withoutRuntime === true ? nodeRuntime(context, place.node) : runtime)),
+      containerID: target.container.containerID,
+      ...runtimeClass(target.pod),
     });
-    const archive = await checkpointWhenPossible(context, target, lane, { timeoutMs, expected, starting, about });
+    const archive = await checkpointWhenPossible(context, place, lane, { timeoutMs, expected, starting, about });
     const end = finished(startedAt, context.now());
-    const after = await stillThere(context, pod, container);
-    return { archive, item: await item({ ...end, nodePath: archive.path, ...after }) };
+    const made = { ...end, pausedSeconds: end.seconds, nodePath: archive.path, ...(original === undefined ? { stillRunning: null } : {}) };
+    return { archive, item: await item(made), ...prove(original, proveMs) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { error, item: await item({ error: itemError("checkpoint", error) }) };
+    if (!TOUCHED.test(error.reason)) {
+      original?.stop();
+      return { error, item: await item({ error: itemError("checkpoint", error) }) };
+    }
+    const end = finished(startedAt, context.now());
+    const failed = await item({ ...end, pausedSeconds: end.seconds, error: itemError("checkpoint", error) });
+    return { error, item: failed, ...prove(original, proveMs) };
   } finally {
     context.emit({ kind: "idle", lane });
   }
+}
+
+/** From now on: the kubelet has answered. */
+function prove(original: Original | undefined, proveMs: number): Pick<Captured, "proof"> {
+  return original === undefined ? {} : { proof: original.watch(proveMs) };
 }
 
 function runtimeClass({ object: { spec } }: Pod): Pick<About, "runtimeClass"> {
@@ -150,26 +186,6 @@ function activity({ container, pod, node }: CheckpointTarget, { memoryBytes }: F
   return say`${what} (about ${formatBytes(memoryBytes)}, paused for up to about ${formatSeconds(pausedSeconds(memoryBytes))})`;
 }
 
-/** The proof that the original runs on: the same container ID, not restarted. What cannot be seen is left out, with a warning. */
-async function stillThere({ connection, emit }: FlowContext, pod: Pod, before: Container): Promise<Partial<CheckpointItem>> {
-  const warning = (what: string): void => emit({ kind: "warning", text: say`container ${before.name} in pod/${pod.name}: ${what}` });
-  let after: Pod;
-  try {
-    after = await getPod(connection, pod.namespace, pod.name);
-  } catch (error) {
-    warning(`whether it still runs could not be seen: ${(error as Error).message}`);
-    return {};
-  }
-  const container = after.containers.find(({ name }) => name === before.name);
-  const { restartCount } = container ?? before;
-  if (after.uid !== pod.uid) warning("the pod was replaced during the checkpoint");
-  else if (container?.containerID !== before.containerID || restartCount !== before.restartCount) {
-    warning(`it was restarted during the checkpoint (restarts before: ${before.restartCount}, now: ${restartCount})`);
-  } else if (container.state.phase !== "running") warning("it has stopped since the checkpoint");
-  else return { stillRunning: true, restartCount };
-  return { stillRunning: false, restartCount };
-}
-
 /** Of the node's status: whoever may not read nodes goes without. Never throws. */
 async function nodeRuntime({ connection }: FlowContext, node: string): Promise<{ runtime?: string }> {
   if (node === "") return {};
@@ -178,7 +194,7 @@ async function nodeRuntime({ connection }: FlowContext, node: string): Promise<{
   return runtime === "" ? {} : { runtime };
 }
 
-function identity(pod: Pod, container: Container) {
+function identity({ pod, container }: ContainerTarget) {
   const { namespace, name, uid, node } = pod;
   return {
     namespace,

@@ -22,6 +22,7 @@ export interface SeriesRequest {
   /** How many archives of this series are kept; undefined is all. */
   readonly keep: number | undefined;
   readonly timeoutMs: number | undefined;
+  readonly proveMs: number;
   readonly plan: CopyPlan | undefined;
   /** For what is removed from the node. */
   readonly helpers: Helpers | undefined;
@@ -32,14 +33,14 @@ export interface SeriesRequest {
  * piled up. Ends when the count is reached, the pod ends, or the command is stopped; throws where the pod may not be read any more.
  */
 export async function* takeSeries(context: FlowContext, request: SeriesRequest): AsyncGenerator<Captured> {
-  const { everyMs, count = Infinity, timeoutMs, plan } = request;
+  const { everyMs, count = Infinity, timeoutMs, proveMs, plan } = request;
   const { signal, emit, now } = context;
   const begun = now();
   const kept: Captured[] = [];
   let { target } = request;
   let turn = 0;
   for (let taken = 0; taken < count; taken += 1) {
-    const captured = await captureOne(context, target, { timeoutMs });
+    const captured = await captureOne(context, target, { timeoutMs, proveMs });
     const result =
       plan === undefined ? captured : await (await import("../collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
     yield result;

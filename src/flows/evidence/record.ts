@@ -1,9 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { callJson } from "../../cluster/api.ts";
 import { whoAmI } from "../../cluster/access.ts";
 import { apiPath } from "../../cluster/connection.ts";
-import { API_VERSION, type CheckpointItem, type Copy } from "../../model/documents.ts";
-import { object, string, type Json } from "../../model/json.ts";
+import { API_VERSION, type CheckpointItem, type Copy, type InterruptedThread } from "../../model/documents.ts";
+import { list, object, string, type Json } from "../../model/json.ts";
 import type { NodeArchive } from "../../model/location.ts";
+import { replaceFile } from "../../local/destination.ts";
 import type { Directory } from "../../local/directory.ts";
 import type { FlowContext } from "../context.ts";
 
@@ -23,6 +25,8 @@ export interface RecordRequest {
   readonly name: string;
   readonly copy: Copy & { readonly path: string; readonly record: string };
   readonly facts: RecordFacts;
+  /** Threads whose system call the checkpoint interrupted. */
+  readonly interrupted?: readonly InterruptedThread[];
   readonly helperImage: string;
   /** When the hash was complete on either side, RFC 3339. */
   readonly hashedAt: { readonly node: string; readonly here: string };
@@ -33,8 +37,9 @@ export interface RecordRequest {
  * what, the pod's manifest, and both hashes with the times at which they were computed. Throws LocalDiskFull and DestinationUnusable.
  */
 export async function writeRecord(context: FlowContext, request: RecordRequest): Promise<void> {
-  const { archive, directory, name, copy, facts } = request;
-  const item = facts.item === undefined ? { node: archive.node, nodePath: archive.path, copy } : { ...facts.item, copy };
+  const { archive, directory, name, copy, facts, interrupted } = request;
+  const known = facts.item ?? { node: archive.node, nodePath: archive.path };
+  const item = { ...known, copy, ...(interrupted === undefined ? {} : { interrupted }) };
   const document = {
     apiVersion: API_VERSION,
     kind: facts.item === undefined ? "CopyList" : "CheckpointList",
@@ -43,6 +48,23 @@ export async function writeRecord(context: FlowContext, request: RecordRequest):
     record: await evidence(context, request),
   };
   await directory.replace(name, `${JSON.stringify(document, undefined, 2)}\n`);
+}
+
+/**
+ * The record with what became of the original, which is known only after the archive is in its place. Of a record that is not there any
+ * more, or not as it was written, nothing is changed. Throws LocalDiskFull and DestinationUnusable.
+ */
+export async function amendRecord(path: string, { stillRunning, watchedSeconds, ended, restartCount }: CheckpointItem): Promise<void> {
+  const proof = { stillRunning, watchedSeconds, ended, restartCount };
+  let document: Json;
+  try {
+    document = object(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return;
+  }
+  const [item, ...others] = list(document["items"]);
+  if (item === undefined || others.length > 0) return;
+  await replaceFile(path, `${JSON.stringify({ ...document, items: [{ ...object(item), ...proof }] }, undefined, 2)}\n`);
 }
 
 async function evidence(

@@ -1,10 +1,14 @@
+import { readFile } from "node:fs/promises";
 import type { Member, OpenArchive, Reading } from "../../archive/archive.ts";
 import { ENGINE_FILES, engineOf } from "../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../archive/engines/info.ts";
 import { openArchive } from "../../archive/open.ts";
+import { recordPath } from "../../archive/record.ts";
+import { interruptedThreads, tellsOfInterruptions, type InterruptedThread } from "../../criu/interrupted.ts";
 import { statistics } from "../../criu/statistics.ts";
 import { memorySize } from "../../criu/totals.ts";
 import { UserError } from "../../model/error.ts";
+import { list, number, object } from "../../model/json.ts";
 
 /** What an archive is, in short: as much as can be told without looking into its memory. */
 export interface Summary {
@@ -19,8 +23,12 @@ export interface Summary {
   readonly memoryBytes: number | undefined;
   /** Of the root file system's change as it lies in the archive; undefined where there is none. */
   readonly rootfsDiffBytes: number | undefined;
-  /** How long the processes stood still; undefined where the engine kept no statistics. */
+  /** How long CRIU itself froze the processes, a lower bound of the pause; undefined where the engine kept no statistics. */
   readonly frozenSeconds: number | undefined;
+  /** How long the container may have been paused, an upper bound; undefined where no record beside the archive says it. */
+  readonly pausedSeconds: number | undefined;
+  /** Threads whose system call the checkpoint interrupted; undefined where that cannot be read. */
+  readonly interrupted: readonly InterruptedThread[] | undefined;
   /** What could not be read, and where the archive breaks off: a sentence each. */
   readonly problems: readonly string[];
 }
@@ -52,12 +60,25 @@ async function summarize(path: string, archive: OpenArchive): Promise<Summary> {
     memoryBytes: complete ? memorySize(archive) : undefined,
     rootfsDiffBytes: members.get("rootfs-diff.tar")?.size,
     frozenSeconds: await attempt(problems, async () => (await statistics(archive))?.frozenSeconds),
+    pausedSeconds: await pausedSeconds(path),
+    interrupted: complete ? await attempt(problems, async () => (await interruptedThreads(archive)).threads) : undefined,
     problems,
   };
 }
 
-function isWanted({ name }: Member): boolean {
-  return ENGINE_FILES.has(name) || name === "stats-dump";
+function isWanted(member: Member): boolean {
+  return ENGINE_FILES.has(member.name) || member.name === "stats-dump" || tellsOfInterruptions(member);
+}
+
+/** Of the record beside the archive. */
+async function pausedSeconds(path: string): Promise<number | undefined> {
+  const text = await readFile(recordPath(path), "utf8").catch(() => "{}");
+  try {
+    const [item, ...others] = list(object(JSON.parse(text))["items"]);
+    return others.length > 0 ? undefined : number(object(item)["pausedSeconds"]);
+  } catch {
+    return undefined;
+  }
 }
 
 async function attempt<T>(problems: string[], read: () => Promise<T>): Promise<T | undefined> {

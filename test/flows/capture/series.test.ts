@@ -37,20 +37,14 @@ interface Answers {
 async function series(t: TestContext, { looks = [], count, keep, removals = [], copies }: Answers) {
   let posted = 0;
   let looked = 0;
-  let between = false;
   const server = await fakeApiserver(t, (request, response) => {
     const json = (status: number, body: object): void =>
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     if (request.method === "POST" && request.url?.includes("/proxy/checkpoint/") === true) {
       posted += 1;
-      between = false;
       json(200, { items: [`/var/lib/kubelet/checkpoints/${posted}.tar`] });
     } else if (request.url !== "/api/v1/namespaces/web/pods/p") json(403, {});
-    // The first look after a checkpoint is at the container that was frozen.
-    else if (!between) {
-      between = true;
-      json(200, POD);
-    } else {
+    else {
       const status = looks[looked++] ?? 200;
       json(status, status === 200 ? POD : { kind: "Status", message: "no" });
     }
@@ -92,6 +86,7 @@ async function series(t: TestContext, { looks = [], count, keep, removals = [], 
       count,
       keep,
       timeoutMs: undefined,
+      proveMs: 0,
       plan: destination === undefined ? undefined : { helpers, destination, ...options },
       helpers,
     },

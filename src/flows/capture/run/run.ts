@@ -9,6 +9,7 @@ import type { Expectations } from "./expect.ts";
 export interface RunRequest {
   readonly targets: readonly ContainerTarget[];
   readonly timeoutMs: number | undefined;
+  readonly proveMs: number;
   readonly plan: CopyPlan | undefined;
   /** Checkpoints at once on one node. */
   readonly perNode: number;
@@ -64,7 +65,7 @@ async function takeNode(
   targets: readonly ContainerTarget[],
   results: Queue<Taken>,
 ): Promise<void> {
-  const { timeoutMs, plan, perNode, expectations } = request;
+  const { timeoutMs, proveMs, plan, perNode, expectations } = request;
   const pods = [...Map.groupBy(targets, ({ pod }) => pod.uid).values()];
   let begun = 0;
   let transfers = Promise.resolve();
@@ -75,6 +76,7 @@ async function takeNode(
     const expected = expectations?.of(target);
     const options = {
       timeoutMs,
+      proveMs,
       ...(expected === undefined ? {} : { expected }),
       ...(several ? { lane: perNode === 1 ? node : `${node} ${slot}`, prefix: say`${node} ${begun} of ${targets.length}: ` } : {}),
     };

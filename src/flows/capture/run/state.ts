@@ -10,6 +10,8 @@ import type { Taken } from "./run.ts";
 /** What of the command line a resumed run needs again. */
 export interface RunOptions {
   readonly timeoutMs?: number;
+  /** Absent in the files of earlier versions. */
+  readonly proveMs?: number;
   readonly perNode: number;
   readonly parallel: number;
   /** Of --force; absent in the files of earlier versions. */
@@ -115,11 +117,12 @@ function isItem(value: unknown): boolean {
 }
 
 function isOptions(value: unknown): value is RunOptions {
-  const { timeoutMs, perNode, parallel, force, copy } = object(value);
+  const { timeoutMs, proveMs, perNode, parallel, force, copy } = object(value);
   return (
     isCount(perNode) &&
     isCount(parallel) &&
     (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs > 0)) &&
+    (proveMs === undefined || (typeof proveMs === "number" && proveMs >= 0)) &&
     (force === undefined || typeof force === "boolean") &&
     (copy === undefined || isCopy(object(copy)))
   );

@@ -17,7 +17,7 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
   const isTheSame = string(object(pod.object["metadata"])["uid"]) === item.podUID;
   const request = { ...plan, archive, facts: { item, ...(isTheSame ? { pod: pod.object } : {}) } };
   const outcome = await withRights(context, plan.helpers, await copyArchive(context, plan.helpers, request));
-  return { archive, item: withOutcome(item, outcome), ...(outcome.failure === undefined ? {} : { error: outcome.failure.error }) };
+  return { ...captured, item: withOutcome(item, outcome), ...(outcome.failure === undefined ? {} : { error: outcome.failure.error }) };
 }
 
 /** The outcome, and where a right was missing all that are, as far as that can be asked now. */
@@ -31,10 +31,11 @@ async function withRights({ connection }: FlowContext, helpers: Helpers, outcome
   }
 }
 
-function withOutcome(item: CheckpointItem, { copy, removedFromNode, failure }: CopyOutcome): CheckpointItem {
+function withOutcome(item: CheckpointItem, { copy, interrupted, removedFromNode, failure }: CopyOutcome): CheckpointItem {
   return {
     ...item,
     ...(copy === undefined ? {} : { copy }),
+    ...(interrupted === undefined ? {} : { interrupted }),
     ...(removedFromNode === undefined ? {} : { removedFromNode }),
     ...(failure === undefined ? {} : { error: itemError(failure.phase, failure.error) }),
   };

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Budget } from "../../../archive/budget.ts";
 import { openArchive } from "../../../archive/open.ts";
+import { interruptedThreads } from "../../../criu/interrupted.ts";
 import { statistics } from "../../../criu/statistics.ts";
 import type { NodeDirectory } from "../../../helper/directory.ts";
 import type { NodeFile } from "../../../helper/listing.ts";
+import type { InterruptedThread } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { command, say } from "../../../model/phrase.ts";
@@ -63,11 +65,14 @@ function unfinished(archive: NodeArchive, { bytes }: NodeFile): UserError {
   });
 }
 
-/**
- * Reads the copied archive as an archive: the chain of its headers must reach its end. Answers with how long CRIU says that the
- * processes stood still; undefined where it does not say. Throws ArchiveUnfinished.
- */
-export async function checkCopy(path: string, signal: AbortSignal): Promise<number | undefined> {
+/** What the images of a copied archive say of the checkpoint, as far as they do. */
+interface Checked {
+  readonly frozenSeconds?: number;
+  readonly interrupted?: readonly InterruptedThread[];
+}
+
+/** Reads the copied archive as an archive: the chain of its headers must reach its end. Throws ArchiveUnfinished. */
+export async function checkCopy(path: string, signal: AbortSignal): Promise<Checked> {
   await using archive = await openArchive(path, { signal, budget: Budget.withoutClock() });
   if (!archive.complete) {
     throw new UserError({
@@ -77,8 +82,8 @@ export async function checkCopy(path: string, signal: AbortSignal): Promise<numb
       fix: "wait until its checkpoint has ended, or take another one",
     });
   }
-  return await statistics(archive).then(
-    (found) => found?.frozenSeconds,
-    () => undefined,
-  );
+  const orNothing = async <T>(work: Promise<T>): Promise<T | undefined> => await work.catch(() => undefined);
+  const frozenSeconds = (await orNothing(statistics(archive)))?.frozenSeconds;
+  const interrupted = (await orNothing(interruptedThreads(archive)))?.threads;
+  return { ...(frozenSeconds === undefined ? {} : { frozenSeconds }), ...(interrupted === undefined ? {} : { interrupted }) };
 }

@@ -2,7 +2,7 @@ import { recordPath } from "../../../archive/record.ts";
 import type { Codec, NodeDirectory } from "../../../helper/directory.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import type { NodeFile } from "../../../helper/listing.ts";
-import type { Copy, ItemError } from "../../../model/documents.ts";
+import type { Copy, InterruptedThread, ItemError } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { say } from "../../../model/phrase.ts";
@@ -31,6 +31,8 @@ export interface CopyRequest {
 /** How far it came: `copy` is there when the local file is, whatever failed afterwards. */
 export interface CopyOutcome {
   readonly copy?: Copy;
+  /** Of the archive's own images and log. */
+  readonly interrupted?: readonly InterruptedThread[];
   readonly removedFromNode?: boolean;
   readonly failure?: { readonly phase: ItemError["phase"]; readonly error: UserError };
 }
@@ -44,21 +46,23 @@ const STREAMS = 2;
  */
 export async function copyArchive(context: FlowContext, helpers: Helpers, request: CopyRequest): Promise<CopyOutcome> {
   let phase: ItemError["phase"] = "copy";
-  let copy: Copy | undefined;
+  let brought: Brought | undefined;
   try {
     await using source = helpers.directory(request.archive.node);
-    copy = await bring(context, source, request, () => (phase = "verify"));
-    if (!request.remove) return { copy };
+    brought = await bring(context, source, request, () => (phase = "verify"));
+    if (!request.remove) return brought;
     phase = "remove";
     await removeFromNode(context, helpers, request);
-    return { copy, removedFromNode: true };
+    return { ...brought, removedFromNode: true };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { ...(copy === undefined ? {} : { copy }), failure: { phase, error } };
+    return { ...brought, failure: { phase, error } };
   }
 }
 
-async function bring(context: FlowContext, source: NodeDirectory, request: CopyRequest, verifying: () => void): Promise<Copy> {
+type Brought = Required<Pick<CopyOutcome, "copy">> & Pick<CopyOutcome, "interrupted">;
+
+async function bring(context: FlowContext, source: NodeDirectory, request: CopyRequest, verifying: () => void): Promise<Brought> {
   const { archive, force } = request;
   const { signal } = context;
   const name = source.nameOf(archive.path);
@@ -73,7 +77,7 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
   if (known !== undefined) {
     // Of a command that ended between the archive's name and its record.
     if ((await directory.look(record.name)) === undefined) await writeRecord(context, { ...record, ...known });
-    return known.copy;
+    return { copy: known.copy };
   }
 
   const part = await Part.open(directory, final, { node: archive.node, name, bytes: file.bytes, identity: file.identity });
@@ -106,7 +110,7 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     // Whether it is what the node has comes first.
     checked.catch(() => undefined);
     await verify(source, file, { there: there.sha256, here: here.sha256 }, archive);
-    const frozenSeconds = await checked;
+    const { frozenSeconds, interrupted } = await checked;
     await part.publish(final, force);
     closed = true;
     const copy = {
@@ -117,8 +121,9 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
       wireBytes: here.wireBytes,
       ...(frozenSeconds === undefined ? {} : { frozenSeconds }),
     };
-    await writeRecord(context, { ...record, copy, hashedAt });
-    return copy;
+    const seen = interrupted === undefined ? {} : { interrupted };
+    await writeRecord(context, { ...record, copy, hashedAt, ...seen });
+    return { copy, ...seen };
   } catch (error) {
     if (!closed && isWrong(error)) {
       await part.discard();

@@ -67,7 +67,7 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
     await using directory = helpers.directory(pod.node);
     directory.start();
     const started = performance.now();
-    const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined });
+    const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined, proveMs: 0 });
     if (archive === undefined) throw error ?? new Error("a checkpoint without an archive or an error");
     const frozenAt = new Date(item.startedAt);
     try {
