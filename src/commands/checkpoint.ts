@@ -2,7 +2,7 @@ import { captureOne, proved } from "../flows/capture/one.ts";
 import type { CopyPlan } from "../flows/collect/copy/prepare.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { pickContainer } from "../flows/capture/pick.ts";
-import { checkpointRights, needing, type Rights, type VerbContext } from "../flows/rights.ts";
+import { checkpointRights, requireRights, type Rights, type VerbContext } from "../flows/rights.ts";
 import { resolveTargets } from "../flows/capture/targets/resolve.ts";
 import { ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
 import { forecast, type Forecast } from "../kubelet/forecast.ts";
@@ -172,7 +172,7 @@ async function withOffer(context: FlowContext, request: CheckpointRequest, targe
 }
 
 async function findTargets(context: VerbContext, { query, pick }: CheckpointRequest): Promise<ContainerTarget[]> {
-  return await needing(context.connection, context.rights ?? [], async () =>
+  return await requireRights(context.connection, context.rights ?? [], async () =>
     query === undefined ? [await pickContainer(context, pick)] : await resolveTargets(context, query),
   );
 }

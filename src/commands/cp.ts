@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/collect/copy/copy.ts";
 import { streamArchive } from "../flows/collect/copy/stream.ts";
-import { helperRights, needingInOutcome } from "../flows/rights.ts";
+import { helperRights, withMissingRights } from "../flows/rights.ts";
 import type { Codec } from "../helper/directory.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
@@ -105,7 +105,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     const rights = helperRights(await helpers.namespace());
     for (const archive of archives) {
       const one: CopyRequest = { ...request, destination: to, archive, facts: {} };
-      const outcome = await needingInOutcome(context.connection, rights, await copyArchive(context, helpers, one));
+      const outcome = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
       items.push(copyItem(archive, outcome));
       if (outcome.copy !== undefined)
         yield { text: copyText(archive, outcome.copy, outcome.removedFromNode), name: outcome.copy.path ?? "" };

@@ -6,7 +6,7 @@ import { obstacles, refuse } from "../flows/restore/move/obstacles.ts";
 import { originOfPod, planMoveAhead } from "../flows/restore/move/plan.ts";
 import { agreeTo } from "../flows/consent.ts";
 import { createRestored } from "../flows/restore/create.ts";
-import { needing } from "../flows/rights.ts";
+import { requireRights } from "../flows/rights.ts";
 import { isCheckpoint } from "../flows/restore/image/push.ts";
 import { choiceNeeded, containerOf, ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
 import { findPod } from "../flows/capture/targets/find.ts";
@@ -180,7 +180,7 @@ async function* dryRunMove(
   const plan = planMoveAhead(target, request, origin, formatReference(request.reference));
   const read = yield* dryRunHelper(connection, helpers, pod.node, "read", dryRun);
   const rights = moveRights(pod.namespace, await helpers.namespace());
-  const pods = server ? await needing(connection, rights, async () => await createRestored(context, plan, true)) : [plan.pod];
+  const pods = server ? await requireRights(connection, rights, async () => await createRestored(context, plan, true)) : [plan.pod];
   yield* shown(call, plan, pods, server ? "server dry run" : "dry run");
   const remove = yield* dryRunHelper(connection, helpers, pod.node, "write", dryRun);
   call.emit({ kind: "hint", text: say`note: the digest of the image and the command of the process are not known before the checkpoint` });

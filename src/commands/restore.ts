@@ -4,7 +4,7 @@ import { consentToPush } from "../flows/restore/image/consent.ts";
 import { pushImage } from "../flows/restore/image/push.ts";
 import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { archiveFile } from "../flows/restore/image/source.ts";
-import { needing } from "../flows/rights.ts";
+import { requireRights } from "../flows/rights.ts";
 import { checkBaseImage } from "../flows/restore/base.ts";
 import { agreeToPowers } from "../flows/restore/consent.ts";
 import { createRestored, restoreRights } from "../flows/restore/create.ts";
@@ -150,7 +150,7 @@ processes, and each restart of the container restores the checkpoint again.`,
       return yield* shown(
         call,
         there,
-        await needing(connection, rights, async () => await createRestored(context, there, true)),
+        await requireRights(connection, rights, async () => await createRestored(context, there, true)),
         "server dry run",
       );
     }
@@ -159,7 +159,7 @@ processes, and each restart of the container restores the checkpoint again.`,
     emitNotes(call, restored);
     const helpers = explain === undefined ? undefined : new Helpers(connection, call, explain);
     const started = performance.now();
-    const { node, evidence } = await needing(connection, rights, async () => {
+    const { node, evidence } = await requireRights(connection, rights, async () => {
       await createRestored(context, restored);
       return await watched(context, restored, { helpers, file });
     });

@@ -23,9 +23,9 @@ export interface VerbContext extends FlowContext {
 
 /**
  * Runs what needs the rights; where the API server forbids it, the error names every one of them that the user lacks,
- * not only the first, and how to grant them. What is refused within another `needing` is reported with the rights of both.
+ * not only the first, and how to grant them. What is refused within another `requireRights` is reported with the rights of both.
  */
-export async function needing<T>(connection: Connection, rights: Rights, work: () => Promise<T>): Promise<T> {
+export async function requireRights<T>(connection: Connection, rights: Rights, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -33,8 +33,8 @@ export async function needing<T>(connection: Connection, rights: Rights, work: (
   }
 }
 
-/** As needing, for a flow whose failure is in its outcome. */
-export async function needingInOutcome<T extends { readonly failure?: { readonly error: UserError } }>(
+/** As requireRights, for a flow whose failure is in its outcome. */
+export async function withMissingRights<T extends { readonly failure?: { readonly error: UserError } }>(
   connection: Connection,
   rights: Rights,
   outcome: T,
@@ -56,7 +56,7 @@ export async function ensureRights(connection: Connection, rights: readonly Righ
   throw new Forbidden(refusal, missing, (await whoAmI(connection)) ?? "this user");
 }
 
-/** Explained once, and still a refusal for the `needing` around. */
+/** Explained once, and still a refusal for the `requireRights` around. */
 class Forbidden extends ApiFailure {
   readonly refusal: ApiFailure;
   readonly missing: readonly Right[];

@@ -213,8 +213,8 @@ clusterTest("targets: selectors, globs, several pods, workloads; what matches no
     [["web-uring", "-c", "nope", "-c", "s*"], 2, /^error: pod\/web-uring has no container nope\n {2}fix: -c takes one of: app, side$/m],
     [["ingress/web"], 2, /invalid target "ingress\/web"/],
     [["web-uring", "-l", "app=web"], 2, /names and selectors cannot be used together/],
-    [["web-uring", "-A"], 2, /-A goes with selectors/],
-    [["--all-containers"], 2, /--all-containers of what/],
+    [["web-uring", "-A"], 2, /names and -A cannot be used together/],
+    [["--all-containers"], 2, /--all-containers requires a POD/],
   ];
   for (const [args, code, message] of cases) {
     const result = await named(...args);

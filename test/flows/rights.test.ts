@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import type { Right } from "../../src/cluster/access.ts";
 import { callJson } from "../../src/cluster/api.ts";
 import type { Connection } from "../../src/cluster/connection.ts";
-import { checkpointRights, helperRights, needing } from "../../src/flows/rights.ts";
+import { checkpointRights, helperRights, requireRights } from "../../src/flows/rights.ts";
 import type { UserError } from "../../src/model/error.ts";
 import { connectTo, fakeApiserver } from "../fakes.ts";
 
@@ -29,9 +29,13 @@ async function ann(t: TestContext, ...allowed: string[]): Promise<Connection> {
   return await connectTo(t, server);
 }
 
-async function refused(connection: Connection, rights: Parameters<typeof needing>[1], inner?: readonly Right[]): Promise<UserError> {
+async function refused(connection: Connection, rights: Parameters<typeof requireRights>[1], inner?: readonly Right[]): Promise<UserError> {
   const work = async (): Promise<unknown> => await callJson(connection, { path: "/api/v1/pods" });
-  return await needing(connection, rights, inner === undefined ? work : async () => await needing(connection, inner, work)).then(
+  return await requireRights(
+    connection,
+    rights,
+    inner === undefined ? work : async () => await requireRights(connection, inner, work),
+  ).then(
     () => assert.fail("not refused"),
     (error: UserError) => error,
   );

@@ -1,6 +1,6 @@
 import { callJson } from "../../cluster/api.ts";
 import { apiPath, type Connection } from "../../cluster/connection.ts";
-import { helperRights, needing } from "../../flows/rights.ts";
+import { helperRights, requireRights } from "../../flows/rights.ts";
 import { ensureAdmitted } from "../../helper/admission.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import { helperJob, type Access } from "../../helper/manifest.ts";
@@ -36,7 +36,7 @@ export async function* dryRunHelper(
     const path = apiPath`/apis/batch/v1/namespaces/${request.namespace}/jobs`;
     const rights = helperRights(request.namespace);
     const made = { method: "POST", path, query: { dryRun: "All" }, body: document, repeatable: true } as const;
-    document = (await needing(connection, rights, async () => await callJson(connection, made))) as object;
+    document = (await requireRights(connection, rights, async () => await callJson(connection, made))) as object;
   }
   yield {
     text: say`job.batch/${request.name} created in namespace ${request.namespace} (${dryRun === "server" ? "server dry run" : "dry run"})`,

@@ -14,7 +14,7 @@ import { localArchiveName } from "../../local/names.ts";
 import type { Captured } from "./one.ts";
 import type { FlowContext } from "../context.ts";
 import { writeNew } from "../../local/write.ts";
-import { helperRights, needing } from "../rights.ts";
+import { helperRights, requireRights } from "../rights.ts";
 
 /** Of a longer log the end is read: its errors stand there. In bytes. */
 const LONGEST_LOG = 64 << 20;
@@ -49,7 +49,7 @@ export async function explainFailure(
     const { directory } = beside;
     const name = logName(item);
     const rights = helperRights(await helpers.namespace());
-    const found = await needing(
+    const found = await requireRights(
       context.connection,
       rights,
       async () => await readFirst(context, helpers, item.node, logs, directory, name),

@@ -12,7 +12,7 @@ import type { NodeArchive } from "../../model/location.ts";
 import { say, type Phrase } from "../../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
 import type { FlowContext } from "../context.ts";
-import { needing, type VerbContext } from "../rights.ts";
+import { requireRights, type VerbContext } from "../rights.ts";
 import { Original, withProof, type Proof } from "./proof.ts";
 import { ensureRunning, type ContainerTarget } from "./targets/containers.ts";
 
@@ -145,7 +145,7 @@ async function checkpointWhenPossible(
     starting();
     const left = timeoutMs === undefined ? undefined : Math.max(1, deadline - now());
     try {
-      return await needing(
+      return await requireRights(
         connection,
         rights,
         async () => await postCheckpoint(connection, target, { timeoutMs: left, givenMs: timeoutMs, signal, about }),

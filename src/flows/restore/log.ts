@@ -12,7 +12,7 @@ import { list, object, string } from "../../model/json.ts";
 import { say } from "../../model/phrase.ts";
 import type { Told } from "../../restore/failures.ts";
 import type { FlowContext } from "../context.ts";
-import { helperRights, needing } from "../rights.ts";
+import { helperRights, requireRights } from "../rights.ts";
 
 /** Where containerd, and the distributions that embed it, keep what belongs to a running container. */
 const DIRECTORIES = ["/var/lib/containerd", "/var/lib/rancher/k3s/agent/containerd", "/var/lib/rancher/rke2/agent/containerd"].map(
@@ -58,7 +58,7 @@ export async function explainByLog(
   const lane = `log ${node}`;
   try {
     const rights = helperRights(await helpers.namespace());
-    return await needing(context.connection, rights, async () => {
+    return await requireRights(context.connection, rights, async () => {
       await using stack = new Disposal();
       const helper = await helperWhereContainersAre(helpers, node, stack);
       context.emit({ kind: "activity", lane, text: say`waiting for the next try on ${node}, to read CRIU's log` });

@@ -4,7 +4,7 @@ import { UserError } from "../../../model/error.ts";
 import { object, string } from "../../../model/json.ts";
 import type { Captured } from "../../capture/one.ts";
 import type { FlowContext } from "../../context.ts";
-import { helperRights, needingInOutcome } from "../../rights.ts";
+import { helperRights, withMissingRights } from "../../rights.ts";
 import type { ContainerTarget } from "../../capture/targets/containers.ts";
 import { copyArchive, type CopyOutcome } from "./copy.ts";
 import type { CopyPlan } from "./prepare.ts";
@@ -24,7 +24,7 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
 async function withRights({ connection }: FlowContext, helpers: Helpers, outcome: CopyOutcome): Promise<CopyOutcome> {
   if (outcome.failure === undefined) return outcome;
   try {
-    return await needingInOutcome(connection, helperRights(await helpers.namespace()), outcome);
+    return await withMissingRights(connection, helperRights(await helpers.namespace()), outcome);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return outcome;

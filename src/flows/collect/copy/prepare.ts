@@ -5,7 +5,7 @@ import { openDestination, type Destination } from "../../../local/destination.ts
 import { alreadyExists } from "../../../local/failure.ts";
 import { Disposal } from "../../../model/disposal.ts";
 import type { FlowContext } from "../../context.ts";
-import { ensureRights, helperRights, needing, type VerbContext } from "../../rights.ts";
+import { ensureRights, helperRights, requireRights, type VerbContext } from "../../rights.ts";
 
 /** --copy and what belongs to it. */
 export interface CopyOptions {
@@ -53,7 +53,7 @@ export async function prepareCopies(context: VerbContext, { options, settings, n
   // What is looked at here is done before anything else can end the command.
   await directory.ensureWritable();
   await nameIsFree();
-  await needing(context.connection, context.rights ?? [], async () => await ensureHelpers(context, helpers, nodes, accesses));
+  await requireRights(context.connection, context.rights ?? [], async () => await ensureHelpers(context, helpers, nodes, accesses));
   opened.release();
   const { remove, force, codec } = options;
   return { helpers, destination, remove, force, codec, [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose]() };

@@ -8,7 +8,7 @@ import { Disposal } from "../../../model/disposal.ts";
 import { UserError } from "../../../model/error.ts";
 import { inParallel } from "../../../model/parallel.ts";
 import type { FlowContext } from "../../context.ts";
-import { helperRights, needing } from "../../rights.ts";
+import { helperRights, requireRights } from "../../rights.ts";
 import { explained } from "../../../model/documents.ts";
 
 /** Helper pods at once. */
@@ -26,7 +26,7 @@ export interface Unreachable {
 export async function nodesMeant({ connection }: FlowContext, named: readonly string[], helpers: Helpers): Promise<string[]> {
   if (named.length > 0) return [...new Set(named)];
   const rights = async (): Promise<Right[]> => [{ verb: "list", group: "", resource: "nodes" }, ...helperRights(await helpers.namespace())];
-  const nodes = await needing(connection, rights, async () => await listNodes(connection));
+  const nodes = await requireRights(connection, rights, async () => await listNodes(connection));
   return nodes.filter(({ os }) => os !== "windows").map(({ name }) => name);
 }
 
@@ -42,7 +42,7 @@ export async function onNodes(
   work: (directory: NodeDirectory) => Promise<void>,
 ): Promise<Unreachable[]> {
   const unreachable: Unreachable[] = [];
-  await needing(connection, helperRights(await helpers.namespace()), async () => {
+  await requireRights(connection, helperRights(await helpers.namespace()), async () => {
     await inParallel(nodes, PARALLEL, async (node) => {
       try {
         await using directory = helpers.directory(node, access);

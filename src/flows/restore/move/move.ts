@@ -21,7 +21,7 @@ import { findTarget } from "../nodes.ts";
 import type { RestorePlan } from "../plan.ts";
 import { watchExplained } from "../explained.ts";
 import type { Restored } from "../watch.ts";
-import { helperRights, needing } from "../../rights.ts";
+import { helperRights, requireRights } from "../../rights.ts";
 import type { ContainerTarget } from "../../capture/targets/containers.ts";
 import { originOfPod, planMove, type Destination, type OriginOfPod } from "./plan.ts";
 
@@ -62,7 +62,7 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
   const { connection } = context;
   const origin = await originOfPod(context, target);
   await lookBefore(context, request, origin);
-  return await needing(connection, moveRights(pod.namespace, await helpers.namespace()), async () => {
+  return await requireRights(connection, moveRights(pod.namespace, await helpers.namespace()), async () => {
     // The helper pod starts while the container is checkpointed.
     await using directory = helpers.directory(pod.node);
     directory.start();
