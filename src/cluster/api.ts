@@ -60,6 +60,8 @@ export async function createOnce(connection: Connection, { path, body, ...more }
     await pause(made, more.signal);
     const there = await connection.call({ ...more, path: `${path}/${encodeURIComponent(name)}` });
     if (there.status === 404) continue;
+    // Who may not look does not know: the failure says that it may be there.
+    if (there.status !== 200) throw failure;
     const found = object(parsed(there, { path }));
     if (string(object(object(found["metadata"])["annotations"])[MARK]) === mark) return found;
     throw taken ? failure : new ApiFailure({ status: 409, reason: "AlreadyExists", message: say`${name} already exists`, cause: failure });

@@ -1,6 +1,7 @@
 import type { ApiAnswer } from "../cluster/answer.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Unanswered } from "../cluster/network-error.ts";
+import { timeoutSignal } from "../cluster/timeout.ts";
 import { Interrupted, UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";
 import { nodeArchive, type NodeArchive } from "../model/location.ts";
@@ -26,7 +27,7 @@ export interface CheckpointOptions {
 export async function postCheckpoint(connection: Connection, target: CheckpointTarget, options: CheckpointOptions): Promise<NodeArchive> {
   const { node, namespace, pod, container } = target;
   const { timeoutMs, signal } = options;
-  const hangUp = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  const [hangUp] = timeoutSignal(timeoutMs ?? 0);
   let answer: ApiAnswer;
   try {
     answer = await connection.call({
