@@ -1,4 +1,5 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
+import type { Budget } from "../archive/budget.ts";
 import { slice, checkRange } from "../archive/sources.ts";
 import { UserError } from "../model/error.ts";
 import type { Source } from "../model/source.ts";
@@ -79,11 +80,13 @@ export interface BlockPlace {
   readonly at: number;
   readonly pages: number;
   readonly pageSize: number;
+  /** Charged for what the blocks become. */
+  readonly budget: Budget;
 }
 
 /** Throws a UserError where the blocks are too large, or do not tell how many pages each has. */
 export async function blockSource(blocks: Blocks, place: BlockPlace): Promise<Source> {
-  const { name, pages, pageSize } = place;
+  const { name, pages, pageSize, budget } = place;
   const pagesPerBlock = blocks.pagesPerBlock ?? (await measured(blocks, place));
   const bytesPerBlock = pagesPerBlock * pageSize;
   if (bytesPerBlock > MAX_BLOCK) throw damaged(name, `blocks of ${bytesPerBlock} bytes`);
@@ -91,10 +94,13 @@ export async function blockSource(blocks: Blocks, place: BlockPlace): Promise<So
   const size = pages * pageSize;
   const whole = async (index: number, into: Buffer): Promise<void> => {
     const stored = blocks.sizes[index] ?? 0;
-    if (stored === 0) into.fill(0);
-    else if (stored === into.length) await copy(slice(place.file, starts[index] ?? 0, stored), into);
+    if (stored === 0) {
+      budget.step(into.length / pageSize);
+      into.fill(0);
+    } else if (stored === into.length) await copy(slice(place.file, starts[index] ?? 0, stored), into);
     else {
       const bytes = stored > into.length ? undefined : await place.file.read(starts[index] ?? 0, stored);
+      budget.decode(into.length);
       if (bytes === undefined || decodeLz4(bytes, into) !== into.length)
         throw damaged(name, `a compressed block at ${starts[index]} is damaged`);
     }

@@ -2,13 +2,13 @@ import type { Archive } from "../archive/archive.ts";
 import { commonsOf, type Commons, type SharedPages } from "./commons.ts";
 import { processPagemap, type Pagemap } from "./pagemap.ts";
 import { notThere, type Tell } from "./problems.ts";
-import { addressSpace, unknownSpace, type AddressSpace, type Region } from "./regions.ts";
+import { addressSpace, unknownRegion, unknownSpace, type AddressSpace, type Region } from "./regions.ts";
 import { partOf, type PageRun } from "./runs.ts";
 
 /** The memory of one process: its regions, and those of their pages that are in the archive. */
 export interface ProcessMemory {
   readonly space: AddressSpace;
-  /** What space.mappings has; none where they are not known. */
+  /** What space.mappings has; where they are not known, the contiguous pieces of its own pages. */
   readonly regions: readonly Region[];
   /** In bytes, of the machine that the checkpoint was made on. */
   readonly pageSize: number;
@@ -35,7 +35,26 @@ export async function processMemory(
   if (own === undefined) throw notThere(`checkpoint/pagemap-${pid}.img is not in the archive`, "it tells which memory of the process is");
   if (found === undefined) tell(noMappings(pid));
   const space = found === undefined ? unknownSpace(pid) : await withMemfds(found, commons);
-  return { space, regions: space.mappings ?? [], pageSize, own, shared: async (shmid) => await commons.shared(shmid, pageSize) };
+  const regions = space.mappings ?? (await pieces(own, pageSize, archive));
+  return { space, regions, pageSize, own, shared: async (shmid) => await commons.shared(shmid, pageSize) };
+}
+
+async function pieces(own: Pagemap, pageSize: number, { budget }: Archive): Promise<Region[]> {
+  const found: Region[] = [];
+  let piece: { start: bigint; end: bigint } | undefined;
+  for await (const batch of own.runs()) {
+    for (const { address, pages } of batch) {
+      const end = address + BigInt(pages) * BigInt(pageSize);
+      if (piece?.end === address) piece.end = end;
+      else {
+        if (piece !== undefined) found.push(unknownRegion(piece.start, piece.end));
+        budget.keep(own.name, 1);
+        piece = { start: address, end };
+      }
+    }
+  }
+  if (piece !== undefined) found.push(unknownRegion(piece.start, piece.end));
+  return found;
 }
 
 function noMappings(pid: number): ReturnType<typeof notThere> {

@@ -60,7 +60,7 @@ export async function pagemap(archive: Archive, file: string, pageSize: number):
   return {
     name: rest.name,
     pagesName,
-    runs: () => throughParent(ownRuns(rest, pagesFile(archive, pagesName, rest.name), pagesName, pageSize), pageSize, earlier),
+    runs: () => throughParent(ownRuns(rest, archive, pagesName, pageSize), pageSize, earlier),
     extent: async () => await extentOf(rest, pageSize),
   };
 }
@@ -151,13 +151,18 @@ async function* placed(image: Image, pageSize: number): AsyncGenerator<(MapEntry
   }
 }
 
-async function* ownRuns(image: Image, file: Source, name: string, pageSize: number): Runs {
+async function* ownRuns(image: Image, archive: Archive, name: string, pageSize: number): Runs {
+  const file = pagesFile(archive, name, image.name);
+  const { budget } = archive;
   for await (const batch of placed(image, pageSize)) {
     const runs: PageRun[] = [];
     for (const { address, pages, content, blocks, at } of batch) {
       if (content !== "present") runs.push({ address, pages, content, source: undefined, offset: 0 });
       else if (blocks === undefined) runs.push({ address, pages, content, source: file, offset: at });
-      else runs.push({ address, pages, content, source: await blockSource(blocks, { file, name, at, pages, pageSize }), offset: 0 });
+      else {
+        const source = await blockSource(blocks, { file, name, at, pages, pageSize, budget });
+        runs.push({ address, pages, content, source, offset: 0 });
+      }
     }
     yield runs;
   }

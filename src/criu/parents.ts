@@ -1,5 +1,6 @@
 import { posix } from "node:path";
-import type { Archive, Member } from "../archive/archive.ts";
+import type { Archive } from "../archive/archive.ts";
+import { renamed } from "../archive/containers/view.ts";
 import { imageName } from "./image.ts";
 
 /** An archive as if its images lay in checkpoint/, wherever they really are. */
@@ -52,18 +53,9 @@ function imagesIn(original: Archive, directory: string): Moved | undefined {
   const isImage = (name: string): boolean => name.startsWith(directory) && /^[^/]+\.img$/.test(name.slice(directory.length));
   if (![...original.members.keys()].some(isImage)) return undefined;
   if (directory === IMAGES) return original;
-  const members = new Map<string, Member>();
-  for (const [name, member] of original.members) {
-    if (name.startsWith(directory)) {
-      const moved = IMAGES + name.slice(directory.length);
-      members.set(moved, { ...member, name: moved });
-    } else if (!name.startsWith(IMAGES)) members.set(name, member);
-  }
-  return {
-    ...original,
-    members,
-    original,
-    imagesAt: directory,
-    open: (name) => original.open(name.startsWith(IMAGES) ? directory + name.slice(IMAGES.length) : name),
+  const rename = (name: string): string | undefined => {
+    if (name.startsWith(directory)) return IMAGES + name.slice(directory.length);
+    return name.startsWith(IMAGES) ? undefined : name;
   };
+  return { ...renamed(original, rename), original, imagesAt: directory };
 }

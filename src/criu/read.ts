@@ -54,7 +54,7 @@ export async function* readMemory(
     if (start > at) yield* gap(at, start);
     if (run.content === "present") yield* presentPieces(run, { start, end });
     else if (run.content === "none") yield* gap(start, end);
-    else yield { start, end, absent: region === undefined && memory.space.mappings !== undefined ? "unmapped" : run.content };
+    else yield { start, end, absent: region === undefined ? "unmapped" : run.content };
     at = end;
   }
   if (at < range.end) yield* gap(at, range.end);

@@ -6,8 +6,11 @@ import { hasImage, imageName, onlyEntry, openImage } from "./image.ts";
 import { MAX_MAPPINGS } from "./limits.ts";
 import { damaged, excessive } from "./problems.ts";
 
-/** What a region of memory is. "vdso" stands for all that the kernel maps by itself, "other" for rings and shadow stacks. */
-export type RegionKind = "heap" | "stack" | "file" | "anonymous" | "shared" | "vdso" | "other";
+/**
+ * What a region of memory is. "vdso" stands for all that the kernel maps by itself, "other" for rings and shadow stacks; of a process
+ * whose mappings are unknown, "unknown" is each contiguous piece of its pages.
+ */
+export type RegionKind = "heap" | "stack" | "file" | "anonymous" | "shared" | "vdso" | "other" | "unknown";
 
 /** A mapping of a process (a VMA). */
 export interface Region {
@@ -15,7 +18,7 @@ export interface Region {
   /** The first address after it. */
   readonly end: bigint;
   readonly kind: RegionKind;
-  /** "rw-p", as /proc/PID/maps writes it. */
+  /** "rw-p", as /proc/PID/maps writes it; "unknown" where nothing tells. */
   readonly access: string;
   /** Of the mapped file or of shared memory: where in it the mapping begins, in bytes. */
   readonly offset: bigint;
@@ -100,6 +103,22 @@ export async function addressSpace(archive: Archive, pid: number): Promise<Addre
 export function unknownSpace(pid: number): AddressSpace {
   const nowhere = { start: 0n, end: 0n };
   return { pid, mappings: undefined, args: nowhere, env: nowhere, exeId: undefined, dumpable: undefined };
+}
+
+/** A piece of memory of which only the pages are known. */
+export function unknownRegion(start: bigint, end: bigint): Region {
+  return {
+    start,
+    end,
+    kind: "unknown",
+    access: "unknown",
+    offset: 0n,
+    shmid: undefined,
+    fileId: undefined,
+    note: "",
+    growsDown: false,
+    advice: [],
+  };
 }
 
 /** The index of the first region that ends after an address; the number of regions where none does. */

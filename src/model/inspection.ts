@@ -266,9 +266,10 @@ export interface RenamedFileItem extends Users {
 export interface NetworkItem {
   readonly name: string;
   readonly interface: string;
-  readonly ips: readonly string[];
-  readonly macs: readonly string[];
+  /** With their prefixes: "10.88.0.7/16". */
+  readonly addresses: readonly string[];
   readonly gateways: readonly string[];
+  readonly mac: string | undefined;
 }
 
 export interface NamespaceItem {

@@ -39,7 +39,9 @@ export async function unwrapped(archive: OpenArchive, options: Unwrapping): Prom
 }
 
 const ENGINE_FILE = /^(.*\/)?(?:config\.dump|spec\.dump|checkpoint\/[^/]+\.img)$/;
-const IMAGE = /^(.*\/)?(?:inventory|pstree|files|(?:core|mm|pagemap|ids|fs)-\d+)\.img$/;
+const IMAGE = /^(.*\/)?(?:pstree|files|(?:core|mm|ids|fs)-\d+)\.img$/;
+/** What a pre-dump writes too. */
+const PRE_DUMP_IMAGE = /^(.*\/)?(?:inventory|pagemap-\d+)\.img$/;
 /** CRIU's own, beside its images; engines have them elsewhere. */
 const BESIDE = new Set(["stats-dump", "dump.log"]);
 
@@ -47,12 +49,17 @@ const BESIDE = new Set(["stats-dump", "dump.log"]);
 function below(archive: OpenArchive): OpenArchive {
   const unpacked = shortest(archive, ENGINE_FILE);
   if (unpacked !== undefined) return renamed(archive, (name) => (name.startsWith(unpacked) ? name.slice(unpacked.length) : undefined));
-  const directory = shortest(archive, IMAGE);
+  const directory = shortest(archive, IMAGE) ?? shortest(archive, PRE_DUMP_IMAGE);
   if (directory === undefined) return archive;
+  // Those beside it may be the dumps that it builds on.
+  const around = directory.replace(/[^/]*\/$/, "");
   const rename = (name: string): string | undefined => {
-    if (!name.startsWith(directory)) return undefined;
-    const file = name.slice(directory.length);
-    return BESIDE.has(file) ? file : `checkpoint/${file}`;
+    if (name.startsWith(directory)) {
+      const file = name.slice(directory.length);
+      return BESIDE.has(file) ? file : `checkpoint/${file}`;
+    }
+    const beside = name.startsWith(around) ? name.slice(around.length) : "";
+    return beside.startsWith("checkpoint/") || !beside.includes("/") ? undefined : beside;
   };
   return renamed(archive, rename, { form: "images" });
 }

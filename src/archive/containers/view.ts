@@ -1,13 +1,9 @@
 import { UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
-import type { Member, OpenArchive } from "../archive.ts";
+import type { Archive, Member } from "../archive.ts";
 
 /** The same archive with other names: `rename` gives a member's, or undefined for one that is not of it. */
-export function renamed(
-  archive: OpenArchive,
-  rename: (name: string) => string | undefined,
-  more: Partial<Pick<OpenArchive, "form" | "pod">> = {},
-): OpenArchive {
+export function renamed<A extends Archive>(archive: A, rename: (name: string) => string | undefined, more: Partial<A> = {}): A {
   const members = new Map<string, Member>();
   const originals = new Map<string, string>();
   for (const [original, member] of archive.members) {
@@ -26,6 +22,5 @@ export function renamed(
       if (original === undefined) throw new UserError({ reason: "NoSuchMember", message: say`there is no ${name} in the archive` });
       return archive.open(original);
     },
-    [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
   };
 }

@@ -100,18 +100,18 @@ function namespaceText({
     .join(", ");
 }
 
-/** What the engine tells of networks. */
+/** As the engine writes them. */
 export function* networksView(networks: readonly NetworkItem[] = []): Generator<View> {
   if (networks.length === 0) return;
   yield heading(say`Networks`);
   yield {
     columns: ["NETWORK", "INTERFACE", "ADDRESSES", "GATEWAYS", "MAC"],
-    rows: networks.map(({ name, interface: device, ips, gateways, macs }) => [
+    rows: networks.map(({ name, interface: device, addresses, gateways, mac }) => [
       name,
       device,
-      ips.join(" "),
+      addresses.join(" "),
       gateways.join(" ") || "-",
-      macs.join(" "),
+      mac ?? "-",
     ]),
   };
 }

@@ -21,7 +21,10 @@ export function matchByPid(from: readonly ProcessItem[], to: readonly ProcessIte
   return { pairs, removed, added: [...after.values()] };
 }
 
-/** Of two containers: by where they are in the tree, what they are called and what their arguments are, the first with the first. */
+/**
+ * Of two containers: by where they are in the tree, what they are called and what their arguments are, the first with the first; by pid
+ * where what one of them is called is not known.
+ */
 export function matchByTree(from: readonly ProcessItem[], to: readonly ProcessItem[]): Matched {
   const pairs: [ProcessItem, ProcessItem][] = [];
   const added = new Set(everyProcess(to));
@@ -40,6 +43,14 @@ export function matchByTree(from: readonly ProcessItem[], to: readonly ProcessIt
     }
   };
   level(from, to);
+  const byPid = new Map([...added].map((process) => [process.pid, process]));
+  for (const process of removed) {
+    const counterpart = byPid.get(process.pid);
+    if (counterpart === undefined || (process.comm !== "" && counterpart.comm !== "")) continue;
+    pairs.push([process, counterpart]);
+    removed.delete(process);
+    added.delete(counterpart);
+  }
   return { pairs, removed: [...removed], added: [...added] };
 }
 

@@ -99,7 +99,7 @@ export async function* writeMemory(
   to: string | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Extracted, void> {
-  const { regions, space } = memory;
+  const { regions } = memory;
   await using destination = await openDestination(to);
   await using directory = await destination.directory.makeDirectory(destination.nameFor(name));
   let current: { file: NewFile; path: string; region: Region | undefined; start: bigint; end: bigint } | undefined;
@@ -111,7 +111,6 @@ export async function* writeMemory(
     current = undefined;
     yield { from: addresses({ start, end }), path, bytes };
   };
-  const outside = space.mappings === undefined ? "unknown" : "unmapped";
   let at = 0;
   let lost: UserError | undefined;
   try {
@@ -125,7 +124,7 @@ export async function* writeMemory(
       if (!joins || (!("bytes" in piece) && piece.absent !== "untouched")) yield* finish();
       if (!("bytes" in piece)) continue;
       if (current === undefined) {
-        const file = `${start.toString(16)}.${region?.kind ?? outside}.bin`;
+        const file = `${start.toString(16)}.${region?.kind ?? "unmapped"}.bin`;
         current = { file: await createNew(directory, file), path: directory.pathOf(file), region, start, end: start };
       }
       current.file.skip(Number(start - current.end));

@@ -1,7 +1,6 @@
 import type { Archive } from "../../../archive/archive.ts";
 import { engineOf } from "../../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../../archive/engines/info.ts";
-import { networks } from "../../../archive/engines/networks.ts";
 import { controlGroups } from "../../../criu/cgroups.ts";
 import { unknownImages } from "../../../criu/check.ts";
 import { commonsOf, type Commons } from "../../../criu/commons.ts";
@@ -102,7 +101,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
     },
     stats: await attempted(async () => await statistics(archive)),
     memoryBytes: memorySize(archive),
-    ...filled("networks", whole ? await attempted(async () => await networks(archive)) : []),
+    ...filled("networks", whole ? info?.networks : []),
     processes: processTree(chosen).map((node) => nested(node, items)),
     ...(whole && wants("ps") ? { namespaces: await namespaceItems(archive, setting.namespaces, tell) } : {}),
     ...filled("seccompFilters", wants("ps") ? setting.filters : []),

@@ -44,7 +44,7 @@ async function* ofProcess(memory: ProcessMemory, process: Process, { table, done
         in: "memory",
         process,
         address,
-        region: kindOf(region, memory, table),
+        region: kindOf(region, table),
         offset: address - (region?.start ?? 0n),
         mapped: true,
       };
@@ -69,7 +69,7 @@ async function* ofProcess(memory: ProcessMemory, process: Process, { table, done
           in: "memory",
           process,
           address,
-          region: kindOf(region ?? first, memory, table),
+          region: kindOf(region ?? first, table),
           offset: address - (region?.start ?? 0n),
           mapped: region !== undefined,
         };
@@ -93,8 +93,8 @@ async function* counted(runs: AsyncIterable<readonly PageRun[]>, elsewhere: { pa
 }
 
 /** "heap", "stack", "anonymous" or a path; "unknown" where the image of the mappings is missing. */
-function kindOf(region: Region | undefined, { space }: ProcessMemory, table: FileTable): string {
-  if (region === undefined) return space.mappings === undefined ? "unknown" : "unmapped";
+function kindOf(region: Region | undefined, table: FileTable): string {
+  if (region === undefined) return "unmapped";
   return regionName(region, table).replace(/^\[(.*)\]$/, "$1") || region.kind;
 }
 
