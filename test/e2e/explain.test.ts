@@ -155,7 +155,7 @@ async function crio(
   log: string,
 ): Promise<{ error: { reason: string; why?: string; fix?: string } | undefined; saved: string[] }> {
   await onNode(NODE, "sh", "-c", `mkdir -p ${directory} && printf '${log}' >${directory}/dump.log`);
-  t.after(async () => await onNode(NODE, "rm", "-rf", "/var/lib/containers"));
+  t.after(async () => await onNode(NODE, "rm", "-rf", directory));
   const here = await temporaryDirectory(t);
   const { flow, helpers } = await helpersOf(t);
   const item: CheckpointItem = {
@@ -194,7 +194,7 @@ clusterTest("a log that is a link is not read", async (t) => {
   const id = "cd".repeat(32);
   const directory = `/var/lib/containers/storage/overlay-containers/${id}/userdata`;
   await onNode(NODE, "sh", "-c", `mkdir -p ${directory} && ln -s /etc/hostname ${directory}/dump.log`);
-  t.after(async () => await onNode(NODE, "rm", "-rf", "/var/lib/containers"));
+  t.after(async () => await onNode(NODE, "rm", "-rf", directory));
   const { helpers } = await helpersOf(t);
   await using log = helpers.directory(NODE, "criu-log", directory);
   await assert.rejects(log.stat("dump.log"), { reason: "ArchiveNotFound" });

@@ -135,7 +135,7 @@ clusterTest("the private registry: no login, a wrong one, the right one; an unkn
       JSON.stringify({ auths: { [PRIVATE]: { auth: Buffer.from(`test:${password}`).toString("base64") } } }),
     );
   const none = await image([RAW, reference, "--push", "--yes", "--ca-file", CA]);
-  assert.match(none.stderr, new RegExp(`^error: the registry ${PRIVATE} wants a login\n.*\n {2}fix: docker login ${PRIVATE}`));
+  assert.match(none.stderr, new RegExp(`^error: the registry ${PRIVATE} requires a login\n.*\n {2}fix: docker login ${PRIVATE}`));
   login("wrong");
   const wrong = await image([RAW, reference, "--push", "--yes", "--ca-file", CA]);
   assert.equal(wrong.code, 1);

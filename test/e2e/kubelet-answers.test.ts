@@ -129,7 +129,7 @@ clusterTest(
     t.after(async () => await cluster("criu", NODE, "on"));
     assert.match(
       await refused(),
-      /^error: the node node2 has no CRIU, or one that is too old: the runtime checkpoints with it\n {2}why: .*exec: "criu": executable file not found in \$PATH\n {2}fix: on node2, install CRIU 4\.2 .*, then try again\n/,
+      /^error: the node node2 has no CRIU, or one that is too old: the runtime checkpoints with it\n {2}why: .*exec: "criu": executable file not found in \$PATH\n {2}fix: on node2, install CRIU 4\.2 .*, then rerun\n/,
     );
     await cluster("criu", NODE, "on");
     await checkpointed();
