@@ -1,4 +1,4 @@
-import type { ApiAnswer, ApiRequest } from "./answer.ts";
+import { statusMessage, type ApiAnswer, type ApiRequest } from "./answer.ts";
 import { Unanswered } from "./network-error.ts";
 
 /** As kubectl. */
@@ -32,9 +32,14 @@ export function pauseBeforeNext({ made, request, outcome, known }: Try): number 
   if (!isRepeatable(request) || !PASSING_STATUS.has(outcome.status)) return undefined;
   const wanted = retryAfter(outcome);
   if (wanted !== undefined) return wanted <= LONGEST_RETRY_AFTER_MS ? jittered(Math.max(wanted, PASSING.first)) : undefined;
-  // What a kubelet answers stays so: its errors are about its containers.
-  if (outcome.status !== 429 && /\/nodes\/[^/]+\/proxy\//.test(request.path)) return undefined;
-  return pause(PASSING, made);
+  return isOfNode(request, outcome) ? undefined : pause(PASSING, made);
+}
+
+/** What a kubelet answers stays so, as its errors are about its containers; so does what the API server says of a kubelet that it cannot reach. */
+function isOfNode({ path }: Pick<ApiRequest, "path">, answer: ApiAnswer): boolean {
+  if (!/\/nodes\/[^/]+\/proxy\//.test(path)) return false;
+  const said = statusMessage(answer);
+  return said === undefined ? answer.status === 500 : /error trying to reach service/.test(said);
 }
 
 const PASSING_REASONS = /^(ApiserverUnreachable|ProxyUnreachable)$/;

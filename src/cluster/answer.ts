@@ -57,8 +57,9 @@ export function statusMessage({ headers, text }: ApiAnswer): string | undefined 
 /** An answer that is an error, in the user's terms. */
 export function apiFailure(answer: ApiAnswer, request: Pick<ApiRequest, "method" | "path">): ApiFailure {
   const { status, credential } = answer;
-  const said = statusMessage(answer) ?? excerpt(answer.text);
-  const known = behindApiserver({ ...answer, said }, request.path);
+  const message = statusMessage(answer);
+  const said = message ?? excerpt(answer.text);
+  const known = behindApiserver({ ...answer, said: message }, request.path);
   if (known !== undefined) return new ApiFailure({ status, ...known });
   if (status === 401) {
     return new ApiFailure({

@@ -29,7 +29,7 @@ const ROWS: readonly Row[] = [
     fix: command`kubectl get pods -n kube-system -l k8s-app=konnectivity-agent: do they run? A firewall may keep them from the control plane`,
   },
   {
-    said: /proxy error from \S+ while dialing|konnectivity|failed to get agent/i,
+    said: /proxy error from \S+ while dialing|dial unix \S*konnectivity|failed to get agent/i,
     reason: "KonnectivityDown",
     open: false,
     message: "the tunnel of konnectivity between the API server and the node does not work",
@@ -61,7 +61,7 @@ const ROWS: readonly Row[] = [
     fix: NODES,
   },
   {
-    said: /http2: client connection (lost|force closed)|timed out|i\/o timeout|use of closed network connection|\bEOF\b|connection reset by peer|broken pipe/,
+    said: /http2: client connection (lost|force closed)|timed out|i\/o timeout|timeout awaiting|(deadline|timeout) exceeded|context canceled|request canceled|use of closed network connection|\bEOF\b|connection reset by peer|broken pipe|GOAWAY|stream error|transport is closing/i,
     reason: "NodeConnectionLost",
     open: true,
     message: "the API server lost its connection to the node",
@@ -76,32 +76,40 @@ const OF_A_NODE = /nodes\/[^/]+\/proxy\b|pods\/[^/]+\/(exec|portforward|attach|l
 interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Of its Status, or the beginning of its text. */
-  readonly said: string;
+  /** Of its Status; undefined where it is none, as a kubelet's answers and a load balancer's are. */
+  readonly said: string | undefined;
 }
 
 /** Of an answer to a path, what made it that stands before or behind the API server; undefined where it made the answer itself, or the kubelet did. */
 export function behindApiserver({ status, headers, said }: Answer, path: string): Explained | undefined {
   if (status >= 300 && status < 400) return loginPage(status, String(headers["location"] ?? ""));
-  const isJson = String(headers["content-type"] ?? "").includes("json");
-  // A kubelet's own text may have such words in it, about its runtime: those between say them in a Status.
-  const row = isJson && status >= 500 && OF_A_NODE.test(path) ? ROWS.find((one) => one.said.test(said)) : undefined;
+  if (said === undefined) return isGateways(status, headers) ? ofGateway(status) : undefined;
+  if (status < 500 || !OF_A_NODE.test(path)) return undefined;
+  const row = ROWS.find((one) => one.said.test(said));
   if (row !== undefined) {
     const { reason, open, message, why, fix } = row;
     return { reason, open, message, why: why(said), fix };
   }
   if (status !== 502 && status !== 504) return undefined;
-  const late = status === 504;
-  if (!isJson) {
-    return {
-      reason: late ? "GatewayTimeout" : "BadGateway",
-      open: true,
-      message: say`a load balancer or proxy before the API server answered ${status}`,
-      why: late ? "the answer took longer than it waits" : "it could not reach the API server, or lost the connection to it",
-    };
-  }
-  if (!OF_A_NODE.test(path)) return undefined;
   return { reason: "NodeConnectionLost", open: true, message: say`the API server gave up waiting for the node (${status})`, why: said };
+}
+
+/** Whether something before the API server made an answer that is no Status. A kubelet has 500 alone, and writes plain text. */
+function isGateways(status: number, headers: Answer["headers"]): boolean {
+  return status > 500 || (status === 500 && /html|json/.test(String(headers["content-type"] ?? "")));
+}
+
+function ofGateway(status: number): Explained {
+  const why: Readonly<Record<number, string>> = {
+    502: "it could not reach the API server, or lost the connection to it",
+    504: "the answer took longer than it waits",
+  };
+  return {
+    reason: status === 504 ? "GatewayTimeout" : "BadGateway",
+    open: true,
+    message: say`a load balancer or proxy before the API server answered ${status}`,
+    why: why[status],
+  };
 }
 
 function loginPage(status: number, location: string): Explained {

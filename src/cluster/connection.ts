@@ -4,9 +4,8 @@ import type { Context, Exchange } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { MOST_TRIES, pauseBeforeNext } from "./again.ts";
-import { apiFailure, type ApiAnswer, type ApiRequest } from "./answer.ts";
+import { type ApiAnswer, apiFailure, type ApiRequest } from "./answer.ts";
 import { Authentication, type Credential } from "./auth/authentication.ts";
-import { ClockOffset } from "./clock.ts";
 import { Dispatchers } from "./dispatcher.ts";
 import { exchange, type Exchanged, type Hooks, type Outgoing } from "./exchange.ts";
 import type { ConnectionOptions, Selection } from "./kubeconfig/options.ts";
@@ -284,4 +283,27 @@ function queryText(query: ApiRequest["query"] = {}): string {
 
 function one(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
+}
+
+/**
+ * How far the API server's clock is ahead of ours, from the Date headers of its answers. Each header is exact to a second
+ * and was written between request and answer: every answer narrows the interval that the offset lies in.
+ */
+export class ClockOffset {
+  #least = -Infinity;
+  #most = Infinity;
+
+  /** `sentAt` and `answeredAt` are milliseconds since the epoch, by our clock. */
+  observe(date: string | undefined, sentAt: number, answeredAt: number): void {
+    const second = Date.parse(date ?? "");
+    if (Number.isNaN(second)) return;
+    this.#least = Math.max(this.#least, second - answeredAt);
+    this.#most = Math.min(this.#most, second + 1000 - sentAt);
+  }
+
+  /** 0 as long as the clocks may agree; otherwise the middle of what is possible, to 0.1 s. */
+  get seconds(): number {
+    if (this.#least > this.#most || !Number.isFinite(this.#least) || (this.#least <= 0 && this.#most >= 0)) return 0;
+    return Math.round((this.#least + this.#most) / 200) / 10;
+  }
 }

@@ -23,7 +23,7 @@ export function explainAnswer(answer: ApiAnswer, target: CheckpointTarget, about
   const said = status ?? answer.text.trim();
   const from = status === undefined ? "kubelet" : "apiserver";
   const path = `nodes/${target.node}/proxy/checkpoint`;
-  const between = behindApiserver({ ...answer, said }, path);
+  const between = behindApiserver({ ...answer, said: status }, path);
   if (between !== undefined) return between.open ? outcomeUnknown(target, between.why ?? between.message) : new UserError(between);
   for (const known of KNOWN) {
     const match = known.status === answer.status && known.from === from ? known.body.exec(said) : null;

@@ -40,7 +40,8 @@ export async function probeKubelet(connection: Connection, node: string): Promis
 export async function runsNow(connection: Connection, target: CheckpointTarget, signal: AbortSignal): Promise<boolean | undefined> {
   const path = apiPath`/api/v1/nodes/${target.node}/proxy/checkpoint/${target.namespace}/${target.pod}/${target.container}`;
   const query = { timeout: "-1" };
-  const answer = await connection.call({ method: "POST", path, query, timeoutMs: TIMEOUT_MS, signal }).catch(() => undefined);
+  const request = { method: "POST", path, query, timeoutMs: TIMEOUT_MS, signal, repeatable: true } as const;
+  const answer = await connection.call(request).catch(() => undefined);
   if (answer === undefined || answer.status === 200) return undefined;
   const { reason } = explainAnswer(answer, target);
   return reason === "TimeoutInvalid" ? true : /^(ContainerNotRunning|PodGone)$/.test(reason) ? false : undefined;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endpoint, ipAddress } from "../../src/criu/files/address.ts";
+import { endpoint, ipAddress } from "../../src/criu/files/sockets.ts";
 
 test("addresses from the words of a little-endian machine", () => {
   assert.equal(ipAddress([16777343], false), "127.0.0.1");

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytesMatcher } from "../../src/criu/search/matcher.ts";
-import { rarestOf } from "../../src/criu/search/rarest.ts";
+import { bytesMatcher, rarestOf } from "../../src/criu/search/matcher.ts";
 import { randomOf } from "../fuzz/random.ts";
 
 function part(bytes: Buffer, from = 0, to = bytes.length) {

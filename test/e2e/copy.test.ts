@@ -14,6 +14,7 @@ import {
   COUNT,
   eventually,
   getJson,
+  kubectl,
   NO_CLUSTER,
   onNode,
   ownNamespace,
@@ -142,6 +143,19 @@ clusterTest(
     assert.deepEqual(await helpersLeft(), []);
   },
 );
+
+clusterTest("exec stands in where the user may not port-forward", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const role = ["--resource=pods,pods/exec,jobs.batch", "--verb=get,list,create,patch,delete", "-n", namespace];
+  assert.equal((await kubectl("create", "role", "exec", ...role)).code, 0);
+  await kubectl("create", "rolebinding", "exec", "--role=exec", "--user=exec", "-n", namespace);
+  const as = ["--as", "exec", "-n", namespace];
+  await eventually(async () => (await kubectl("auth", "can-i", "create", "pods", "--subresource=exec", ...as)).code === 0, "the role");
+  assert.equal((await kubectl("auth", "can-i", "create", "pods", "--subresource=portforward", ...as)).code, 1);
+  const { code, stderr } = await plugin(["cp", archive, directory, "--as", "exec", "--helper-namespace", namespace], { env });
+  assert.equal(code, 0, stderr);
+  assert.equal(hashOf(join(directory, archive.slice(archive.lastIndexOf("/") + 1))), sha256);
+});
 
 clusterTest("where neither works, it is port-forward's refusal that is said", async (t) => {
   const directory = await temporaryDirectory(t);

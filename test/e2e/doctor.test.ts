@@ -220,7 +220,7 @@ clusterTest("who may not list nodes is told that nothing can be told; exec does 
   await kubectl("create", "rolebinding", "exec", "--role=exec", "--user=exie", "-n", namespace);
   const as = ["--helper-namespace", namespace, "--as", "exie"];
   await eventually(
-    async () => (await kubectl("auth", "can-i", "create", "pods/exec", "-n", namespace, "--as", "exie")).code === 0,
+    async () => (await kubectl("auth", "can-i", "create", "pods", "--subresource=exec", "-n", namespace, "--as", "exie")).code === 0,
     "the role",
   );
   const { items, bad, fix } = await doctor(...as);

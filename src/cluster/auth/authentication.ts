@@ -1,11 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Context } from "../../model/context.ts";
-import { UserError } from "../../model/error.ts";
+import { usageError, UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import type { CredentialKind } from "../answer.ts";
-import type { Selection } from "../kubeconfig/options.ts";
-import { impersonation } from "./impersonation.ts";
-import { sourceOf, type Part, type Source } from "./source.ts";
+import type { Entry, Selection } from "../kubeconfig/options.ts";
+import { type Part, type Source, sourceOf } from "./source.ts";
 import { clientTls, serverTls, type TlsOptions } from "./tls.ts";
 
 /** What a request is sent with. */
@@ -105,4 +104,20 @@ export class Authentication {
       });
     }
   }
+}
+
+/** The headers of a user who acts as another one. Throws a usage error where nobody is named. */
+function impersonation(user: Entry): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {};
+  const { as, "as-uid": uid, "as-groups": groups, "as-user-extra": extra } = user;
+  if (typeof as === "string" && as !== "") headers["impersonate-user"] = as;
+  if (typeof uid === "string" && uid !== "") headers["impersonate-uid"] = uid;
+  if (Array.isArray(groups) && groups.length > 0) headers["impersonate-group"] = groups.map(String);
+  for (const [name, values] of Object.entries(typeof extra === "object" && extra !== null ? extra : {})) {
+    headers[`impersonate-extra-${encodeURIComponent(name.toLowerCase())}`] = [values as unknown].flat().map(String);
+  }
+  if (Object.keys(headers).length > 0 && headers["impersonate-user"] === undefined) {
+    throw usageError("--as-group and --as-uid require --as, or as in the kubeconfig", "add --as USER");
+  }
+  return headers;
 }

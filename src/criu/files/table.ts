@@ -1,16 +1,23 @@
 import type { Archive } from "../../archive/archive.ts";
-import { decode } from "../decode.ts";
+import { decode, given } from "../decode.ts";
 import { RemapFilePathEntrySchema } from "../gen/deleted_pb.ts";
-import { FileEntrySchema, MemfdInodeEntrySchema, type FileEntry, type MemfdInodeEntry } from "../gen/files_pb.ts";
-import { TtyInfoEntrySchema, type TtyInfoEntry } from "../gen/tty_pb.ts";
+import {
+  type FileEntry,
+  FileEntrySchema,
+  type MemfdInodeEntry,
+  MemfdInodeEntrySchema,
+  type RegFileEntry,
+  RegFileEntrySchema,
+} from "../gen/files_pb.ts";
+import { type TtyInfoEntry, TtyInfoEntrySchema } from "../gen/tty_pb.ts";
 import { allEntries } from "../entries.ts";
 import { entryBatches, hasImage, imageName, openImage } from "../image.ts";
 import { damaged, notThere } from "../problems.ts";
-import { eventFile, epollFile, fanotifyFile, inotifyFile, pidFile, signalFile, timerFile } from "./events.ts";
-import type { OpenFile } from "./file.ts";
+import { epollFile, eventFile, fanotifyFile, inotifyFile, pidFile, signalFile, timerFile } from "./events.ts";
+import { details, type FileType, type OpenFile } from "./file.ts";
 import { bpfMapFile, externalFile, fifoFile, memfdFile, namespaceFile, pipeFile, ttyFile, tunFile } from "./other.ts";
-import { regularFile } from "./regular.ts";
 import { inetSocket, netlinkSocket, packetSocket, unixSocket } from "./sockets.ts";
+import { count } from "../numbers.ts";
 
 /** Every open file of a checkpoint, whoever has it open. */
 export interface FileTable {
@@ -129,4 +136,34 @@ async function remaps(archive: Archive): Promise<Map<number, Remap>> {
     if (kind !== undefined) all.set(origId, { kind, id: remapId });
   }
   return all;
+}
+
+const TYPES: Readonly<Record<number, FileType>> = {
+  0o1: "fifo",
+  0o2: "device",
+  0o4: "directory",
+  0o6: "device",
+  0o10: "file",
+  0o12: "symlink",
+};
+
+/** Anything with a path: files, directories, devices. */
+function regularFile(entry: RegFileEntry, image: string): OpenFile {
+  const { id, name, flags, pos, mode, ext } = entry;
+  // CRIU leaves it out of what is open for appending only.
+  const size = given(RegFileEntrySchema, entry, "size");
+  const mountId = given(RegFileEntrySchema, entry, "mntId");
+  const type = TYPES[mode >> 12] ?? "file";
+  return {
+    id,
+    type,
+    name,
+    flags,
+    ...(mountId === undefined ? {} : { mountId }),
+    details: details({
+      position: type === "file" && count(pos, image),
+      size: type === "file" && size !== undefined && count(size, image),
+      external: ext,
+    }),
+  };
 }

@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Dispatcher } from "undici";
+import { Agent, type Dispatcher } from "undici";
 import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
-import { serverOf, type Reference } from "../reference.ts";
+import { type Reference, serverOf } from "../reference.ts";
 import type { Credential } from "./credentials.ts";
-import { registryDispatcher, type Route } from "./dispatcher.ts";
-import { exchange, PACE, wholeOf, type Pace, type Received } from "./exchange.ts";
-import { RegistryCut, refused, type Attempted, type RegistryAnswer } from "./failure.ts";
+import { exchange, type Pace, PACE, type Received, wholeOf } from "./exchange.ts";
+import { type Attempted, refused, type RegistryAnswer, RegistryCut } from "./failure.ts";
 import { Login } from "./login.ts";
 
 export interface RegistryOptions extends Route {
@@ -205,4 +204,37 @@ export async function pause(attempt: number, signal: AbortSignal, retryAfter?: s
 
 export function one(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
+}
+
+/** How registries are reached. */
+interface Route {
+  /** PEM; undefined is what Node.js trusts by itself. */
+  readonly authorities: readonly string[] | undefined;
+  /** "http://…", "socks5://…"; undefined is directly. */
+  readonly proxy: string | undefined;
+}
+
+const CONNECT_TIMEOUT_MS = 15_000;
+/** A registry that stores a large blob answers late, but a silent one is not waited for for ever. */
+const HEADERS_TIMEOUT_MS = 10 * 60_000;
+const BODY_TIMEOUT_MS = 60_000;
+
+/** Loads what a proxy needs only where there is one. */
+async function registryDispatcher({ authorities, proxy }: Route): Promise<Dispatcher> {
+  const tls = authorities === undefined ? {} : { ca: [...authorities] };
+  const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true };
+  const common = { headersTimeout: HEADERS_TIMEOUT_MS, bodyTimeout: BODY_TIMEOUT_MS, allowH2: false };
+  if (proxy === undefined) return new Agent({ ...common, connect });
+  if (proxy.startsWith("socks")) {
+    const { Socks5ProxyAgent } = await import("undici");
+    return new Socks5ProxyAgent(proxy, { ...common, requestTls: connect });
+  }
+  const { ProxyAgent } = await import("undici");
+  return new ProxyAgent({
+    ...common,
+    uri: proxy,
+    requestTls: connect,
+    proxyTls: { allowH2: false },
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+  });
 }

@@ -70,6 +70,26 @@ test("what stays as it is, is not asked again: 400, 403, 404, 501; what a kubele
   }
 });
 
+test("of a node's proxy, what is said before the kubelet is asked passes; that the kubelet cannot be reached does not", async (t) => {
+  const path = "/api/v1/nodes/n/proxy/stats/summary";
+  const saying = (status: number, message: string): Handler => {
+    return (_, response) =>
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ kind: "Status", code: status, message }));
+  };
+  for (const otherwise of [saying(500, "etcdserver: leader changed"), answering(502), answering(503)]) {
+    const { asked, connection } = await counting(t, 1, otherwise);
+    assert.equal((await connection.call({ path })).status, 200);
+    assert.equal(asked.length, 2);
+  }
+  const { asked, connection } = await counting(
+    t,
+    1,
+    saying(503, "error trying to reach service: dial tcp 10.0.0.2:10250: connect: refused"),
+  );
+  assert.equal((await connection.call({ path })).status, 503);
+  assert.equal(asked.length, 1);
+});
+
 test("Retry-After is obeyed", async (t) => {
   const { asked, connection } = await counting(t, 1, answering(429, { "retry-after": "1" }));
   const began = performance.now();

@@ -2,8 +2,7 @@
 // What the comparison with kubectl (test/kubectl-beside) does not reach.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ClockOffset } from "../../../src/cluster/clock.ts";
-import { apiPath } from "../../../src/cluster/connection.ts";
+import { apiPath, ClockOffset } from "../../../src/cluster/connection.ts";
 import { proxyFor } from "../../../src/cluster/proxy.ts";
 import { connectTo, fakeApiserver } from "../../fakes.ts";
 

@@ -7,17 +7,17 @@ import { hex } from "../../../criu/numbers.ts";
 import { attempt, type Tell } from "../../../criu/problems.ts";
 import type { Region } from "../../../criu/regions.ts";
 import { API_VERSION } from "../../../model/documents.ts";
-import type { Compared, Difference, MemoryDifference, ProcessDifference, ProcessReference } from "../../../model/difference.ts";
+import type { Changes, Compared, Difference, MemoryDifference, ProcessDifference, ProcessReference } from "../../../model/difference.ts";
 import { UserError } from "../../../model/error.ts";
-import type { Inspection, ProcessItem } from "../../../model/inspection.ts";
+import { say } from "../../../model/phrase.ts";
+import type { Inspection, MountItem, ProcessItem } from "../../../model/inspection.ts";
 import { inspectArchive } from "../inspect/inspection.ts";
 import type { Section } from "../inspect/process.ts";
 import { compareByAddress } from "./by-address.ts";
-import { isEmpty, NO_CHANGES } from "./changes.ts";
+import { changesOf, isEmpty, NO_CHANGES } from "./changes.ts";
 import { matchByPid, matchByTree } from "./match.ts";
 import { compareMemory } from "./memory.ts";
-import { compareMounts, type MountsSide } from "./mounts.ts";
-import { environmentOf, fieldsOf, filesOf, socketsOf, type ProcessPair } from "./process.ts";
+import { environmentOf, fieldsOf, filesOf, type ProcessPair, socketsOf } from "./process.ts";
 import { pairByName } from "./regions.ts";
 import { compareRootfs, type RootfsSide } from "./rootfs.ts";
 import { untold } from "./untold.ts";
@@ -192,4 +192,35 @@ function mountsSide({ path, inspection: { mounts = [] } }: Opened): MountsSide {
 
 function rootfsSide({ path, archive, inspection: { engine } }: Opened): RootfsSide {
   return { path, archive, engine };
+}
+
+/** The mounts of one archive, and the name it was opened by. */
+interface MountsSide {
+  readonly path: string;
+  readonly mounts: readonly MountItem[];
+}
+
+/** How the mounts differ. Every container has some: where one archive has none, they are not compared, and that is reported. */
+function compareMounts(from: MountsSide, to: MountsSide, sameContainer: boolean, tell: Tell): Changes<MountItem> {
+  const [without, ...both] = [from, to].filter(({ mounts }) => mounts.length === 0);
+  if (without !== undefined && both.length === 0) {
+    tell(new UserError({ reason: "NotInArchive", message: say`mounts were not compared: ${without.path} has none` }));
+    return NO_CHANGES;
+  }
+  return changesOf(byPlace(from), byPlace(to), (a, b) => sameMount(a, b, sameContainer));
+}
+
+function byPlace({ mounts }: MountsSide): Map<string, MountItem> {
+  return new Map(mounts.map((mount) => [`${mount.path} ${mount.type}`, mount]));
+}
+
+/** Ids of pods and containers, which differ between two replicas by nature. */
+const IDS = /[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+
+function sameMount(a: MountItem, b: MountItem, sameContainer: boolean): boolean {
+  const described = ({ type, source, root, options, external }: MountItem): string => {
+    const text = JSON.stringify([type, source, root, options, external]);
+    return sameContainer ? text : text.replaceAll(IDS, "ID");
+  };
+  return described(a) === described(b);
 }
