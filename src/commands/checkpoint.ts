@@ -128,6 +128,9 @@ async function* takeOne(
   const captured = await explained(context, request, await captureOne(context, target, options), true);
   const taken =
     plan === undefined ? captured : await (await import("../flows/collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
+  // It ends beside what is left to do; the command waits for that at the end of this block.
+  const gone = directory?.[Symbol.asyncDispose]();
+  gone?.catch(() => undefined);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {
     context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${location(taken.archive)}`}` });

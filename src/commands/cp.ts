@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/collect/copy/copy.ts";
+import { held } from "../flows/collect/nodes/each.ts";
 import { streamArchive } from "../flows/collect/copy/stream.ts";
 import { helperRights, withMissingRights } from "../flows/rights.ts";
 import type { Codec } from "../helper/directory.ts";
@@ -96,15 +97,17 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
       return yield* dryRunHelpers(context.connection, helpers, helpersOfCopies(nodes, request.remove), dryRun);
     }
     if (destination === "-" && first !== undefined) {
-      yield { bytes: streamArchive(context, helpers, { ...request, archive: first }) };
+      yield { bytes: streamArchive(context, helpers, { ...request, archive: first, made: false }) };
       return { exitCode: 0 };
     }
     await using to = await openDestination(destination, archives.length > 1);
     const items: CopyItem[] = [];
     const errors: UserError[] = [];
     const rights = helperRights(await helpers.namespace());
+    // One helper pod for all archives of a node, whose end holds no result back.
+    await using _pods = held(helpers, [...new Set(archives.map(({ node }) => node))], "read");
     for (const archive of archives) {
-      const one: CopyRequest = { ...request, destination: to, archive, facts: {} };
+      const one: CopyRequest = { ...request, destination: to, archive, facts: {}, made: false };
       const outcome = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
       items.push(copyItem(archive, outcome));
       if (outcome.copy !== undefined)

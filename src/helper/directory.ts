@@ -103,11 +103,12 @@ export class NodeDirectory implements AsyncDisposable {
     return await persistently(async () => parseListing(await transport.ask(["list"], signal)), signal);
   }
 
-  /** SHA-256 of the whole file, in hexadecimal, computed on the node. */
-  async sha256(name: string): Promise<string> {
-    const [sum = ""] = (await this.#ask(["sum", nameWord(nameBytes(name))], SUM_IDLE_MS)).split(/\s/);
-    if (!/^[0-9a-f]{64}$/.test(sum)) throw cut("the hash of the file cannot be read");
-    return sum;
+  /** SHA-256 of the whole file, in hexadecimal, computed on the node, and the file's identity afterwards. */
+  async sha256(name: string): Promise<{ readonly sha256: string; readonly identity: string }> {
+    const [sum = "", facts = ""] = (await this.#ask(["sum", nameWord(nameBytes(name))], SUM_IDLE_MS)).split("\n");
+    const [sha256 = ""] = sum.split(" ");
+    if (!/^[0-9a-f]{64}$/.test(sha256)) throw cut("the hash of the file cannot be read");
+    return { sha256, identity: parseFacts(facts, undefined).identity };
   }
 
   /**

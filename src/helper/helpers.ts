@@ -46,7 +46,15 @@ export class Helpers {
     const shared = this.#shared.get(key) ?? { holders: 0, started: undefined };
     this.#shared.set(key, shared);
     shared.holders += 1;
-    let held = true;
+    const letGo = async (): Promise<void> => {
+      shared.holders -= 1;
+      if (shared.holders > 0 || shared.started === undefined) return;
+      this.#shared.delete(key);
+      const started = await shared.started.catch(() => undefined);
+      // An error here would hide the one that may be on its way.
+      await started?.stop().catch((error: unknown) => this.#notRemoved(node, error));
+    };
+    let gone: Promise<void> | undefined;
     return {
       helper: async () => {
         const current = (shared.started ??= this.#start(node, access, directory));
@@ -59,16 +67,7 @@ export class Helpers {
         if (shared.started === current) shared.started = this.#replace(started, node, access, directory);
         return (await (shared.started ?? current)).helper;
       },
-      [Symbol.asyncDispose]: async () => {
-        if (!held) return;
-        held = false;
-        shared.holders -= 1;
-        if (shared.holders > 0 || shared.started === undefined) return;
-        this.#shared.delete(key);
-        const started = await shared.started.catch(() => undefined);
-        // An error here would hide the one that may be on its way.
-        await started?.stop().catch((error: unknown) => this.#notRemoved(node, error));
-      },
+      [Symbol.asyncDispose]: async () => await (gone ??= letGo()),
     };
   }
 
@@ -225,7 +224,6 @@ function keepAlive(
     lost.abort(helperLost(cause));
   };
   const timer = setInterval(() => void beat(), SIGN_OF_LIFE_MS).unref();
-  void beat();
   return {
     stop: () => {
       clearInterval(timer);

@@ -14,6 +14,7 @@ export interface Reached {
 
 /** httpd starts a moment after the container; a port-forward that fails in passing has this long too. */
 const PASSING_MS = 2000;
+const FIRST_PAUSE_MS = 20;
 /** Some proxies neither open a tunnel nor refuse it. */
 const SILENT_MS = 10_000;
 
@@ -42,7 +43,7 @@ export async function reach(connection: Connection, pod: PodName, signal: AbortS
     // What kept the tunnel from opening may have passed meanwhile.
     return isPassing(refused) ? await asked(http, signal).catch(() => exec) : exec;
   };
-  const reached = await persistently(attempt, signal);
+  const reached = await persistently(attempt, signal, FIRST_PAUSE_MS);
   if (reached.transport !== http) await http.close();
   return reached;
 }

@@ -70,9 +70,9 @@ export function cut(why: string, cause?: unknown): UserError {
 export const PATIENCE_MS = 90_000;
 
 /** Does something again, with growing pauses, as long as only passing errors come. For what may be done twice. */
-export async function persistently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+export async function persistently<T>(work: () => Promise<T>, signal: AbortSignal, firstMs = 200): Promise<T> {
   const deadline = performance.now() + PATIENCE_MS;
-  for (let pause = 200; ; pause = Math.min(5000, pause * 2)) {
+  for (let pause = firstMs; ; pause = Math.min(5000, pause * 2)) {
     try {
       return await work();
     } catch (error) {

@@ -1,9 +1,8 @@
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import { UserError } from "../model/error.ts";
 import { ApiFailure, type ApiRequest } from "../cluster/answer.ts";
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
-import { Gather } from "./gather.ts";
 
 /** The pod that is talked with. */
 export interface PodName {
@@ -16,15 +15,60 @@ const ERROR = 1;
 /** Every channel begins with the port, as two bytes. */
 const PORT_BYTES = 2;
 
+export interface TunnelEvents {
+  /** The piece is only there until this returns. False: enough for now, until `resume`; what has been read already still comes. */
+  data(piece: Buffer): boolean;
+  /** Once, at the end: TunnelBroken where the pod's side said why it could not connect, or the connection was lost. */
+  ended(error: UserError | undefined): void;
+}
+
+/** One TCP connection to a port on a pod's loopback, through the API server and the kubelet. */
+export interface Tunnel {
+  send(bytes: Buffer): void;
+  resume(): void;
+  /** Nothing comes any more. */
+  destroy(): void;
+}
+
 /**
- * One TCP connection to a port on a pod's loopback, through the API server and the kubelet, as a stream.
- * It ends in an error TunnelBroken where the pod's side said why it could not connect or the connection was lost. A normal
- * end tells nothing about the server having sent all it had: whoever reads must know how much is to come.
- * Throws an ApiFailure (needs get and create on pods/portforward).
+ * Opens a tunnel. That it ends normally says nothing about the server having sent all it had: whoever reads must know how much is to
+ * come. Throws an ApiFailure (needs get and create on pods/portforward).
  */
-export async function openTunnel(connection: Connection, pod: PodName, port: number): Promise<Duplex> {
+export async function openTunnel(connection: Connection, pod: PodName, port: number, events: TunnelEvents): Promise<Tunnel> {
   const path = apiPath`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}/portforward`;
-  return new Tunnel(await upgradeToPod(connection, pod, { path, query: { ports: String(port) } }, "v4.channel.k8s.io"));
+  const socket = await upgradeToPod(connection, pod, { path, query: { ports: String(port) } }, "v4.channel.k8s.io");
+  let said = "";
+  let open = true;
+  const toSkip = [PORT_BYTES, PORT_BYTES];
+  const channels = new Channels(socket, {
+    data(channel, bytes) {
+      if (!open) return;
+      const skip = Math.min(toSkip[channel] ?? 0, bytes.length);
+      toSkip[channel] = (toSkip[channel] ?? 0) - skip;
+      const piece = skip === 0 ? bytes : bytes.subarray(skip);
+      if (piece.length === 0) return;
+      if (channel === ERROR) said += piece.toString("utf8").slice(0, 1000);
+      else if (channel === DATA && !events.data(piece)) channels.pause();
+    },
+    closed(code) {
+      if (!open) return;
+      open = false;
+      if (code === 1000 && said === "") {
+        events.ended(undefined);
+        return;
+      }
+      const why = said || `the connection was lost (${code})`;
+      events.ended(new UserError({ reason: "TunnelBroken", message: "the tunnel to the helper pod broke", why }));
+    },
+  });
+  return {
+    send: (bytes) => channels.send(DATA, bytes),
+    resume: () => channels.resume(),
+    destroy() {
+      open = false;
+      channels.destroy();
+    },
+  };
 }
 
 /**
@@ -48,7 +92,7 @@ export async function upgradeToPod(
   }
 }
 
-export function helperLost(cause: unknown): UserError {
+export function helperLost(cause?: unknown): UserError {
   return new UserError({
     reason: "HelperLost",
     message: "the helper pod is gone",
@@ -56,60 +100,4 @@ export function helperLost(cause: unknown): UserError {
     fix: "rerun the command to resume the copy",
     cause,
   });
-}
-
-class Tunnel extends Duplex {
-  readonly #channels: Channels;
-  /** Of the port's bytes on each channel. */
-  readonly #toSkip = [PORT_BYTES, PORT_BYTES];
-  #said = "";
-  /** Readers use what they have read at once, or copy it (transport.ts). */
-  readonly #gather = new Gather(
-    (bytes) => this.push(bytes),
-    () => this.readableLength,
-  );
-
-  constructor(socket: Duplex) {
-    super({ allowHalfOpen: false, readableHighWaterMark: 256 * 1024 });
-    this.#channels = new Channels(socket, {
-      data: (channel, piece) => this.#receive(channel, piece),
-      closed: (code) => this.#closed(code),
-    });
-  }
-
-  override _read(): void {
-    this.#channels.resume();
-  }
-
-  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
-    this.#channels.send(DATA, bytes, done);
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#channels.destroy();
-    done(error);
-  }
-
-  #receive(channel: number, bytes: Buffer): void {
-    const skip = Math.min(this.#toSkip[channel] ?? 0, bytes.length);
-    this.#toSkip[channel] = (this.#toSkip[channel] ?? 0) - skip;
-    const piece = skip === 0 ? bytes : bytes.subarray(skip);
-    if (piece.length === 0) return;
-    if (channel === ERROR) this.#said += piece.toString("utf8").slice(0, 1000);
-    else if (channel === DATA && !this.#gather.add(piece)) this.#channels.pause();
-  }
-
-  #closed(code: number): void {
-    if (this.destroyed) return;
-    this.#gather.flush();
-    if (code === 1000 && this.#said === "") this.push(null);
-    else
-      this.destroy(
-        new UserError({
-          reason: "TunnelBroken",
-          message: "the tunnel to the helper pod broke",
-          why: this.#said || `the connection was lost (${code})`,
-        }),
-      );
-  }
 }

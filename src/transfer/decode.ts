@@ -3,7 +3,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import type { Codec } from "../helper/directory.ts";
 import type { Sink } from "../helper/transport.ts";
 import { LzopDecoder } from "./lzop.ts";
-import { Malformed } from "./malformed.ts";
+import { Malformed, type Plain } from "./plain.ts";
 
 /** Turns what travelled into plain bytes. */
 export interface Decoder {
@@ -14,45 +14,35 @@ export interface Decoder {
   stop(): void;
 }
 
-/** Hands plain bytes to `plain`, only there until it returns, and holds the sender back while that is busy. Rejects with Malformed. */
-export function decoder(codec: Codec, plain: Sink): Decoder {
+/** Hands plain bytes on, and holds the sender back while their place is busy. Rejects with Malformed. */
+export function decoder(codec: Codec, plain: Plain): Decoder {
   return DECODERS[codec](plain);
 }
 
 const CHUNK_BYTES = 256 * 1024;
-const CHUNK = { chunkSize: CHUNK_BYTES };
+/** As much as comes while a chunk is decoded. */
+const CHUNK = { chunkSize: CHUNK_BYTES, highWaterMark: CHUNK_BYTES };
 
-const DECODERS: Readonly<Record<Codec, (plain: Sink) => Decoder>> = {
-  none: (plain) => ({ sink: plain, end: async () => undefined, stop: () => undefined }),
+const DECODERS: Readonly<Record<Codec, (plain: Plain) => Decoder>> = {
+  none: (plain) => ({ sink: (piece) => plain.write(piece), end: async () => undefined, stop: () => undefined }),
   lzop,
   gzip: (plain) => zlib(createGunzip(CHUNK), plain),
   zstd: (plain) => zlib(createZstdDecompress(CHUNK), plain),
 };
 
-function lzop(plain: Sink): Decoder {
-  let busy: Promise<void> | undefined;
-  const decode = new LzopDecoder((bytes) => {
-    busy = plain(bytes) ?? busy;
-  });
-  return {
-    sink: (piece) => {
-      busy = undefined;
-      decode.feed(piece);
-      return busy;
-    },
-    end: async () => decode.end(),
-    stop: () => undefined,
-  };
+function lzop(plain: Plain): Decoder {
+  const decode = new LzopDecoder(plain);
+  return { sink: (piece) => decode.feed(piece), end: async () => decode.end(), stop: () => undefined };
 }
 
-function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof createZstdDecompress>, plain: Sink): Decoder {
+function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof createZstdDecompress>, plain: Plain): Decoder {
   const drained = (async () => {
     const decoded = stream[Symbol.asyncIterator]();
     for (;;) {
       const next = await decoded.next().catch((error: Error) => Promise.reject(new Malformed(error.message, { cause: error })));
       if (next.done === true) return;
-      await plain(next.value as Buffer);
-      release(next.value as Buffer);
+      const piece = next.value as Buffer;
+      await plain.take(piece, () => release(piece));
     }
   })();
   // It is awaited in end(); until then a failure shows in the next write.

@@ -6,12 +6,12 @@ import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { CodecChooser, MIN_BYTES, type Choice } from "./choose.ts";
 import { decoder } from "./decode.ts";
-import { FollowingHash } from "./hash.ts";
-import { Malformed } from "./malformed.ts";
+import { followingHash } from "./hash.ts";
+import { Malformed, type Plain } from "./plain.ts";
 import { cannotWrite } from "../local/failure.ts";
 import type { Part } from "../local/part.ts";
 import { gaps, prefix, totalBytes } from "../local/ranges.ts";
-import { RangeWriter } from "./writer.ts";
+import { RangeWriter, type Pages } from "./writer.ts";
 
 /** Where bytes come from: pieces of one file, encoded on the way. */
 export interface PieceSource {
@@ -44,11 +44,11 @@ export async function download({
 }: Download): Promise<{ sha256: string; wireBytes: number }> {
   const { bytes } = part.source;
   const chooser = new CodecChooser(source.codecs, fixed, streams);
-  const hash = new FollowingHash(part.file);
+  const hash = followingHash(part.file, bytes);
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   let underWay: { readonly choice: Choice; readonly range: readonly [number, number] }[] = [];
-  const spare: Buffer[] = [];
+  const spare: Pages = [];
   let wireBytes = 0;
   let arrivedAt = performance.now();
 
@@ -74,11 +74,10 @@ export async function download({
     const { codec } = choice;
     const writer = new RangeWriter(part.file, { begin, end, spare }, written);
     const enough = new AbortController();
-    const decode = decoder(codec, (piece) => {
-      const busy = writer.write(piece);
-      if (writer.full) enough.abort();
-      return busy;
-    });
+    const decode = decoder(
+      codec,
+      untilFull(writer, () => enough.abort()),
+    );
     let wireBytesOfPiece = 0;
     let since = { at: performance.now(), wire: wireBytes, ofPiece: 0 };
     const sink: Sink = (piece) => {
@@ -136,10 +135,29 @@ export async function download({
       throw error;
     });
   });
-  const results = await Promise.allSettled(work);
-  const failure = results.find((result) => result.status === "rejected");
-  if (failure !== undefined) throw signal.aborted ? signal.reason : failed.signal.reason;
-  return { sha256: await hash.finish(bytes), wireBytes };
+  try {
+    const results = await Promise.allSettled(work);
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure !== undefined) throw signal.aborted ? signal.reason : failed.signal.reason;
+    return { sha256: await hash.finish(bytes), wireBytes };
+  } finally {
+    // The file may be closed after this.
+    await hash.stop();
+  }
+}
+
+/** The same place, which says when no more fits. */
+function untilFull(writer: RangeWriter, full: () => void): Plain {
+  const checked = (busy: Promise<void> | undefined): Promise<void> | undefined => {
+    if (writer.full) full();
+    return busy;
+  };
+  return {
+    write: (piece) => checked(writer.write(piece)),
+    take: (piece, release) => checked(writer.take(piece, release)),
+    place: (length) => writer.place(length),
+    filled: (length) => checked(writer.filled(length)),
+  };
 }
 
 function explain(error: unknown, path: string): unknown {

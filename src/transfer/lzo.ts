@@ -1,4 +1,4 @@
-import { Malformed } from "./malformed.ts";
+import { Malformed } from "./plain.ts";
 
 /**
  * Decompresses one LZO1X block into `target`, which has exactly the block's plain length. The format is described in the

@@ -1,5 +1,5 @@
 import { decompressLzo1x } from "./lzo.ts";
-import { Malformed } from "./malformed.ts";
+import { Malformed, type Plain } from "./plain.ts";
 
 const MAGIC = Buffer.from([0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]);
 /** Bits of the header's flags. */
@@ -12,36 +12,64 @@ const FILTER = 0x800;
 /** lzop itself goes no further. */
 const MAX_BLOCK = 64 * 1024 * 1024;
 
+/** Where decoded blocks go. */
+export type Blocks = Pick<Plain, "write" | "place" | "filled">;
+
 /**
- * Decodes an lzop file as its bytes arrive, block by block, into `plain`. The checksums are passed over: the whole archive is
- * hashed anyway. `feed` and `end` throw Malformed on anything else than one complete lzop file.
+ * Decodes an lzop file as its bytes arrive, block by block, straight to where the plain bytes belong. The checksums are passed over: the
+ * whole archive is hashed anyway. `feed` and `end` throw Malformed on anything else than one complete lzop file.
  */
 export class LzopDecoder {
-  readonly #plain: (bytes: Buffer) => void;
-  #pending: Buffer = Buffer.alloc(0);
+  readonly #plain: Blocks;
+  /** What has come and is not decoded yet: from #begin to #end. */
+  #held: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #begin = 0;
+  #end = 0;
   #flags: number | undefined;
   #ended = false;
-  #plainBlock: Buffer = Buffer.alloc(0);
+  #busy: Promise<void> | undefined;
 
-  /** What `plain` gets is only there until it returns. */
-  constructor(plain: (bytes: Buffer) => void) {
+  constructor(plain: Blocks) {
     this.#plain = plain;
   }
 
-  feed(bytes: Buffer): void {
-    this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
-    let used = 0;
-    for (let step = this.#step(0); step > 0; step = this.#step(used)) used += step;
-    this.#pending = Buffer.from(this.#pending.subarray(used));
+  /** Copies the bytes. Where it answers with a promise, all of them are decoded when it has settled. */
+  feed(bytes: Buffer): Promise<void> | undefined {
+    this.#hold(bytes);
+    return this.#decode();
   }
 
   end(): void {
     if (!this.#ended) throw new Malformed("lzop: the file ends too early");
   }
 
-  /** Takes the header or one block at `at`, if it is there whole; answers how many bytes that was. */
-  #step(at: number): number {
-    const rest = this.#pending.subarray(at);
+  #hold(bytes: Buffer): void {
+    if (this.#end + bytes.length > this.#held.length) {
+      const there = this.#held.subarray(this.#begin, this.#end);
+      const room = there.length + bytes.length;
+      const into = room > this.#held.length ? Buffer.allocUnsafeSlow(2 * room) : this.#held;
+      there.copy(into, 0);
+      this.#held = into;
+      this.#end = there.length;
+      this.#begin = 0;
+    }
+    this.#end += bytes.copy(this.#held, this.#end);
+  }
+
+  /** As many blocks as are there whole; the rest of them when their place is no longer busy. */
+  #decode(): Promise<void> | undefined {
+    for (let used = this.#step(); used > 0; used = this.#step()) {
+      this.#begin += used;
+      const busy = this.#busy;
+      this.#busy = undefined;
+      if (busy !== undefined) return busy.then(() => this.#decode());
+    }
+    return undefined;
+  }
+
+  /** Takes the header or one block, if it is there whole; answers how many bytes that was. */
+  #step(): number {
+    const rest = this.#held.subarray(this.#begin, this.#end);
     if (this.#ended) {
       if (rest.length > 0) throw new Malformed("lzop: something follows the end");
       return 0;
@@ -79,15 +107,20 @@ export class LzopDecoder {
     const begin = 8 + 4 * checksums;
     if (bytes.length < begin + packedLength) return 0;
     const packed = bytes.subarray(begin, begin + packedLength);
-    if (stored) {
-      this.#plain(packed);
-    } else {
-      if (this.#plainBlock.length < plainLength) this.#plainBlock = Buffer.allocUnsafeSlow(plainLength);
-      const plain = this.#plainBlock.subarray(0, plainLength);
-      decompressLzo1x(packed, plain);
-      this.#plain(plain);
-    }
+    this.#busy = stored ? this.#plain.write(packed) : this.#unpack(packed, plainLength);
     return begin + packedLength;
+  }
+
+  #unpack(packed: Buffer, plainLength: number): Promise<void> | undefined {
+    const place = this.#plain.place(plainLength);
+    if (place !== undefined) {
+      decompressLzo1x(packed, place);
+      return this.#plain.filled(plainLength);
+    }
+    // A block that is larger than all that is written at once, or than what was asked for.
+    const block = Buffer.allocUnsafeSlow(plainLength);
+    decompressLzo1x(packed, block);
+    return this.#plain.write(block);
   }
 }
 

@@ -5,7 +5,7 @@ import { BLOCK } from "../helper/operations.ts";
 import { isPassing } from "../helper/transport.ts";
 import { CodecChooser } from "./choose.ts";
 import { decoder } from "./decode.ts";
-import { Malformed } from "./malformed.ts";
+import { Malformed } from "./plain.ts";
 import { asTransferError, type PieceSource } from "./download.ts";
 
 /** Held in memory twice: one piece that is read, one that is fetched meanwhile. */
@@ -40,11 +40,18 @@ export async function* streamFile(
       const enough = new AbortController();
       let length = 0;
       const wireBefore = wireBytes;
-      const decode = decoder(chosen, (piece) => {
-        pieces.push(Buffer.from(piece));
+      const keep = (piece: Buffer): Promise<void> | undefined => {
+        pieces.push(piece);
         length += piece.length;
         if (length === end - begin) enough.abort();
         return length > end - begin ? Promise.reject(new Malformed("more bytes came than were asked for")) : undefined;
+      };
+      let place: Buffer = Buffer.alloc(0);
+      const decode = decoder(chosen, {
+        write: (piece) => keep(Buffer.from(piece)),
+        take: keep,
+        place: (bytes) => (place = Buffer.allocUnsafeSlow(bytes)),
+        filled: () => keep(place),
       });
       const started = performance.now();
       try {

@@ -1,26 +1,33 @@
 import type { FileHandle } from "node:fs/promises";
 import { writeAll } from "../local/write.ts";
-import { Malformed } from "./malformed.ts";
+import { Malformed, type Plain } from "./plain.ts";
 
 /** Small pieces are gathered: a system call each would cost more than the bytes. */
-const GATHER = 1024 * 1024;
+const PAGE = 1024 * 1024;
+/** What is smaller is copied to the others. */
+const WORTH_A_CALL = 64 * 1024;
+/** Of one range: one is being written, one waits. */
+const UNDER_WAY = 2;
 
-/** Writes consecutive pieces from an offset on, several at once; reports what has been written. */
-export class RangeWriter {
+/** Pages that writers of one file take from and give back to. */
+export type Pages = Buffer[];
+
+/** Writes consecutive bytes from an offset on; reports what has been written. No byte is copied more than once, and one that is handed over not at all. */
+export class RangeWriter implements Plain {
   readonly #file: FileHandle;
   readonly #end: number;
   readonly #written: (begin: number, end: number) => void;
-  readonly #spare: Buffer[];
+  readonly #spare: Pages;
+  /** Where the page's bytes begin in the file. */
   #position: number;
-  #buffer: Buffer | undefined;
+  #page: Buffer | undefined;
   #gathered = 0;
   #flushing: Promise<void> = Promise.resolve();
-  #inFlight = 0;
+  #underWay = 0;
 
-  /** `spare` are buffers that writers of one file take from and give back to. */
   constructor(
     file: FileHandle,
-    { begin, end, spare }: { begin: number; end: number; spare: Buffer[] },
+    { begin, end, spare }: { begin: number; end: number; spare: Pages },
     written: (begin: number, end: number) => void,
   ) {
     this.#file = file;
@@ -32,25 +39,48 @@ export class RangeWriter {
 
   /** Copies the piece. Rejects where there is more than the range holds, or where the disk refuses. */
   write(piece: Buffer): Promise<void> | undefined {
-    if (this.#position + this.#gathered + piece.length > this.#end)
-      return Promise.reject(new Malformed("more bytes came than were asked for"));
-    let busy: Promise<void> | undefined;
+    if (this.#left < piece.length) return Promise.reject(tooMuch());
     for (let copied = 0; copied < piece.length;) {
-      this.#buffer ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER);
-      const length = piece.copy(this.#buffer, this.#gathered, copied);
+      this.#page ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(PAGE);
+      const length = piece.copy(this.#page, this.#gathered, copied);
       this.#gathered += length;
       copied += length;
-      if (this.#gathered < GATHER) continue;
-      // One write under way and one being gathered; beyond that the sender waits.
-      if (this.#inFlight > 0) busy = this.#flushing;
-      this.#flush();
+      if (this.#gathered === PAGE) this.#flush();
     }
-    return busy;
+    return this.#busy();
+  }
+
+  /** Takes the piece over as it is; `release` when it is written. */
+  take(piece: Buffer, release: () => void): Promise<void> | undefined {
+    if (piece.length < WORTH_A_CALL) {
+      const busy = this.write(piece);
+      // An earlier piece may be of the same memory, and is not written yet.
+      this.#flushing.then(release, release);
+      return busy;
+    }
+    if (this.#left < piece.length) return Promise.reject(tooMuch());
+    if (this.#gathered > 0) this.#flush();
+    this.#queue(piece, release);
+    return this.#busy();
+  }
+
+  /** A place for bytes that are about to be made; `filled` says that they are. Undefined where a page has no such place. */
+  place(length: number): Buffer | undefined {
+    if (length > PAGE || this.#left < length) return undefined;
+    if (this.#gathered + length > PAGE) this.#flush();
+    this.#page ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(PAGE);
+    return this.#page.subarray(this.#gathered, this.#gathered + length);
+  }
+
+  filled(length: number): Promise<void> | undefined {
+    this.#gathered += length;
+    if (this.#gathered === PAGE) this.#flush();
+    return this.#busy();
   }
 
   /** Whether all of the range has come, if not yet to the disk. */
   get full(): boolean {
-    return this.#position + this.#gathered === this.#end;
+    return this.#left === 0;
   }
 
   /** Settles when all is written. Rejects where the range is not full. */
@@ -65,20 +95,38 @@ export class RangeWriter {
     await this.#flushing;
   }
 
+  get #left(): number {
+    return this.#end - this.#position - this.#gathered;
+  }
+
+  /** Beyond what may be under way, the sender waits. */
+  #busy(): Promise<void> | undefined {
+    return this.#underWay > UNDER_WAY ? this.#flushing : undefined;
+  }
+
   #flush(): void {
-    const [buffer, bytes, begin] = [this.#buffer, this.#gathered, this.#position];
-    if (buffer === undefined) return;
-    this.#buffer = undefined;
+    const [page, bytes] = [this.#page, this.#gathered];
+    if (page === undefined) return;
+    this.#page = undefined;
     this.#gathered = 0;
-    this.#position += bytes;
-    this.#inFlight += 1;
+    this.#queue(page.subarray(0, bytes), () => this.#spare.push(page));
+  }
+
+  #queue(bytes: Buffer, release: () => void): void {
+    const [begin, end] = [this.#position, this.#position + bytes.length];
+    this.#position = end;
+    this.#underWay += 1;
     this.#flushing = this.#flushing.then(async () => {
-      await writeAll(this.#file, buffer.subarray(0, bytes), begin);
-      this.#inFlight -= 1;
-      this.#spare.push(buffer);
-      this.#written(begin, begin + bytes);
+      await writeAll(this.#file, bytes, begin);
+      this.#underWay -= 1;
+      release();
+      this.#written(begin, end);
     });
     // The failure is told by the next await; it must not count as unhandled until then.
     this.#flushing.catch(() => undefined);
   }
+}
+
+function tooMuch(): Malformed {
+  return new Malformed("more bytes came than were asked for");
 }

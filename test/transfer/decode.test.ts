@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { Codec } from "../../src/helper/directory.ts";
 import { decoder } from "../../src/transfer/decode.ts";
-import { Malformed } from "../../src/transfer/malformed.ts";
+import { Malformed } from "../../src/transfer/plain.ts";
 import { decompressLzo1x } from "../../src/transfer/lzo.ts";
 import { program } from "../tools/tool.ts";
 
@@ -27,9 +27,16 @@ function lzop(plain: Buffer): Buffer | undefined {
 
 async function decode(codec: Codec, encoded: Buffer, pieceLength: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  const decoding = decoder(codec, (piece) => {
-    pieces.push(Buffer.from(piece));
-    return undefined;
+  let place: Buffer | undefined;
+  const decoding = decoder(codec, {
+    write: (piece) => void pieces.push(Buffer.from(piece)),
+    take: (piece, release) => {
+      pieces.push(Buffer.from(piece));
+      release();
+      return undefined;
+    },
+    place: (length) => (place = length % 3 === 0 ? undefined : Buffer.alloc(length)),
+    filled: () => void pieces.push(Buffer.from(place ?? assert.fail("nothing was filled"))),
   });
   for (let at = 0; at < encoded.length; at += pieceLength) await decoding.sink(encoded.subarray(at, at + pieceLength));
   await decoding.end();

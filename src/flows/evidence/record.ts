@@ -28,6 +28,7 @@ export interface RecordRequest {
   /** Threads whose system call the checkpoint interrupted. */
   readonly interrupted?: readonly InterruptedThread[];
   readonly helperImage: string;
+  readonly surroundings: Promise<Surroundings>;
   /** When the hash was complete on either side, RFC 3339. */
   readonly hashedAt: { readonly node: string; readonly here: string };
 }
@@ -67,17 +68,31 @@ export async function amendRecord(path: string, { stillRunning, watchedSeconds, 
   await replaceFile(path, `${JSON.stringify({ ...document, items: [{ ...object(item), ...proof }] }, undefined, 2)}\n`);
 }
 
-async function evidence(
-  { connection, now, version }: FlowContext,
-  { archive, copy, facts, helperImage, hashedAt }: RecordRequest,
-): Promise<object> {
+/** What the cluster says of itself, one of its nodes and the user. */
+export interface Surroundings {
+  readonly server: Json;
+  readonly node: Json;
+  readonly system: Json;
+  readonly user: string | undefined;
+}
+
+/** What may not be read is empty. Never rejects. */
+export async function surroundingsOf({ connection }: FlowContext, nodeName: string): Promise<Surroundings> {
   const read = async (path: string): Promise<Json> => object(await callJson(connection, { path }).catch(() => undefined));
   const [server, node, system, user] = await Promise.all([
     read("/version"),
-    read(apiPath`/api/v1/nodes/${archive.node}`),
+    read(apiPath`/api/v1/nodes/${nodeName}`),
     read("/api/v1/namespaces/kube-system"),
     whoAmI(connection),
   ]);
+  return { server, node, system, user };
+}
+
+async function evidence(
+  { connection, now, version }: FlowContext,
+  { archive, copy, facts, helperImage, hashedAt, surroundings }: RecordRequest,
+): Promise<object> {
+  const { server, node, system, user } = await surroundings;
   const { kubeletVersion, containerRuntimeVersion, kernelVersion, architecture, osImage } = object(object(node["status"])["nodeInfo"]);
   const { selection } = connection;
   return {

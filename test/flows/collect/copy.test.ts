@@ -29,7 +29,7 @@ async function copied(t: TestContext, podUID: string) {
     ready: async () => await Promise.resolve({ pod: { imageID: "busybox@sha256:1" } }),
     codecs: async () => await Promise.resolve(["none"]),
     stat: async (name: string) => await Promise.resolve({ name, bytes: BYTES.length, identity: "1", closed: true, age: 100 }),
-    sha256: async () => await Promise.resolve(SHA256),
+    sha256: async () => await Promise.resolve({ sha256: SHA256, identity: "1" }),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   };
   const helpers = { directory: () => directory, namespace: async () => await Promise.resolve("kube-system") } as unknown as Helpers;

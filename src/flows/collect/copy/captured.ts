@@ -15,7 +15,7 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
   if (archive === undefined) return captured;
   // Of a resumed run the pod may be another one by now, or not be there any more: it proves nothing.
   const isTheSame = string(object(pod.object["metadata"])["uid"]) === item.podUID;
-  const request = { ...plan, archive, facts: { item, ...(isTheSame ? { pod: pod.object } : {}) } };
+  const request = { ...plan, archive, facts: { item, ...(isTheSame ? { pod: pod.object } : {}) }, made: true };
   const outcome = await withRights(context, plan.helpers, await copyArchive(context, plan.helpers, request));
   return { ...captured, item: withOutcome(item, outcome), ...(outcome.failure === undefined ? {} : { error: outcome.failure.error }) };
 }

@@ -17,17 +17,25 @@ const STILL = 5;
 /** The archive appears under its final name and grows in the last seconds of a checkpoint; longer nobody writes one. */
 const PATIENCE_MS = 60_000;
 
+/** A file that was changed longer ago than this, by its node's clock, is not being written. In seconds. */
+const SETTLED = 2;
+
 /**
- * The file as it is once nobody writes it any more: it ends as a tar does, and has not changed for a second.
- * Throws ArchiveUnfinished where that does not come.
+ * The file as it is once nobody writes it any more: it ends as a tar does, and its kubelet has said that it is done (`made`), or it has not
+ * changed for some time. Whoever copies it compares its identity afterwards. Throws ArchiveUnfinished where that does not come.
  */
-export async function completeFile({ emit, signal }: FlowContext, directory: NodeDirectory, archive: NodeArchive): Promise<NodeFile> {
+export async function completeFile(
+  { emit, signal }: FlowContext,
+  directory: NodeDirectory,
+  archive: NodeArchive,
+  made: boolean,
+): Promise<NodeFile> {
   const name = directory.nameOf(archive.path);
   const lane = `wait ${location(archive)}`;
   const deadline = performance.now() + PATIENCE_MS;
   try {
     let before = await present(directory, archive);
-    if (before.closed && before.age !== undefined && before.age > 2) return before;
+    if (before.closed && (made || (before.age !== undefined && before.age > SETTLED))) return before;
     for (let still = 0; ;) {
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       const now = await directory.stat(name);

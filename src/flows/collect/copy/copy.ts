@@ -16,7 +16,7 @@ import { download } from "../../../transfer/download.ts";
 import type { FlowContext } from "../../context.ts";
 import { byteProgress } from "../../progress.ts";
 import { checkCopy, completeFile } from "./complete.ts";
-import { writeRecord, type RecordFacts, type RecordRequest } from "../../evidence/record.ts";
+import { surroundingsOf, writeRecord, type RecordFacts, type RecordRequest } from "../../evidence/record.ts";
 
 export interface CopyRequest {
   readonly archive: NodeArchive;
@@ -26,6 +26,8 @@ export interface CopyRequest {
   readonly remove: boolean;
   /** What the record says besides. */
   readonly facts: RecordFacts;
+  /** The kubelet has said that the archive is done: it need not be waited for. */
+  readonly made: boolean;
 }
 
 /** How far it came: `copy` is there when the local file is, whatever failed afterwards. */
@@ -66,13 +68,21 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
   const { archive, force } = request;
   const { signal } = context;
   const name = source.nameOf(archive.path);
+  // Asked for beside the copy, not after it.
+  const surroundings = surroundingsOf(context, archive.node);
   const { pod } = await source.ready();
   const { destination } = request;
   const { directory } = destination;
   const final = destination.nameFor(localArchiveName(name));
-  const record = { archive, directory, name: recordPath(final), facts: request.facts, helperImage: pod.imageID };
-  const codecs = await codecsFor(request.codec, source);
-  const file = await completeFile(context, source, archive);
+  const record = {
+    archive,
+    directory,
+    name: recordPath(final),
+    facts: request.facts,
+    helperImage: pod.imageID,
+    surroundings,
+  };
+  const [codecs, file] = await Promise.all([codecsFor(request.codec, source), completeFile(context, source, archive, request.made)]);
   const known = force ? undefined : await sameAlready(context, source, file, directory, final);
   if (known !== undefined) {
     // Of a command that ended between the archive's name and its record.
@@ -109,7 +119,7 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     const checked = checkCopy(part.path, signal);
     // Whether it is what the node has comes first.
     checked.catch(() => undefined);
-    await verify(source, file, { there: there.sha256, here: here.sha256 }, archive);
+    await verify(source, file, { there, here: here.sha256 }, archive);
     const { frozenSeconds, interrupted } = await checked;
     await part.publish(final, force);
     closed = true;
@@ -189,25 +199,39 @@ function different(path: string): UserError {
   });
 }
 
-async function nodeHash({ now }: FlowContext, source: NodeDirectory, name: string): Promise<{ sha256: string; computedAt: string }> {
-  const sha256 = await source.sha256(name);
-  return { sha256, computedAt: new Date(now()).toISOString() };
+interface NodeHash {
+  readonly sha256: string;
+  /** Of the file, after it was hashed. */
+  readonly identity: string;
+  readonly computedAt: string;
 }
 
-async function verify(source: NodeDirectory, file: NodeFile, hashes: { there: string; here: string }, archive: NodeArchive): Promise<void> {
-  const after = await source.stat(file.name);
-  if (after.identity !== file.identity) {
+async function nodeHash({ now }: FlowContext, source: NodeDirectory, name: string): Promise<NodeHash> {
+  return { ...(await source.sha256(name)), computedAt: new Date(now()).toISOString() };
+}
+
+async function verify(
+  source: NodeDirectory,
+  file: NodeFile,
+  hashes: { there: NodeHash; here: string },
+  archive: NodeArchive,
+): Promise<void> {
+  const { there, here } = hashes;
+  const isSame = there.sha256 === here;
+  // Of bytes that differ, whether it has changed since it was hashed there.
+  const after = isSame ? there.identity : (await source.stat(file.name)).identity;
+  if (after !== file.identity) {
     throw new UserError({
       reason: "ArchiveChanged",
       message: say`${location(archive)} changed while it was copied`,
       fix: "rerun the command to copy it from the beginning",
     });
   }
-  if (hashes.there === hashes.here) return;
+  if (isSame) return;
   throw new UserError({
     reason: "HashMismatch",
     message: say`the copy of ${location(archive)} differs from the archive on the node`,
-    why: `SHA-256 on the node is ${hashes.there}, on this machine ${hashes.here}`,
+    why: say`SHA-256 on the node is ${there.sha256}, on this machine ${here}`,
     fix: "rerun the command to copy it from the beginning",
   });
 }

@@ -117,7 +117,7 @@ async function lookBefore(context: FlowContext, request: MoveRequest, origin: Or
 
 async function push(context: FlowContext, request: MoveRequest, archive: NodeArchive, origin: Origin): Promise<Pushed> {
   const { reference, settings, helpers } = request;
-  const stream = { archive, codec: "auto" } as const;
+  const stream = { archive, codec: "auto", made: true } as const;
   return await pushImage(context, {
     reference,
     settings,
