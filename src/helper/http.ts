@@ -128,6 +128,11 @@ class Exchange implements TunnelEvents {
     else this.#finish();
   }
 
+  /** The end of the connection comes a second after the last byte: it is not waited for. */
+  get #isWhole(): boolean {
+    return this.#received === this.#expected;
+  }
+
   #pass(piece: Buffer): void {
     this.#received += piece.length;
     if (this.#expected !== undefined && this.#received > this.#expected) {
@@ -141,7 +146,10 @@ class Exchange implements TunnelEvents {
       this.settle(error as Error);
       return;
     }
-    if (working === undefined) return;
+    if (working === undefined) {
+      if (this.#isWhole) this.settle();
+      return;
+    }
     this.#busy = true;
     working.then(
       () => this.#next(),
@@ -155,7 +163,7 @@ class Exchange implements TunnelEvents {
     this.#idle.refresh();
     for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#busy ? undefined : this.#waiting.shift()) this.#pass(piece);
     if (this.#busy || this.#isSettled) return;
-    if (this.#ended) this.#finish();
+    if (this.#ended || this.#isWhole) this.#finish();
     else this.#tunnel?.resume();
   }
 

@@ -402,6 +402,12 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
     refused.stderr,
     /^error: --keep 2 removes all but the last 2 archives of this series from node1, through privileged helper pods .*\n {2}fix: rerun with --yes to confirm/,
   );
+  const refusedHere = await plugin(["series", "-n", namespace, "--every", "3s", "--keep", "2", `--copy=${directory}/`], { env });
+  assert.equal(refusedHere.code, 2);
+  assert.ok(
+    refusedHere.stderr.startsWith(`error: --keep 2 removes all but the last 2 archives of this series from ${directory} and node1\n`),
+    refusedHere.stderr,
+  );
 });
 
 clusterTest("a series ends with its pod, and with Ctrl-C", async () => {

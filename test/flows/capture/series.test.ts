@@ -67,7 +67,7 @@ async function series(t: TestContext, { looks = [], count, keep, removals = [], 
       if (copies?.failing.includes(Number.parseInt(name, 10)) === true) throw new UserError({ reason: "HelperLost", message: "lost" });
       return await Promise.resolve({ name, bytes: ARCHIVE.length, identity: "1 2 3", closed: true, age: 100 });
     },
-    sha256: async () => await Promise.resolve(createHash("sha256").update(ARCHIVE).digest("hex")),
+    sha256: async () => await Promise.resolve({ sha256: createHash("sha256").update(ARCHIVE).digest("hex"), identity: "1 2 3" }),
     pour: async (_file: object, { offset, length, sink }: PieceRequest) => await sink(ARCHIVE.subarray(offset, offset + length)),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   });

@@ -1,0 +1,30 @@
+// What the words of cp mean.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { verb as cp } from "../../src/commands/cp.ts";
+import { isNodeArchive } from "../../src/commands/shared/helper-pods.ts";
+import { requestOfLine } from "./running.ts";
+
+test("the last word is DEST unless it is an archive; on Windows a path with a drive is DEST", () => {
+  const { archives, destination } = requestOfLine(cp, "node1:a.tar node2:/var/lib/kubelet/checkpoints/b.tar evidence/");
+  assert.deepEqual(
+    archives.map(({ node, path }) => `${node} ${path}`),
+    ["node1 /var/lib/kubelet/checkpoints/a.tar", "node2 /var/lib/kubelet/checkpoints/b.tar"],
+  );
+  assert.equal(destination, "evidence/");
+  assert.equal(requestOfLine(cp, "node1:a.tar node2:b.tar").destination, undefined);
+  for (const path of ["c:\\temp\\", "c:/temp", "C:\\temp", "\\\\server\\share\\", "evidence", "./a:b"])
+    assert.equal(isNodeArchive(path, "win32"), false, path);
+  for (const archive of ["node1:a.tar", "c:a.tar", "n.example.org:/var/lib/kubelet/checkpoints/a.tar"])
+    assert.equal(isNodeArchive(archive, "win32"), true, archive);
+  assert.equal(isNodeArchive("c:/var/lib/kubelet/checkpoints/a.tar", "linux"), true, "a node may be called c");
+});
+
+test("what is written to standard output is not removed from the node", () => {
+  assert.throws(() => requestOfLine(cp, "node1:a.tar - --remove"), {
+    reason: "Usage",
+    exitCode: 2,
+    message: "--remove and standard output cannot be used together: whether the reader stored the archive is unknown",
+  });
+  assert.equal(requestOfLine(cp, "node1:a.tar -").destination, "-");
+});
