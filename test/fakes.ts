@@ -26,7 +26,7 @@ export function context(signal: AbortSignal, env: NodeJS.ProcessEnv = {}): Conte
   return {
     signal,
     env,
-    ask: { possible: false, confirm: never, choose: never, pick: never },
+    ask: { possible: false, confirm: never, secret: never, choose: never, pick: never },
     emit: (event) => events.push(event),
     now: Date.now,
     version: "v0.0.0",

@@ -1,21 +1,20 @@
-import { open, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
-import { sha256Of } from "../local/write.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 
 /** In bytes; a pod's manifest is the largest part of one. */
 const LARGEST_RECORD = 16 << 20;
 
-/** FILE.json beside FILE: what was known when it was copied here. Its form: the command-line contract, `copy`. */
+/** FILE.json beside FILE, and beside FILE.age: what was known when it was copied here. Its form: the command-line contract, `copy`. */
 export function recordPath(path: string): string {
-  return `${path}.json`;
+  return `${path.replace(/\.age$/, "")}.json`;
 }
 
 /**
  * Compares an archive with the record beside it: what does not match, a clause each; undefined where there is no record.
- * Of a record of several archives, what it says of the one of this name counts.
+ * Of a record of several archives, what it says of the one of this name counts. `hashOf` answers with a file's SHA-256.
  */
-export async function recordProblems(path: string, signal: AbortSignal): Promise<string[] | undefined> {
+export async function recordProblems(path: string, hashOf: (path: string) => Promise<string>): Promise<string[] | undefined> {
   const record = recordPath(path);
   const text = await readText(record).catch((error: NodeJS.ErrnoException) => error);
   if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`cannot read its record ${record}: ${text.message}`];
@@ -28,8 +27,7 @@ export async function recordProblems(path: string, signal: AbortSignal): Promise
   if (bytes === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return [`the record ${record} has no size and hash to compare with`];
   const { size } = await stat(path);
   if (size !== bytes) return [`it has ${size} bytes; its record says ${bytes}`];
-  await using file = await open(path);
-  const actual = await sha256Of(file, signal);
+  const actual = await hashOf(path);
   return actual === sha256 ? [] : [`its SHA-256 is ${actual}; its record says ${sha256}`];
 }
 

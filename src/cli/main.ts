@@ -98,6 +98,7 @@ function asking(flags: CommonFlags, printer: Printer, shell: Shell): Asking {
   return {
     possible,
     confirm: async (question) => await (await prompts()).confirm(question),
+    secret: async (question) => await (await prompts()).secret(question),
     choose: async (question, choices) => await (await prompts()).choose(question, choices),
     pick: async (picker) => await (await prompts()).pick(picker),
   };

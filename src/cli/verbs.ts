@@ -12,6 +12,7 @@ import { verb as move } from "../commands/move.ts";
 import { verb as prune } from "../commands/prune.ts";
 import { verb as restore } from "../commands/restore.ts";
 import { verb as rm } from "../commands/rm.ts";
+import { verb as seal } from "../commands/seal.ts";
 import { verb as search } from "../commands/search.ts";
 import type { Verb, VerbText } from "../commands/shared/verb.ts";
 import { verb as show } from "../commands/show.ts";
@@ -31,6 +32,7 @@ export const RUNNABLE: readonly [Verb, ...Verb[]] = [
   diff,
   extract,
   verify,
+  seal,
   image,
   restore,
   move,

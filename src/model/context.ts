@@ -24,6 +24,8 @@ export interface Exchange {
 export interface Asking {
   readonly possible: boolean;
   readonly confirm: (question: Phrase) => Promise<boolean>;
+  /** What is typed is not shown. */
+  readonly secret: (question: Phrase) => Promise<string>;
   /** One of a few. */
   readonly choose: <T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]) => Promise<T>;
   /** One of rows that may still be arriving. */

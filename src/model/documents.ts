@@ -48,6 +48,8 @@ export interface Copy {
   readonly path?: string;
   /** FILE.json beside it. */
   readonly record?: string;
+  /** FILE.sigstore.json beside it: its signature. */
+  readonly bundle?: string;
   readonly bytes: number;
   /** Of the bytes on the disk here, the same as on the node; in hexadecimal. */
   readonly sha256: string;
@@ -75,7 +77,7 @@ export interface CopyList {
 }
 
 export interface ItemError {
-  readonly phase: "checkpoint" | "copy" | "verify" | "remove";
+  readonly phase: "checkpoint" | "copy" | "verify" | "remove" | "seal" | "volumes";
   readonly reason: string;
   readonly message: string;
   readonly why?: string;

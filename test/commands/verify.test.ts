@@ -84,6 +84,13 @@ const CHECKS = [
   { check: "record", status: "missing", message: "no record lies beside it" },
 ];
 
+/** What is said besides of an archive with nothing but its record. */
+const UNSIGNED = [
+  "  signature missing: no signature lies beside it",
+  "  time missing: without a signature there is no signed time",
+  "  custody missing: no custody.jsonl lies beside it",
+];
+
 test("the real archives are sound, on all engines; -o name lists them", async () => {
   const files = [ARCHIVES, RUNTIMES].flatMap((directory) =>
     readdirSync(directory)
@@ -278,7 +285,7 @@ test("the record beside it: size and hash", async () => {
     cluster: "…",
   });
   const { lines, exitCode } = await runVerb(verify, [good]);
-  assert.deepEqual([lines, exitCode], [[`${good}: OK, matches its record`], 0]);
+  assert.deepEqual([lines, exitCode], [[`${good}: OK, matches its record`, ...UNSIGNED], 0]);
 
   const cases: [unknown, RegExp][] = [
     [{ items: [{ copy: { ...copy, bytes: 1 } }] }, /^it has 346112 bytes; its record says 1$/],
@@ -350,7 +357,7 @@ test("a record beside an archive is a check like the others", async () => {
   const path = changed(readFileSync(CONTAINERD));
   writeFileSync(`${path}.json`, JSON.stringify({ items: [{ copy: { path, bytes: readFileSync(path).length, sha256 } }] }));
   const { lines, document } = await runVerb(verify, [path]);
-  assert.deepEqual(lines, [`${path}: OK, matches its record`]);
+  assert.deepEqual(lines, [`${path}: OK, matches its record`, ...UNSIGNED]);
   const [item] = (document as { items: { checks: object[] }[] }).items;
   assert.deepEqual(item?.checks.at(-1), {
     check: "record",

@@ -245,6 +245,7 @@ async function post(t: TestContext, target: CheckpointTarget): Promise<unknown> 
   const ask = {
     possible: false,
     confirm: () => assert.fail("asked"),
+    secret: () => assert.fail("asked"),
     pick: () => assert.fail("asked"),
     choose: () => assert.fail("asked"),
   };

@@ -46,7 +46,7 @@ function outside(before: Words, given: Pick<Context, "env" | "signal" | "version
     ...given,
     now: Date.now,
     emit: () => undefined,
-    ask: { possible: false, confirm: never, choose: never, pick: never },
+    ask: { possible: false, confirm: never, secret: never, choose: never, pick: never },
   };
   let connection: Promise<Connection> | undefined;
   return { options, env: given.env, connection: async () => await (connection ??= Connection.open(options(), context)) };

@@ -30,6 +30,12 @@ export class Prompts implements Asking {
     return answer;
   }
 
+  async secret(question: Phrase): Promise<string> {
+    const ask = createPromptModule(this.#streams);
+    const message = plainText(question);
+    return (await interruptible(ask<{ answer: string }>([{ type: "password", name: "answer", message }]))).answer;
+  }
+
   async choose<T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]): Promise<T> {
     const ask = createPromptModule(this.#streams);
     const options = choices.map(({ label }, value) => ({ name: plainText(label), value }));

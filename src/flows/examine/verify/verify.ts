@@ -1,27 +1,12 @@
+import { existsSync, realpathSync } from "node:fs";
 import type { OpenArchive, Reading } from "../../../archive/archive.ts";
 import { openArchive } from "../../../archive/open.ts";
-import { recordProblems } from "../../../archive/record.ts";
+import { recordPath, recordProblems } from "../../../archive/record.ts";
+import { bundlePath } from "../../../evidence/names.ts";
 import { imageAround, images, members, nestedArchives, orWhyNot, references, structure, type Check, type Finding } from "./checks.ts";
 import { memoryProblems } from "./memory.ts";
-
-/** An archive and what is wrong with it: a sentence each, without a full stop. */
-export interface Verification {
-  readonly path: string;
-  readonly problems: readonly string[];
-  /** What is worth knowing, and wrong with nothing. */
-  readonly notes: readonly string[];
-  /** Those that were made, in their order. */
-  readonly checks: readonly CheckResult[];
-}
-
-/** What came of one check. */
-export interface CheckResult {
-  /** Its name, which scripts may rely on. */
-  readonly check: string;
-  /** "missing": there is nothing to check by. */
-  readonly status: "ok" | "missing" | "wrong";
-  readonly message: string;
-}
+import { problemsOf, type CheckResult, type Verification } from "./result.ts";
+import { Trust } from "./trust.ts";
 
 /** After so many problems the others are only counted. */
 const MOST_PROBLEMS = 1000;
@@ -40,14 +25,15 @@ const RECORD = "record";
 
 /**
  * Checks an archive: its structure and that of the archives inside it, that all its engine writes is there, that every
- * file of CRIU can be read, that memory and statistics fit, and that it is what the record beside it says.
- * Throws a UserError where there is no such file, or it cannot be read for what is not its fault.
+ * file of CRIU can be read, that memory and statistics fit; that it is what the record beside it says, and that it is as it was signed, when,
+ * and as its custody file has it. Throws a UserError where there is no such file, or it cannot be read for what is not its fault.
  */
-export async function verify(path: string, reading: Reading): Promise<Verification> {
+export async function verify(path: string, reading: Reading, trust = new Trust(reading.signal)): Promise<Verification> {
   const findings = new Findings();
   // An archive that cannot be opened is not checked any further.
   for await (const problem of orWhyNot(checkArchive(path, reading, findings))) findings.add("archive", problem);
-  const recorded = path === "-" ? undefined : await recordProblems(path, reading.signal);
+  const file = path === "-" ? undefined : evidenceOf(path);
+  const recorded = file === undefined ? undefined : await recordProblems(file, async (one) => await trust.hashOf(one));
   for (const problem of recorded ?? []) findings.add(RECORD, problem);
   const checks = [...findings.made].map((check) => findings.result(check, CHECKS[check]?.sound ?? ""));
   checks.push(
@@ -55,7 +41,25 @@ export async function verify(path: string, reading: Reading): Promise<Verificati
       ? { check: RECORD, status: "missing", message: "no record lies beside it" }
       : findings.result(RECORD, "size and SHA-256 are those of the record beside it"),
   );
-  return { path, problems: findings.problems(), notes: findings.notes, checks };
+  const around = file === undefined ? [] : await evidenceChecks(file, trust);
+  checks.push(...around);
+  return { path, problems: [...findings.problems(), ...problemsOf(around)], notes: findings.notes, checks };
+}
+
+/** What lies around the archive: its signature, the time of that, and its custody file. */
+async function evidenceChecks(file: string, trust: Trust): Promise<CheckResult[]> {
+  const { findSignature, signatureCheck, timeCheck } = await import("./signature.ts");
+  const { custodyCheck } = await import("./custody.ts");
+  const found = await findSignature(file);
+  return [await signatureCheck(file, found, trust), await timeCheck(found, trust), await custodyCheck(file, found, trust)];
+}
+
+/** Through a link, what lies beside the file that it leads to; where nothing does, beside the link. */
+function evidenceOf(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  const real = realpathSync(path);
+  const has = (one: string): boolean => existsSync(recordPath(one)) || existsSync(bundlePath(one));
+  return has(real) || !has(path) ? real : path;
 }
 
 // oxlint-disable-next-line require-yield -- what is found goes into the findings

@@ -1,0 +1,112 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { CUSTODY, readChain, type Chain, type CustodyLine } from "../../../evidence/custody.ts";
+import { object, string } from "../../../model/json.ts";
+import { findSignature, type FoundSignature } from "./signature.ts";
+import type { CheckResult, Verification } from "./result.ts";
+import type { Trust } from "./trust.ts";
+
+const CHECK = "custody";
+
+/** Whether the custody file that belongs to a file has an unbroken chain, with the lines that were signed, and the file as it is. */
+export async function custodyCheck(path: string, found: FoundSignature | undefined, trust: Trust): Promise<CheckResult> {
+  const wrong = (message: string): CheckResult => ({ check: CHECK, status: "wrong", message });
+  const signed = signedChain(found);
+  const custody = signed === undefined ? join(dirname(path), CUSTODY) : at(dirname(path), signed.file);
+  if (!existsSync(custody)) {
+    return signed === undefined
+      ? { check: CHECK, status: "missing", message: `no ${CUSTODY} lies beside it` }
+      : wrong(`the custody file ${custody}, whose first ${signed.lines} lines were signed, is missing`);
+  }
+  const chain = await readCustody(custody);
+  const [problem] = [...chain.problems, ...unsigned(chain, signed)];
+  if (problem !== undefined) return wrong(`${custody}: ${problem}`);
+  const about = chain.lines.filter((line) => line.object !== "" && at(dirname(custody), line.object) === resolve(path));
+  const last = about.at(-1);
+  if (last === undefined) return { check: CHECK, status: "missing", message: `${custody} does not mention it` };
+  const sha256 = await trust.hashOf(path);
+  if (last.sha256 !== sha256) return wrong(`${custody} has another SHA-256 of it: ${last.sha256} (${deed(last)})`);
+  return { check: CHECK, status: "ok", message: `${about.length} lines about it, the last: ${deed(last)}; ${proof(signed)}` };
+}
+
+/** A custody file itself: its chain, the files in it, and every signature beside it that signs its lines. */
+export async function verifyCustody(path: string, trust: Trust): Promise<Verification> {
+  const chain = await readCustody(path);
+  const problems = [...chain.problems];
+  const latest = new Map(chain.lines.filter((line) => line.object !== "").map((line) => [line.object, line]));
+  const objects: string[] = [];
+  for (const [name, line] of latest) {
+    const file = at(dirname(resolve(path)), name);
+    if (!existsSync(file)) objects.push(`${name} is missing (${deed(line)})`);
+    else if ((await trust.hashOf(file)) !== line.sha256) objects.push(`${name} is not the file of the last line about it (${deed(line)})`);
+  }
+  const seals: string[] = [];
+  let sealed: SignedChain | undefined;
+  for (const name of (await readdir(dirname(resolve(path)))).filter((one) => one.endsWith(".sigstore.json")).toSorted()) {
+    const found = await findSignature(join(dirname(resolve(path)), name.replace(/\.sigstore\.json$/, "")));
+    const signed = signedChain(found);
+    if (signed === undefined || at(dirname(resolve(path)), signed.file) !== resolve(path)) continue;
+    const [problem] = unsigned(chain, signed);
+    if (trust.key !== undefined && found?.signed?.isSignedBy(trust.key) !== true) seals.push(`${name} was changed, or is of another key`);
+    else if (problem !== undefined) seals.push(`${problem} (${name})`);
+    else if (signed.lines > (sealed?.lines ?? 0)) sealed = signed;
+  }
+  problems.push(...objects, ...seals);
+  const result = (check: string, found: readonly string[], sound: string): CheckResult =>
+    found.length === 0 ? { check, status: "ok", message: sound } : { check, status: "wrong", message: found.join("; ") };
+  return {
+    path,
+    problems,
+    notes: problems.length === 0 ? [`${chain.lines.length} lines; ${proof(sealed)}`] : [],
+    checks: [
+      result(CHECK, chain.problems, `${chain.lines.length} lines, each after the one before it`),
+      result("objects", objects, `${latest.size} files are those of their last lines`),
+      seals.length === 0 && sealed === undefined
+        ? { check: "signature", status: "missing", message: "no signature beside it signs its lines: the chain proves their order only" }
+        : result(
+            "signature",
+            seals,
+            `${proof(sealed)}${trust.key === undefined ? ", by a key that was not checked: give it as --key" : ""}`,
+          ),
+    ],
+  };
+}
+
+/** What a signature says of a custody file. */
+interface SignedChain {
+  readonly file: string;
+  readonly lines: number;
+  readonly head: string;
+}
+
+function signedChain(found: FoundSignature | undefined): SignedChain | undefined {
+  const { file, lines, head } = object(found?.signed?.statement.predicate["custody"]);
+  return string(file) === "" || typeof lines !== "number" ? undefined : { file: string(file), lines, head: string(head) };
+}
+
+/** Lines that were signed and are not there any more. */
+function unsigned({ lines }: Chain, signed: SignedChain | undefined): string[] {
+  if (signed === undefined || lines[signed.lines - 1]?.line === signed.head) return [];
+  return [`line ${signed.lines} is not the one that was signed`];
+}
+
+function proof(signed: SignedChain | undefined): string {
+  return signed === undefined ? "without a seal, the chain proves the order of its lines only" : `signed up to line ${signed.lines}`;
+}
+
+function deed({ action, user, machine, time }: CustodyLine): string {
+  return `${action} by ${user} on ${machine} at ${time}`;
+}
+
+function at(directory: string, name: string): string {
+  return isAbsolute(name) ? name : resolve(directory, name);
+}
+
+async function readCustody(path: string): Promise<Chain> {
+  try {
+    return readChain(await readFile(path, "utf8"));
+  } catch (error) {
+    return { lines: [], problems: [`it cannot be read: ${(error as Error).message}`] };
+  }
+}

@@ -1,0 +1,66 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Reading } from "../../../archive/archive.ts";
+import { bundlePath } from "../../../evidence/names.ts";
+import { CUSTODY } from "../../../evidence/custody.ts";
+import { filesBelow, parseSums, SUMS } from "../../../evidence/sums.ts";
+import { Directory } from "../../../local/directory.ts";
+import { custodyCheck, verifyCustody } from "./custody.ts";
+import { findSignature, signatureCheck, timeCheck } from "./signature.ts";
+import { problemsOf, type CheckResult, type Verification } from "./result.ts";
+import type { Trust } from "./trust.ts";
+import { verify } from "./verify.ts";
+
+const ARCHIVE = /\.tar(\.gz|\.zst)?(\.age)?$/;
+/** What lies beside an archive, and is worth nothing without it. */
+const BESIDE = /^(.*\.tar(?:\.gz|\.zst)?)\.(?:json|json\.age|sigstore\.json)$/;
+
+/** A directory of evidence: its sums and their signature, then every archive in it, and its custody file. */
+export async function* verifyDirectory(path: string, reading: Reading, trust: Trust): AsyncGenerator<Verification> {
+  await using directory = await Directory.open(path, { anyones: true });
+  const { files, others } = await filesBelow(directory);
+  yield await verifySums(path, files, others, trust);
+  for (const name of files) if (ARCHIVE.test(name)) yield await verify(join(path, name), reading, trust);
+  if (existsSync(join(path, CUSTODY))) yield await verifyCustody(join(path, CUSTODY), trust);
+}
+
+async function verifySums(path: string, files: readonly string[], others: readonly string[], trust: Trust): Promise<Verification> {
+  const sums = join(path, SUMS);
+  const alone = files.flatMap((name) => {
+    const [, archive] = BESIDE.exec(name) ?? [];
+    return archive === undefined || files.includes(archive) || files.includes(`${archive}.age`)
+      ? []
+      : [`${archive} is missing: ${name} belongs to it`];
+  });
+  const notes = others.map((name) => `${name} is not a plain file: not checked`);
+  const orphans: CheckResult[] = alone.length === 0 ? [] : [{ check: "archives", status: "wrong", message: alone.join("; ") }];
+  if (!existsSync(sums)) {
+    const status = existsSync(bundlePath(sums)) ? "wrong" : "missing";
+    const message =
+      status === "wrong" ? `${SUMS}, which was signed, is missing` : `no ${SUMS} lists its files: "kubectl checkpoint seal" writes it`;
+    const sum: CheckResult = { check: "sums", status, message, required: trust.key === undefined ? undefined : true };
+    const checks = [...orphans, sum];
+    return { path, problems: [...alone, ...problemsOf([sum])], notes, checks };
+  }
+  const listed = parseSums(await readFile(sums, "utf8"));
+  const wrong: string[] = [];
+  for (const { name, sha256 } of listed ?? []) {
+    if (!files.includes(name)) wrong.push(`${name} is missing`);
+    else if ((await trust.hashOf(join(path, name))) !== sha256) wrong.push(`${name} was changed`);
+  }
+  if (listed === undefined) wrong.push(`${SUMS} is damaged`);
+  const unlisted = files.filter((name) => listed?.some((one) => one.name === name) !== true);
+  if (unlisted.length > 0) notes.push(`not in ${SUMS}: ${unlisted.join(", ")}`);
+  const found = await findSignature(sums);
+  const checks: CheckResult[] = [
+    ...orphans,
+    wrong.length === 0
+      ? { check: "sums", status: "ok", message: `all ${listed?.length} files are as ${SUMS} lists them` }
+      : { check: "sums", status: "wrong", message: wrong.join("; ") },
+    await signatureCheck(sums, found, trust),
+    await timeCheck(found, trust),
+    await custodyCheck(sums, found, trust),
+  ];
+  return { path, problems: [...alone, ...wrong, ...problemsOf(checks.slice(orphans.length + 1))], notes, checks };
+}

@@ -1,0 +1,31 @@
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { open } from "node:fs/promises";
+import { sha256Of } from "../../../local/write.ts";
+
+/** By what signatures and timestamps are checked, and the hashes of files. */
+export class Trust {
+  /** Of --key. */
+  readonly key: KeyObject | undefined;
+  /** Of --timestamp-ca. */
+  readonly authorities: readonly X509Certificate[] | undefined;
+  readonly signal: AbortSignal;
+  readonly #hashes = new Map<string, Promise<string>>();
+
+  constructor(signal: AbortSignal, key?: KeyObject, authorities?: readonly X509Certificate[]) {
+    this.signal = signal;
+    this.key = key;
+    this.authorities = authorities;
+  }
+
+  /** SHA-256 of a file, in lowercase hexadecimal: each is read once. */
+  async hashOf(path: string): Promise<string> {
+    const known = this.#hashes.get(path) ?? this.#read(path);
+    this.#hashes.set(path, known);
+    return await known;
+  }
+
+  async #read(path: string): Promise<string> {
+    await using file = await open(path);
+    return await sha256Of(file, this.signal);
+  }
+}
