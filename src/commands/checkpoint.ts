@@ -135,8 +135,7 @@ async function* takeOne(
   if (terminal && plan === undefined && taken.archive !== undefined) {
     context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${location(taken.archive)}`}` });
   }
-  const done = await proved(context, taken);
-  yield* settled(context, done);
+  const done = yield* settled(context, await proved(context, taken), plan?.evidence);
   return { document: checkpointList(context.connection.clock.seconds, [done.item]), exitCode: exitCodeOf([done]) };
 }
 

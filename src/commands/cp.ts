@@ -2,21 +2,23 @@ import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { copyArchive, type CopyOutcome, type CopyRequest } from "../flows/collect/copy/copy.ts";
 import { held } from "../flows/collect/nodes/each.ts";
 import { streamArchive } from "../flows/collect/copy/stream.ts";
+import { openEvidence, sealCopy, type Evidence, type EvidenceOptions } from "../flows/evidence/open.ts";
 import { helperRights, withMissingRights } from "../flows/rights.ts";
 import type { Codec } from "../helper/directory.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { openDestination } from "../local/destination.ts";
 import { API_VERSION, itemError, type CopyItem, type CopyList } from "../model/documents.ts";
-import { exitCodeFor, usageError, type UserError } from "../model/error.ts";
+import { exitCodeFor, UserError, usageError } from "../model/error.ts";
 import type { NodeArchive } from "../model/location.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, DRY_RUN, output } from "./shared/common.ts";
 import { CODEC, copyText } from "./shared/copies.ts";
 import { dryRunHelpers, helpersOfCopies, type DryRun } from "./shared/dry-run.ts";
+import { evidenceOptions, SIGNING } from "./shared/evidence.ts";
 import { on } from "./shared/flags.ts";
 import { HELPER, helperSettings, isNodeArchive, parseNodeArchive } from "./shared/helper-pods.ts";
-import { defineVerb } from "./shared/verb.ts";
+import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface CpRequest {
   readonly archives: readonly NodeArchive[];
@@ -25,6 +27,7 @@ export interface CpRequest {
   readonly force: boolean;
   readonly codec: Codec | "auto";
   readonly remove: boolean;
+  readonly evidence: EvidenceOptions | undefined;
   readonly dryRun: DryRun | undefined;
   readonly settings: HelperSettings;
   readonly cluster: ConnectionOptions;
@@ -58,6 +61,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     remove: on("remove the archive from the node when the copy is verified and on disk"),
     "dry-run": DRY_RUN,
     output: output("name", "json", "yaml"),
+    ...SIGNING,
     ...HELPER,
     ...CLUSTER,
     ...COMMON,
@@ -76,8 +80,12 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
         "--remove and standard output cannot be used together: whether the reader stored the archive is unknown",
         "check the stored archive, then: kubectl checkpoint rm NODE:ARCHIVE",
       );
+    const evidence = evidenceOptions(flags, env, flags.force);
+    if (destination === "-" && (flags["sign-key"] ?? flags.custody) !== undefined)
+      throw usageError("--sign-key and --custody cannot be used with standard output", "copy the archive to a file");
     return {
       archives,
+      evidence,
       destination,
       force: flags.force,
       codec: flags.compress ?? "auto",
@@ -101,6 +109,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
       return { exitCode: 0 };
     }
     await using to = await openDestination(destination, archives.length > 1);
+    const evidence = request.evidence === undefined ? undefined : await openEvidence(call, request.evidence);
     const items: CopyItem[] = [];
     const errors: UserError[] = [];
     const rights = helperRights(await helpers.namespace());
@@ -108,7 +117,8 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     await using _pods = held(helpers, [...new Set(archives.map(({ node }) => node))], "read");
     for (const archive of archives) {
       const one: CopyRequest = { ...request, destination: to, archive, facts: {}, made: false };
-      const outcome = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
+      const copied = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
+      const outcome = await sealedOutcome(call, copied, evidence);
       items.push(copyItem(archive, outcome));
       if (outcome.copy !== undefined)
         yield { text: copyText(archive, outcome.copy, outcome.removedFromNode), name: outcome.copy.path ?? "" };
@@ -122,6 +132,17 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     return { document, exitCode: exitCodeFor(errors, archives.length) };
   },
 });
+
+/** The copy, signed where that was asked for. */
+async function sealedOutcome(call: Call, outcome: CopyOutcome, evidence: Evidence | undefined): Promise<CopyOutcome> {
+  if (outcome.copy === undefined || evidence === undefined) return outcome;
+  try {
+    return { ...outcome, copy: await sealCopy(call, outcome.copy, "cp", evidence) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { ...outcome, failure: outcome.failure ?? { phase: "seal", error } };
+  }
+}
 
 function copyItem({ node, path }: NodeArchive, { copy, removedFromNode, failure }: CopyOutcome): CopyItem {
   return {

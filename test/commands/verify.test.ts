@@ -82,6 +82,9 @@ const SOUND = {
 const CHECKS = [
   ...Object.entries(SOUND).map(([check, message]) => ({ check, status: "ok", message })),
   { check: "record", status: "missing", message: "no record lies beside it" },
+  { check: "signature", status: "missing", message: "no signature lies beside it" },
+  { check: "time", status: "missing", message: "without a signature there is no signed time" },
+  { check: "custody", status: "missing", message: "no custody.jsonl lies beside it" },
 ];
 
 /** What is said besides of an archive with nothing but its record. */
@@ -359,7 +362,7 @@ test("a record beside an archive is a check like the others", async () => {
   const { lines, document } = await runVerb(verify, [path]);
   assert.deepEqual(lines, [`${path}: OK, matches its record`, ...UNSIGNED]);
   const [item] = (document as { items: { checks: object[] }[] }).items;
-  assert.deepEqual(item?.checks.at(-1), {
+  assert.deepEqual(item?.checks.at(-4), {
     check: "record",
     status: "ok",
     message: "size and SHA-256 are those of the record beside it",

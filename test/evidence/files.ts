@@ -28,7 +28,11 @@ export function archive(directory: string, name = "checkpoint-web.tar", sample =
   copyFileSync(sample, path);
   const bytes = readFileSync(path).length;
   const copy = { path, record: `${path}.json`, bytes, sha256: sha256(path), seconds: 0.1, wireBytes: bytes };
-  const record = { apiVersion: "checkpoint.kubectl/v1", kind: "CopyList", items: [{ node: "node1", nodePath: `/checkpoints/${name}`, copy }] };
+  const record = {
+    apiVersion: "checkpoint.kubectl/v1",
+    kind: "CopyList",
+    items: [{ node: "node1", nodePath: `/checkpoints/${name}`, copy }],
+  };
   writeFileSync(`${path}.json`, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600 });
   return path;
 }

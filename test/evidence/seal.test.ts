@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { openEvidence } from "../../src/flows/evidence/open.ts";
 import { sealFile } from "../../src/flows/evidence/seal.ts";
 import { verb as seal } from "../../src/commands/seal.ts";
@@ -12,7 +12,7 @@ import { verb as verify } from "../../src/commands/verify.ts";
 import { runVerb } from "../commands/running.ts";
 import { context } from "../fakes.ts";
 import { tool } from "../tools/tool.ts";
-import { archive, folder, keyPair, openssl, sha256, timestampAuthority, type KeyPair } from "./files.ts";
+import { archive, folder, keyPair, timestampAuthority, type KeyPair } from "./files.ts";
 
 const TYPE = "https://github.com/kubectl-checkpoint/kubectl-checkpoint/checkpoint-record/v1";
 const keys = folder();
@@ -58,15 +58,25 @@ for (const [name, key] of [
     assert.deepEqual([found.status["signature"], found.status["time"], found.status["custody"]], ["ok", "missing", "missing"]);
     assert.match(found.said["signature"] ?? "", /^signed with the key SHA256:[0-9a-f]{64}$/);
     const other = key === ec ? ed25519 : ec;
-    assert.deepEqual(await run("cosign", path, key.public), { status: 0, ok: true });
-    assert.equal((await run("cosign", path, other.public)).ok, false);
+    assert.deepEqual(cosignSays(path, key.public), { status: 0, ok: true });
+    assert.equal(cosignSays(path, other.public).ok, false);
     const wrong = await checked(path, { key: other.public });
     assert.deepEqual([wrong.exitCode, wrong.problems], [1, [`its signature ${path}.sigstore.json was changed, or is of another key`]]);
   });
 }
 
-async function run(_: "cosign", path: string, key: string): Promise<{ status: number | null; ok: boolean }> {
-  const words = ["verify-blob-attestation", "--key", key, "--bundle", `${path}.sigstore.json`, "--insecure-ignore-tlog", "--type", TYPE, path];
+function cosignSays(path: string, key: string): { readonly status: number | null; readonly ok: boolean } {
+  const words = [
+    "verify-blob-attestation",
+    "--key",
+    key,
+    "--bundle",
+    `${path}.sigstore.json`,
+    "--insecure-ignore-tlog",
+    "--type",
+    TYPE,
+    path,
+  ];
   const { status, stderr } = spawnSync(cosign.path ?? "", words, { encoding: "utf8" });
   return { status, ok: /Verified OK/.test(stderr) };
 }
@@ -93,7 +103,10 @@ test("a signature that is there is said, and a key that is not given too; one th
   const path = await sealed(ed25519);
   const found = await checked(path);
   assert.deepEqual([found.exitCode, found.status["signature"]], [0, "missing"]);
-  assert.match(found.said["signature"] ?? "", /^it is signed with the key SHA256:[0-9a-f]{64}: give its public key as --key to check that$/);
+  assert.match(
+    found.said["signature"] ?? "",
+    /^it is signed with the key SHA256:[0-9a-f]{64}: give its public key as --key to check that$/,
+  );
   rmSync(`${path}.sigstore.json`);
   const without = await checked(path, { key: ed25519.public });
   assert.deepEqual([without.exitCode, without.problems], [1, ["no signature lies beside it"]]);
@@ -105,7 +118,9 @@ test("a file that was signed with the archive and is changed or gone is named", 
   writeFileSync(`${path}.json`, record.replace("node1", "node2"));
   assert.deepEqual((await checked(path, { key: ed25519.public })).problems, [`${path}.json was changed since it was signed`]);
   rmSync(`${path}.json`);
-  assert.deepEqual((await checked(path, { key: ed25519.public })).problems, [`${basename(path)}.json, which was signed with it, is missing`]);
+  assert.deepEqual((await checked(path, { key: ed25519.public })).problems, [
+    `${basename(path)}.json, which was signed with it, is missing`,
+  ]);
 });
 
 test("two archives of one key that are swapped", async () => {
@@ -201,9 +216,15 @@ test("exec:PROGRAM signs: bytes on standard input, the signature on standard out
 test("keys that cannot be used", async () => {
   const path = archive(folder());
   const p384 = keyPair(keys, "p384", "p384");
-  await assert.rejects(runVerb(seal, [path], { "sign-key": p384.secret }), { reason: "KeyUnusable", why: "it is a key for ec (secp384r1)" });
+  await assert.rejects(runVerb(seal, [path], { "sign-key": p384.secret }), {
+    reason: "KeyUnusable",
+    why: "it is a key for ec (secp384r1)",
+  });
   await assert.rejects(runVerb(seal, [path], { "sign-key": path }), { reason: "KeyUnusable" });
-  await assert.rejects(runVerb(seal, [path], { "sign-key": "/nowhere" }), { reason: "KeyUnusable", message: "key file /nowhere not found" });
+  await assert.rejects(runVerb(seal, [path], { "sign-key": "/nowhere" }), {
+    reason: "KeyUnusable",
+    message: "key file /nowhere not found",
+  });
   await assert.rejects(runVerb(verify, [path], { key: `${path}.json` }), { reason: "KeyUnusable" });
   await assert.rejects(runVerb(seal, [path], {}), { reason: "Usage", message: "--sign-key is required" });
 });
@@ -225,29 +246,39 @@ for (const key of ["ec", "rsa"] as const) {
     assert.deepEqual(wrong.problems, [
       "its timestamp is not to be trusted: the certificate of Test authority was not issued by an authority of --timestamp-ca",
     ]);
-    if (!cosign.missing) await byCosign(t, path, authority.ca);
+    if (!cosign.missing) byCosign(path, authority.ca);
   });
 }
 
-async function byCosign(t: TestContext, path: string, ca: string): Promise<void> {
+function byCosign(path: string, ca: string): void {
   const chain = join(folder(), "chain.pem");
   const certificates = ["authority", "intermediate", "root"].map((name) => readFileSync(ca.replace("root", name), "utf8"));
   writeFileSync(chain, certificates.join(""));
   const trusted = join(folder(), "trusted.json");
   const none = ["--no-default-ctfe", "--no-default-fulcio", "--no-default-rekor", "--no-default-tsa"];
-  execFileSync(cosign.path ?? "", ["trusted-root", "create", ...none, "--tsa", `url=http://tsa.example,certificate-chain=${chain}`, "--out", trusted], { stdio: "pipe" });
-  const words = ["verify-blob-attestation", "--key", ed25519.public, "--bundle", `${path}.sigstore.json`, "--insecure-ignore-tlog", "--type", TYPE];
-  const { status, stderr } = spawnSync(cosign.path ?? "", [...words, "--use-signed-timestamps", "--trusted-root", trusted, path], { encoding: "utf8" });
-  t.diagnostic(`cosign with the timestamp: ${status} ${stderr.trim().split("\n").at(-1)}`);
+  execFileSync(
+    cosign.path ?? "",
+    ["trusted-root", "create", ...none, "--tsa", `url=http://tsa.example,certificate-chain=${chain}`, "--out", trusted],
+    { stdio: "pipe" },
+  );
+  const words = [
+    "verify-blob-attestation",
+    "--key",
+    ed25519.public,
+    "--bundle",
+    `${path}.sigstore.json`,
+    "--insecure-ignore-tlog",
+    "--type",
+    TYPE,
+  ];
+  const { status, stderr } = spawnSync(cosign.path ?? "", [...words, "--use-signed-timestamps", "--trusted-root", trusted, path], {
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, stderr.trim().split("\n").at(-1)], [0, "Verified OK"]);
 }
 
-test("an authority's certificate must be for timestamps", async (t) => {
-  const authority = await timestampAuthority(t, { usage: "critical,timeStamping" });
-  const path = await sealed(ed25519, { timestamp: authority.url });
-  // The same token, and a certificate file that has nothing of it.
-  const other = join(folder(), "other.pem");
-  writeFileSync(other, readFileSync(authority.ca));
-  assert.equal((await checked(path, { "timestamp-ca": other })).status["time"], "ok");
+test("a signed time that must be there and is not", async (t) => {
+  const authority = await timestampAuthority(t);
   assert.deepEqual((await checked(await sealed(ed25519), { "timestamp-ca": authority.ca })).problems, [
     "its signature has no timestamp: the times in its record are by this plugin's clock",
   ]);
@@ -261,7 +292,10 @@ test("an authority that does not answer as one", async (t) => {
     return errors[0]?.why ?? "";
   };
   assert.equal(await failure({ status: 503, body: Buffer.alloc(0) }), "it answered with HTTP status 503");
-  assert.equal(await failure({ type: "text/html", body: Buffer.from("hi") }), "it answered with text/html, not application/timestamp-reply");
+  assert.equal(
+    await failure({ type: "text/html", body: Buffer.from("hi") }),
+    "it answered with text/html, not application/timestamp-reply",
+  );
   // PKIStatusInfo of a rejection.
   assert.equal(await failure({ body: Buffer.from("30053003020102", "hex") }), "the authority refused: status 2");
   assert.notEqual(await failure({ body: Buffer.from("nonsense") }), "");
@@ -281,7 +315,10 @@ test("a directory of evidence: SHA256SUMS as sha256sum reads it, signed; what is
   assert.equal((await runVerb(seal, [directory], flags)).exitCode, 0);
   assert.match(execFileSync("sha256sum", ["-c", "SHA256SUMS"], { cwd: directory, encoding: "utf8" }), /a\.tar: OK/);
   const good = await checked(directory, { key: ed25519.public });
-  assert.deepEqual(good.problems.filter((problem) => problem !== "no signature lies beside it"), []);
+  assert.deepEqual(
+    good.problems.filter((problem) => problem !== "no signature lies beside it"),
+    [],
+  );
   // The archive in it has no signature of its own.
   await runVerb(seal, [join(directory, "a.tar")], { "sign-key": ed25519.secret });
   await runVerb(seal, [directory], flags);
@@ -295,6 +332,4 @@ test("a directory of evidence: SHA256SUMS as sha256sum reads it, signed; what is
   writeFileSync(join(directory, "new"), "");
   const { events } = await runVerb(verify, [directory], { key: ed25519.public });
   assert.match(JSON.stringify(events), /not in SHA256SUMS: /);
-  assert.equal(sha256(plain).length, 64);
-  openssl("version");
 });

@@ -95,9 +95,9 @@ async function* work(
   const follow = (taken: Captured): void => void watched.push(proved(context, taken).then((done) => void known.push({ taken, done })));
   const settle = async function* (): AsyncGenerator<Piece> {
     for (const { taken, done } of known.splice(0)) {
-      results[results.indexOf(taken)] = done;
-      kept = await recorded(context, kept, done);
-      yield* settled(context, done);
+      const end = yield* settled(context, done, run.plan?.evidence);
+      results[results.indexOf(taken)] = end;
+      kept = await recorded(context, kept, end);
     }
   };
   try {
@@ -107,7 +107,7 @@ async function* work(
       kept = await recorded(context, kept, taken);
       if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
       yield* pieces(taken);
-      if (taken.proof !== undefined) follow(taken);
+      if (taken.proof !== undefined || taken.item.copy !== undefined) follow(taken);
       yield* settle();
     }
   } catch (error) {

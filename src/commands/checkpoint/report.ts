@@ -1,7 +1,8 @@
 import type { Captured } from "../../flows/capture/one.ts";
 import { originalEnded } from "../../flows/capture/proof.ts";
 import type { FlowContext } from "../../flows/context.ts";
-import { API_VERSION, type CheckpointItem, type CheckpointList } from "../../model/documents.ts";
+import type { Evidence } from "../../flows/evidence/open.ts";
+import { API_VERSION, itemError, type CheckpointItem, type CheckpointList, type Copy } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
 import { location } from "../../model/location.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
@@ -21,9 +22,9 @@ export function* pieces({ item, archive, error }: Captured): Generator<Piece> {
 
 /**
  * The capture once it is known what became of its original: that is said where it did not keep running, and written into the record of a
- * copy. `done` comes from `proved`.
+ * copy, which is signed then where that was asked for. `done` comes from `proved`; answers with it, and what became of that.
  */
-export async function* settled(context: FlowContext, done: Captured): AsyncGenerator<Piece> {
+export async function* settled(context: FlowContext, done: Captured, evidence?: Evidence): AsyncGenerator<Piece, Captured> {
   const { item, proof } = done;
   const record = item.copy?.record;
   if (proof !== undefined && record !== undefined) {
@@ -37,6 +38,21 @@ export async function* settled(context: FlowContext, done: Captured): AsyncGener
   }
   const ended = originalEnded(item);
   if (ended !== undefined) yield { error: ended };
+  return evidence === undefined || item.copy === undefined ? done : yield* sealed(context, done, item.copy, evidence);
+}
+
+/** After the record has its last line: see sealCopy. */
+async function* sealed(context: FlowContext, done: Captured, copy: Copy, evidence: Evidence): AsyncGenerator<Piece, Captured> {
+  const { sealCopy } = await import("../../flows/evidence/open.ts");
+  try {
+    const finished = await sealCopy(context, copy, "checkpoint", evidence);
+    if (finished.bundle !== undefined) yield { text: say`${finished.bundle}` };
+    return { ...done, item: { ...done.item, copy: finished } };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    yield { error };
+    return { ...done, item: { ...done.item, error: itemError("seal", error) }, error };
+  }
 }
 
 /** 3 where all archives were made, and an original did not keep running. */

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import { isWorkloadType } from "../../cluster/workloads.ts";
 import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
 import type { CopyOptions, CopyPlan } from "../../flows/collect/copy/prepare.ts";
+import type { EvidenceOptions } from "../../flows/evidence/open.ts";
 import type { VerbContext } from "../../flows/rights.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
@@ -10,6 +11,7 @@ import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, DRY_RUN, output } from "../shared/common.ts";
 import { CODEC } from "../shared/copies.ts";
 import type { DryRun } from "../shared/dry-run.ts";
+import { evidenceOptions, SIGNING } from "../shared/evidence.ts";
 import { count, duration, list, on, optional, text, type Values } from "../shared/flags.ts";
 import { HELPER, helperSettings } from "../shared/helper-pods.ts";
 
@@ -23,6 +25,8 @@ export interface CheckpointRequest {
   /** How long the original is watched after its checkpoint; 0 is not at all, undefined the default, or what the resumed run had. */
   readonly proveMs: number | undefined;
   readonly copy: CopyOptions | undefined;
+  /** Of copies. */
+  readonly evidence: EvidenceOptions | undefined;
   readonly dryRun: DryRun | undefined;
   /** Undefined: the default, or what the resumed run had. */
   readonly perNode: number | undefined;
@@ -79,6 +83,7 @@ export const FLAGS = {
   keep: count({ value: "N", help: "with --every: keep only the last N archives of the series" }),
   version: on("print the version of this plugin"),
   output: output("name", "json", "yaml"),
+  ...SIGNING,
   ...HELPER,
   ...CLUSTER,
   ...COMMON,
@@ -97,6 +102,7 @@ export function checkpointRequest(words: readonly string[], flags: CheckpointFla
     timeoutMs: flags.timeout,
     proveMs: flags.prove,
     copy: copyOptions(flags),
+    evidence: evidenceOf(flags, env, resume !== undefined),
     dryRun: flags["dry-run"],
     perNode: flags["per-node"],
     parallel: flags.parallel,
@@ -185,6 +191,15 @@ function copyOptions({ copy, remove, force, compress }: CheckpointFlags): CopyOp
   return { destination: copy === "" ? undefined : copy, remove, force, codec: compress ?? "auto" };
 }
 
+/** A resumed run copies where the run did. */
+function evidenceOf(flags: CheckpointFlags, env: NodeJS.ProcessEnv, resumes: boolean): EvidenceOptions | undefined {
+  const evidence = evidenceOptions(flags, env, flags.force);
+  if (flags.copy !== undefined || resumes) return evidence;
+  const given = (["sign-key", "custody"] as const).find((name) => flags[name] !== undefined);
+  if (given !== undefined) throw usageError(say`--${given} requires --copy`);
+  return undefined;
+}
+
 function seriesOptions({ every, count: turns, keep }: CheckpointFlags): SeriesOptions | undefined {
   if (every === undefined) {
     if (turns !== undefined) throw usageError("--count requires --every");
@@ -201,11 +216,11 @@ export const PROVE_MS = 5000;
 /** What --copy asks for, asked about first; what copies is loaded only here. Throws where no copy could succeed: see prepareCopies. */
 export async function planOf(
   context: VerbContext,
-  { copy, settings }: Pick<CheckpointRequest, "copy" | "settings">,
+  { copy, settings, evidence }: Pick<CheckpointRequest, "copy" | "settings" | "evidence">,
   nodes: readonly string[],
   several: boolean,
 ): Promise<CopyPlan | undefined> {
   if (copy === undefined) return undefined;
   const { prepareCopies } = await import("../../flows/collect/copy/prepare.ts");
-  return await prepareCopies(context, { options: copy, settings, nodes, several });
+  return await prepareCopies(context, { options: copy, settings, nodes, several, evidence });
 }

@@ -36,9 +36,9 @@ export async function* takeTurns(
     ]);
     if ("done" in event) {
       void watched.shift();
-      all.push(event.done);
-      yield* settled(context, event.done);
-      yield { document: checkpointList(context.connection.clock.seconds, [event.done.item]) };
+      const done = yield* settled(context, event.done, plan?.evidence);
+      all.push(done);
+      yield { document: checkpointList(context.connection.clock.seconds, [done.item]) };
     } else if (event.turn.done === true) next = undefined;
     else {
       const captured = await explained(context, request, event.turn.value, false);

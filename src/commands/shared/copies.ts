@@ -11,8 +11,8 @@ export const CODEC = choice(["auto", "zstd", "lzop", "gzip", "none"], {
 });
 
 /** What a finished copy says: where it is, how fast it came, and its hash. */
-export function copyText(archive: NodeArchive, { path, bytes, seconds, sha256 }: Copy, removed: boolean | undefined): Phrase {
+export function copyText(archive: NodeArchive, { path, bundle, bytes, seconds, sha256 }: Copy, removed: boolean | undefined): Phrase {
   const rate = seconds > 0 ? say` in ${formatSeconds(seconds)} (${formatBytes(Math.round(bytes / seconds))}/s)` : say``;
   const gone = removed === true ? say`, removed from ${archive.node}` : say``;
-  return say`${location(archive)} copied: ${formatBytes(bytes)}${rate}, SHA-256 ${sha256}${gone}\n${path ?? ""}`;
+  return say`${location(archive)} copied: ${formatBytes(bytes)}${rate}, SHA-256 ${sha256}${gone}\n${path ?? ""}${bundle === undefined ? say`` : say`\n${bundle}`}`;
 }

@@ -5,6 +5,7 @@ import { openDestination, type Destination } from "../../../local/destination.ts
 import { alreadyExists } from "../../../local/failure.ts";
 import { Disposal } from "../../../model/disposal.ts";
 import type { FlowContext } from "../../context.ts";
+import type { Evidence, EvidenceOptions } from "../../evidence/open.ts";
 import { ensureRights, helperRights, requireRights, type VerbContext } from "../../rights.ts";
 
 /** --copy and what belongs to it. */
@@ -24,6 +25,8 @@ export interface CopyPlan extends AsyncDisposable {
   readonly remove: boolean;
   readonly force: boolean;
   readonly codec: Codec | "auto";
+  /** What makes evidence of the copies. */
+  readonly evidence?: Evidence | undefined;
 }
 
 export interface Copies {
@@ -33,6 +36,7 @@ export interface Copies {
   readonly nodes: readonly string[];
   /** Several archives go to the destination: it must be a directory. */
   readonly several: boolean;
+  readonly evidence?: EvidenceOptions | undefined;
 }
 
 /**
@@ -40,7 +44,10 @@ export interface Copies {
  * is free; that the user has every right that the helper pods need; that the cluster would admit them. Throws a UserError where a
  * copy could not succeed.
  */
-export async function prepareCopies(context: VerbContext, { options, settings, nodes, several }: Copies): Promise<CopyPlan> {
+export async function prepareCopies(
+  context: VerbContext,
+  { options, settings, nodes, several, evidence: wanted }: Copies,
+): Promise<CopyPlan> {
   await using opened = new Disposal();
   const destination = opened.use(await openDestination(options.destination, several));
   const helpers = new Helpers(context.connection, context, settings);
@@ -54,9 +61,18 @@ export async function prepareCopies(context: VerbContext, { options, settings, n
   await directory.ensureWritable();
   await nameIsFree();
   await requireRights(context.connection, context.rights ?? [], async () => await ensureHelpers(context, helpers, nodes, accesses));
+  const evidence = wanted === undefined ? undefined : await (await import("../../evidence/open.ts")).openEvidence(context, wanted);
   opened.release();
   const { remove, force, codec } = options;
-  return { helpers, destination, remove, force, codec, [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose]() };
+  return {
+    helpers,
+    destination,
+    remove,
+    force,
+    codec,
+    evidence,
+    [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose](),
+  };
 }
 
 /** Rights and admission of the helper pods that these nodes will have. A policy that refuses one of them refuses all: the first is asked about. */
