@@ -28,12 +28,16 @@ async function licenceOf(folder: string): Promise<string> {
   return texts.join("\n");
 }
 
-/** Of a package without a licence file: what its sources begin with. Throws where that names no owner: it must not be shipped then. */
+/** Of a package without a licence file: the comments of its sources that name an owner. Throws where none does: it must not be shipped then. */
 async function copyrightComments(folder: string): Promise<string> {
   const comments = new Set<string>();
   for (const file of (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".js")).sort()) {
-    const comment = /^(\/\/.*\n)+/.exec(await readFile(join(folder, file), "utf8"))?.[0];
-    if (comment?.includes("Copyright") === true) comments.add(comment.replaceAll(/^\/\/ ?/gm, ""));
+    const source = await readFile(join(folder, file), "utf8");
+    const first = /^(\/\/.*\n)+/.exec(source)?.[0];
+    if (first?.includes("Copyright") === true) comments.add(first.replaceAll(/^\/\/ ?/gm, ""));
+    // As TypeScript leaves it, below its own lines.
+    const block = /^\/\*\n(Copyright [^]*?)\*\/$/m.exec(source)?.[1];
+    if (block !== undefined) comments.add(block);
   }
   if (comments.size === 0) throw new Error(`${folder} does not say who owns it`);
   return [...comments].join("\n");
