@@ -111,7 +111,7 @@ function clientRefused({ server, clientCertificate }: FailedRequest, why: string
     reason: "ClientCertificateRefused",
     message: clientCertificate
       ? say`${server} does not accept the client certificate of this user`
-      : say`${server} wants a client certificate, and this user has none`,
+      : say`${server} requires a client certificate, and this user has none`,
     why,
     fix: clientCertificate
       ? "it may have expired, or be for another cluster: check client-certificate and client-key in the kubeconfig"

@@ -155,7 +155,7 @@ function compressing(compression: "gzip" | "zstd", into: BlobSink) {
 function incomplete(label: string, problems: readonly string[]): UserError {
   return new UserError({
     reason: "ArchiveUnfinished",
-    message: say`${label} is not a whole archive`,
+    message: say`${label} is incomplete`,
     why: problems.join("; ") || undefined,
     fix: "wait until its checkpoint or copy has ended, or take it again",
   });

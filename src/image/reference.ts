@@ -50,7 +50,7 @@ export function parseReference(text: string): Reference {
     (tag === undefined || TAG.test(tag)) &&
     (digest === undefined || DIGEST.test(digest));
   if (!sound)
-    throw usageError(`"${text}" is no reference of an image`, "write it REGISTRY/REPOSITORY:TAG, as registry.example.com/dumps/nginx:1");
+    throw usageError(`invalid image reference "${text}"`, "write it REGISTRY/REPOSITORY:TAG, as registry.example.com/dumps/nginx:1");
   return { registry, repository, tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
 }
 

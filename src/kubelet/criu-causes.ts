@@ -73,7 +73,7 @@ export const CAUSES: readonly Cause[] = [
   {
     name: "file-locks",
     line: /[Ff]ile locks are h[eo]ld/,
-    why: "a process holds file locks",
+    why: "a process has file locks",
     fix: option("file-locks"),
   },
   {

@@ -72,16 +72,16 @@ function without(...names: readonly string[]) {
 
 /** What each check says of a sound archive that lies there without a record. */
 const SOUND = {
-  archive: "it is whole, and every reader of tar takes it alike",
+  archive: "it is complete, and all tar readers read it the same way",
   members: "all that its engine and CRIU always write is there",
-  nested: "the archives inside it are whole, and every reader of tar takes them alike",
+  nested: "the archives inside it are complete, and all tar readers read them the same way",
   images: "every image of CRIU can be read",
   references: "every image that another one refers to is there",
   memory: "pages, pagemaps and statistics fit together",
 };
 const CHECKS = [
   ...Object.entries(SOUND).map(([check, message]) => ({ check, status: "ok", message })),
-  { check: "record", status: "missing", message: "no record lies beside it" },
+  { check: "record", status: "missing", message: "there is no record beside it" },
   { check: "signature", status: "missing", message: "no signature lies beside it" },
   { check: "time", status: "missing", message: "without a signature there is no signed time" },
   { check: "custody", status: "missing", message: "no custody.jsonl lies beside it" },

@@ -149,7 +149,7 @@ clusterTest("the private registry: no login, a wrong one, the right one; an unkn
   const untrusted = await image([RAW, reference, "--push", "--yes"]);
   assert.match(
     untrusted.stderr,
-    /is signed by nobody that this machine trusts\n.*\n {2}fix: give the certificate of its CA: --ca-file FILE/,
+    /is not signed by an authority that this machine trusts\n.*\n {2}fix: give the certificate of its CA: --ca-file FILE/,
   );
   const logged = await image([RAW, reference, "--push", "--yes", "--ca-file", CA, "-v=8"]);
   assert.match(logged.stderr, /authorization: Basic <masked>/);

@@ -48,7 +48,7 @@ for (const [name, registry] of [
     assert.equal(await removeImage(where, settings, parseReference(reference), digest), true);
     const gone = await run("show", `registry:${reference}`);
     assert.equal(gone.code, 1);
-    assert.match(gone.stderr, /^error: there is no image /);
+    assert.match(gone.stderr, /^error: image \S+ not found/);
   });
 }
 

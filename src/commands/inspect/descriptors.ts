@@ -63,7 +63,7 @@ function valueText(key: string, value: unknown): string {
 
 function otherEnd(type: string, ends: readonly Holder[]): string {
   if (ends.length > 0) return `other end ${holders(ends)}`;
-  return `nobody in the container has the other end${type === "pipe" ? "" : " open"}`;
+  return `no process of the container has the other end${type === "pipe" ? "" : " open"}`;
 }
 
 function watchText({ fd, type, path, mount, inode, device, events }: WatchItem): string {
@@ -75,7 +75,7 @@ function watchText({ fd, type, path, mount, inode, device, events }: WatchItem):
 /** The processes that have an end open: the first, and how many more. */
 export function holders(all: readonly Holder[]): string {
   const [first, ...more] = all;
-  if (first === undefined) return "nobody in the container";
+  if (first === undefined) return "no process of the container";
   const where = `fd ${first.fd} of process ${first.pid}`;
   return `${first.backlog ? `waits in the backlog of ${where}` : where}${more.length === 0 ? "" : ` and ${more.length} more`}`;
 }

@@ -158,7 +158,7 @@ class Repository implements Registry {
       if (!URL.canParse(location, url))
         throw new UserError({
           reason: "RegistryRedirect",
-          message: say`the registry ${registry} redirects to something that is no address`,
+          message: say`the registry ${registry} redirects to an invalid address`,
         });
       url = new URL(location, url);
     }
@@ -186,7 +186,7 @@ class Repository implements Registry {
       reason: "RegistryRedirectRefused",
       message: say`${origin}, which the registry ${this.reference.registry} redirects to, refuses the request`,
       why: say`it answered ${answer.status}; no password or token is sent to it`,
-      fix: "try again; if it stays so, tell whoever runs the registry",
+      fix: "rerun; if it fails again, ask whoever runs the registry",
     });
   }
 }

@@ -57,7 +57,7 @@ const UNREACHED: readonly Unreached[] = [
     codes: /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_OSSL|ERR_SSL)/,
     explain: ({ registry }) => ({
       reason: "RegistryCertificateUntrusted",
-      message: say`the certificate of the registry ${registry} is signed by nobody that this machine trusts`,
+      message: say`the certificate of the registry ${registry} is not signed by an authority that this machine trusts`,
       fix: "give the certificate of its CA: --ca-file FILE",
     }),
   },

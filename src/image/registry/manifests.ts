@@ -82,7 +82,7 @@ export async function findImage(registry: Registry): Promise<FoundManifest> {
 }
 
 function notFound(name: string): UserError {
-  return new UserError({ reason: "ImageNotFound", message: say`there is no image ${name}` });
+  return new UserError({ reason: "ImageNotFound", message: say`image ${name} not found` });
 }
 
 /** Names the image: from now on it can be pulled. */

@@ -67,14 +67,14 @@ export function upload(registry: Registry, options: UploadOptions): Upload {
     const answer = await registry.request({
       method: "GET",
       url: location,
-      doing: "go on with the upload",
+      doing: "continue the upload",
       expected: [400, 404],
       persistent: true,
     });
     const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(one(answer.headers["range"]) ?? "") ?? [];
     // "0-0" is what an upload without a byte looks like.
     const size = last === "0" ? 0 : Number(last) + 1;
-    if (answer.status >= 400 || !(size >= begin && size <= begin + length)) throw lost("the registry has dropped what it had of it");
+    if (answer.status >= 400 || !(size >= begin && size <= begin + length)) throw lost("the registry has discarded the part that it had");
     location = one(answer.headers["location"]) ?? location;
     stored = size;
     return size - begin;

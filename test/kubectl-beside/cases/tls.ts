@@ -210,7 +210,7 @@ export const TLS: readonly Case[] = [
     name: "a server that wants a client certificate",
     given: async (site) => ({ kubeconfig: await config(site, { user, server: (await site.strict()).url }) }),
     better: "as above",
-    fails: { reason: "ClientCertificateRefused", says: /wants a client certificate/ },
+    fails: { reason: "ClientCertificateRefused", says: /requires a client certificate/ },
   },
   {
     name: "nobody listens",

@@ -51,11 +51,11 @@ export async function* rangeBytes({ memory, contents }: MappedMemory, range: Add
 const WHY: Readonly<Record<Exclude<Absence, "untouched">, string>> = {
   unmapped: "the process has nothing mapped there",
   file: "it is as in the mapped file, which is not in the archive",
-  kernel: "the kernel makes it anew when the process is restored",
+  kernel: "the kernel creates it again when the process is restored",
   unknown: "what is mapped there stands in the image of its mappings, which is missing",
   parent: "it is in an earlier checkpoint that this one builds on: --previous FILE names it",
   lazy: "it was left on the node, to be sent when a restored process touches it",
-  lost: "the image that tells of it is missing",
+  lost: "the image that describes it is missing",
 };
 
 function notInArchive({ start, end }: AddressRange, absent: Exclude<Absence, "untouched">, range: AddressRange): UserError {

@@ -239,7 +239,7 @@ function noSuch(message: ReturnType<typeof say>): UserError {
 async function findSegment(archive: Archive, wanted: string): Promise<Named> {
   const { segments } = await systemVIpc(archive);
   const segment = segments.find(({ id, key }) => String(id) === wanted || key === wanted.toLowerCase());
-  if (segment === undefined) throw noSuch(say`there is no System V segment ${wanted} in this checkpoint`);
+  if (segment === undefined) throw noSuch(say`no System V segment ${wanted} in the archive`);
   const { id, bytes, data } = segment;
   const size = (await pageSize(archive)) ?? 4096;
   const pages = data === undefined ? await commonsOf(archive).shared(BigInt(id), size) : undefined;

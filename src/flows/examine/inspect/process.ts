@@ -151,7 +151,7 @@ const ELSEWHERE: Readonly<Record<Absence, string>> = {
   unknown: "where they are stands in the image of its mappings, which is missing",
   parent: "that memory is in an earlier checkpoint, which this one builds on: --previous FILE names it",
   lazy: "that memory was left on the node, to be sent when a restored process touches it",
-  lost: "the image that tells of that memory is missing",
+  lost: "the image that describes that memory is missing",
 };
 
 async function environmentOf(memory: ProcessMemory, setting: Setting): Promise<VariableItem[]> {

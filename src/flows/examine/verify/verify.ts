@@ -13,10 +13,10 @@ const MOST_PROBLEMS = 1000;
 
 /** What each check looks at, and what is true where it finds nothing. */
 const CHECKS: Readonly<Record<string, { readonly sound: string; readonly run: Check }>> = {
-  archive: { sound: "it is whole, and every reader of tar takes it alike", run: structure },
+  archive: { sound: "it is complete, and all tar readers read it the same way", run: structure },
   image: { sound: "the layer is the one that the image's manifest names", run: imageAround },
   members: { sound: "all that its engine and CRIU always write is there", run: members },
-  nested: { sound: "the archives inside it are whole, and every reader of tar takes them alike", run: nestedArchives },
+  nested: { sound: "the archives inside it are complete, and all tar readers read them the same way", run: nestedArchives },
   images: { sound: "every image of CRIU can be read", run: images },
   references: { sound: "every image that another one refers to is there", run: references },
   memory: { sound: "pages, pagemaps and statistics fit together", run: memoryProblems },
@@ -38,7 +38,7 @@ export async function verify(path: string, reading: Reading, trust = new Trust(r
   const checks = [...findings.made].map((check) => findings.result(check, CHECKS[check]?.sound ?? ""));
   checks.push(
     recorded === undefined
-      ? { check: RECORD, status: "missing", message: "no record lies beside it" }
+      ? { check: RECORD, status: "missing", message: "there is no record beside it" }
       : findings.result(RECORD, "size and SHA-256 are those of the record beside it"),
   );
   const around = file === undefined ? [] : await evidenceChecks(file, trust);
