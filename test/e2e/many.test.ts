@@ -372,6 +372,9 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   const ending = container("c", "trap 'exit 1' TERM; sleep inf & wait");
   await apply(pod(namespace, "series", [ending], { node: "node1", spec: { restartPolicy: "Always" } }));
   await running(namespace, "series");
+  // None can be started in it while it is paused.
+  const restarted = async (): Promise<void> =>
+    await eventually(async () => (await kubectl("exec", "series", "-n", namespace, "--", "kill", "1")).code === 0, "its end", 10);
   const foreign = (await plugin(["--prove", "0", "series", "-n", namespace, "-o", "name"])).stdout.trim();
   // The kubelet names archives by the second.
   await sleep(1000);
@@ -380,7 +383,7 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
     {
       env,
       cwd: directory,
-      started: (child) => child.stdout?.once("data", () => void kubectl("exec", "series", "-n", namespace, "--", "kill", "1")),
+      started: (child) => child.stdout?.once("data", () => void restarted()),
     },
   );
   const lines = stdout
