@@ -13,7 +13,7 @@ import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes } from "../model/units.ts";
 import { explained } from "./checkpoint/explain.ts";
 import { checkpointList, exitCodeOf, pieces, settled } from "./checkpoint/report.ts";
-import { checkpointRequest, FLAGS, planOf, PROVE_MS, type CheckpointRequest } from "./checkpoint/request.ts";
+import { checkpointRequest, criuOptionsOf, FLAGS, planOf, PROVE_MS, type CheckpointRequest } from "./checkpoint/request.ts";
 import { connected } from "./shared/cluster.ts";
 import type { DryRun } from "./shared/dry-run.ts";
 import { defineVerb } from "./shared/verb.ts";
@@ -73,7 +73,7 @@ function withRights(context: FlowContext, request: CheckpointRequest): VerbConte
   return { ...context, rights: rightsOf(context, request) };
 }
 
-function rightsOf(context: FlowContext, { query, pick, resume, copy, series, settings }: CheckpointRequest): Rights {
+function rightsOf(context: FlowContext, { query, pick, resume, copy, criuOptions, series, settings }: CheckpointRequest): Rights {
   const { connection } = context;
   const words = query?.words ?? [];
   const helperNamespace = async (): Promise<string> =>
@@ -83,7 +83,7 @@ function rightsOf(context: FlowContext, { query, pick, resume, copy, series, set
       namespace: (query?.allNamespaces ?? pick.allNamespaces) ? undefined : connection.namespace,
       listed: resume === undefined && !(words.length > 0 && words.every(({ kind }) => kind === "pod")),
       workloads: words.flatMap((word) => (word.kind === "workload" ? [word.type] : [])),
-      helperNamespace: copy !== undefined || series?.keep !== undefined ? await helperNamespace() : undefined,
+      helperNamespace: copy !== undefined || criuOptions.length > 0 || series?.keep !== undefined ? await helperNamespace() : undefined,
     });
 }
 
@@ -114,6 +114,7 @@ async function* takeOne(
 ): AsyncGenerator<Piece, Outcome> {
   const [plan, expected] = await Promise.all([planOf(context, request, [target.pod.node], false), expectedOf(context, request, target)]);
   await using _open = plan;
+  await using criuOptions = await criuOptionsOf(context, request, [target.pod.node]);
   if (plan !== undefined) await ensureFitsHere(context, plan, expected?.memoryBytes);
   await using directory = target.pod.node === "" ? undefined : plan?.helpers.directory(target.pod.node);
   // The pod starts during the checkpoint; if it cannot, the copy reports why.
@@ -125,7 +126,7 @@ async function* takeOne(
     withoutRuntime: plan === undefined && !request.document,
     ...(expected === undefined ? {} : { expected }),
   };
-  const captured = await explained(context, request, await captureOne(context, target, options), true);
+  const captured = await explained(context, request, await captureOne({ ...context, criuOptions }, target, options), true);
   const taken =
     plan === undefined ? captured : await (await import("../flows/collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
   // It ends beside what is left to do; the command waits for that at the end of this block.

@@ -34,10 +34,12 @@ export const verb = defineVerb({
 containers of a pod. Nothing is checkpointed and nothing is changed.
 
 --deep creates read-only privileged helper pods and checks what only the nodes know: CRIU and its options, free space and inodes, SELinux,
-and for a pod the connections, devices and io_uring of its processes. Without --deep these are reported as not checked.
+and the processes of the pod, or of all pods of the namespace: what their process 1 sleeps in (a checkpoint interrupts it), deleted files,
+connections, locks, devices, io_uring and the rest that CRIU fails at. Without --deep these are reported as not checked.
 
 --fix prints the RBAC objects that are missing, and nothing else, to standard output. --fix=apply applies them after confirmation, waits
-until the kubelets accept them, and checks again. Exit status: 0, or 1 if a check fails.`,
+until the kubelets accept them, puts back CRIU's options that an interrupted --criu-option left on a node (with --deep), and checks again.
+Exit status: 0, or 1 if a check fails.`,
   examples: [
     { what: "Check all nodes", command: "kubectl checkpoint doctor" },
     { what: "Check one container, including its processes", command: "kubectl checkpoint doctor nginx -c nginx --deep" },
@@ -76,7 +78,7 @@ until the kubelets accept them, and checks again. Exit status: 0, or 1 if a chec
     const look = async (): Promise<Diagnosed> => await diagnose(context, helpers, request.subject, request.deep);
     let found = await look();
     if (request.fix === "print") return yield* printManifests(context, found);
-    if (request.fix === "apply" && (await repaired(context, found, request.yes))) found = await look();
+    if (request.fix === "apply" && (await repaired(context, helpers, found, request.yes))) found = await look();
     const items = summarize(found.findings);
     yield { text: table(items) };
     const fixes = items.filter(({ fix, status }) => fix !== undefined && status !== "ok");
@@ -113,11 +115,22 @@ async function* printManifests(context: FlowContext, found: Diagnosed): AsyncGen
   return { document: { ...document(items), manifests }, exitCode: exitCodeOf(items) };
 }
 
-/** Whether anything was applied. */
-async function repaired(context: FlowContext, found: Diagnosed, yes: boolean): Promise<boolean> {
-  const { applyManifests, missingManifests, waitForKubelets } = await import("../flows/diagnose/repair.ts");
+/** Whether anything was changed. */
+async function repaired(context: FlowContext, helpers: Helpers, found: Diagnosed, yes: boolean): Promise<boolean> {
+  const { applyManifests, missingManifests, putBack, waitForKubelets } = await import("../flows/diagnose/repair.ts");
+  const { leftovers } = found;
+  if (leftovers.length > 0) {
+    const nodes = joined(
+      leftovers.map(({ node }) => node),
+      ", ",
+    );
+    const what = say`put back CRIU's options on ${nodes}, which an interrupted --criu-option changed`;
+    if (!yes) await agreeTo(context, say`${what}?`, { message: say`this would ${what}` });
+    for (const one of leftovers) await putBack(context, helpers, one);
+  }
   const manifests = missingManifests(found);
   if (manifests.length === 0) {
+    if (leftovers.length > 0) return true;
     context.emit({ kind: "hint", text: say`no permissions are missing; nothing was applied` });
     return false;
   }

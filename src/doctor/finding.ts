@@ -8,7 +8,7 @@ export type Purpose = "checkpoint" | "copy" | "restore";
 /** How one thing was judged. */
 export interface Verdict {
   readonly status: Status;
-  /** Without a full stop, and without the place: that is told apart. */
+  /** Without a full stop, and without the place, which is said apart. */
   readonly message: Text;
   /** What to do, ready to paste; lines. */
   readonly fix?: Text | undefined;
@@ -16,7 +16,9 @@ export interface Verdict {
   readonly decides?: readonly Purpose[];
   /** Not looked at, because only --deep looks there. */
   readonly onlyDeep?: true;
-  /** Bytes. Verdicts that differ only in what is left are one line, which tells the least. */
+  /** What it decides does not work here, which is no fault of the node. */
+  readonly denies?: true;
+  /** Bytes. Verdicts that differ only in what is left are one line, which has the least. */
   readonly leftBytes?: number;
 }
 
@@ -26,6 +28,8 @@ export interface Check<Facts> {
   readonly name: string;
   /** What does not work where this fails. */
   readonly decides: readonly Purpose[];
+  /** Causes of CRIU's failures that it sees beforehand, by their names in kubelet/criu-causes.ts. */
+  readonly sees?: readonly string[];
   /** Undefined where there is nothing to say. */
   readonly judge: (facts: Facts) => Verdict | undefined;
 }

@@ -20,8 +20,8 @@ function merged(findings: readonly Finding[]): DiagnosisItem[] {
     const { check, status, message, fix, of = "" } = least;
     const places = placesOf(group);
     const text = textOf(message);
-    const told = group.some((other) => textOf(other.message) !== text) ? `${text} (the least, on ${of})` : text;
-    return { check, status, message: places === "" ? told : `${places}: ${told}`, ...(fix === undefined ? {} : { fix: textOf(fix) }) };
+    const said = group.some((other) => textOf(other.message) !== text) ? `${text} (the least, on ${of})` : text;
+    return { check, status, message: places === "" ? said : `${places}: ${said}`, ...(fix === undefined ? {} : { fix: textOf(fix) }) };
   });
 }
 
@@ -38,12 +38,16 @@ function answer(purpose: Purpose, findings: readonly Finding[]): DiagnosisItem {
   const deciding = findings.filter(({ decides }) => decides.includes(purpose));
   const of = (status: Finding["status"]): Finding[] => deciding.filter((finding) => finding.status === status);
   const names = (some: readonly Finding[]): string => [...new Set(some.map(({ check }) => check))].join(", ");
-  const where = placesOf(of("fail"));
-  if (of("fail").length > 0)
-    return { check: purpose, status: "fail", message: `will not work${where === "" ? "" : ` (${where})`}: ${names(of("fail"))}` };
-  if (of("warn").length > 0) return { check: purpose, status: "warn", message: `may not work: ${names(of("warn"))}` };
-  if (deciding.every(({ of }) => of === undefined)) return { check: purpose, status: "skip", message: "cannot be told: no node was asked" };
+  const denied = [...of("fail"), ...of("warn").filter(({ denies }) => denies === true)];
+  if (denied.length > 0) {
+    const where = placesOf(denied);
+    const status = of("fail").length > 0 ? "fail" : "warn";
+    return { check: purpose, status, message: `will not work${where === "" ? "" : ` (${where})`}: ${names(denied)}` };
+  }
+  if (of("warn").length > 0) return { check: purpose, status: "warn", message: `might not work: ${names(of("warn"))}` };
+  if (deciding.every(({ of: place }) => place === undefined))
+    return { check: purpose, status: "skip", message: "unknown: no node was asked" };
   if (of("skip").some(({ onlyDeep }) => onlyDeep !== true))
-    return { check: purpose, status: "ok", message: `nothing speaks against it; what could not be seen: ${names(of("skip"))}` };
+    return { check: purpose, status: "ok", message: `no obstacle was found; what could not be seen: ${names(of("skip"))}` };
   return { check: purpose, status: "ok", message: of("skip").length > 0 ? "will work, as far as can be seen without --deep" : "will work" };
 }

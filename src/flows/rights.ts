@@ -5,6 +5,7 @@ import { grantCommands } from "../cluster/grants.ts";
 import { workloadRights } from "../cluster/workloads.ts";
 import { helperRights, withoutSpareRights } from "../helper/rights.ts";
 import type { UserError } from "../model/error.ts";
+import type { CriuOptions } from "./capture/criu-options.ts";
 import type { FlowContext } from "./context.ts";
 import { joined, say } from "../model/phrase.ts";
 
@@ -19,6 +20,8 @@ export type Rights = readonly Right[] | (() => Promise<readonly Right[]>);
  */
 export interface VerbContext extends FlowContext {
   readonly rights?: Rights;
+  /** Of --criu-option: on the node while a checkpoint there is under way. */
+  readonly criuOptions?: CriuOptions | undefined;
 }
 
 /**

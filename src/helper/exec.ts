@@ -5,7 +5,7 @@ import { apiPath, type Connection } from "../cluster/connection.ts";
 import { Channels } from "./channels.ts";
 import { Gather } from "./gather.ts";
 import { CONTAINER } from "./manifest.ts";
-import { WORK } from "./operations.ts";
+import { WORK } from "./paths.ts";
 import { gathered, type Transport } from "./transport.ts";
 import { upgradeToPod, type PodName } from "./tunnel.ts";
 

@@ -1,12 +1,12 @@
 import type { Json } from "../model/json.ts";
-import { ARCHIVES, HOST, WORK } from "./operations.ts";
+import { ARCHIVES, HOST, WORK } from "./paths.ts";
 import { SCRIPT } from "./script.ts";
 
 /**
- * What of the node the pod may touch: nothing else of it is mounted. Only "write" may change anything: the checkpoint directory.
- * "criu-log" is the one directory that holds CRIU's log, "host" the node's root.
+ * What of the node the pod may touch: nothing else of it is mounted. "write" may change the checkpoint directory, "criu-options" the files
+ * with CRIU's options; the others change nothing. "criu-log" is the one directory that holds CRIU's log, "host" the node's root.
  */
-export type Access = "read" | "write" | "criu-log" | "host";
+export type Access = "read" | "write" | "criu-log" | "host" | "criu-options";
 
 /** How users configure helper pods: flags over environment over defaults. */
 export interface HelperSettings {
@@ -94,7 +94,8 @@ function podSpec({ node, access, directory, settings }: HelperRequest): object {
     nodeName: node,
     tolerations: [{ operator: "Exists" }],
     restartPolicy: "Never",
-    terminationGracePeriodSeconds: 0,
+    // What it changed in CRIU's options it puts back when it is ended.
+    terminationGracePeriodSeconds: access === "criu-options" ? 30 : 0,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     // It looks nothing up. The default has kubelets without a cluster DNS warn of every pod.
@@ -110,13 +111,13 @@ function podSpec({ node, access, directory, settings }: HelperRequest): object {
         securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0, readOnlyRootFilesystem: true },
         resources: { requests: { cpu: "10m", memory: "32Mi" }, limits: { cpu: "2", memory: "256Mi" } },
         volumeMounts: [
-          { name: "node", mountPath: access === "host" ? HOST : ARCHIVES, readOnly: access !== "write" },
+          { name: "node", mountPath: access === "host" ? HOST : ARCHIVES, readOnly: access !== "write" && access !== "criu-options" },
           { name: "work", mountPath: WORK },
         ],
       },
     ],
     volumes: [
-      { name: "node", hostPath: { path: directory, type: "Directory" } },
+      { name: "node", hostPath: { path: directory, type: access === "criu-options" ? "DirectoryOrCreate" : "Directory" } },
       { name: "work", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
     ],
   };

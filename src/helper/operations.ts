@@ -1,8 +1,7 @@
-/** Where the pod has what it works with. Mounted there by manifest.ts. */
-export const ARCHIVES = "/archives";
-export const WORK = "/work";
-/** The node's own root, for the access "host" only. */
-export const HOST = "/host";
+import { CRIU_FUNCTIONS, CRIU_OPERATIONS } from "./criu-operations.ts";
+import { HOST_FUNCTIONS, HOST_OPERATIONS } from "./host-operations.ts";
+import { ARCHIVES, WORK } from "./paths.ts";
+
 /** Blocks of dd: ranges that are asked for begin and end at their multiples, or at the end of the file. */
 export const BLOCK = 65_536;
 
@@ -22,7 +21,7 @@ fi
 LC_ALL=C; export LC_ALL
 no() { echo "no $1"; echo end; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
-path() { # path WORD: in $f, of a plain file in the directory itself
+word() { # word WORD: in $n, what nameWord made it of
   case $1 in
     =*) n=\${1#=} ;;
     *)
@@ -30,6 +29,9 @@ path() { # path WORD: in $f, of a plain file in the directory itself
       while [ -n "$s" ]; do r=\${s#???}; n="$n\\\\0\${s%"$r"}"; s=$r; done
       n=$(printf '%b.' "$n"); n=\${n%.} ;;
   esac
+}
+path() { # path WORD: in $f, of a plain file in the directory itself
+  word "$1"
   case $n in ''|.|..|*/*) return 2 ;; esac
   f=${ARCHIVES}/$n
   [ ! -h "$f" ] && [ -f "$f" ]
@@ -72,7 +74,7 @@ hasher() { # hasher SIZE: in $h, what hashes fastest of what is there and right,
   done
   echo $h >${WORK}/hasher
 }
-case $1 in
+${HOST_FUNCTIONS}${CRIU_FUNCTIONS}case $1 in
   alive) echo "$2" >${WORK}/alive; echo end ;;
   tools) for t in zstd lzop gzip stat tar; do has $t && echo $t; done; echo end ;;
   stat) # size, and with stat the time of the last change and the inode; the time now; whether it ends as a tar does
@@ -125,36 +127,7 @@ case $1 in
   room) # of the file system: free blocks, their size, blocks, free inodes, inodes
     has stat && stat -f -c '%a %S %b %d %c' ${ARCHIVES}
     echo end ;;
-  node) # what checkpoints depend on, a word and a value a line; only with the access "host"
-    say() { k=$1; while read -r v; do echo "$k $v"; done; }
-    if has chroot; then
-      export PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-      for t in criu runc crun; do echo "looked $t"; chroot ${HOST} $t --version 2>&1 </dev/null | say $t; done
-    fi
-    for t in runc crun; do [ ! -f ${HOST}/etc/criu/$t.conf ] || say conf-$t <${HOST}/etc/criu/$t.conf; done
-    if [ -d ${HOST}/sys/fs/selinux ] && [ -r ${HOST}/sys/fs/selinux/enforce ]; then
-      read -r v <${HOST}/sys/fs/selinux/enforce; echo "selinux $v"
-    else echo "selinux none"; fi
-    has stat && stat -f -c '%a %S %b %d %c' ${HOST}/tmp | say tmp
-    echo end ;;
-  processes) # processes ID: of the processes in the container's cgroup: sockets, devices, mounts; only with the access "host"
-    case $2 in *[!0-9a-f]*|'') no name ;; esac
-    has readlink && echo "looked files"
-    set +f
-    for p in ${HOST}/proc/[0-9]*; do
-      found=
-      while read -r v; do case $v in *"$2"*) found=1 ;; esac; done 2>/dev/null <$p/cgroup
-      [ -n "$found" ] || continue
-      echo "process \${p##*/}"
-      for d in $p/fd/*; do
-        has readlink && v=$(readlink "$d") && case $v in socket:*|anon_inode:*|/dev/*) printf '%s\\n' "$v" ;; esac
-      done 2>/dev/null | while read -r v; do echo "file $v"; done
-      while read -r _ l r s _ _ _ _ _ i _; do echo "tcp $s $i"; done 2>/dev/null <$p/net/tcp
-      while read -r _ l r s _ _ _ _ _ i _; do echo "tcp $s $i"; done 2>/dev/null <$p/net/tcp6
-      while read -r _ _ _ _ m v; do echo "mount $m \${v#*- }"; done 2>/dev/null <$p/mountinfo
-    done
-    echo end ;;
-  *) no operation ;;
+${HOST_OPERATIONS}${CRIU_OPERATIONS}  *) no operation ;;
 esac
 `;
 

@@ -30,21 +30,24 @@ const ROWS: readonly Row[] = [
   {
     name: "cri-o",
     from: [1, 37, 0],
-    verdict: { restores: "maybe", why: "CRI-O after 1.36 restores containers only where container_level_enabled is configured" },
+    verdict: {
+      restores: "maybe",
+      why: 'this CRI-O restores unless its configuration has container_level_enabled = "checkpoint_only" or "none" under [crio.checkpoint_restore]',
+    },
   },
   {
     name: "cri-o",
     from: [1, 25, 0],
     verdict: {
       restores: "maybe",
-      why: "CRI-O restores with enable_criu_support = true; its releases since September 2026 checkpoint only, unless container-level restore is enabled",
+      why: 'this CRI-O restores unless its configuration switches that off: enable_criu_support under [crio.runtime] (off by default before 1.30), or, in its releases since September 2026, container_level_enabled under [crio.checkpoint_restore], by default "checkpoint_only"',
     },
   },
   { name: "cri-o", from: [0, 0, 0], verdict: { restores: "no", why: "CRI-O restores since 1.25" } },
 ];
 
 export function restoreVerdict(runtime: Runtime | undefined): Verdict {
-  if (runtime === undefined) return { restores: "maybe", why: "the node does not tell its runtime" };
+  if (runtime === undefined) return { restores: "maybe", why: "its runtime is unknown" };
   const row = ROWS.find(({ name, from }) => name === runtime.name && atLeast(runtime.version, from));
   return row?.verdict ?? { restores: "no", why: `${runtime.name} is not known to restore from images` };
 }

@@ -5,16 +5,16 @@ import type { Right } from "../../src/cluster/access.ts";
 import { readNodeObject } from "../../src/cluster/nodes.ts";
 import { readPod } from "../../src/cluster/pods.ts";
 import { CLUSTER_CHECKS } from "../../src/doctor/checks/cluster.ts";
-import { CONTAINER_CHECKS, type JudgedContainer } from "../../src/doctor/checks/container.ts";
-import { DEEP_CHECKS, keepsConnections } from "../../src/doctor/checks/deep.ts";
+import { CONTAINER_CHECKS } from "../../src/doctor/checks/container.ts";
+import { DEEP_CHECKS, type JudgedDeep } from "../../src/doctor/checks/deep.ts";
 import { NODE_CHECKS, type JudgedNode } from "../../src/doctor/checks/node.ts";
 import type { ClusterFacts } from "../../src/doctor/facts/cluster.ts";
-import { parseHost, type DeepFacts } from "../../src/doctor/facts/deep.ts";
-import { parseProcesses, specOf } from "../../src/doctor/facts/pod.ts";
+import { criuOptions, parseHost } from "../../src/doctor/facts/deep.ts";
+import { specOf, type ContainerFacts } from "../../src/doctor/facts/pod.ts";
 import { notLookedAt, runChecks, type Check, type Finding } from "../../src/doctor/finding.ts";
 import { neededRights } from "../../src/doctor/rights.ts";
 import { summarize } from "../../src/doctor/summary.ts";
-import { criuTooOld } from "../../src/doctor/versions.ts";
+import { criuTooOld, looksOnce } from "../../src/doctor/versions.ts";
 import { restoreVerdict, parseRuntime } from "../../src/restore/runtimes.ts";
 import { UserError } from "../../src/model/error.ts";
 import { plain } from "../../src/model/phrase.ts";
@@ -45,8 +45,8 @@ test("rights are named one by one, with the commands that grant them", () => {
     found.map(({ check, status }) => `${check} ${status}`),
     ["api-server ok", "rights-checkpoint fail", "rights-copy fail", "rights-restore ok", "rights-forecast ok", "helper-pod ok"],
   );
-  assert.equal(found[1]?.message, "ann may not create nodes/proxy");
-  assert.equal(found[2]?.message, "ann may not create/patch jobs.batch in namespace helpers");
+  assert.equal(plain(found[1]?.message ?? ""), 'user "ann" may not create nodes/proxy');
+  assert.equal(plain(found[2]?.message ?? ""), 'user "ann" may not create/patch jobs.batch in namespace helpers');
   assert.match(
     plain(found[1]?.fix ?? ""),
     /^a cluster admin runs once:\nkubectl create clusterrole \S+ --verb=create --resource=nodes\/proxy\nkubectl create clusterrolebinding \S+ --clusterrole=\S+ --user=ann$/,
@@ -60,8 +60,11 @@ test("exec does in place of port-forward: its lack is warned of, and decides not
     runChecks(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(missing) }).find(({ check }) => check === "rights-copy");
   const spared = of(portForward);
   assert.deepEqual([spared?.status, spared?.decides], ["warn", []]);
-  assert.equal(spared?.message, "ann may not get/create pods/portforward in namespace helpers: copies go by exec, which is slower");
-  assert.match(plain(spared.fix ?? ""), /--verb=get,create --resource=pods\/portforward -n helpers/);
+  assert.equal(
+    plain(spared?.message ?? ""),
+    'user "ann" may not get/create pods/portforward in namespace helpers: copies use exec, which is slower',
+  );
+  assert.match(plain(spared?.fix ?? ""), /--verb=get,create --resource=pods\/portforward -n helpers/);
   assert.equal(of([...portForward, ...needed.exec])?.status, "fail");
   assert.equal(of([...portForward, ...needed.copy.slice(0, 1)])?.status, "fail");
   assert.equal(of(needed.exec)?.status, "ok");
@@ -131,7 +134,7 @@ test("what the kubelet's answer to the probe means", () => {
   const granted = runChecks(NODE_CHECKS, node({ probe: "KubeletForbidden", facts: { granted: true } })).find(
     ({ check }) => check === "api-server-right",
   );
-  assert.match(plain(granted?.message ?? ""), /has the right by now/);
+  assert.match(plain(granted?.message ?? ""), /has the permission now/);
   assert.match(plain(granted?.fix ?? ""), /30 seconds/);
 });
 
@@ -165,7 +168,13 @@ test("CRIU against the kernel", () => {
   assert.equal(criuTooOld("4.1", "6.12.0-debian"), undefined);
   assert.match(criuTooOld("4.1", "6.17.0")?.why ?? "", /criu#2705/);
   assert.match(criuTooOld("3.17.1", "6.13.1")?.why ?? "", /criu#2532/);
-  assert.equal(criuTooOld("3.17.1", "6.18.0")?.least, "4.2", "what all of it needs");
+  assert.deepEqual(
+    [criuTooOld("3.17.1", "6.18.0")?.least, criuTooOld("3.17.1", "6.18.0")?.all],
+    ["4.2", true],
+    "what all of it needs; what keeps all from being dumped comes first",
+  );
+  assert.match(criuTooOld("3.17.1", "6.18.0")?.why ?? "", /criu#2532/);
+  assert.equal(criuTooOld("4.1.1", "6.18.0")?.all, false, "containers without internet sockets work");
   assert.equal(criuTooOld("3.15", "5.10.0")?.least, "3.16");
   assert.equal(criuTooOld("4.0", ""), undefined);
 });
@@ -181,30 +190,45 @@ const HOST = [
   "crun chroot: can't execute 'crun': No such file",
   "conf-runc # ours",
   "conf-runc tcp-established",
+  "conf-runc ghost-limit 2M",
   "selinux 1",
   "tmp 1000000 4096 2000000 500000 600000",
 ];
 
-function deep(lines: readonly string[] = HOST, more: Partial<DeepFacts> = {}): DeepFacts {
+function deep(lines: readonly string[] = HOST, more: Partial<JudgedDeep> = {}): JudgedDeep {
   const directory = { room: { freeBytes: 2 ** 34, bytes: 2 ** 35, freeInodes: 10 ** 6, inodes: 10 ** 7 }, archives: 3, bytes: 3000 };
-  return { kernel: "6.18.44", directory, ...parseHost(lines), ...more };
+  return { kernel: "6.18.44", runtime: "containerd://2.1.9", directory, ...parseHost(lines), ...more };
 }
 
-test("what the node itself tells", () => {
+test("what the node itself says", () => {
   const facts = deep();
-  assert.deepEqual(facts.programs, { criu: "4.2.1", runc: "1.3.6+ds1", crun: "missing" });
-  assert.deepEqual([facts.selinux, facts.tmp?.freeBytes, keepsConnections(facts)], ["enforcing", 4_096_000_000, true]);
+  assert.deepEqual(facts.programs, {
+    criu: { version: "4.2.1", features: [] },
+    runc: { version: "1.3.6+ds1", features: [] },
+    crun: undefined,
+  });
+  assert.deepEqual([facts.selinux, facts.filtered, facts.tmp?.freeBytes], ["enforcing", false, 4_096_000_000]);
   assert.deepEqual(new Set(Object.values(statuses(DEEP_CHECKS, facts))), new Set(["ok"]));
-  assert.equal(messageOf(DEEP_CHECKS, facts, "criu-config"), "/etc/criu/runc.conf: tcp-established");
+  assert.equal(messageOf(DEEP_CHECKS, facts, "criu-config"), "/etc/criu/runc.conf: tcp-established, ghost-limit 2M");
+  const { names, ghostLimit } = criuOptions(facts);
+  assert.deepEqual([[...names], ghostLimit], [["tcp-established", "ghost-limit"], 2 << 20]);
+  assert.equal(
+    criuOptions({ ...facts, config: { runc: undefined, crun: ["tcp-established"] } }).names.size,
+    0,
+    "of a runtime that is not there",
+  );
 });
 
 test("what the node lacks", () => {
   const without = (...words: string[]): string[] => HOST.filter((line) => !words.some((word) => line.startsWith(word)));
-  assert.equal(
-    statuses(DEEP_CHECKS, deep([...without("criu"), "criu chroot: can't execute 'criu': No such file or directory"]))["criu"],
-    "fail",
-  );
+  const noCriu = [...without("criu"), "criu chroot: can't execute 'criu': No such file or directory"];
+  assert.equal(statuses(DEEP_CHECKS, deep(noCriu))["criu"], "fail");
   assert.equal(statuses(DEEP_CHECKS, deep([...without("criu"), "criu Version: 3.17.1"]))["criu"], "fail");
+  assert.equal(
+    statuses(DEEP_CHECKS, deep([...without("criu"), "criu Version: 4.1.1"]))["criu"],
+    "warn",
+    "without internet sockets it works",
+  );
   assert.equal(statuses(DEEP_CHECKS, deep(without("looked", "criu", "runc")))["criu"], "skip", "an image without chroot");
   assert.equal(statuses(DEEP_CHECKS, deep([...HOST, "conf-runc images-dir /x"]))["criu-config"], "fail");
   assert.equal(statuses(DEEP_CHECKS, deep(without("tmp")))["tmp"], "skip");
@@ -221,7 +245,38 @@ test("what the node lacks", () => {
   );
 });
 
-function containerFacts(spec: object = {}, podSpec: object = {}, more: Partial<JudgedContainer> = {}): JudgedContainer {
+test("runtimes that look for CRIU only when they start, and what crun lacks", () => {
+  const once = ["containerd://2.2.9", "containerd://2.3.7", "containerd://2.4.2", "cri-o://1.36.3"];
+  assert.deepEqual(once.map(looksOnce), [true, true, true, true]);
+  assert.deepEqual(["containerd://2.1.9", "containerd://2.2.6", "containerd://2.3.3", ""].map(looksOnce), [false, false, false, false]);
+  const late = [...HOST, "criu-age 60", "runtime-age 3600"];
+  const criu = (runtime: string, lines = late) => runChecks(DEEP_CHECKS, deep(lines, { runtime })).find(({ check }) => check === "criu");
+  assert.equal(criu("containerd://2.3.7")?.status, "warn");
+  assert.match(plain(criu("containerd://2.3.7")?.fix ?? ""), /systemctl restart containerd/);
+  assert.match(plain(criu("cri-o://1.36.3")?.fix ?? ""), /systemctl restart crio/);
+  assert.equal(criu("containerd://2.1.9")?.status, "ok", "it looks each time");
+  assert.equal(criu("containerd://2.3.7", [...HOST, "criu-age 9999", "runtime-age 3600"])?.status, "ok");
+  const crunOf = (...lines: string[]) =>
+    runChecks(DEEP_CHECKS, deep([...HOST.filter((line) => !/^(crun|runc) /.test(line)), ...lines])).find(
+      ({ check }) => check === "oci-runtime",
+    );
+  const built = ["crun crun version 1.28", "crun +SYSTEMD +CAP +SECCOMP +EBPF +CRIU +YAJL"];
+  assert.match(plain(crunOf(...built)?.message ?? ""), /crun finds no libcriu\.so\.2/);
+  assert.equal(crunOf(...built)?.status, "fail");
+  assert.equal(crunOf(...built, "libcriu /usr/lib/x86_64-linux-gnu/libcriu.so.2")?.status, "ok");
+  assert.match(plain(crunOf("crun crun version 1.28", "crun +SYSTEMD +CAP")?.message ?? ""), /built without CRIU/);
+  const both = crunOf(...built, "runc runc version 1.3.6");
+  assert.deepEqual([both?.status, both?.decides], ["warn", []], "which of the two runs a container is not known");
+});
+
+test("where CRIU's images go first depends on the runtime", () => {
+  assert.match(messageOf(DEEP_CHECKS, deep(), "tmp"), /free in \/tmp, where/);
+  const crio = deep([...HOST, "storage 100 4096 2000000 500000 600000"], { runtime: "cri-o://1.36.3" });
+  assert.equal(messageOf(DEEP_CHECKS, crio, "tmp"), "400 KiB free in /var/lib/containers/storage, where CRIU's images go first");
+  assert.equal(statuses(DEEP_CHECKS, crio)["tmp"], "warn");
+});
+
+function containerFacts(spec: object = {}, podSpec: object = {}, more: Partial<ContainerFacts> = {}): ContainerFacts {
   const pod = readPod({
     metadata: { name: "p", namespace: "web", uid: "u" },
     spec: { nodeName: "n", containers: [{ name: "c", ...spec }], ...podSpec },
@@ -235,19 +290,15 @@ function containerFacts(spec: object = {}, podSpec: object = {}, more: Partial<J
     spec: specOf(pod, container),
     forecast: { memoryBytes: 2 ** 20, roomBytes: 2 ** 40 },
     runtimeTimeoutMs: 600_000,
-    processes: undefined,
-    keepsConnections: undefined,
     ...more,
   };
 }
 
-test("what may keep a container from being dumped", () => {
+test("what may keep a container from being dumped, by its pod", () => {
   const big = { forecast: { memoryBytes: 400 * 2 ** 20, roomBytes: 2 ** 40 } };
   const probe = { livenessProbe: { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 1 } };
-  const processes = parseProcesses(["looked files", "process 7", "file socket:[12]", "tcp 01 12", "tcp 01 99", "tcp 0A 3"]);
-  const cases: [JudgedContainer, string, string][] = [
+  const cases: [ContainerFacts, string, string][] = [
     [containerFacts(), "running", "ok"],
-    [containerFacts(), "connections", "skip"],
     [containerFacts(probe, {}, big), "liveness-probe", "warn"],
     [containerFacts(probe), "liveness-probe", "warn"],
     [containerFacts({ livenessProbe: {} }, {}, big), "liveness-probe", "ok"],
@@ -259,28 +310,6 @@ test("what may keep a container from being dumped", () => {
     [containerFacts({}, { hostIPC: true }), "namespaces", "warn"],
     [containerFacts({}, { shareProcessNamespace: true }), "namespaces", "warn"],
     [containerFacts({ volumeMounts: [{ name: "h" }] }, { volumes: [{ name: "h", hostPath: { path: "/x" } }] }), "mounts", "warn"],
-    [containerFacts({}, {}, { processes, keepsConnections: false }), "connections", "fail"],
-    [containerFacts({}, {}, { processes, keepsConnections: true }), "connections", "ok"],
-    [
-      containerFacts({}, {}, { processes: parseProcesses(["looked files", "process 7", "file anon_inode:[io_uring]"]) }),
-      "open-files",
-      "fail",
-    ],
-    [
-      containerFacts(
-        {},
-        {},
-        { processes: parseProcesses(["looked files", "process 7", "file /dev/net/tun", "file /dev/pts/0", "file /dev/null"]) },
-      ),
-      "open-files",
-      "warn",
-    ],
-    [containerFacts({}, {}, { processes: parseProcesses(["looked files", "process 7", "file /dev/nvidia0"]) }), "gpu", "warn"],
-    [
-      containerFacts({}, {}, { processes: parseProcesses(["looked files", "process 7", "mount /data fuse.sshfs host:/"]) }),
-      "mounts",
-      "warn",
-    ],
   ];
   for (const [facts, check, status] of cases) assert.equal(statuses(CONTAINER_CHECKS, facts)[check], status, check);
   for (const none of ["gpu", "namespaces", "mounts"])
@@ -288,9 +317,14 @@ test("what may keep a container from being dumped", () => {
       statuses(CONTAINER_CHECKS, containerFacts({ volumeMounts: [] }, { volumes: [{ name: "h", hostPath: { path: "/x" } }] }))[none],
       undefined,
     );
-  assert.deepEqual([processes?.established, processes?.own], [1, true], "of its own sockets only");
-  assert.equal(parseProcesses(["process 7", "tcp 01 12", "tcp 01 12", "tcp 01 0"])?.established, 1, "of the pod's, each once");
-  assert.equal(parseProcesses(["looked files"]), undefined);
+});
+
+test("why the memory is not known", () => {
+  const size = (unknown: "forbidden" | "absent" | "unanswered"): string =>
+    messageOf(CONTAINER_CHECKS, containerFacts({}, {}, { forecast: { unknown } }), "size");
+  assert.match(size("forbidden"), /needs get nodes\/proxy/);
+  assert.match(size("absent"), /not known yet: the kubelet has no figures of it/);
+  assert.match(size("unanswered"), /did not answer in time/);
 });
 
 test("one screen: what is the same of several is a line; the last lines answer", () => {
@@ -328,10 +362,10 @@ function answers(findings: readonly Finding[]): string[] {
     .map(({ check, status, message }) => `${check} ${status}: ${message}`);
 }
 
-test("without a node that was asked nothing can be told", () => {
+test("without a node that was asked nothing is known", () => {
   assert.deepEqual(
     answers(runChecks(CLUSTER_CHECKS, CLUSTER)),
-    ["checkpoint", "copy", "restore"].map((purpose) => `${purpose} skip: cannot be told: no node was asked`),
+    ["checkpoint", "copy", "restore"].map((purpose) => `${purpose} skip: unknown: no node was asked`),
   );
   const [first] = answers(runChecks(CLUSTER_CHECKS, { ...CLUSTER, missing: new Set(needed.checkpoint) }));
   assert.equal(first, "checkpoint fail: will not work: rights-checkpoint", "what is known to fail is told all the same");
@@ -346,6 +380,6 @@ test("what only --deep looks at limits the answer, what could not be seen more",
   ]);
   assert.match(
     answers([...runChecks(NODE_CHECKS, node({ facts: { roomBytes: undefined } }), "n"), criu])[0] ?? "",
-    /^checkpoint ok: nothing speaks against it; what could not be seen: disk, criu$/,
+    /^checkpoint ok: no obstacle was found; what could not be seen: disk, criu$/,
   );
 });

@@ -41,7 +41,7 @@ test("resident memory and room on the disk, from the kubelet's summary and its e
 test("the working set where the summary fails, metrics.k8s.io where the kubelet may not be read, nothing where nothing may", async (t) => {
   assert.deepEqual(await ask(t, { "metrics/resource": RESOURCE }), { memoryBytes: 400 * MiB });
   assert.deepEqual(await ask(t, { "metrics.k8s.io": METRICS }), { memoryBytes: 5 * MiB });
-  assert.deepEqual(await ask(t, {}), {});
+  assert.deepEqual(await ask(t, {}), { unknown: "forbidden" });
 });
 
 test("a small container is not worth a look at the disk", async (t) => {
@@ -50,14 +50,16 @@ test("a small container is not worth a look at the disk", async (t) => {
 });
 
 test("nonsense is no forecast", async (t) => {
-  assert.deepEqual(await ask(t, { "stats/summary": "[]", "metrics/resource": "\u0000", configz: "{", "metrics.k8s.io": "null" }), {});
+  assert.deepEqual(await ask(t, { "stats/summary": "[]", "metrics/resource": "\u0000", configz: "{", "metrics.k8s.io": "null" }), {
+    unknown: "absent",
+  });
 });
 
 test("nobody waits for a forecast", async (t) => {
   const server = await fakeApiserver(t, () => undefined);
   const connection = await connectTo(t, server);
   const started = Date.now();
-  assert.deepEqual(await forecast(connection, TARGET, 100), {});
+  assert.deepEqual(await forecast(connection, TARGET, 100), { unknown: "unanswered" });
   assert.ok(Date.now() - started < 5000);
 });
 

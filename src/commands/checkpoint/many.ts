@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { proved, type Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
+import type { VerbContext } from "../../flows/rights.ts";
 import type { CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import { ensureFits, expectRun } from "../../flows/capture/run/expect.ts";
 import { restOf } from "../../flows/capture/run/resume.ts";
@@ -16,7 +17,7 @@ import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./consent.ts";
 import { explained } from "./explain.ts";
 import { checkpointList, endText, exitCodeOf, pieces, settled, summaryText } from "./report.ts";
-import { planOf, PROVE_MS, type CheckpointRequest } from "./request.ts";
+import { criuOptionsOf, planOf, PROVE_MS, type CheckpointRequest } from "./request.ts";
 
 const PER_NODE = 1;
 const PARALLEL = 8;
@@ -32,6 +33,7 @@ export async function* takeMany(
   const expectations = await expectRun(context, targets, await roomHere(plan));
   await agree(context, targets, expectations, yes);
   ensureFits(expectations, force, context.emit);
+  await using criuOptions = await criuOptionsOf(context, request, nodesOf(targets));
   const destination = resolve(copy?.destination ?? ".");
   const options: RunOptions = {
     proveMs,
@@ -39,10 +41,17 @@ export async function* takeMany(
     parallel,
     force,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(request.criuOptions.length === 0 ? {} : { criuOptions: request.criuOptions }),
     ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec } }),
   };
   const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
-  return yield* work(context, request, { targets, timeoutMs, proveMs, plan, perNode, parallel, expectations }, state, []);
+  return yield* work(
+    { ...context, criuOptions },
+    request,
+    { targets, timeoutMs, proveMs, plan, perNode, parallel, expectations },
+    state,
+    [],
+  );
 }
 
 /** --resume: what is left of the run in that file, with its options. */
@@ -73,12 +82,14 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const expectations = await expectRun(context, taken, await roomHere(plan));
   if (taken.length > 0) await agree(context, taken, expectations, request.yes);
   ensureFits(expectations, force, context.emit);
+  const given = request.criuOptions.length > 0 ? request.criuOptions : (options.criuOptions ?? []);
+  await using criuOptions = await criuOptionsOf(context, { ...request, criuOptions: given }, nodesOf(taken));
   const run = { targets, captured, timeoutMs, proveMs, plan, perNode, parallel, expectations };
-  return yield* work(context, request, run, state, [...done.map((item) => ({ item })), ...lost]);
+  return yield* work({ ...context, criuOptions }, request, run, state, [...done.map((item) => ({ item })), ...lost]);
 }
 
 async function* work(
-  context: FlowContext,
+  context: VerbContext,
   request: CheckpointRequest,
   run: RunRequest,
   state: RunState | undefined,

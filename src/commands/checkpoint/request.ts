@@ -1,10 +1,12 @@
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import { isWorkloadType } from "../../cluster/workloads.ts";
+import type { CriuOptions } from "../../flows/capture/criu-options.ts";
 import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
 import type { CopyOptions, CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import type { EvidenceOptions } from "../../flows/evidence/open.ts";
 import type { VerbContext } from "../../flows/rights.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
+import { criuOptionLine } from "../../kubelet/criu-options.ts";
 import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
@@ -27,6 +29,8 @@ export interface CheckpointRequest {
   readonly copy: CopyOptions | undefined;
   /** Of copies. */
   readonly evidence: EvidenceOptions | undefined;
+  /** Lines of CRIU's configuration file, or what the resumed run had. */
+  readonly criuOptions: readonly string[];
   readonly dryRun: DryRun | undefined;
   /** Undefined: the default, or what the resumed run had. */
   readonly perNode: number | undefined;
@@ -74,6 +78,10 @@ export const FLAGS = {
   remove: on("with --copy: remove the archive from the node after the copy"),
   force: on("continue if space may not suffice; with --copy: replace files"),
   compress: { ...CODEC, help: "with --copy: auto, zstd, lzop, gzip or none (default: auto)" },
+  "criu-option": list({
+    value: "OPTION",
+    help: "for this checkpoint: ghost-limit=SIZE, tcp-established, tcp-close, file-locks, ext-unix-sk, link-remap, irmap-scan-path=DIR",
+  }),
   explain: on("if CRIU fails, read its log on the node and report the cause"),
   "per-node": count({ value: "N", help: "checkpoints at a time on one node (default: 1)" }),
   parallel: count({ value: "N", help: "nodes at a time (default: 8)" }),
@@ -103,6 +111,7 @@ export function checkpointRequest(words: readonly string[], flags: CheckpointFla
     proveMs: flags.prove,
     copy: copyOptions(flags),
     evidence: evidenceOf(flags, env, resume !== undefined),
+    criuOptions: flags["criu-option"].map(criuOptionLine),
     dryRun: flags["dry-run"],
     perNode: flags["per-node"],
     parallel: flags.parallel,
@@ -223,4 +232,15 @@ export async function planOf(
   if (copy === undefined) return undefined;
   const { prepareCopies } = await import("../../flows/collect/copy/prepare.ts");
   return await prepareCopies(context, { options: copy, settings, nodes, several, evidence });
+}
+
+/** What --criu-option asks for, asked about first. Throws where it could not be done, or may not. */
+export async function criuOptionsOf(
+  context: VerbContext,
+  { criuOptions, settings, yes }: Pick<CheckpointRequest, "criuOptions" | "settings" | "yes">,
+  nodes: readonly string[],
+): Promise<CriuOptions | undefined> {
+  if (criuOptions.length === 0) return undefined;
+  const { prepareCriuOptions } = await import("../../flows/capture/criu-options.ts");
+  return await prepareCriuOptions(context, { lines: criuOptions, settings, nodes, yes });
 }

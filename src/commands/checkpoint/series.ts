@@ -10,7 +10,7 @@ import type { Outcome, Piece } from "../../model/report.ts";
 import { counted } from "../../model/units.ts";
 import { explained } from "./explain.ts";
 import { checkpointList, exitCodeOf, pieces, settled } from "./report.ts";
-import { planOf, PROVE_MS, type CheckpointRequest, type SeriesOptions } from "./request.ts";
+import { criuOptionsOf, planOf, PROVE_MS, type CheckpointRequest, type SeriesOptions } from "./request.ts";
 
 /** --every: one document a turn. */
 export async function* takeTurns(
@@ -22,8 +22,9 @@ export async function* takeTurns(
   const { timeoutMs, proveMs = PROVE_MS } = request;
   await using plan = await planOf(context, request, [target.pod.node], true);
   if (series.keep !== undefined) await confirmRemoval(context, request, series.keep, target, plan);
+  await using criuOptions = await criuOptionsOf(context, request, [target.pod.node]);
   const helpers = series.keep === undefined ? undefined : await helpersForRemoval(context, request, target, plan);
-  const turns = takeSeries(context, { ...series, target, timeoutMs, proveMs, plan, helpers });
+  const turns = takeSeries({ ...context, criuOptions }, { ...series, target, timeoutMs, proveMs, plan, helpers });
   const all: Captured[] = [];
   // In the order of the turns: the document of one comes when it is known whether its original keeps running.
   const watched: Promise<Captured>[] = [];

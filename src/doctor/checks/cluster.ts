@@ -5,7 +5,7 @@ import { UserError } from "../../model/error.ts";
 import type { ClusterFacts } from "../facts/cluster.ts";
 import { fail, ok, skip, warn, type Check, type Verdict } from "../finding.ts";
 import { atLeast, versionIn } from "../../model/runtime.ts";
-import { say, type Text } from "../../model/phrase.ts";
+import { say, type Phrase, type Text } from "../../model/phrase.ts";
 
 /** The first with the kubelet's checkpoint API. */
 const FIRST_VERSION = [1, 25];
@@ -18,31 +18,32 @@ export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
       if (version instanceof UserError) return fail(version.whole, version.said.fix);
       const parsed = versionIn(version);
       if (parsed !== undefined && !atLeast(parsed, FIRST_VERSION))
-        return fail(`Kubernetes ${version} has no checkpoint API`, "it came with 1.25: upgrade the cluster");
-      return ok(`Kubernetes ${version} at ${server}`);
+        return fail(say`Kubernetes ${version} has no checkpoint API`, "the API came with 1.25: upgrade the cluster");
+      return ok(say`Kubernetes ${version} at ${server}`);
     },
   },
   rightsCheck("rights-checkpoint", ["checkpoint"], ({ needed }) => needed.checkpoint, fail),
   rightsCheck("rights-copy", ["copy"], ({ needed }) => needed.copy, badForCopies),
   rightsCheck("rights-restore", ["restore"], ({ needed }) => needed.restore, warn),
-  rightsCheck("rights-forecast", [], ({ needed }) => needed.forecast, warn, "without it, sizes and versions are left out"),
+  rightsCheck("rights-forecast", [], ({ needed }) => needed.forecast, warn, "sizes and versions are then unknown"),
   {
     name: "helper-pod",
     decides: ["copy"],
     judge: ({ version, admission, helperNamespace }) => {
       if (version instanceof UserError) return skip("the API server does not answer");
-      if (admission === "admitted") return ok(`would be admitted in namespace ${helperNamespace}`);
-      if (admission === "unasked") return skip(`whether namespace ${helperNamespace} admits it may not be asked (create pods)`);
+      if (admission === "admitted") return ok(say`would be admitted in namespace ${helperNamespace}`);
+      if (admission === "unasked")
+        return skip(say`whether namespace ${helperNamespace} admits it cannot be asked (this needs create pods)`);
       return fail(admission.whole, admission.said.fix);
     },
   },
 ];
 
 /** exec does in place of port-forward. */
-function badForCopies(message: string, fix: Text, { needed, missing }: ClusterFacts): Verdict {
+function badForCopies(message: Phrase, fix: Text, { needed, missing }: ClusterFacts): Verdict {
   const byExec = needed.exec.every((right) => !missing.has(right));
   const onlyPortForward = needed.copy.every((right) => !missing.has(right) || isPortForward(right));
-  return byExec && onlyPortForward ? { ...warn(`${message}: copies go by exec, which is slower`, fix), decides: [] } : fail(message, fix);
+  return byExec && onlyPortForward ? { ...warn(say`${message}: copies use exec, which is slower`, fix), decides: [] } : fail(message, fix);
 }
 
 /** Each of the rights was asked about by itself. */
@@ -50,7 +51,7 @@ function rightsCheck(
   name: string,
   decides: Check<ClusterFacts>["decides"],
   of: (facts: ClusterFacts) => readonly Right[],
-  bad: (message: string, fix: Text, facts: ClusterFacts) => Verdict,
+  bad: (message: Phrase, fix: Text, facts: ClusterFacts) => Verdict,
   note?: string,
 ): Check<ClusterFacts> {
   return {
@@ -60,10 +61,10 @@ function rightsCheck(
       const { version, user, missing } = facts;
       if (version instanceof UserError || user === undefined) return skip("the API server does not answer");
       const lacking = of(facts).filter((right) => missing.has(right));
-      if (lacking.length === 0) return ok(`${user} may ${described(of(facts))}`);
-      const message = `${user} may not ${described(lacking)}`;
+      if (lacking.length === 0) return ok(say`user "${user}" may ${described(of(facts))}`);
+      const message = say`user "${user}" may not ${described(lacking)}`;
       return bad(
-        note === undefined ? message : `${message}: ${note}`,
+        note === undefined ? message : say`${message}: ${note}`,
         say`a cluster admin runs once:\n${grantCommands(lacking, user)}`,
         facts,
       );

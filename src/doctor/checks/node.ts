@@ -28,7 +28,9 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     decides: ["checkpoint", "copy", "restore"],
     judge: ({ name, node }) => {
       if (node instanceof UserError)
-        return node.reason === "NotFound" ? fail("there is no such node", "kubectl get nodes") : skip("it may not be read (get nodes)");
+        return node.reason === "NotFound"
+          ? fail("there is no such node", "kubectl get nodes")
+          : skip("it cannot be read (this needs get nodes)");
       if (!node.ready)
         return fail(
           say`not ready: ${node.notReadyBecause}`,
@@ -36,13 +38,13 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
         );
       if (condition(node.object, "DiskPressure")["status"] === "True")
         return warn(
-          "ready, but short of disk space: an archive may get pods evicted",
+          "ready, but short of disk space: an archive might get pods evicted",
           command`kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`,
         );
       const taints = list(object(node.object["spec"])["taints"]).map(
         (taint) => `${string(object(taint)["key"])}:${string(object(taint)["effect"])}`,
       );
-      return ok(taints.length === 0 ? "ready" : `ready; the helper pod tolerates its taints (${taints.join(", ")})`);
+      return ok(taints.length === 0 ? "ready" : say`ready; the helper pod tolerates its taints (${taints.join(", ")})`);
     },
   },
   {
@@ -52,12 +54,12 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
       if (node instanceof UserError) return undefined;
       const told = infoOf(node, "kubeletVersion");
       const [kubelet, server] = [versionIn(told), versionIn(serverVersion)];
-      if (kubelet === undefined) return skip("it has not told its version");
-      if (!atLeast(kubelet, [1, 25])) return fail(`${told} has no checkpoint API`, "it came with 1.25: upgrade the node");
+      if (kubelet === undefined) return skip("its version is unknown");
+      if (!atLeast(kubelet, [1, 25])) return fail(say`${told} has no checkpoint API`, "the API came with 1.25: upgrade the node");
       const behind = (server?.[1] ?? 0) - (kubelet[1] ?? 0);
       if (server !== undefined && (behind < 0 || behind > SKEW))
         return warn(
-          `${told} beside an API server ${serverVersion}: Kubernetes supports none that is newer, or more than ${SKEW} minor versions older`,
+          say`${told} with an API server ${serverVersion}: Kubernetes supports no kubelet that is newer, or more than ${SKEW} minor versions older`,
         );
       return ok(told);
     },
@@ -79,11 +81,11 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     decides: ["checkpoint"],
     judge: ({ probe: { error, identity }, granted }) => {
       if (error?.reason !== "KubeletForbidden") return notReached(error) ?? ok("the kubelet lets the API server's own user checkpoint");
-      const message = `the kubelet does not let the API server's own user ${identity ?? ""} create nodes/checkpoint (kubernetes#126232); your own rights do not matter here`;
+      const message = say`the kubelet does not let the API server's own user ${identity ?? ""} create nodes/checkpoint (kubernetes#126232); your own permissions do not matter here`;
       if (granted === true)
         return fail(
-          `${message}: it has the right by now, but the kubelet remembers its refusal`,
-          "try again after 30 seconds: that long it does",
+          say`${message}: the user has the permission now, but the kubelet caches its refusal`,
+          "rerun after 30 seconds: the kubelet caches it for that long",
         );
       return fail(message, error.said.fix);
     },
@@ -95,11 +97,11 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
       if (error === undefined) return ok("the kubelet's feature gate ContainerCheckpoint is on");
       if (error.reason === "GateOff")
         return fail(
-          "the kubelet's feature gate ContainerCheckpoint is off (by default it is before Kubernetes 1.30)",
+          "the kubelet's feature gate ContainerCheckpoint is off (the default before Kubernetes 1.30)",
           "in the kubelet's configuration on the node set featureGates: {ContainerCheckpoint: true}, then there: systemctl restart kubelet",
         );
-      if (error.reason === "KubeletForbidden") return skip("the kubelet tells only those who may checkpoint");
-      return notReached(error) ?? warn(say`the kubelet answers what nobody foresaw: ${error.whole}`);
+      if (error.reason === "KubeletForbidden") return skip("the kubelet says so only to those who may checkpoint");
+      return notReached(error) ?? warn(say`the kubelet gave an unknown answer: ${error.whole}`);
     },
   },
   {
@@ -109,15 +111,19 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
       if (node instanceof UserError) return undefined;
       const version = versionIn(runtime);
       const [name] = runtime.split("://");
-      if (version === undefined) return skip("the node does not tell its runtime");
-      const needs = "containerd 2.0 or later, or CRI-O 1.25 or later with enable_criu_support = true";
+      if (version === undefined) return skip("its runtime is unknown");
+      const needs = "containerd 2.0 or later, or CRI-O 1.25 or later";
       if (name === "containerd")
-        return atLeast(version, [2, 0]) ? ok(`${runtime} checkpoints`) : fail(`${runtime} does not checkpoint`, `upgrade it: ${needs}`);
-      if (name === "cri-o")
-        return atLeast(version, [1, 25])
-          ? ok(`${runtime} checkpoints with enable_criu_support = true`)
-          : fail(`${runtime} does not checkpoint`, `upgrade it: ${needs}`);
-      return fail(`${runtime} is not known to checkpoint`, `use ${needs}`);
+        return atLeast(version, [2, 0])
+          ? ok(say`${runtime} checkpoints`)
+          : fail(say`${runtime} does not checkpoint`, `upgrade it: checkpoints need ${needs}`);
+      if (name !== "cri-o") return fail(say`${runtime} is not known to checkpoint`, `use ${needs}`);
+      if (!atLeast(version, [1, 25])) return fail(say`${runtime} does not checkpoint`, `upgrade it: checkpoints need ${needs}`);
+      return ok(
+        atLeast(version, [1, 30])
+          ? say`${runtime} checkpoints unless its configuration switches that off`
+          : say`${runtime} checkpoints where its configuration has enable_criu_support = true under [crio.runtime] (off by default before 1.30)`,
+      );
     },
   },
   {
@@ -125,18 +131,20 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     decides: ["restore"],
     judge: ({ node, runtime, restores }) => {
       if (node instanceof UserError) return undefined;
-      if (restores.restores === "yes") return ok(`${runtime} restores from images`);
+      if (restores.restores === "yes") return ok(say`${runtime} restores from images`);
       const why = restores.why ?? runtime;
-      return warn(restores.restores === "no" ? `no restore here: ${why}` : `a restore depends on the configuration: ${why}`);
+      return restores.restores === "no"
+        ? { ...warn(say`no restore from images here: ${why}`), denies: true }
+        : warn(say`whether it restores depends on its configuration: ${why}`);
     },
   },
   {
     name: "runtime-request-timeout",
     decides: ["checkpoint"],
     judge: ({ runtimeRequestTimeout }) => {
-      if (runtimeRequestTimeout === undefined) return skip("the kubelet's configuration cannot be read (it takes get nodes/proxy)");
+      if (runtimeRequestTimeout === undefined) return skip("the kubelet's configuration cannot be read (this needs get nodes/proxy)");
       const ms = milliseconds(runtimeRequestTimeout);
-      const bound = `${runtimeRequestTimeout} bounds every checkpoint`;
+      const bound = say`every checkpoint is limited to ${runtimeRequestTimeout}`;
       return ms !== undefined && ms < CRI_DEFAULT_MS
         ? warn(bound, "in the kubelet's configuration on the node: runtimeRequestTimeout: 10m")
         : ok(bound);
@@ -146,7 +154,7 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     name: "disk",
     decides: ["checkpoint"],
     judge: ({ name, roomBytes }) => {
-      if (roomBytes === undefined) return skip("how much is free cannot be read (it takes get nodes/proxy)");
+      if (roomBytes === undefined) return skip("how much is free cannot be read (this needs get nodes/proxy)");
       const message = `${formatBytes(roomBytes)} free above the eviction threshold`;
       return roomBytes < LITTLE_ROOM
         ? warn(message, command`kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`)
@@ -167,7 +175,7 @@ function notReached(error: UserError | undefined): Verdict | undefined {
 }
 
 function mayNotProbe(error: UserError | undefined): Verdict | undefined {
-  return error?.reason === "Forbidden" || error?.reason === "Unauthorized" ? skip("only who may create nodes/proxy can ask it") : undefined;
+  return error?.reason === "Forbidden" || error?.reason === "Unauthorized" ? skip("asking it needs create nodes/proxy") : undefined;
 }
 
 /** Of a duration in Go's syntax. */

@@ -96,7 +96,9 @@ export async function captureOne(context: VerbContext, named: ContainerTarget, o
       containerID: target.container.containerID,
       ...runtimeClass(target.pod),
     });
-    const archive = await checkpointWhenPossible(context, place, lane, { timeoutMs, expected, starting, about });
+    const call = async (): Promise<NodeArchive> =>
+      await checkpointWhenPossible(context, place, lane, { timeoutMs, expected, starting, about });
+    const archive = await (context.criuOptions?.during(place.node, call) ?? call());
     const end = finished(startedAt, context.now());
     const made = { ...end, pausedSeconds: end.seconds, nodePath: archive.path, ...(original === undefined ? { stillRunning: null } : {}) };
     return { archive, item: await item(made), ...prove(original, proveMs) };

@@ -11,6 +11,7 @@ import { joined, say } from "../../model/phrase.ts";
 import { formatSeconds } from "../../model/units.ts";
 import { captureOne, type Captured } from "./one.ts";
 import type { FlowContext } from "../context.ts";
+import type { VerbContext } from "../rights.ts";
 import type { CopyPlan } from "../collect/copy/prepare.ts";
 import type { ContainerTarget } from "./targets/containers.ts";
 
@@ -32,7 +33,7 @@ export interface SeriesRequest {
  * A series of checkpoints of one container, a normal archive each, at fixed times: turns that were missed are logged, never
  * piled up. Ends when the count is reached, the pod ends, or the command is stopped; throws where the pod may not be read any more.
  */
-export async function* takeSeries(context: FlowContext, request: SeriesRequest): AsyncGenerator<Captured> {
+export async function* takeSeries(context: VerbContext, request: SeriesRequest): AsyncGenerator<Captured> {
   const { everyMs, count = Infinity, timeoutMs, proveMs, plan } = request;
   const { signal, emit, now } = context;
   const begun = now();

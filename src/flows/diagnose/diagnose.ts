@@ -1,23 +1,26 @@
 import { ApiFailure } from "../../cluster/answer.ts";
 import { listNodes } from "../../cluster/nodes.ts";
-import type { Pod } from "../../cluster/pods.ts";
+import { isRunning, listPods, NOT_ENDED, type Container, type Pod } from "../../cluster/pods.ts";
 import { CLUSTER_CHECKS } from "../../doctor/checks/cluster.ts";
 import { CONTAINER_CHECKS } from "../../doctor/checks/container.ts";
-import { DEEP_CHECKS, keepsConnections } from "../../doctor/checks/deep.ts";
+import { DEEP_CHECKS, deepUnseen } from "../../doctor/checks/deep.ts";
 import { infoOf, milliseconds, NODE_CHECKS, type JudgedNode } from "../../doctor/checks/node.ts";
+import { PROCESS_CHECKS } from "../../doctor/checks/processes.ts";
 import { askCluster, orError, type ClusterFacts } from "../../doctor/facts/cluster.ts";
-import { askDeep, type DeepFacts } from "../../doctor/facts/deep.ts";
+import { askDeep, criuOptions } from "../../doctor/facts/deep.ts";
 import { askNode } from "../../doctor/facts/node.ts";
-import { askProcesses, specOf } from "../../doctor/facts/pod.ts";
-import { fail, notLookedAt, runChecks, skip, type Finding } from "../../doctor/finding.ts";
+import { specOf } from "../../doctor/facts/pod.ts";
+import { askProcesses, idOf } from "../../doctor/facts/processes.ts";
+import { notLookedAt, ok, runChecks, skip, type Finding, type Verdict } from "../../doctor/finding.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import { forecast } from "../../kubelet/forecast.ts";
 import { UserError } from "../../model/error.ts";
 import { inParallel } from "../../model/parallel.ts";
-import { say } from "../../model/phrase.ts";
+import { command, say } from "../../model/phrase.ts";
+import { counted } from "../../model/units.ts";
 import { parseRuntime, restoreVerdict } from "../../restore/runtimes.ts";
 import type { FlowContext } from "../context.ts";
-import { containerOf } from "../capture/targets/containers.ts";
+import { containerOf, type ContainerTarget } from "../capture/targets/containers.ts";
 import { findPod } from "../capture/targets/find.ts";
 
 /** What is to be looked at. */
@@ -30,6 +33,14 @@ export interface Diagnosed {
   readonly findings: readonly Finding[];
   readonly cluster: ClusterFacts;
   readonly nodes: readonly JudgedNode[];
+  /** Options of CRIU that an interrupted --criu-option left on a node, as far as --deep looked. */
+  readonly leftovers: readonly Leftover[];
+}
+
+export interface Leftover {
+  readonly node: string;
+  /** The helper pod that did not put them back. */
+  readonly owner: string;
 }
 
 /** Nodes that are asked where none is named. */
@@ -48,13 +59,12 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
     const cluster = await askCluster(connection, helpers, connection.namespace, names[0]);
     const findings = runChecks(CLUSTER_CHECKS, cluster);
     const { version } = cluster;
-    if (version instanceof UserError) return { findings, cluster, nodes: [] };
+    if (version instanceof UserError) return { findings, cluster, nodes: [], leftovers: [] };
     findings.push(...unasked);
 
-    // One helper pod for what is asked of the node, and of the pod's processes.
-    await using _held = deep && pod !== undefined && names.length > 0 ? helpers.directory(pod.node, "host", "/") : undefined;
     const nodes: JudgedNode[] = [];
-    const deepFacts = new Map<string, DeepFacts>();
+    const containers = deep ? await containersOf(context, pod, subject) : [];
+    const leftovers: Leftover[] = [];
     const ofNodes = new Map<string, Finding[]>();
     await inParallel(names, PARALLEL, async (name) => {
       emit({ kind: "activity", lane: `doctor ${name}`, text: say`asking ${name}` });
@@ -63,7 +73,12 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
       // Of a node that is not there, nothing else is worth a line.
       const absent = node.node instanceof UserError && node.node.reason === "NotFound";
       const own = runChecks(absent ? NODE_CHECKS.slice(0, 1) : NODE_CHECKS, node, name);
-      if (!absent) own.push(...(deep ? await lookDeep(helpers, node, deepFacts) : [criuNotLookedAt(name, subject, connection.namespace)]));
+      if (!absent)
+        own.push(
+          ...(deep
+            ? await lookDeep(helpers, node, containers, pod !== undefined, leftovers)
+            : [criuNotLookedAt(name, subject, connection.namespace)]),
+        );
       ofNodes.set(name, own);
       emit({ kind: "idle", lane: `doctor ${name}` });
     });
@@ -71,11 +86,8 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
     const inOrder = names.flatMap((name) => ofNodes.get(name) ?? []);
     const order = [...new Set(inOrder.map(({ check }) => check))];
     findings.push(...order.flatMap((check) => inOrder.filter((finding) => finding.check === check)));
-    if (pod !== undefined && subject.kind === "pod")
-      findings.push(
-        ...(await ofPod(context, helpers, pod, subject.container, { node: nodes[0], deepFacts: deepFacts.get(pod.node), deep })),
-      );
-    return { findings, cluster, nodes };
+    if (pod !== undefined && subject.kind === "pod") findings.push(...(await ofPod(context, pod, subject.container, nodes[0], deep)));
+    return { findings, cluster, nodes, leftovers };
   } finally {
     emit({ kind: "idle", lane: "doctor" });
   }
@@ -102,7 +114,9 @@ async function resolve(context: FlowContext, subject: Subject): Promise<Found> {
 
 function notListed(error: UserError): Finding {
   const forbidden = error instanceof ApiFailure && error.status === 403;
-  const verdict = forbidden ? skip(`${error.message}: no node was asked`, "kubectl checkpoint doctor node/NODE") : skip(error.message);
+  const verdict = forbidden
+    ? skip(say`${error.said.message}; no node was asked`, "kubectl checkpoint doctor node/NODE")
+    : skip(error.message);
   return { check: "nodes", decides: ["checkpoint", "copy", "restore"], ...verdict };
 }
 
@@ -113,56 +127,127 @@ async function judged({ connection }: FlowContext, name: string, version: string
 }
 
 function criuNotLookedAt(node: string, subject: Subject, namespace: string): Finding {
-  const of = subject.kind === "cluster" ? "" : subject.kind === "node" ? ` node/${node}` : ` ${subject.pod} -n ${namespace}`;
-  const verdict = notLookedAt("only --deep looks at it, through helper pods", `kubectl checkpoint doctor${of} --deep`);
+  const of =
+    subject.kind === "cluster" ? say`` : subject.kind === "node" ? command` node/${node}` : command` ${subject.pod} -n ${namespace}`;
+  const verdict = notLookedAt("only --deep looks at it, through helper pods", command`kubectl checkpoint doctor${of} --deep`);
   return { check: "criu", decides: ["checkpoint", "restore"], of: node, ...verdict };
 }
 
+/** Containers of a node whose processes are looked at. */
+const MOST_CONTAINERS = 100;
+
+/** Those whose processes are looked at: the pod's, or all that run in the namespace, as far as they may be listed. */
+async function containersOf({ connection }: FlowContext, pod: Pod | undefined, subject: Subject): Promise<ContainerTarget[]> {
+  if (pod !== undefined && subject.kind === "pod")
+    return wantedOf(pod, subject.container).flatMap((container) => (isRunning(container) ? [{ pod, container }] : []));
+  const found: ContainerTarget[] = [];
+  const query = { namespace: connection.namespace, fieldSelector: NOT_ENDED };
+  try {
+    for await (const page of listPods(connection, query))
+      for (const one of page) found.push(...one.containers.filter(isRunning).map((container) => ({ pod: one, container })));
+  } catch (error) {
+    if (!(error instanceof ApiFailure)) throw error;
+  }
+  return found;
+}
+
 /** Through helper pods, where there is a point in starting any. */
-async function lookDeep(helpers: Helpers, { name, node, probe }: JudgedNode, facts: Map<string, DeepFacts>): Promise<Finding[]> {
+async function lookDeep(
+  helpers: Helpers,
+  { name, node, probe, runtime }: JudgedNode,
+  all: readonly ContainerTarget[],
+  ofPodAlone: boolean,
+  leftovers: Leftover[],
+): Promise<Finding[]> {
   const ready = node instanceof UserError || node.ready;
   if (!ready || probe.error?.reason === "KubeletUnreachable") {
     return [
-      { check: "deep", decides: ["checkpoint"], of: name, ...skip("no helper pod starts there: what only the node tells is not known") },
+      { check: "deep", decides: ["checkpoint"], of: name, ...skip("no helper pod can start there: what only the node knows is unknown") },
     ];
   }
-  const found = await orError(async () => await askDeep(helpers, name, node instanceof UserError ? "" : infoOf(node, "kernelVersion")));
-  if (found instanceof UserError) {
-    const verdict = fail(found.whole, found.said.fix);
-    return [{ check: "deep", decides: ["copy"], of: name, ...verdict }];
-  }
-  facts.set(name, found);
-  return runChecks(DEEP_CHECKS, found, name);
+  // One pod for what is asked of the node and of its processes.
+  await using _held = helpers.directory(name, "host", "/");
+  const info = (field: string): string => (node instanceof UserError ? "" : infoOf(node, field));
+  const found = await orError(async () => await askDeep(helpers, name, info("kernelVersion")));
+  if (found instanceof UserError) return [{ check: "deep", decides: ["copy"], of: name, ...deepUnseen(found) }];
+  if (found.held?.left === true) leftovers.push({ node: name, owner: found.held.owner });
+  const here = all.filter(({ pod }) => pod.node === name);
+  const looked = here.slice(0, MOST_CONTAINERS);
+  const ids = looked.flatMap(({ container }) => idOf(container) ?? []);
+  const processes = await orError(async () => await askProcesses(helpers, name, ids));
+  if (processes instanceof UserError)
+    return [
+      ...runChecks(DEEP_CHECKS, { ...found, runtime }, name),
+      { check: "processes", decides: [], of: name, ...deepUnseen(processes) },
+    ];
+  const judged = looked.flatMap(({ pod, container }) => {
+    const seen = processes.get(idOf(container) ?? "");
+    const of = ofPodAlone ? `container ${container.name}` : `pod/${pod.name} container ${container.name}`;
+    if (seen === undefined) return ofPodAlone ? [{ check: "processes", decides: [], of, ...skip("none of its processes was found") }] : [];
+    const facts = {
+      processes: seen,
+      containerID: container.containerID,
+      architecture: info("architecture"),
+      options: criuOptions(found),
+      nodeFiltered: found.filtered,
+    };
+    return runChecks(PROCESS_CHECKS, facts, of);
+  });
+  return [
+    ...runChecks(DEEP_CHECKS, { ...found, runtime }, name),
+    ...(ofPodAlone ? judged : judged.filter(isBad).map(ofMany)),
+    ...(ofPodAlone ? [] : [{ check: "containers", decides: [], of: name, ...lookedAt(looked, here.length, judged.filter(isBad)) }]),
+  ];
+}
+
+/** Of many containers one that cannot be dumped is no fault of the cluster, and says nothing of the others. */
+function ofMany(finding: Finding): Finding {
+  return finding.status === "fail" ? { ...finding, status: "warn", denies: true } : { ...finding, decides: [] };
+}
+
+function isBad({ status }: Finding): boolean {
+  return status === "warn" || status === "fail";
+}
+
+function lookedAt(looked: readonly ContainerTarget[], all: number, bad: readonly Finding[]): Verdict {
+  const [first] = looked;
+  if (first === undefined) return skip("no running container of the namespace is there, or none may be listed");
+  const affected = new Set(bad.map(({ of }) => of)).size;
+  const more = all > looked.length ? say`; ${all - looked.length} more were not looked at` : say``;
+  return ok(
+    say`${counted(looked.length, "container")} of namespace ${first.pod.namespace} looked at, ${affected} of them named above${more}`,
+  );
+}
+
+function wantedOf(pod: Pod, wanted: string | undefined): Container[] {
+  return wanted === undefined
+    ? pod.containers.filter(({ kind, state }) => kind === "container" || state.phase === "running")
+    : pod.containers.filter(({ name }) => name === wanted);
 }
 
 async function ofPod(
   { connection }: FlowContext,
-  helpers: Helpers,
   pod: Pod,
   wanted: string | undefined,
-  known: { readonly node: JudgedNode | undefined; readonly deepFacts: DeepFacts | undefined; readonly deep: boolean },
+  node: JudgedNode | undefined,
+  deep: boolean,
 ): Promise<Finding[]> {
-  const containers =
-    wanted === undefined
-      ? pod.containers.filter(({ kind, state }) => kind === "container" || state.phase === "running")
-      : pod.containers.filter(({ name }) => name === wanted);
-  const timeout = known.node?.runtimeRequestTimeout;
+  const timeout = node?.runtimeRequestTimeout;
   const all = await Promise.all(
-    containers.map(async (container) => {
+    wantedOf(pod, wanted).map(async (container) => {
       const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
-      const expected = pod.node === "" ? {} : await forecast(connection, target, FORECAST_MS);
-      const processes =
-        known.deepFacts === undefined ? undefined : await orError(async () => await askProcesses(helpers, pod.node, container));
       const facts = {
         pod,
         container,
         spec: specOf(pod, container),
-        forecast: expected,
+        forecast: pod.node === "" ? {} : await forecast(connection, target, FORECAST_MS),
         runtimeTimeoutMs: timeout === undefined ? undefined : milliseconds(timeout),
-        processes: processes instanceof UserError ? undefined : processes,
-        keepsConnections: known.deepFacts === undefined ? undefined : keepsConnections(known.deepFacts),
       };
-      return runChecks(CONTAINER_CHECKS, facts, `container ${container.name}`);
+      const of = `container ${container.name}`;
+      const unseen: Finding[] = deep
+        ? []
+        : [{ check: "processes", decides: ["checkpoint"], of, ...notLookedAt("only --deep looks at its processes") }];
+      return [...runChecks(CONTAINER_CHECKS, facts, of), ...unseen];
     }),
   );
   return all.flat();

@@ -4,13 +4,15 @@ import { ApiFailure } from "../../cluster/answer.ts";
 import { callJson } from "../../cluster/api.ts";
 import { apiPath } from "../../cluster/connection.ts";
 import { grantManifests, roleAndBinding } from "../../cluster/grants.ts";
+import { CRIU_DIRECTORY } from "../../helper/criu-operations.ts";
+import type { Helpers } from "../../helper/helpers.ts";
 import { probeKubelet } from "../../kubelet/probe.ts";
 import { UserError } from "../../model/error.ts";
 import { object, string } from "../../model/json.ts";
-import { say } from "../../model/phrase.ts";
+import { joined, say } from "../../model/phrase.ts";
 import { KUBELET_RIGHT } from "../../doctor/rights.ts";
 import type { FlowContext } from "../context.ts";
-import type { Diagnosed } from "./diagnose.ts";
+import type { Diagnosed, Leftover } from "./diagnose.ts";
 
 const KUBELET_ROLE = "kubelet-checkpoint";
 /** The kubelet remembers a refusal for 30 s, unless it is configured otherwise. */
@@ -84,4 +86,17 @@ export async function waitForKubelets({ connection, emit, signal }: FlowContext,
   } finally {
     emit({ kind: "idle", lane: "kubelets" });
   }
+}
+
+/** Options of CRIU that an interrupted --criu-option left. Throws a UserError where the node's files cannot be changed. */
+export async function putBack({ emit }: FlowContext, helpers: Helpers, { node, owner }: Leftover): Promise<void> {
+  await using directory = helpers.directory(node, "criu-options", CRIU_DIRECTORY);
+  const answers = await directory.lines(["criu-back", owner]);
+  const changed = answers.flatMap((line) => /^changed (.*)$/.exec(line)?.[1] ?? []);
+  emit({ kind: "hint", text: say`CRIU's options on ${node} were put back` });
+  if (changed.length > 0)
+    emit({
+      kind: "warning",
+      text: say`${joined(changed, ", ")} in ${CRIU_DIRECTORY} on ${node} was changed by somebody else meanwhile, and was left as it is`,
+    });
 }

@@ -4,7 +4,7 @@ import { exec } from "../../helper/exec.ts";
 import type { Helper } from "../../helper/directory.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import { CONTAINER } from "../../helper/manifest.ts";
-import { ARCHIVES } from "../../helper/operations.ts";
+import { ARCHIVES } from "../../helper/paths.ts";
 import { CriuLogReader } from "../../kubelet/criu-causes.ts";
 import { Disposal } from "../../model/disposal.ts";
 import { UserError } from "../../model/error.ts";

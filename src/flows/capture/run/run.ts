@@ -1,7 +1,7 @@
 import { Disposal } from "../../../model/disposal.ts";
 import { say } from "../../../model/phrase.ts";
 import { captureOne, type Captured } from "../one.ts";
-import type { FlowContext } from "../../context.ts";
+import type { VerbContext } from "../../rights.ts";
 import type { CopyPlan } from "../../collect/copy/prepare.ts";
 import type { ContainerTarget } from "../targets/containers.ts";
 import type { Expectations } from "./expect.ts";
@@ -31,7 +31,7 @@ export interface Taken extends Captured {
  * plan, a node's next checkpoint runs beside the transfer of its last archive. A failure of one does not stop the others; an
  * interruption does. Results come as they are ready.
  */
-export async function* runAll(context: FlowContext, request: RunRequest): AsyncGenerator<Taken> {
+export async function* runAll(context: VerbContext, request: RunRequest): AsyncGenerator<Taken> {
   const { targets, plan, parallel } = request;
   await using held = new Disposal();
   const results = new Queue<Taken>();
@@ -59,7 +59,7 @@ export async function* runAll(context: FlowContext, request: RunRequest): AsyncG
 
 /** One node: `perNode` pods at once, its transfers one after the other. */
 async function takeNode(
-  context: FlowContext,
+  context: VerbContext,
   request: RunRequest,
   node: string,
   targets: readonly ContainerTarget[],

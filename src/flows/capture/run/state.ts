@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { isCriuOptionLine } from "../../../kubelet/criu-options.ts";
 import { API_VERSION, type CheckpointItem } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { list, object, string, type Json } from "../../../model/json.ts";
@@ -17,6 +18,8 @@ export interface RunOptions {
   /** Of --force; absent in the files of earlier versions. */
   readonly force?: boolean;
   /** Absent where the archives stay on their nodes. */
+  /** Lines of --criu-option. */
+  readonly criuOptions?: readonly string[];
   readonly copy?: { readonly destination: string; readonly remove: boolean; readonly codec: string };
 }
 
@@ -117,13 +120,14 @@ function isItem(value: unknown): boolean {
 }
 
 function isOptions(value: unknown): value is RunOptions {
-  const { timeoutMs, proveMs, perNode, parallel, force, copy } = object(value);
+  const { timeoutMs, proveMs, perNode, parallel, force, criuOptions, copy } = object(value);
   return (
     isCount(perNode) &&
     isCount(parallel) &&
     (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs > 0)) &&
     (proveMs === undefined || (typeof proveMs === "number" && proveMs >= 0)) &&
     (force === undefined || typeof force === "boolean") &&
+    (criuOptions === undefined || list(criuOptions).every(isCriuOptionLine)) &&
     (copy === undefined || isCopy(object(copy)))
   );
 }
