@@ -28,13 +28,17 @@ function parsed(answer: ApiAnswer, request: ApiRequest): unknown {
 }
 
 /** On what createOnce makes: which of several tries it is from is the same for all of them. */
-const MARK = "kubectl-checkpoint/request";
+export const REQUEST_MARK = "kubectl-checkpoint/request";
 const PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5000;
 /** A webhook that fails has its own reasons. */
 const NOT_PASSING = /failed calling webhook|admission/i;
 
-export type Creation = Pick<ApiRequest, "path" | "signal" | "evenAfterAbort"> & { readonly body: Json };
+export type Creation = Pick<ApiRequest, "path" | "signal" | "evenAfterAbort"> & {
+  readonly body: Json;
+  /** For who wants to know the object again. */
+  readonly mark?: string;
+};
 
 /**
  * Creates a named object in a collection, once. A POST whose outcome is open is not simply repeated: it is looked whether the object is
@@ -42,11 +46,10 @@ export type Creation = Pick<ApiRequest, "path" | "signal" | "evenAfterAbort"> & 
  * Throws an ApiFailure: of status 409 where somebody else's has the name; whatever it throws, mayHaveHappened says whether the object
  * may be there all the same.
  */
-export async function createOnce(connection: Connection, { path, body, ...more }: Creation): Promise<Json> {
+export async function createOnce(connection: Connection, { path, body, mark = randomUUID(), ...more }: Creation): Promise<Json> {
   const { metadata } = body;
   const name = string(object(metadata)["name"]);
-  const mark = randomUUID();
-  const annotations = { ...object(object(metadata)["annotations"]), [MARK]: mark };
+  const annotations = { ...object(object(metadata)["annotations"]), [REQUEST_MARK]: mark };
   const request = { ...more, method: "POST", path, body: { ...body, metadata: { ...object(metadata), annotations } } } as const;
   let open = false;
   for (let made = 1; ; made += 1) {
@@ -63,7 +66,7 @@ export async function createOnce(connection: Connection, { path, body, ...more }
     // Who may not look does not know: the failure says that it may be there.
     if (there.status !== 200) throw failure;
     const found = object(parsed(there, { path }));
-    if (string(object(object(found["metadata"])["annotations"])[MARK]) === mark) return found;
+    if (string(object(object(found["metadata"])["annotations"])[REQUEST_MARK]) === mark) return found;
     throw taken ? failure : new ApiFailure({ status: 409, reason: "AlreadyExists", message: say`${name} already exists`, cause: failure });
   }
 }

@@ -1,24 +1,24 @@
 import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
-import type { FlowContext } from "../flows/context.ts";
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
-import { lookAtNode, movePod, moveRights } from "../flows/restore/move/move.ts";
-import { obstacles, refuse } from "../flows/restore/move/obstacles.ts";
-import { originOfPod, planMoveAhead } from "../flows/restore/move/plan.ts";
-import { agreeTo } from "../flows/consent.ts";
-import { createRestored } from "../flows/restore/create.ts";
-import { requireRights } from "../flows/rights.ts";
-import { isCheckpoint } from "../flows/restore/image/push.ts";
 import { choiceNeeded, containerOf, ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
 import { findPod } from "../flows/capture/targets/find.ts";
+import { agreeTo } from "../flows/consent.ts";
+import type { FlowContext } from "../flows/context.ts";
+import { isCheckpoint } from "../flows/restore/image/push.ts";
+import type { RegistrySettings } from "../flows/restore/image/registries.ts";
+import { lookAhead } from "../flows/restore/move/before.ts";
+import { movePod, type Moved } from "../flows/restore/move/move.ts";
+import { obstacles, refuse, refuseQuiesce } from "../flows/restore/move/obstacles.ts";
+import { originOfPod, planMoveAhead } from "../flows/restore/move/plan.ts";
+import { resumeMove, type Finished } from "../flows/restore/move/resume.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { formatReference, parseReference, type Reference } from "../image/reference.ts";
 import type { FoundManifest } from "../image/registry/manifests.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
-import { say } from "../model/phrase.ts";
+import { joined, say } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
-import type { Restoration } from "../model/restoration.ts";
+import type { MovedOriginal, Restoration } from "../model/restoration.ts";
 import { formatSeconds } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, DRY_RUN, output } from "./shared/common.ts";
@@ -26,7 +26,7 @@ import { dryRunHelper, type DryRun } from "./shared/dry-run.ts";
 import { list, on, text } from "./shared/flags.ts";
 import { HELPER, helperSettings } from "./shared/helper-pods.ts";
 import { REGISTRY, registrySettings } from "./shared/registry.ts";
-import { CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown } from "./shared/restoring.ts";
+import { BYPASS_SCHEDULER, CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown } from "./shared/restoring.ts";
 import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface MoveRequest {
@@ -37,6 +37,8 @@ export interface MoveRequest {
   readonly reference: Reference;
   readonly force: boolean;
   readonly explain: boolean;
+  readonly quiesce: boolean;
+  readonly bypassScheduler: boolean;
   readonly dryRun: DryRun | undefined;
   readonly settings: RegistrySettings;
   readonly helper: HelperSettings;
@@ -49,15 +51,19 @@ export const verb = defineVerb({
   summary: "Move a running pod to another node, with its memory",
   usage: ["move POD [-c NAME] --to NODE --image REFERENCE [options]"],
   description: `Move a running pod to another node. Its container is checkpointed, the checkpoint is pushed as the image REFERENCE (through this
-machine, but not to its disk) and restored on NODE in a new pod with the same labels, annotations and probes. Only when the new pod runs
-there, the original is deleted. On any failure the original is kept and the new pod is deleted.
+machine, but not to its disk) and restored on NODE in a new pod with the same annotations and probes, called POD-NODE. Only when the new
+pod is known to run there, the original is deleted; then the new pod gets the labels, so that no Service leads to both.
+
+Everything that can be known is checked before the freeze. On a failure, or when interrupted, the original keeps running and the new pod
+and the image are deleted. If it cannot be seen whether the new pod runs, both are kept and named (exit status 3); rerun the command, also
+after it was killed, to end such a move.
 
 What the original does between the freeze and its deletion is lost; the time of the freeze is shown for confirmation before the original
-is deleted. Network connections are not moved: clients must reconnect to a new address. The new pod is called POD-NODE.
+is deleted. --quiesce takes it out of its Services first. Network connections are not moved: clients must reconnect.
 
 Refused without --force: pods with a controller (it would replace them), ReadWriteOnce volumes (only one node can use them), emptyDir
-volumes that are not empty (their files are not moved), generic ephemeral volumes (they are deleted with the original), and pods with
-several containers (the others start from the beginning).`,
+volumes that are not empty (their files are not moved), generic ephemeral volumes (they are deleted with the original), resource claims
+(devices of the node), and pods with several containers (the others start from the beginning).`,
   examples: [
     { what: "Move a pod", command: "kubectl checkpoint move redis --to node2 --image registry.local:5000/moves/redis:1" },
     {
@@ -78,6 +84,8 @@ several containers (the others start from the beginning).`,
       help: "container to move (default: the default container)",
     }),
     name: text({ value: "NAME", help: "name of the new pod (default: POD-NODE)" }),
+    quiesce: on("take the pod out of its Services before the freeze; put it back on any failure"),
+    "bypass-scheduler": BYPASS_SCHEDULER,
     force: on("move the pod although something is lost"),
     explain: EXPLAIN_RESTORE,
     "dry-run": DRY_RUN,
@@ -106,6 +114,8 @@ several containers (the others start from the beginning).`,
       reference: parseReference(image),
       force: flags.force,
       explain: flags.explain,
+      quiesce: flags.quiesce,
+      bypassScheduler: flags["bypass-scheduler"],
       dryRun: flags["dry-run"],
       settings: registrySettings(flags),
       helper: helperSettings(flags, env),
@@ -115,22 +125,27 @@ several containers (the others start from the beginning).`,
   },
   async *run(request, call) {
     const context = await connected(request.cluster, call);
+    const { dryRun, yes } = request;
+    const copyName = request.name ?? `${request.pod}-${request.to}`;
+    const finished = dryRun === undefined ? await resumeMove(context, request.pod, copyName, yes) : undefined;
+    if (finished !== undefined) return yield* reportFinished(call, finished);
     const target = await findTargetPod(context, request);
     const { pod } = target;
     const found = await obstacles(context, pod, target.container);
+    if (request.quiesce) refuseQuiesce(pod);
     if (!request.force) refuse(pod, found);
-    for (const what of found) call.emit({ kind: "warning", text: say`${what}` });
+    for (const text of found) call.emit({ kind: "warning", text });
     const helpers = new Helpers(context.connection, call, request.helper);
-    if (request.dryRun !== undefined) return yield* dryRunMove(call, context, request, target, helpers, request.dryRun);
+    if (dryRun !== undefined) return yield* dryRunMove(call, context, request, target, helpers, dryRun);
     const moved = await movePod(context, {
       ...request,
       target,
       helpers,
       consent: async (there) => {
-        if (!request.yes) await consent(context, request, target, helpers, there);
+        if (!yes) await consent(context, request, target, helpers, there);
       },
       consentToDelete: async (frozenAt, created) => {
-        if (request.yes) return;
+        if (yes) return;
         const ago = formatSeconds((call.now() - frozenAt.getTime()) / 1000);
         await agreeTo(
           context,
@@ -139,29 +154,63 @@ several containers (the others start from the beginning).`,
         );
       },
     });
-    const { plan, restored, frozenAt, deletedAt, seconds } = moved;
-    const lost = formatSeconds((Date.parse(deletedAt) - Date.parse(frozenAt)) / 1000);
-    yield {
-      text: say`pod/${pod.name} moved from ${pod.node} to ${restored.node} as pod/${plan.name}: frozen at ${frozenAt}, the original deleted ${lost} later`,
-      name: `pod/${plan.name}`,
-    };
-    call.emit({ kind: "hint", text: proof(restored.evidence) });
-    const document: Restoration = {
-      apiVersion: API_VERSION,
-      kind: "Restoration",
-      namespace: plan.namespace,
-      pod: plan.name,
-      container: plan.container,
-      node: restored.node,
-      image: plan.image,
-      restored: true,
-      evidence: restored.evidence,
-      seconds,
-      original: { pod: pod.name, node: pod.node, frozenAt, deletedAt },
-    };
-    return { document, exitCode: 0 };
+    return yield* reportMoved(call, target, moved);
   },
 });
+
+async function* reportMoved(call: Call, { pod }: ContainerTarget, moved: Moved): AsyncGenerator<Piece, Outcome> {
+  const { plan, restored, frozenAt, deletedAt, services, seconds } = moved;
+  const lost = formatSeconds((Date.parse(deletedAt) - Date.parse(frozenAt)) / 1000);
+  yield {
+    text: say`pod/${pod.name} moved from ${pod.node} to ${restored.node} as pod/${plan.name}: frozen at ${frozenAt}, the original deleted ${lost} later`,
+    name: `pod/${plan.name}`,
+  };
+  call.emit({ kind: "hint", text: proof(restored.evidence) });
+  if (services !== undefined && services.length > 0) {
+    const text = say`lost: what pod/${pod.name} accepted in these ${lost} through its Services (${joined(services, ", ")})`;
+    call.emit({ kind: "warning", text });
+  }
+  const original = { pod: pod.name, node: pod.node, frozenAt, deletedAt, ...(services === undefined ? {} : { services }) };
+  return { document: restoration({ ...plan, pod: plan.name }, restored.node, restored.evidence, seconds, original), exitCode: 0 };
+}
+
+/** Of a move that had been killed at its end. */
+async function* reportFinished(call: Call, { copy, image, restored }: Finished): AsyncGenerator<Piece, Outcome> {
+  const { namespace, name, record } = copy;
+  const { from, container, frozenAt } = record;
+  const node = restored?.node ?? "";
+  yield {
+    text: say`pod/${from.name} moved from ${from.node}${node === "" ? say`` : say` to ${node}`} as pod/${name}: frozen at ${frozenAt}`,
+    name: `pod/${name}`,
+  };
+  if (restored !== undefined) call.emit({ kind: "hint", text: proof(restored.evidence) });
+  const original = { pod: from.name, node: from.node, frozenAt };
+  const document = restoration({ namespace, pod: name, container, image }, node, restored?.evidence, 0, original);
+  return { document, exitCode: restored === undefined ? 3 : 0 };
+}
+
+/** `evidence`: undefined where it was not seen that it runs from the checkpoint. */
+function restoration(
+  { namespace, pod, container, image }: Pick<Restoration, "namespace" | "pod" | "container" | "image">,
+  node: string,
+  evidence: readonly string[] | undefined,
+  seconds: number,
+  original: MovedOriginal,
+): Restoration {
+  return {
+    apiVersion: API_VERSION,
+    kind: "Restoration",
+    namespace,
+    pod,
+    container,
+    node,
+    image,
+    restored: evidence !== undefined,
+    evidence: evidence ?? [],
+    seconds,
+    original,
+  };
+}
 
 /** The helper pods that the archive is read by and removed by, and the new pod between them: in the order of their making. */
 async function* dryRunMove(
@@ -174,18 +223,20 @@ async function* dryRunMove(
 ): AsyncGenerator<Piece, Outcome> {
   const { connection } = context;
   const { pod } = target;
-  const server = dryRun === "server";
-  const origin = await originOfPod(context, target);
-  if (server) await lookAtNode(context, request.to, request.settings, origin);
-  const plan = planMoveAhead(target, request, origin, formatReference(request.reference));
+  const reference = formatReference(request.reference);
+  const never = async (): Promise<void> => await Promise.resolve();
+  const ahead =
+    dryRun === "server"
+      ? await lookAhead(context, { ...request, target, helpers, consent: never, consentToDelete: never })
+      : { plan: planMoveAhead(target, request, await originOfPod(context, target), reference), objects: undefined };
+  const { plan, objects = [plan.pod] } = ahead;
   const read = yield* dryRunHelper(connection, helpers, pod.node, "read", dryRun);
-  const rights = moveRights(pod.namespace, await helpers.namespace());
-  const pods = server ? await requireRights(connection, rights, async () => await createRestored(context, plan, true)) : [plan.pod];
-  yield* shown(call, plan, pods, server ? "server dry run" : "dry run");
+  yield* shown(call, plan, objects, dryRun === "server" ? "server dry run" : "dry run");
   const remove = yield* dryRunHelper(connection, helpers, pod.node, "write", dryRun);
   call.emit({ kind: "hint", text: say`note: the digest of the image and the command of the process are not known before the checkpoint` });
+  call.emit({ kind: "hint", text: say`note: the pod gets its labels when the original is deleted` });
   return {
-    document: { apiVersion: "v1", kind: "List", items: [read.document, ...pods, remove.document] },
+    document: { apiVersion: "v1", kind: "List", items: [read.document, ...objects, remove.document] },
     exitCode: 0,
   };
 }

@@ -24,7 +24,7 @@ export function neededRights(namespace: string, helperNamespace: string): Needed
     checkpoint: [pods("get"), pods("list"), nodes("create", "proxy")],
     copy: helperRights(helperNamespace),
     exec: execRights(helperNamespace),
-    restore: [pods("create"), pods("get")],
+    restore: [pods("create"), pods("get"), pods("delete")],
     forecast: [nodes("get"), nodes("list"), nodes("get", "proxy")],
   };
 }

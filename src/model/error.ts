@@ -25,10 +25,10 @@ export class UserError extends Error {
   /** As plain text, as documents have them; `message` too. */
   readonly why: string | undefined;
   readonly fix: string | undefined;
-  /** 2 where the command line itself was wrong or incomplete. */
-  readonly exitCode: 1 | 2;
+  /** 2 where the command line itself was wrong or incomplete, 3 where something was done and stays. */
+  readonly exitCode: 1 | 2 | 3;
 
-  constructor(explanation: Explanation & { readonly exitCode?: 1 | 2; readonly cause?: unknown }) {
+  constructor(explanation: Explanation & { readonly exitCode?: 1 | 2 | 3; readonly cause?: unknown }) {
     const { reason, exitCode = 1, cause } = explanation;
     const message = phraseOf(explanation.message);
     super(plain(message), cause === undefined ? undefined : { cause });

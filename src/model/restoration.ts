@@ -40,5 +40,8 @@ export interface MovedOriginal {
   readonly node: string;
   /** When the processes were frozen, RFC 3339: what they did afterwards is lost. */
   readonly frozenAt: string;
-  readonly deletedAt: string;
+  /** Absent where an earlier move, which was killed, had deleted it. */
+  readonly deletedAt?: string;
+  /** Services that led to it until then: what it accepted through them is lost. Absent where they could not be read. */
+  readonly services?: readonly string[];
 }

@@ -1,13 +1,13 @@
 import type { Json } from "../model/json.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 
-/** What an archive alone tells of its container. */
+/** What an archive alone says of its container. */
 export interface ArchivedContainer {
   readonly container: string | undefined;
   readonly pod: string | undefined;
   readonly namespace: string | undefined;
   readonly command: readonly string[];
-  /** Undefined where the archive has no specification to tell them. */
+  /** Undefined where the archive has no specification that lists them. */
   readonly mounts: readonly ArchivedMount[] | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface ArchivedMount {
 
 export interface ArchivedPod {
   readonly pod: Json;
-  /** What the archive does not tell and a restored pod may miss, a sentence each. */
+  /** What is not in the archive and a restored pod may lack. */
   readonly gaps: readonly Phrase[];
 }
 
@@ -54,13 +54,13 @@ export function podOfArchive({ container, pod, namespace, command, mounts }: Arc
       },
     },
     gaps: [
-      ...(container === undefined ? [say`the archive does not tell the container's name: it is called ${name}`] : []),
-      say`environment, ports, resources, service account and security context are not in the archive as the pod had them: the restored process keeps its own, what runs beside it (kubectl exec) has none`,
+      ...(container === undefined ? [say`the container's name is not in the archive: it is called ${name}`] : []),
+      say`environment, ports, resources, service account and security context are not in the archive as the pod had them: the restored process keeps its own, new processes beside it (kubectl exec) have none of them`,
       say`the pod's other containers are not in the archive`,
-      ...(mounts === undefined ? [say`the archive does not tell what was mounted: CRIU refuses where something is missing`] : []),
+      ...(mounts === undefined ? [say`what was mounted is not in the archive: CRIU fails if something is missing`] : []),
       ...named.map(
         ({ path, kind, name: volume }) =>
-          say`${kind ?? "a directory of the node"}${volume === undefined ? say`` : say` ${volume}`} was mounted at ${path}: an empty volume stands in for it`,
+          say`${kind ?? "a directory of the node"}${volume === undefined ? say`` : say` ${volume}`} was mounted at ${path}: an empty volume is mounted instead`,
       ),
     ],
   };

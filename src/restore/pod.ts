@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { UserError } from "../model/error.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
-import { say, type Phrase } from "../model/phrase.ts";
+import { joined, say, type Phrase } from "../model/phrase.ts";
 import { placement, type Placement } from "./placement.ts";
-import { powersOf } from "./powers.ts";
 import { restoredVolumes } from "./volumes.ts";
 
 export interface RestoredPodRequest {
@@ -59,10 +58,16 @@ const DROPPED = new Set([
   "serviceAccount",
   "nodeSelector",
   "affinity",
+  "topologySpreadConstraints",
   "hostnameOverride",
 ]);
-/** kubectl's copy of the manifest, which is another one now. */
-const LAST_APPLIED = new Set(["kubectl.kubernetes.io/last-applied-configuration"]);
+/** Isolated, it has nobody's rights: some clusters give credentials by the service account's name. */
+const ACCOUNT = new Set(["serviceAccountName"]);
+/** On both pods of a move while it is under way: "original" or "copy". Its annotation says of what, and what is to be put back. */
+export const MOVING = "checkpoint.kubectl/moving";
+const OF_MOVES = new Set([MOVING]);
+/** kubectl's copy of the manifest, which is another one now; what is about another request. */
+const OF_OTHERS = new Set(["kubectl.kubernetes.io/last-applied-configuration", "kubectl-checkpoint/request", MOVING]);
 const HOST_PORT = new Set(["hostPort"]);
 const ARGUMENTS = new Set(["args"]);
 
@@ -71,14 +76,16 @@ export function restoredPod(request: RestoredPodRequest): RestoredPod {
   const { original, name, namespace, keep, isolated } = request;
   const metadata = object(original["metadata"]);
   const spec = object(original["spec"]);
-  if (isolated) ensureIsolable(original);
   const volumes = restoredVolumes(spec, request.container, isolated, request.tokenMounted);
-  const placed = placement(spec, request.placement);
+  const placed = placement({ spec, labels: object(metadata["labels"]), keepsLabels: keep.labels }, request.placement);
   const containers = restoredContainers(request, list(spec["containers"]).map(object), volumes.mounts);
   const initContainers = list(spec["initContainers"]).map(object);
-  const kept = without(spec, DROPPED);
-  const labels = { ...(keep.labels ? object(metadata["labels"]) : {}), [RESTORED_LABEL]: restoredId(namespace, name) };
-  const annotations = keep.annotations ? without(object(metadata["annotations"]), LAST_APPLIED) : {};
+  const kept = without(isolated ? without(spec, ACCOUNT) : spec, DROPPED);
+  const labels = {
+    ...(keep.labels ? without(object(metadata["labels"]), OF_MOVES) : {}),
+    [RESTORED_LABEL]: restoredId(namespace, name),
+  };
+  const annotations = keep.annotations ? without(object(metadata["annotations"]), OF_OTHERS) : {};
   return {
     pod: {
       apiVersion: "v1",
@@ -123,21 +130,22 @@ function restoredContainers(
   if (!names.includes(container)) {
     throw new UserError({
       reason: "NoSuchContainer",
-      message: `the pod's manifest has no container ${container}`,
-      why: `it has ${names.join(", ")}: init and ephemeral containers are not restored`,
+      message: say`the pod's manifest has no container ${container}; nothing was created`,
+      why: say`it has ${joined(names, ", ")}: init and ephemeral containers cannot be restored`,
     });
   }
   for (const name of setImages.keys()) {
     if (names.includes(name) && name !== container) continue;
-    const why = name === container ? "it is the one that is restored, from --image" : `the pod has ${names.join(", ")}`;
-    throw new UserError({ reason: "NoSuchContainer", message: `--set-image: ${name} is none of the other containers`, why, exitCode: 2 });
+    const why = name === container ? "it is the container that is restored, from --image" : say`the pod has ${joined(names, ", ")}`;
+    const message = say`invalid value "${name}" for --set-image: use the name of another container of the pod`;
+    throw new UserError({ reason: "NoSuchContainer", message, why, exitCode: 2 });
   }
   const specs = containers.map((one) => {
     const name = string(one["name"]);
     const ports = list(one["ports"]).map(object);
     const hostPorts = ports.flatMap((port) => number(port["hostPort"]) ?? []);
     const dropsPorts = hostPorts.length > 0 && !keepHostPorts && object(request.original["spec"])["hostNetwork"] !== true;
-    if (dropsPorts) notes.push(say`container ${name} does not get its host ports (${hostPorts.join(", ")}): the original may have them`);
+    if (dropsPorts) notes.push(say`host ports of container ${name} are not kept (${joined(hostPorts, ", ")}): the original may use them`);
     const common = {
       ...withoutProbes(mounts(one), request.keep),
       ...(dropsPorts ? { ports: ports.map((port) => without(port, HOST_PORT)) } : {}),
@@ -153,7 +161,7 @@ function restoredContainers(
     };
   });
   const others = names.filter((name) => name !== container && !setImages.has(name));
-  if (others.length > 0) notes.push(say`only container ${container} is restored: ${others.join(", ")} starts anew`);
+  if (others.length > 0) notes.push(say`only container ${container} is restored; started from the beginning: ${joined(others, ", ")}`);
   return { specs, notes };
 }
 
@@ -169,25 +177,11 @@ function withoutProbes(container: Json, { liveness, readiness, startup }: Keep):
 
 function specNotes(spec: Json, initContainers: readonly Json[]): Phrase[] {
   const ephemeral = list(spec["ephemeralContainers"]).map((one) => string(object(one)["name"]));
+  const inits = initContainers.map(({ name }) => string(name));
   return [
-    ...(spec["hostNetwork"] === true ? [say`the pod is on the node's network: its ports must be free there`] : []),
-    ...(initContainers.length > 0
-      ? [say`its init containers run again: ${initContainers.map(({ name }) => string(name)).join(", ")}`]
-      : []),
-    ...(ephemeral.length > 0 ? [say`its ephemeral containers are left out: ${ephemeral.join(", ")}`] : []),
-    ...(list(spec["resourceClaims"]).length > 0
-      ? [say`its resource claims are for devices: what is free on the other node may be others`]
-      : []),
+    ...(spec["hostNetwork"] === true ? [say`the pod uses the node's network: its ports must be free there`] : []),
+    ...(inits.length > 0 ? [say`init containers run again: ${joined(inits, ", ")}`] : []),
+    ...(ephemeral.length > 0 ? [say`ephemeral containers are not created again: ${joined(ephemeral, ", ")}`] : []),
+    ...(list(spec["resourceClaims"]).length > 0 ? [say`the pod has resource claims: it may get other devices than the original had`] : []),
   ];
-}
-
-function ensureIsolable(original: Json): void {
-  const escapes = powersOf(original).filter((power) => power.escapes);
-  if (escapes.length === 0) return;
-  throw new UserError({
-    reason: "NotIsolable",
-    message: "a pod with such power over its node cannot be isolated",
-    why: escapes.map(({ what }) => what).join("\n"),
-    fix: "leave out --isolated, or restore an archive without such a pod in its record: without FILE.json beside FILE there is none",
-  });
 }

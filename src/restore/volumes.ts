@@ -55,11 +55,11 @@ function withoutToken(volume: Json): Json {
 
 function noteOn(volume: Json): Phrase[] {
   const name = string(volume["name"]);
-  if (volume["emptyDir"] !== undefined) return [say`volume ${name} (emptyDir) is empty: what was in it is not in a checkpoint`];
+  if (volume["emptyDir"] !== undefined) return [say`volume ${name} (emptyDir) is empty: a checkpoint does not contain its files`];
   if (volume["hostPath"] !== undefined)
-    return [say`volume ${name} is ${string(object(volume["hostPath"])["path"])} of whichever node it runs on`];
+    return [say`volume ${name} is ${string(object(volume["hostPath"])["path"])} of the node that the pod runs on`];
   const claim = string(object(volume["persistentVolumeClaim"])["claimName"]);
-  if (claim !== "") return [say`volume ${name} is the claim ${claim} itself, as it is now: not as it was at the checkpoint`];
+  if (claim !== "") return [say`volume ${name} is the claim ${claim} as it is now, not as it was at the checkpoint`];
   if (volume["ephemeral"] !== undefined) return [say`volume ${name} (ephemeral) is a new one`];
   return [];
 }

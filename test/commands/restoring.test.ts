@@ -52,7 +52,7 @@ test("restore: with and without FILE", () => {
     isolated: true,
     "keep-labels": true,
   };
-  const { cluster: _cluster, ...request } = requestOf(restore, ["a.tar"], given);
+  const { cluster: _cluster, helper: _helper, ...request } = requestOf(restore, ["a.tar"], given);
   assert.deepEqual(request, {
     file: "a.tar",
     reference: REFERENCE,
@@ -60,6 +60,7 @@ test("restore: with and without FILE", () => {
       name: undefined,
       namespace: "shop",
       node: "node2",
+      bypassScheduler: false,
       setImages: new Map([
         ["proxy", "p:2"],
         ["x", "y=z"],
@@ -70,13 +71,14 @@ test("restore: with and without FILE", () => {
     },
     settings: SETTINGS,
     dryRun: undefined,
-    explain: undefined,
+    explain: false,
     yes: false,
   });
   assert.equal(requestOf(restore, [], { image: "reg.local/a:1" }).file, undefined);
   for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => requestOf(restore, words, { image: "reg.local/a:1" }), isUsage);
   assert.throws(() => requestOf(restore, ["a.tar"]), isUsage);
   assert.throws(() => requestOf(restore, [], { image: "reg.local/a:1", "set-image": ["proxy"] }), isUsage);
+  assert.throws(() => requestOf(restore, ["a.tar"], { image: "reg.local/a:1", "bypass-scheduler": true }), isUsage, "of which node?");
 });
 
 test("move: a pod, a node, an image", () => {
@@ -92,6 +94,8 @@ test("move: a pod, a node, an image", () => {
     [undefined, "client", "server"],
   );
   assert.equal(requestOf(move, ["web"], { ...given, container: ["c"], force: true }).container, "c");
+  const { quiesce, bypassScheduler } = requestOf(move, ["web"], { ...given, quiesce: true, "bypass-scheduler": true });
+  assert.deepEqual([quiesce, bypassScheduler], [true, true]);
   for (const words of [[], ["a", "b"], ["deploy/web"], ["pod/"]])
     assert.throws(() => requestOf(move, words, given), isUsage, words.join(" "));
   for (const without of ["to", "image"]) assert.throws(() => requestOf(move, ["web"], { ...given, [without]: "" }), isUsage, without);

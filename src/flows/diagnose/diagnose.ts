@@ -21,6 +21,7 @@ import { counted } from "../../model/units.ts";
 import { parseRuntime, restoreVerdict } from "../../restore/runtimes.ts";
 import type { FlowContext } from "../context.ts";
 import { containerOf, type ContainerTarget } from "../capture/targets/containers.ts";
+import { movesLeft } from "./moves.ts";
 import { findPod } from "../capture/targets/find.ts";
 
 /** What is to be looked at. */
@@ -86,6 +87,7 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
     const inOrder = names.flatMap((name) => ofNodes.get(name) ?? []);
     const order = [...new Set(inOrder.map(({ check }) => check))];
     findings.push(...order.flatMap((check) => inOrder.filter((finding) => finding.check === check)));
+    if (subject.kind !== "node") findings.push(...(await movesLeft(context, pod?.namespace ?? context.connection.namespace)));
     if (pod !== undefined && subject.kind === "pod") findings.push(...(await ofPod(context, pod, subject.container, nodes[0], deep)));
     return { findings, cluster, nodes, leftovers };
   } finally {

@@ -3,7 +3,7 @@ import { apiPath } from "../../cluster/connection.ts";
 import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
-import { command, say, type Phrase } from "../../model/phrase.ts";
+import { command, joined, say, type Phrase, type Text } from "../../model/phrase.ts";
 import { parseReference, type Reference } from "../../image/reference.ts";
 import { findManifest } from "../../image/registry/manifests.ts";
 import { alwaysPullsBase } from "../../restore/runtimes.ts";
@@ -16,7 +16,7 @@ import type { TargetNode } from "./nodes.ts";
 const LISTED_IMAGES = 50;
 
 /**
- * Whether the image that the container was made from can be had by the nodes: a restore needs it. Answers with what cannot be told
+ * Whether the nodes have, or can get, the image that the container was created from: a restore needs it. Answers with what is not known
  * from here; throws a UserError where it is sure to fail.
  */
 export async function checkBaseImage(
@@ -27,7 +27,7 @@ export async function checkBaseImage(
 ): Promise<Phrase[]> {
   const { imageID, image } = info;
   const name = imageID ?? image;
-  if (name === undefined) return [say`the archive does not name the image that its container was made from`];
+  if (name === undefined) return [say`the archive does not name the image that its container was created from`];
   if (info.engine === "cri-o") return await presentOn(context, nodes, [image, imageID]);
   const pulls =
     nodes.length === 0 ||
@@ -36,9 +36,10 @@ export async function checkBaseImage(
   if (/^(sha256:)?[0-9a-f]{64}$/.test(name)) {
     throw new UserError({
       reason: "BaseImageNotPulled",
-      message: "the image that the container was made from was imported into its node, and has no name to be pulled by",
-      why: `the archive names it ${name}`,
-      fix: "run the container from an image of a registry, and take the checkpoint again",
+      message:
+        "the image that the container was created from was imported into its node and has no name to pull it by; nothing was created",
+      why: say`the archive names it ${name}`,
+      fix: "run the container from an image of a registry, and take a new checkpoint",
     });
   }
   return await pullable(context, name, settings);
@@ -55,14 +56,17 @@ async function presentOn(context: FlowContext, nodes: readonly TargetNode[], nam
     if (!node.images.some(isIt) && !(await imagesOfPods(context, node.name)).some(isIt)) lacking.push(node);
   }
   if (lacking.length === 0) return [];
-  const where = lacking.map((node) => node.name).join(", ");
-  if (lacking.length < nodes.length || lacking.some(({ images }) => images.length >= LISTED_IMAGES))
-    return [say`${where} may not have the image that the container was made from (${name}): CRI-O does not pull it`];
+  const where = joined(
+    lacking.map((node) => node.name),
+    ", ",
+  );
+  if (lacking.length < nodes.length || lacking.some(({ imageCount }) => imageCount >= LISTED_IMAGES))
+    return [say`${where} may not have the base image ${name}: CRI-O does not pull it for a restore`];
   throw new UserError({
     reason: "BaseImageMissing",
-    message: say`the image that the container was made from (${name}) is not on ${where}`,
-    why: "CRI-O restores a container only where that image is, and does not pull it",
-    fix: say`pull it, and rerun a minute later: on ${lacking[0]?.name ?? ""}, ${command`crictl pull ${name}`}. A pod that runs that image there will do as well`,
+    message: say`${where} does not have the base image ${name}; nothing was created`,
+    why: "CRI-O restores a container only where the image is that it was created from, and does not pull it",
+    fix: say`pull it, and rerun a minute later: on ${lacking[0]?.name ?? ""}, ${command`crictl pull ${name}`}. A running pod with that image works as well`,
   });
 }
 
@@ -84,28 +88,27 @@ async function pullable(context: Context, name: string, settings: RegistrySettin
   try {
     reference = parseReference(name);
   } catch {
-    return [say`the base image ${name} is no reference of an image`];
+    return [say`the base image ${name} is not a valid image reference`];
   }
   try {
     await using registry = await registryFor(context, { ...settings, plainHttp: false }, reference, "pull", true);
     if ((await findManifest(registry)) !== undefined) return [];
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || error.exitCode === 2) throw error;
     if (/^RegistryLogin|^RegistryForbidden/.test(error.reason))
-      throw notPulled(name, "its registry wants a login, and containerd pulls it without one", error);
-    if (error.reason === "RegistryPlainHttp")
-      throw notPulled(name, "its registry does not speak TLS, and containerd does not try without", error);
-    return [say`whether the nodes can pull the base image ${name} cannot be told from here: ${error.message}`];
+      throw notPulled(name, "its registry requires a login, and containerd pulls it without one", error);
+    if (error.reason === "RegistryPlainHttp") throw notPulled(name, "its registry does not use TLS, and containerd requires it", error);
+    return [say`whether the nodes can pull the base image ${name} is unknown: ${error.whole}`];
   }
   throw notPulled(name, "it is not in its registry any more");
 }
 
-function notPulled(name: string, why: string, cause?: unknown): UserError {
+function notPulled(name: string, why: Text, cause?: unknown): UserError {
   return new UserError({
     reason: "BaseImageNotPulled",
-    message: `no node can pull ${name}, the image that the container was made from`,
+    message: say`no node can pull ${name}, the image that the container was created from; nothing was created`,
     why,
-    fix: "containerd pulls it by itself when it restores, without the kubelet's pull secrets; 2.2 and later do not where the node has it: pull it there first",
+    fix: "containerd pulls it by itself when it restores, without the kubelet's pull secrets; 2.2 and later do not if the node has it: pull it there first",
     cause,
   });
 }

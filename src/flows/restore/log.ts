@@ -1,18 +1,18 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { getPod } from "../../cluster/pods.ts";
+import { apiPath } from "../../cluster/connection.ts";
+import { waitFor } from "../../cluster/watch.ts";
 import { exec } from "../../helper/exec.ts";
 import type { Helper } from "../../helper/directory.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import { CONTAINER } from "../../helper/manifest.ts";
 import { ARCHIVES } from "../../helper/paths.ts";
-import { CriuLogReader } from "../../kubelet/criu-causes.ts";
+import { CriuLogReader, type Failure } from "../../kubelet/criu-causes.ts";
 import { Disposal } from "../../model/disposal.ts";
 import { UserError } from "../../model/error.ts";
-import { list, object, string } from "../../model/json.ts";
+import { list, object, string, type Json } from "../../model/json.ts";
 import { say } from "../../model/phrase.ts";
-import type { Told } from "../../restore/failures.ts";
 import type { FlowContext } from "../context.ts";
 import { helperRights, requireRights } from "../rights.ts";
+import type { Watched } from "./watch.ts";
 
 /** Where containerd, and the distributions that embed it, keep what belongs to a running container. */
 const DIRECTORIES = ["/var/lib/containerd", "/var/lib/rancher/k3s/agent/containerd", "/var/lib/rancher/rke2/agent/containerd"].map(
@@ -22,7 +22,7 @@ const DIRECTORIES = ["/var/lib/containerd", "/var/lib/rancher/k3s/agent/containe
 const PATIENCE_SECONDS = 45;
 /** In bytes; CRIU's log of a restore has some hundred KiB. */
 const LONGEST_LOG = 32 << 20;
-const LOOKS = 12;
+const LATE_MS = 6000;
 
 /**
  * CRIU's log of a failed restore is gone with its container, a moment after it was written. So the next try is waited for: a new
@@ -47,33 +47,30 @@ while [ $(date +%s) -lt $end ]; do
 done
 exit 3`;
 
-/** The failure with its cause out of CRIU's log; as it was where the log cannot be had, which is said. */
-export async function explainByLog(
+/** Why CRIU failed, by its log of the next try; undefined where the log cannot be had, which is a warning. */
+export async function readLog(
   context: FlowContext,
   helpers: Helpers,
-  told: Omit<Told, "node">,
+  watched: Watched,
   node: string,
-  failure: UserError,
-): Promise<UserError> {
+): Promise<Pick<Failure, "why" | "fix"> | undefined> {
   const lane = `log ${node}`;
   try {
     const rights = helperRights(await helpers.namespace());
     return await requireRights(context.connection, rights, async () => {
       await using stack = new Disposal();
       const helper = await helperWhereContainersAre(helpers, node, stack);
-      context.emit({ kind: "activity", lane, text: say`waiting for the next try on ${node}, to read CRIU's log` });
+      context.emit({ kind: "activity", lane, text: say`waiting for the next attempt on ${node}, to read CRIU's log` });
       const { id, log } = await caught(context, helper);
-      if (!(await isOf(context, told, id))) throw missed("it was another container's");
+      if (!(await isOf(context, watched, id))) throw missed("it was another container's");
       const reader = new CriuLogReader();
       reader.read(log);
-      const { why, fix } = reader.failure();
-      const { reason, message } = failure;
-      return new UserError({ reason, message, why, fix: fix ?? failure.fix, cause: failure });
+      return reader.failure();
     });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    context.emit({ kind: "warning", text: say`CRIU's log could not be read: ${error.message}` });
-    return failure;
+    context.emit({ kind: "warning", text: say`cannot read CRIU's log: ${error.said.message}` });
+    return undefined;
   } finally {
     context.emit({ kind: "idle", lane });
   }
@@ -87,7 +84,7 @@ async function helperWhereContainersAre(helpers: Helpers, node: string, stack: D
       if (!(error instanceof UserError && error.reason === "HelperMount")) throw error;
     }
   }
-  throw missed("this containerd keeps its containers elsewhere");
+  throw missed("the directories of containerd were not found");
 }
 
 async function caught({ connection, signal }: FlowContext, { pod }: Helper): Promise<{ id: string; log: Buffer }> {
@@ -101,7 +98,7 @@ async function caught({ connection, signal }: FlowContext, { pod }: Helper): Pro
       size += part.length;
       if (size <= LONGEST_LOG) parts.push(part);
     }
-    if ((await ended).exitCode !== 0) throw missed("no other try was made");
+    if ((await ended).exitCode !== 0) throw missed("the kubelet did not try again");
     const bytes = Buffer.concat(parts);
     const line = bytes.indexOf("\n");
     return { id: bytes.toString("latin1", 0, line), log: bytes.subarray(line + 1) };
@@ -111,22 +108,21 @@ async function caught({ connection, signal }: FlowContext, { pod }: Helper): Pro
   }
 }
 
-/** Whether it is the container's latest try; the kubelet tells of it a moment later. */
-async function isOf(context: FlowContext, told: Omit<Told, "node">, id: string): Promise<boolean> {
-  for (let look = 0; look < LOOKS; look += 1) {
-    if ((await latest(context, told)).some((one) => one.endsWith(`//${id}`))) return true;
-    await sleep(500, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
-  }
-  return false;
-}
-
-async function latest({ connection }: FlowContext, { namespace, pod, container }: Omit<Told, "node">): Promise<string[]> {
-  const { object: found } = await getPod(connection, namespace, pod);
-  const status = list(object(found["status"])["containerStatuses"])
-    .map(object)
-    .find(({ name }) => name === container);
-  const states = [status?.["state"], status?.["lastState"]].map((state) => object(object(state)["terminated"])["containerID"]);
-  return [status?.["containerID"], ...states].map(string);
+/** Whether it is the container's latest try; the kubelet says so a moment later. */
+async function isOf({ connection, signal }: FlowContext, { namespace, pod, container }: Watched, id: string): Promise<boolean> {
+  const late = AbortSignal.timeout(LATE_MS);
+  const place = { path: apiPath`/api/v1/namespaces/${namespace}/pods`, name: pod, signal: AbortSignal.any([signal, late]) };
+  const isLatest = (found: Json | undefined): true | undefined => {
+    const status = list(object(found?.["status"])["containerStatuses"])
+      .map(object)
+      .find(({ name }) => name === container);
+    const states = [status?.["state"], status?.["lastState"]].map((state) => object(object(state)["terminated"])["containerID"]);
+    return [status?.["containerID"], ...states].some((one) => string(one).endsWith(`//${id}`)) ? true : undefined;
+  };
+  return await waitFor(connection, place, ([found]) => isLatest(found)).catch((error: unknown) => {
+    if (!late.aborted || signal.aborted) throw error;
+    return false;
+  });
 }
 
 function missed(why: string): UserError {

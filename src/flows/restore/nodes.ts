@@ -4,10 +4,11 @@ import { apiPath } from "../../cluster/connection.ts";
 import { listAll } from "../../cluster/lists.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
-import { say, type Phrase } from "../../model/phrase.ts";
+import { command, joined, say, type Phrase, type Text } from "../../model/phrase.ts";
+import type { Candidates } from "../../restore/placement.ts";
 import { parseRuntime, restoreVerdict, restoringRuntimes, type Runtime } from "../../restore/runtimes.ts";
-import type { Needs, Origin } from "./image/facts.ts";
 import type { FlowContext } from "../context.ts";
+import type { Needs, Origin } from "./image/facts.ts";
 
 /** What is looked at of a node. */
 export interface TargetNode {
@@ -18,36 +19,55 @@ export interface TargetNode {
   readonly ready: boolean;
   /** Cordoned. */
   readonly unschedulable: boolean;
-  /** Names of images that it has; the kubelet tells of 50 at most. */
+  readonly taints: readonly Taint[];
+  /** Names of images that it has; the kubelet lists MOST_IMAGES at most, some seconds late. */
   readonly images: readonly string[];
+  /** How many images it lists. */
+  readonly imageCount: number;
+}
+
+interface Taint {
+  readonly key: string;
+  readonly value: string;
+  readonly effect: string;
 }
 
 /** Where it will be restored. */
 export interface Target {
   /** Undefined: the scheduler chooses. */
   readonly node: string | undefined;
-  /** Nodes that can restore it, where that is known and not all can. */
-  readonly candidates: readonly string[] | undefined;
+  /** Which nodes can restore it, where that is known and not all can. */
+  readonly candidates: Candidates | undefined;
   /** Those that it may come to, as far as they may be read. */
   readonly nodes: readonly TargetNode[];
   readonly warnings: readonly Phrase[];
 }
 
+export interface Wanted {
+  /** Undefined: any. */
+  readonly node: string | undefined;
+  /** The scheduler is not asked: it alone minds cordons and taints. */
+  readonly bypassScheduler: boolean;
+  readonly tolerations: readonly Json[];
+}
+
 /**
- * Whether the node, or any node, can restore the checkpoint: architecture, engine, the runtime's version. Throws a UserError where
- * none can; what cannot be told is a warning.
+ * Whether the node, or any node, can restore the checkpoint: architecture, engine, the runtime's version, taints. Throws a UserError where
+ * none can; what is not known is a warning.
  */
-export async function findTarget(context: FlowContext, wanted: string | undefined, facts: Needs, origin: Origin): Promise<Target> {
-  const nodes = await readNodes(context, wanted);
+export async function findTarget(context: FlowContext, wanted: Wanted, needs: Needs, origin: Origin): Promise<Target> {
+  const { node } = wanted;
+  const nodes = await readNodes(context, node);
   if (nodes === undefined) {
-    const what = wanted === undefined ? say`which nodes can restore it` : say`whether ${wanted} can restore it`;
-    return { node: wanted, candidates: undefined, nodes: [], warnings: [say`you may not read nodes: ${what} cannot be told`] };
+    const what = node === undefined ? say`which nodes can restore it` : say`whether ${node} can restore it`;
+    return { node, candidates: undefined, nodes: [], warnings: [say`${what} is unknown: reading nodes is not permitted`] };
   }
-  const able = nodes.filter((node) => unfitness(node, facts) === undefined);
-  if (able.length === 0) throw noneFits(nodes, facts);
-  const warnings = [...new Set(able.flatMap((node) => doubts(node, origin)))];
-  const candidates = wanted !== undefined || able.length === nodes.length ? undefined : able.map(({ name }) => name);
-  return { node: wanted, candidates, nodes: able, warnings: warnings.map((warning) => say`${warning}`) };
+  const able = nodes.filter((one) => unfitness(one, needs, wanted) === undefined);
+  if (able.length === 0) throw noneFits(nodes, needs, wanted);
+  const warnings = able.flatMap((one) => doubts(one, origin));
+  const fit = able.map(({ name }) => name);
+  const unfit = nodes.map(({ name }) => name).filter((name) => !fit.includes(name));
+  return { node, candidates: node !== undefined || unfit.length === 0 ? undefined : { fit, unfit }, nodes: able, warnings };
 }
 
 async function readNodes({ connection }: FlowContext, wanted: string | undefined): Promise<TargetNode[] | undefined> {
@@ -58,74 +78,105 @@ async function readNodes({ connection }: FlowContext, wanted: string | undefined
     if (!(error instanceof ApiFailure)) throw error;
     if (error.status === 403) return undefined;
     if (error.status === 404)
-      throw new UserError({ reason: "NodeNotFound", message: `there is no node ${wanted}`, fix: "kubectl get nodes", exitCode: 2 });
+      throw new UserError({ reason: "NodeNotFound", message: say`node ${wanted ?? ""} not found`, fix: "kubectl get nodes", exitCode: 2 });
     throw error;
   }
 }
 
-function readNode(value: unknown): TargetNode {
+export function readNode(value: unknown): TargetNode {
   const node = object(value);
-  const status = object(node["status"]);
+  const [spec, status] = [object(node["spec"]), object(node["status"])];
   const info = object(status["nodeInfo"]);
   const ready = list(status["conditions"])
     .map(object)
     .find(({ type }) => type === "Ready");
+  const images = list(status["images"]).map(object);
   return {
     name: string(object(node["metadata"])["name"]),
     architecture: string(info["architecture"]),
     kernel: string(info["kernelVersion"]),
     runtime: parseRuntime(string(info["containerRuntimeVersion"])),
     ready: ready?.["status"] === "True",
-    unschedulable: object(node["spec"])["unschedulable"] === true,
-    images: list(status["images"]).flatMap((image) => list(object(image as Json)["names"]).map(string)),
+    unschedulable: spec["unschedulable"] === true,
+    taints: list(spec["taints"])
+      .map(object)
+      .map(({ key, value: of, effect }) => ({ key: string(key), value: string(of), effect: string(effect) })),
+    images: images.flatMap(({ names }) => list(names).map(string)),
+    imageCount: images.length,
   };
 }
 
 interface Unfit {
   readonly reason: string;
-  readonly why: string;
+  readonly why: Phrase;
+  readonly fix?: Text | undefined;
 }
 
-function unfitness(node: TargetNode, { info, architecture }: Needs): Unfit | undefined {
+function unfitness(node: TargetNode, { info, architecture }: Needs, wanted: Wanted): Unfit | undefined {
   const { name, runtime } = node;
-  if (!node.ready) return { reason: "NodeNotReady", why: `${name} is not ready` };
-  if (node.architecture !== "" && node.architecture !== architecture) {
-    return { reason: "ArchitectureMismatch", why: `${name} is ${node.architecture}, the checkpoint is of ${architecture}` };
-  }
+  if (!node.ready) return { reason: "NodeNotReady", why: say`${name} is not ready` };
+  if (node.architecture !== "" && node.architecture !== architecture)
+    return { reason: "ArchitectureMismatch", why: say`${name} is ${node.architecture}, the checkpoint is of ${architecture}` };
   if (info.engine === "podman")
-    return { reason: "EngineMismatch", why: "it was made by Podman: podman container restore takes it, no kubelet does" };
+    return { reason: "EngineMismatch", why: say`Podman made it: no kubelet restores it`, fix: "podman container restore --import FILE" };
   if (runtime !== undefined && info.engine !== undefined && runtime.name !== info.engine) {
-    return {
-      reason: "EngineMismatch",
-      why: `${name} runs ${runtime.name}, the checkpoint was made by ${info.engine}: each restores its own alone`,
-    };
+    const why = say`${name} runs ${runtime.name}, the checkpoint was made by ${info.engine}: each restores only its own`;
+    return { reason: "EngineMismatch", why };
   }
   const verdict = restoreVerdict(runtime);
-  return verdict.restores === "no" ? { reason: "RuntimeCannotRestore", why: `${name}: ${verdict.why ?? ""}` } : undefined;
+  if (verdict.restores === "no") {
+    const fix = info.engine === undefined ? undefined : say`restore it on a node with ${restoringRuntimes(info.engine)}`;
+    return { reason: "RuntimeCannotRestore", why: say`${name}: ${verdict.why ?? ""}`, fix };
+  }
+  return wanted.node === undefined ? undefined : keptOff(node, wanted);
 }
 
-function noneFits(nodes: readonly TargetNode[], facts: Needs): UserError {
-  const unfit = nodes.flatMap((node) => unfitness(node, facts) ?? []);
+/** What the scheduler would say, or the kubelet, of a node that was asked for. */
+function keptOff({ name, unschedulable, taints }: TargetNode, { bypassScheduler, tolerations }: Wanted): Unfit | undefined {
+  const around = say`or rerun with --bypass-scheduler`;
+  if (unschedulable && !bypassScheduler)
+    return { reason: "NodeCordoned", why: say`${name} is cordoned`, fix: say`${command`kubectl uncordon ${name}`}\n${around}` };
+  const minded = bypassScheduler ? ["NoExecute"] : ["NoSchedule", "NoExecute"];
+  const taint = taints.find((one) => minded.includes(one.effect) && !tolerations.some((toleration) => tolerates(toleration, one)));
+  if (taint === undefined) return undefined;
+  const why = say`${name} has the taint ${taint.key}${taint.value === "" ? say`` : say`=${taint.value}`}:${taint.effect}, which the pod does not tolerate`;
+  return { reason: "NodeTainted", why, fix: taint.effect === "NoSchedule" ? say`choose another node, ${around}` : "choose another node" };
+}
+
+function tolerates(toleration: Json, taint: Taint): boolean {
+  const [key, effect] = [string(toleration["key"]), string(toleration["effect"])];
+  if (effect !== "" && effect !== taint.effect) return false;
+  if (toleration["operator"] === "Exists") return key === "" || key === taint.key;
+  return key === taint.key && string(toleration["value"]) === taint.value;
+}
+
+function noneFits(nodes: readonly TargetNode[], needs: Needs, wanted: Wanted): UserError {
+  const unfit = nodes.flatMap((node) => unfitness(node, needs, wanted) ?? []);
   const [only] = nodes;
-  const what =
-    nodes.length === 1 && only !== undefined ? `${only.name} cannot restore this checkpoint` : "no node can restore this checkpoint";
+  const one = nodes.length === 1 && only !== undefined;
+  const message = one
+    ? say`${only.name} cannot restore this checkpoint; nothing was created`
+    : say`no node can restore this checkpoint; nothing was created`;
+  const first = unfit.find(({ fix }) => fix !== undefined);
   return new UserError({
     reason: unfit[0]?.reason ?? "NoNode",
-    message: what,
-    why: [...new Set(unfit.map(({ why }) => why))].join("\n") || "there is no node",
-    ...(unfit.some(({ reason }) => reason === "RuntimeCannotRestore") && facts.info.engine !== undefined
-      ? { fix: say`restore it on a node with ${restoringRuntimes(facts.info.engine)}` }
-      : {}),
+    message,
+    why:
+      unfit.length === 0
+        ? "the cluster has no node"
+        : joined(
+            unfit.map(({ why }) => why),
+            "\n",
+          ),
+    fix: first?.fix,
   });
 }
 
-function doubts({ name, kernel, runtime, unschedulable }: TargetNode, origin: Origin): string[] {
-  const verdict = restoreVerdict(runtime);
+function doubts({ name, kernel, unschedulable }: TargetNode, origin: Origin): Phrase[] {
   return [
-    ...(verdict.why === undefined ? [] : [`${name}: ${verdict.why}`]),
     ...(origin.kernel !== undefined && kernel !== "" && origin.kernel !== kernel
-      ? [`${name} has kernel ${kernel}, the checkpoint is from ${origin.kernel}: CRIU may refuse, above all on an older one`]
+      ? [say`${name} has kernel ${kernel}, the checkpoint is from ${origin.kernel}: CRIU may refuse, most likely on an older one`]
       : []),
-    ...(unschedulable ? [`${name} is cordoned`] : []),
+    ...(unschedulable ? [say`${name} is cordoned`] : []),
   ];
 }

@@ -8,13 +8,13 @@ import { findManifest, type FoundManifest } from "../../image/registry/manifests
 import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
 import { object, string } from "../../model/json.ts";
-import type { Phrase } from "../../model/phrase.ts";
+import { command, say, type Phrase } from "../../model/phrase.ts";
 import { archiveFacts, keepForFacts, type ArchiveFacts, type Origin } from "./image/facts.ts";
 import { isCheckpoint } from "./image/push.ts";
 import { recorded } from "./image/record.ts";
 import { registryFor, type RegistrySettings } from "./image/registries.ts";
 
-/** What a restore is made from: what the archive tells, and what else is known of where it came from. */
+/** What a restore is made from: what the archive says, and what else is known of its origin. */
 export interface Checkpoint {
   readonly facts: ArchiveFacts;
   readonly origin: Origin;
@@ -67,17 +67,13 @@ function originIn({ annotations }: FoundManifest): Origin {
 }
 
 function notThere(reference: string, found: FoundManifest | undefined): UserError {
-  if (found === undefined) {
-    return new UserError({
-      reason: "ImageNotFound",
-      message: `there is no image ${reference}`,
-      fix: `push it first: kubectl checkpoint image FILE ${reference} --push`,
-    });
-  }
+  const fix = command`kubectl checkpoint image FILE ${reference} --push`;
+  if (found === undefined)
+    return new UserError({ reason: "ImageNotFound", message: say`image ${reference} not found`, fix: say`push it first: ${fix}` });
   return new UserError({
     reason: "NotACheckpoint",
-    message: `${reference} is not the image of a checkpoint`,
+    message: say`${reference} is not the image of a checkpoint`,
     why: "it has none of the annotations that runtimes look for",
-    fix: `kubectl checkpoint image FILE ${reference} --push`,
+    fix,
   });
 }

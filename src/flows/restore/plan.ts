@@ -1,13 +1,14 @@
 import type { CheckpointInfo } from "../../archive/engines/info.ts";
 import { podOfArchive, TOKEN_PATH } from "../../restore/archived.ts";
-import { denyAll } from "../../restore/isolation.ts";
+import { denyAll, ensureIsolable } from "../../restore/isolation.ts";
+import type { Candidates } from "../../restore/placement.ts";
 import { originOf, restoredPod, type Keep } from "../../restore/pod.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string, type Json } from "../../model/json.ts";
-import { say, type Phrase } from "../../model/phrase.ts";
+import { joined, say, type Phrase } from "../../model/phrase.ts";
 import type { Origin } from "./image/facts.ts";
 
-/** What of an archive's facts a pod is planned from. */
+/** Facts of an archive that a pod is planned from. */
 export interface PlannedFacts {
   readonly info: Pick<CheckpointInfo, "container" | "pod" | "namespace" | "command" | "volumes">;
   readonly architecture: string;
@@ -20,6 +21,7 @@ export interface RestoreOptions {
   /** As -n says; undefined: the original's, else the context's. */
   readonly namespace: string | undefined;
   readonly node: string | undefined;
+  readonly bypassScheduler: boolean;
   readonly setImages: ReadonlyMap<string, string>;
   readonly isolated: boolean;
   readonly keep: Keep;
@@ -33,7 +35,7 @@ export interface RestorePlan {
   readonly container: string;
   readonly image: string;
   /** Denies all traffic, where it is isolated. */
-  readonly policy: object | undefined;
+  readonly policy: Json | undefined;
   readonly pod: Json;
   /** What is different, or may surprise. */
   readonly notes: readonly Phrase[];
@@ -50,7 +52,7 @@ export function planRestore(
   { facts, origin }: { readonly facts: PlannedFacts; readonly origin: Origin },
   options: RestoreOptions,
   image: string,
-  candidates: readonly string[] | undefined,
+  candidates: Candidates | undefined,
   contextNamespace: string,
 ): RestorePlan {
   const { info, architecture } = facts;
@@ -73,8 +75,9 @@ export function planRestore(
     tokenMounted: (info.volumes ?? []).some(({ path }) => path === TOKEN_PATH),
     name,
     namespace,
-    placement: { node: options.node, architecture, candidates },
+    placement: { node: options.node, architecture, candidates, bypassScheduler: options.bypassScheduler },
   });
+  if (options.isolated) ensureIsolable(pod, say`the pod of the manifest`);
   ensureMounts(
     pod,
     container,
@@ -83,7 +86,7 @@ export function planRestore(
   const policy = options.isolated ? denyAll(namespace, name) : undefined;
   const elsewhere =
     options.namespace === undefined && namespace !== contextNamespace
-      ? [say`it goes to namespace ${namespace}, where the original was, not to ${contextNamespace}: -n NAME gives it another`]
+      ? [say`it is created in namespace ${namespace}, where the original was, not in ${contextNamespace}: use -n NAME for another`]
       : [];
   return {
     name,
@@ -107,8 +110,8 @@ function ensureMounts(pod: Json, container: string, paths: readonly string[]): v
   if (missing.length === 0) return;
   throw new UserError({
     reason: "MountMissing",
-    message: `container ${container} had mounts that the pod's manifest does not have: ${missing.join(", ")}`,
-    why: "CRIU restores no process whose mounts are not all there again; the record beside the archive is of another time, or of another pod",
-    fix: "without the record FILE.json, empty volumes stand in for them",
+    message: say`container ${container} had mounts that the pod's manifest does not have: ${joined(missing, ", ")}`,
+    why: "CRIU restores a process only if all its mounts are there; the record beside the archive is of another time, or of another pod",
+    fix: "without the record FILE.json, empty volumes replace them",
   });
 }

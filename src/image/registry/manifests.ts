@@ -98,6 +98,29 @@ export async function putManifest(registry: Registry, { bytes, digest, mediaType
   });
 }
 
+/** Has the reference's tag name an image that the registry has, as before it named another one. Throws a UserError. */
+export async function nameAgain(registry: Registry, digest: string): Promise<void> {
+  const { repository, tag = "latest" } = registry.reference;
+  const url = `/v2/${repository}/manifests`;
+  const there = await registry.request({
+    method: "GET",
+    url: `${url}/${digest}`,
+    headers: { accept: ACCEPT },
+    doing: "read the manifest",
+    persistent: true,
+  });
+  const { bytes, headers } = there;
+  if (digestOf(bytes) !== digest) throw unexpected(registry.reference.registry, say`what it has as ${digest} is something else`);
+  await registry.request({
+    method: "PUT",
+    url: `${url}/${tag}`,
+    headers: { "content-type": String(headers["content-type"]), "content-length": String(bytes.length) },
+    body: () => bytes,
+    doing: "push the manifest",
+    persistent: true,
+  });
+}
+
 /**
  * Removes an image by its digest, with every tag that names it. False where the registry does not allow that to anybody, or does not have
  * it. Throws a UserError where this user may not. The registry has to be opened for "delete".

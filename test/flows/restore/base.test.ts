@@ -12,7 +12,17 @@ const SETTINGS = { plainHttp: false, registryConfig: undefined, caFile: undefine
 
 function node(name: string, images: readonly string[]): TargetNode {
   const runtime = { name: "cri-o", version: [1, 36, 3] } as const;
-  return { name, architecture: "amd64", kernel: "6.18", runtime, ready: true, unschedulable: false, images };
+  return {
+    name,
+    architecture: "amd64",
+    kernel: "6.18",
+    runtime,
+    ready: true,
+    unschedulable: false,
+    taints: [],
+    images,
+    imageCount: images.length,
+  };
 }
 
 for (const [what, nodes, running, expected] of [

@@ -25,6 +25,8 @@ export interface PushRequest {
   readonly settings: RegistrySettings;
   /** Asked before anything is sent; throws where it is refused. `found` is what is at the reference now. */
   readonly consent: (found: FoundManifest | undefined) => Promise<void>;
+  /** Before an image that the registry does not have gets its name: from then on it may be pulled. */
+  readonly naming?: (digest: string) => void;
 }
 
 export interface Pushed {
@@ -76,6 +78,7 @@ export async function pushImage(context: Context, request: PushRequest): Promise
     });
   }
   if (found?.digest !== digest) {
+    if (request.naming !== undefined && (await findManifest(registry, digest)) === undefined) request.naming(digest);
     await putBlob(registry, image.config, context.signal);
     await putManifest(registry, image.manifest);
   }

@@ -1,37 +1,40 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { ApiFailure } from "../../../cluster/answer.ts";
-import { getPod, type Pod } from "../../../cluster/pods.ts";
-import type { Right } from "../../../cluster/access.ts";
+import { apiPath } from "../../../cluster/connection.ts";
+import { isRunning, readPod } from "../../../cluster/pods.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import type { Reference } from "../../../image/reference.ts";
-import { startUpload } from "../../../image/registry/blobs.ts";
-import { findManifest, type FoundManifest } from "../../../image/registry/manifests.ts";
+import type { FoundManifest } from "../../../image/registry/manifests.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
-import { say } from "../../../model/phrase.ts";
+import { command, joined, say } from "../../../model/phrase.ts";
 import { captureOne } from "../../capture/one.ts";
-import type { FlowContext } from "../../context.ts";
-import { streamArchive } from "../../collect/copy/stream.ts";
-import type { Origin } from "../image/facts.ts";
-import { pushImage, type Pushed } from "../image/push.ts";
-import { refusePublic, registryFor, type RegistrySettings } from "../image/registries.ts";
-import { checkBaseImage } from "../base.ts";
-import { createRestored, deletePod, restoreRights } from "../create.ts";
-import { findTarget } from "../nodes.ts";
-import type { RestorePlan } from "../plan.ts";
-import { watchExplained } from "../explained.ts";
-import type { Restored } from "../watch.ts";
-import { helperRights, requireRights } from "../../rights.ts";
 import type { ContainerTarget } from "../../capture/targets/containers.ts";
-import { originOfPod, planMove, type Destination, type OriginOfPod } from "./plan.ts";
+import { streamArchive } from "../../collect/copy/stream.ts";
+import type { FlowContext } from "../../context.ts";
+import { requireRights } from "../../rights.ts";
+import { createRestored, type Created } from "../create.ts";
+import { watchExplained } from "../explain.ts";
+import type { Pushed } from "../image/push.ts";
+import type { RegistrySettings } from "../image/registries.ts";
+import { isGoing, lookFor, uidOf } from "../objects.ts";
+import type { RestorePlan } from "../plan.ts";
+import { pushForRestore } from "../registry.ts";
+import { undoing, type Taken, type Undo } from "../undo.ts";
+import { RestoreFailed, type Restored } from "../watch.ts";
+import { lookAhead, moveRights, type Ahead } from "./before.ts";
+import { copyRecord } from "./leftovers.ts";
+import { planMove, type Destination } from "./plan.ts";
+import { bothRun, replaceOriginal } from "./replace.ts";
+import { quiesce } from "./services.ts";
 
 export interface MoveRequest extends Destination {
   readonly target: ContainerTarget;
   readonly reference: Reference;
   readonly settings: RegistrySettings;
   readonly helpers: Helpers;
-  /** Where CRIU fails over there, its log is read before the new pod is removed. */
+  /** Where CRIU fails over there, its log is read before the new pod is deleted. */
   readonly explain: boolean;
+  /** The original is taken out of its Services before it is frozen. */
+  readonly quiesce: boolean;
   /** Before anything is done. Throws where it is refused. */
   readonly consent: (found: FoundManifest | undefined) => Promise<void>;
   /** Once the new pod runs, before the original is deleted. Throws where it is refused. */
@@ -44,150 +47,160 @@ export interface Moved {
   /** RFC 3339. */
   readonly frozenAt: string;
   readonly deletedAt: string;
+  /** Services that led to the original until its deletion; undefined where they could not be read. */
+  readonly services: readonly string[] | undefined;
   /** From the request to the kubelet until the new pod ran. */
   readonly seconds: number;
 }
 
-/** What the original does by now is lost: it need not take its time. */
-const GRACE_SECONDS = 1;
-const GONE_MS = 60_000;
-
 /**
- * Checkpoint, push, restore on the other node; only when it runs there, the original is deleted. Throws a UserError: then the
- * original runs on, and what was made for it is removed.
+ * Checkpoint, push, restore on the other node; only when the copy is known to run there, the original is deleted. Throws a UserError: then
+ * what was done is taken back and the original keeps running, unless it could not be seen whether the copy runs, or whether the original is
+ * deleted: then both stay, and are named (exit status 3).
  */
 export async function movePod(context: FlowContext, request: MoveRequest): Promise<Moved> {
-  const { target, helpers, to } = request;
+  const { target, helpers } = request;
   const { pod } = target;
-  const { connection } = context;
-  const origin = await originOfPod(context, target);
-  await lookBefore(context, request, origin);
-  return await requireRights(connection, moveRights(pod.namespace, await helpers.namespace()), async () => {
+  const ahead = await lookAhead(context, request);
+  await request.consent(ahead.found);
+  const selecting = ahead.services?.services ?? [];
+  if (!request.quiesce && selecting.length > 0) {
+    const text = say`what pod/${pod.name} accepts through its Services (${joined(selecting, ", ")}) between the freeze and its deletion is lost: --quiesce takes it out of them first`;
+    context.emit({ kind: "warning", text });
+  }
+  return await requireRights(context.connection, moveRights(pod.namespace, await helpers.namespace(), request.quiesce), async () => {
     // The helper pod starts while the container is checkpointed.
     await using directory = helpers.directory(pod.node);
     directory.start();
-    const started = performance.now();
-    const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined, proveMs: 0 });
-    if (archive === undefined) throw error ?? new Error("a checkpoint without an archive or an error");
-    const frozenAt = new Date(item.startedAt);
-    try {
-      context.emit({
-        kind: "hint",
-        text: say`frozen at ${item.startedAt}: what pod/${pod.name} does from then on is lost when it is deleted`,
-      });
-      const { reference, facts } = await push(context, request, archive, origin);
-      const plan = planMove(target, request, facts, origin, reference);
-      for (const note of plan.notes) context.emit({ kind: "hint", text: say`note: ${note}` });
-      const restored = await restoreOrRemove(
-        context,
-        plan,
-        request.explain ? helpers : undefined,
-        async () => await request.consentToDelete(frozenAt, { name: plan.name, node: to }),
-      );
-      const seconds = Math.round(performance.now() - started) / 1000;
-      await deleteOriginal(context, pod, plan);
-      const deletedAt = new Date(context.now()).toISOString();
-      await gone(context, pod);
-      return { plan, restored, frozenAt: frozenAt.toISOString(), deletedAt, seconds };
-    } finally {
-      await removeArchive(context, helpers, archive);
-    }
+    return await undoing(context, async (undo) => await moved(context, request, ahead, undo));
   });
 }
 
-/** Throws a UserError where the node is sure not to restore it; what cannot be told is a warning. */
-export async function lookAtNode(context: FlowContext, to: string, settings: RegistrySettings, origin: OriginOfPod): Promise<void> {
-  const target = await findTarget(context, to, origin.needs, origin);
-  const doubts = [...target.warnings, ...(await checkBaseImage(context, origin.needs, target.nodes, settings))];
-  for (const text of doubts) context.emit({ kind: "warning", text });
+async function moved(context: FlowContext, request: MoveRequest, ahead: Ahead, undo: Undo): Promise<Moved> {
+  const { target, helpers, to } = request;
+  const { pod } = target;
+  const { origin, services } = ahead;
+  const look = undo.add({
+    what: say`look at pod/${pod.name}`,
+    byHand: command`kubectl get pod ${pod.name} -n ${pod.namespace}`,
+    back: async () => await sayWhichRuns(context, target, undo),
+  });
+  const quiet = request.quiesce && services !== undefined ? await quiesce(context, pod, services, ahead.plan.name, to, undo) : undefined;
+  const started = performance.now();
+  const { archive, frozenAt, taken } = await frozen(context, request, undo);
+  const image = await push(context, request, ahead, archive, undo);
+  const plan = planMove(target, request, image.facts, origin, image.reference, frozenAt.toISOString());
+  for (const note of plan.notes) context.emit({ kind: "hint", text: say`note: ${note}` });
+  const copy = await createRestored(context, plan, undo);
+  const restored = await watched(context, request, plan, copy, image);
+  await request.consentToDelete(frozenAt, { name: plan.name, node: to });
+  const seconds = Math.round(performance.now() - started) / 1000;
+  const labels = copyRecord(plan.pod)?.labels ?? {};
+  const commit = (): void => {
+    for (const step of [look, quiet, image, copy]) step?.keep();
+  };
+  const deletedAt = await replaceOriginal(context, { original: pod, plan, copy, labels, commit }, undo);
+  taken.keep();
+  await removeArchive(context, helpers, archive);
+  const lost = request.quiesce ? [] : services?.services;
+  return { plan, restored, frozenAt: frozenAt.toISOString(), deletedAt, services: lost, seconds };
 }
 
-/** Everything that can be seen to go wrong is seen before the container is frozen. */
-async function lookBefore(context: FlowContext, request: MoveRequest, origin: OriginOfPod): Promise<void> {
-  const { reference, settings, to, consent } = request;
-  refusePublic(reference, settings);
-  await lookAtNode(context, to, settings, origin);
-  await using registry = await registryFor(context, settings, reference, "pull,push");
-  const found = await findManifest(registry);
-  const upload = await startUpload(registry);
-  if (upload !== undefined)
-    await registry.request({ method: "DELETE", url: upload, doing: "cancel an upload", expected: [404, 405], evenAfterAbort: true });
-  await consent(found);
+interface Frozen {
+  readonly archive: NodeArchive;
+  readonly frozenAt: Date;
+  readonly taken: Taken;
 }
 
-async function push(context: FlowContext, request: MoveRequest, archive: NodeArchive, origin: Origin): Promise<Pushed> {
+async function frozen(context: FlowContext, { target, helpers }: MoveRequest, undo: Undo): Promise<Frozen> {
+  const { pod } = target;
+  const { archive, item, error } = await captureOne(context, target, { timeoutMs: undefined, proveMs: 0 });
+  if (archive === undefined) throw notFrozen(error ?? new Error("a checkpoint without an archive or an error"), pod.name);
+  const where = location(archive);
+  const taken = undo.add({
+    what: say`remove the archive ${where}`,
+    byHand: say`It holds the memory of the container: ${command`kubectl checkpoint rm ${where}`}`,
+    back: async () => await removeFrom(context, helpers, archive),
+  });
+  context.emit({
+    kind: "hint",
+    text: say`frozen at ${item.startedAt}: what pod/${pod.name} does from then on is lost when it is deleted`,
+  });
+  return { archive, frozenAt: new Date(item.startedAt), taken };
+}
+
+/** Of a call whose answer was lost it is not known whether the archive was written; nothing else was done. */
+function notFrozen(error: Error, name: string): Error {
+  if (!(error instanceof UserError) || error.reason !== "OutcomeUnknown") return error;
+  const { message, why, fix } = error.said;
+  const more = say`pod/${name} is not moved: nothing was pushed, and no pod was created`;
+  return new UserError({ reason: error.reason, message: say`${message}; ${more}`, why, fix, cause: error });
+}
+
+async function push(context: FlowContext, request: MoveRequest, ahead: Ahead, archive: NodeArchive, undo: Undo): Promise<Pushed & Taken> {
   const { reference, settings, helpers } = request;
   const stream = { archive, codec: "auto", made: true } as const;
-  return await pushImage(context, {
-    reference,
-    settings,
-    origin,
-    compression: undefined,
-    expected: undefined,
-    archive: { label: location(archive), size: undefined, repeatable: true, open: () => streamArchive(context, helpers, stream) },
-    consent: async () => {},
-  });
+  return await pushForRestore(
+    context,
+    {
+      reference,
+      settings,
+      origin: ahead.origin,
+      compression: undefined,
+      expected: undefined,
+      archive: { label: location(archive), size: undefined, repeatable: true, open: () => streamArchive(context, helpers, stream) },
+    },
+    ahead.found,
+    undo,
+  );
 }
 
-/** On any failure, and where the original is not to be deleted, nothing of the new pod is left. */
-async function restoreOrRemove(
-  context: FlowContext,
-  plan: RestorePlan,
-  explain: Helpers | undefined,
-  agreed: () => Promise<void>,
-): Promise<Restored> {
-  const { namespace, name } = plan;
-  await createRestored(context, plan);
+/** Only what was seen of a copy makes it worthless. One that may run stays, without labels, and the original too. */
+async function watched(context: FlowContext, request: MoveRequest, plan: RestorePlan, copy: Created, image: Taken): Promise<Restored> {
+  const { namespace, name, container } = plan;
+  const attempt = { namespace, pod: name, container, image: plan.image, uid: copy.uid };
   try {
-    const restored = await watchExplained(context, plan, { helpers: explain, file: undefined });
-    await agreed();
-    return restored;
+    return await watchExplained(context, attempt, { helpers: request.explain ? request.helpers : undefined, file: undefined });
   } catch (error) {
-    await deletePod(context, namespace, name, 0).catch((failure: unknown) => {
-      const why = failure instanceof Error ? failure.message : String(failure);
-      context.emit({ kind: "warning", text: say`pod/${name} could not be removed (${why}): kubectl delete pod ${name} -n ${namespace}` });
-    });
-    throw error;
+    if (context.signal.aborted || error instanceof RestoreFailed || !(error instanceof UserError)) throw error;
+    copy.keep();
+    image.keep();
+    const what =
+      error.reason === "RestoreUnproved"
+        ? say`pod/${name} is running, but it is unknown whether it was restored`
+        : say`it could not be seen whether pod/${name} was restored`;
+    throw bothRun(what, namespace, request.target.pod.name, plan, error);
   }
 }
 
-async function deleteOriginal(context: FlowContext, { namespace, name, uid }: Pod, plan: RestorePlan): Promise<void> {
-  try {
-    await deletePod(context, namespace, name, GRACE_SECONDS, uid);
-  } catch (error) {
-    context.emit({ kind: "warning", text: say`both run: pod/${plan.name}, and the original pod/${name}, which could not be deleted` });
-    throw error;
-  }
-}
-
-async function gone({ connection, signal }: FlowContext, { namespace, name, uid }: Pod): Promise<void> {
-  const deadline = performance.now() + GONE_MS;
-  while (performance.now() < deadline) {
-    const still = await getPod(connection, namespace, name).then(
-      (pod) => pod.uid === uid,
-      (error) => !(error instanceof ApiFailure && error.status === 404),
-    );
-    if (!still) return;
-    await sleep(200, undefined, { signal }).catch(() => signal.throwIfAborted());
-  }
+/** The last thing that is said where a move has failed or was interrupted: what runs now, by a look at it. */
+async function sayWhichRuns(context: FlowContext, { pod, container }: ContainerTarget, undo: Undo): Promise<void> {
+  const { namespace, name, uid, node } = pod;
+  const found = await lookFor(context, apiPath`/api/v1/namespaces/${namespace}/pods/${name}`, undo.last);
+  const now = found === undefined || uidOf(found) !== uid || isGoing(found) ? undefined : readPod(found).containers;
+  const same = now?.find((one) => one.name === container.name);
+  const runs = same !== undefined && isRunning(same) && same.containerID === container.containerID;
+  const text = runs
+    ? say`pod/${name} was not moved: it is running on ${node}`
+    : now === undefined
+      ? say`pod/${name} was not moved, and is not there any more: it was deleted by somebody else`
+      : say`pod/${name} was not moved, but its container ${container.name} is not running as before: ${command`kubectl get pod ${name} -n ${namespace}`}`;
+  context.emit({ kind: "warning", text });
 }
 
 async function removeArchive(context: FlowContext, helpers: Helpers, archive: NodeArchive): Promise<void> {
   try {
-    await using directory = helpers.directory(archive.node, "write");
-    await directory.remove(directory.nameOf(archive.path));
+    await removeFrom(context, helpers, archive);
   } catch (error) {
     if (!(error instanceof UserError) && !context.signal.aborted) throw error;
-    const [why, where] = [(error as Error).message, location(archive)];
-    context.emit({ kind: "warning", text: say`the archive stays at ${where} (${why}): kubectl checkpoint rm ${where}` });
+    const where = location(archive);
+    const why = error instanceof UserError ? error.whole : say`the command was interrupted`;
+    context.emit({ kind: "warning", text: say`the archive stays at ${where} (${why}): ${command`kubectl checkpoint rm ${where}`}` });
   }
 }
 
-export function moveRights(namespace: string, helperNamespace: string): Right[] {
-  return [
-    { verb: "create", group: "", resource: "nodes", subresource: "proxy" },
-    ...restoreRights(namespace, false),
-    { verb: "delete", group: "", resource: "pods", namespace },
-    ...helperRights(helperNamespace),
-  ];
+async function removeFrom(context: FlowContext, helpers: Helpers, archive: NodeArchive): Promise<void> {
+  context.signal.throwIfAborted();
+  await using directory = helpers.directory(archive.node, "write");
+  await directory.remove(directory.nameOf(archive.path));
 }

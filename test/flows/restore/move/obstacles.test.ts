@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Container, Pod } from "../../../../src/cluster/pods.ts";
 import type { FlowContext } from "../../../../src/flows/context.ts";
 import { obstacles } from "../../../../src/flows/restore/move/obstacles.ts";
+import { plain } from "../../../../src/model/phrase.ts";
 import { context } from "../../../fakes.ts";
 
 const CONTAINER: Container = {
@@ -27,7 +28,7 @@ async function found(t: { signal: AbortSignal }, volumes: readonly object[]): Pr
     containers: [CONTAINER],
     object: { metadata: {}, spec: { containers: [{ name: "web" }], volumes } },
   };
-  return await obstacles(context(t.signal) as unknown as FlowContext, pod, CONTAINER);
+  return (await obstacles(context(t.signal) as unknown as FlowContext, pod, CONTAINER)).map(plain);
 }
 
 test("generic ephemeral volumes: their data stays behind and goes with the original", async (t) => {
@@ -38,8 +39,8 @@ test("generic ephemeral volumes: their data stays behind and goes with the origi
       { name: "more", ephemeral: template },
     ]),
     [
-      "its ephemeral volume cache stays behind, and is deleted with the original",
-      "its ephemeral volume more stays behind, and is deleted with the original",
+      "its ephemeral volume cache is not moved, and is deleted with the original",
+      "its ephemeral volume more is not moved, and is deleted with the original",
     ],
   );
   assert.deepEqual(await found(t, [{ name: "conf", configMap: { name: "web" } }]), []);
