@@ -72,6 +72,28 @@ async function hostile(t: TestContext, name: string, labels: Record<string, stri
   return ["--copy", "--helper-namespace", full];
 }
 
+/** A namespace whose pods a ValidatingAdmissionPolicy judges. */
+async function policy(t: TestContext): Promise<string[]> {
+  const args = await hostile(t, "policy", { "e2e-prepare": "policy" });
+  const metadata = { name: `${namespace}-policy` };
+  const group = { apiVersion: "admissionregistration.k8s.io/v1" };
+  const matchConstraints = {
+    namespaceSelector: { matchLabels: { "e2e-prepare": "policy" } },
+    resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] }],
+  };
+  const validations = [{ expression: "false", message: "no privileged pods here" }];
+  await apply(
+    { ...group, kind: "ValidatingAdmissionPolicy", metadata, spec: { failurePolicy: "Fail", matchConstraints, validations } },
+    { ...group, kind: "ValidatingAdmissionPolicyBinding", metadata, spec: { policyName: metadata.name, validationActions: ["Deny"] } },
+  );
+  t.after(async () => {
+    for (const kind of ["validatingadmissionpolicybinding", "validatingadmissionpolicy"]) await kubectl("delete", kind, metadata.name);
+  });
+  const dry = ["run", "x", "--image=x", "--dry-run=server", "-n", `${namespace}-policy`];
+  await eventually(async () => (await kubectl(...dry)).stderr.includes("no privileged pods here"), "the policy", 30);
+  return args;
+}
+
 clusterTest("DEST: not there, not to be written, taken, open to everybody", async (t) => {
   const directory = await temporaryDirectory(t);
   await refused(t, ["--copy=/nonexistent/x/"], 2, /^error: directory \/nonexistent\/x not found\n {2}fix: mkdir \/nonexistent\/x$/m);
@@ -113,6 +135,15 @@ clusterTest("the helper pod: PodSecurity, a quota, a limit range, an invalid pod
   );
   await refused(t, full, 1, /why: the namespace's quota has no room for it: .*exceeded quota/m);
   await refused(t, await hostile(t, "limits", {}, limits), 1, /why: the namespace's LimitRange does not allow its resources: /m);
+  await refused(
+    t,
+    await policy(t),
+    1,
+    /^error: the helper pod was refused in namespace \S+\n {2}why: a policy of the cluster refuses it: .*no privileged pods here/m,
+  );
+  // For --criu-option there is a helper pod too, whether the archive is copied or not.
+  const options = ["--criu-option", "file-locks", ...full.slice(1)];
+  await refused(t, options, 1, /^error: the helper pod was refused in namespace \S+\n {2}why: the namespace's quota/m);
   await refused(t, ["--copy", "--helper-namespace", "e2e-prepare-none"], 1, /why: the namespace does not exist: /m);
   await refused(
     t,
@@ -151,4 +182,5 @@ clusterTest("a user who may checkpoint, but not make the helper pod", async (t) 
   );
   await refused(t, ["--copy", "--as", "paul"], 1, said);
   await refused(t, ["--keep", "2", "--as", "paul"], 1, said, ["series"]);
+  await refused(t, ["--criu-option", "file-locks", "--as", "paul"], 1, said);
 });
