@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import type { Codec } from "../helper/directory.ts";
+import { Gather } from "../helper/gather.ts";
 import type { Sink } from "../helper/transport.ts";
 import { LzopDecoder } from "./lzop.ts";
 import { Malformed, type Plain } from "./plain.ts";
@@ -19,8 +20,8 @@ export function decoder(codec: Codec, plain: Plain): Decoder {
   return DECODERS[codec](plain);
 }
 
-const CHUNK_BYTES = 256 * 1024;
-/** As much as comes while a chunk is decoded. */
+const CHUNK_BYTES = 1024 * 1024;
+/** As much as comes while a chunk is decoded. Smaller ones cost a system call more often. */
 const CHUNK = { chunkSize: CHUNK_BYTES, highWaterMark: CHUNK_BYTES };
 
 const DECODERS: Readonly<Record<Codec, (plain: Plain) => Decoder>> = {
@@ -47,12 +48,16 @@ function zlib(stream: ReturnType<typeof createGunzip> | ReturnType<typeof create
   })();
   // It is awaited in end(); until then a failure shows in the next write.
   drained.catch(() => undefined);
+  // A call into zlib costs as much for the few bytes of a frame as for many.
+  const gather = new Gather((bytes) => stream.destroyed || stream.write(bytes));
   return {
     sink: (piece) => {
       if (stream.destroyed) return drained.then(() => Promise.reject(new Malformed("the encoded stream goes on after its end")));
-      return stream.write(Buffer.from(piece)) ? undefined : Promise.race([once(stream, "drain"), drained]).then(() => undefined);
+      gather.add(piece);
+      return stream.writableNeedDrain ? Promise.race([once(stream, "drain"), drained]).then(() => undefined) : undefined;
     },
     end: async () => {
+      gather.flush();
       stream.end();
       await drained;
     },

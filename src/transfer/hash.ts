@@ -5,7 +5,10 @@ import { Worker } from "node:worker_threads";
 
 const READ = 1024 * 1024;
 /** A thread of its own costs some 30 ms: less than this is hashed sooner without. */
-const WORTH_A_THREAD = 64 * 1024 * 1024;
+const WORTH_A_THREAD = 128 * 1024 * 1024;
+
+/** This thread, and what decompresses and writes for it. */
+const BUSY_CORES = 2;
 
 /** SHA-256 of a file from the bytes on the disk, read behind whoever writes it. */
 export interface FollowingHash {
@@ -19,7 +22,7 @@ export interface FollowingHash {
 
 /** For a file that will have so many bytes. */
 export function followingHash(file: FileHandle, bytes: number): FollowingHash {
-  return bytes >= WORTH_A_THREAD && availableParallelism() > 1 ? besideThis(file) : inThisThread(file);
+  return bytes >= WORTH_A_THREAD && availableParallelism() > BUSY_CORES ? besideThis(file) : inThisThread(file);
 }
 
 export function inThisThread(file: FileHandle): FollowingHash {

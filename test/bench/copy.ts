@@ -19,7 +19,7 @@ import {
   run,
   running,
 } from "../e2e/harness.ts";
-import { median, printTable } from "./measure.ts";
+import { measure, printTable, ratioOf, ratioText, secondsText, type Contender } from "./measure.ts";
 import { peakOf } from "./offline/archive.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
@@ -27,7 +27,12 @@ const NODE = "node1";
 const DIRECTORY = "/var/lib/kubelet/checkpoints";
 const NAMESPACE = "default";
 const LINKS = ["unlimited", "1gbit", "100mbit"] as const;
-const IMAGES = { busybox: BUSYBOX, zstd: `${REGISTRY}/tools:1` };
+const OWN = process.env["OWN_IMAGE"];
+const IMAGES: Readonly<Record<string, string>> = {
+  "stock busybox": BUSYBOX,
+  "busybox with zstd": `${REGISTRY}/tools:1`,
+  ...(OWN === undefined ? {} : { "own image": OWN }),
+};
 const CLUSTER = resolve(import.meta.dirname, "../cluster/cluster");
 
 if (NO_CLUSTER !== undefined) throw new Error(NO_CLUSTER);
@@ -78,12 +83,6 @@ async function prepare(): Promise<Record<string, string>> {
   return archives;
 }
 
-interface Measured {
-  /** Of the transfer alone, and of the whole process; of kubectl cp both are the same. */
-  readonly transfer: number;
-  readonly whole: number;
-}
-
 async function behind(link: string, command: readonly string[]): Promise<{ stdout: string; seconds: number; peakBytes?: number }> {
   const words = link === "unlimited" ? [...command] : [CLUSTER, "laptop", "--rate", link, "--", ...command];
   const started = performance.now();
@@ -98,20 +97,17 @@ async function behind(link: string, command: readonly string[]): Promise<{ stdou
   return { stdout, seconds: (performance.now() - started) / 1000, ...(link === "unlimited" ? { peakBytes } : {}) };
 }
 
-async function peer(link: string, path: string): Promise<Measured> {
+async function peer(link: string, path: string): Promise<number> {
   const to = join(here, "peer");
-  const copy = ["kubectl", "cp", `${NAMESPACE}/bench-stand:/a/${basename(path)}`, to];
-  // It fails now and then: what counts is a copy that arrived.
-  const again = async (error: Error): Promise<{ seconds: number }> => {
-    process.stderr.write(`kubectl cp failed, and is tried again: ${error.message.trim().split("\n").at(-1)}\n`);
-    return await behind(link, copy);
-  };
-  const { seconds } = await behind(link, copy).catch(again);
-  rmSync(to, { force: true });
-  return { transfer: seconds, whole: seconds };
+  try {
+    return (await behind(link, ["kubectl", "cp", `${NAMESPACE}/bench-stand:/a/${basename(path)}`, to])).seconds * 1000;
+  } finally {
+    rmSync(to, { force: true });
+  }
 }
 
-async function ours(link: string, path: string, image: string): Promise<Measured> {
+/** Of the whole process, and of the transfer alone. */
+async function ours(link: string, path: string, image: string): Promise<Record<string, number>> {
   const command = ["kubectl-checkpoint", "cp", `${NODE}:${path}`, here, "-o", "json", "--helper-image", image];
   const { stdout, seconds, peakBytes } = await behind(link, command);
   const copy = (JSON.parse(stdout) as CopyList).items[0]?.copy;
@@ -119,7 +115,7 @@ async function ours(link: string, path: string, image: string): Promise<Measured
   rmSync(copy.path);
   rmSync(`${copy.path}.json`);
   if (peakBytes !== undefined) peaks.push(peakBytes);
-  return { transfer: copy.seconds, whole: seconds };
+  return { "": seconds * 1000, ", transfer": copy.seconds * 1000 };
 }
 
 /** Of every copy of ours on the unlimited link. */
@@ -130,22 +126,25 @@ try {
   for (const link of LINKS) {
     for (const [name, path] of Object.entries(archives)) {
       if (name === "random" && link !== "unlimited") continue;
-      const times: Record<string, Measured[]> = { "kubectl cp": [], busybox: [], zstd: [] };
-      for (let round = 0; round <= ROUNDS; round += 1) {
-        const results = {
-          "kubectl cp": await peer(link, path),
-          busybox: await ours(link, path, IMAGES.busybox),
-          zstd: await ours(link, path, IMAGES.zstd),
-        };
-        if (round > 0) for (const [contender, measured] of Object.entries(results)) times[contender]?.push(measured);
-      }
-      const of = (contender: string, key: keyof Measured): number => median((times[contender] ?? []).map((one) => one[key]));
-      const base = of("kubectl cp", "whole");
-      const cell = (contender: string): string =>
-        `${of(contender, "transfer").toFixed(2)} s, ${(base / of(contender, "transfer")).toFixed(1)}x (whole ${of(contender, "whole").toFixed(2)} s, ${(base / of(contender, "whole")).toFixed(1)}x)`;
+      const contenders: Record<string, Contender> = { "kubectl cp": async () => await peer(link, path) };
+      for (const [kind, image] of Object.entries(IMAGES)) contenders[kind] = async () => await ours(link, path, image);
+      const times = await measure(contenders, ROUNDS);
+      const { "kubectl cp": base } = times;
+      const cell = (figure: string): string[] => {
+        const one = times[figure];
+        if (one === undefined || base === undefined) return ["", ""];
+        return [secondsText(one), ratioText(ratioOf(base, one))];
+      };
       const size = Number((await onNode(NODE, "stat", "-c", "%s", path)).trim()) / 2 ** 20;
-      rows.push([`${name}, ${size.toFixed(0)} MiB`, link, `${base.toFixed(2)} s`, cell("busybox"), cell("zstd")]);
-      process.stderr.write(`${rows.at(-1)?.join(" | ")}\n`);
+      const what = [`${name}, ${size.toFixed(0)} MiB`, link];
+      rows.push([...what, "kubectl cp", base === undefined ? "" : secondsText(base), "", ""]);
+      for (const kind of Object.keys(IMAGES)) rows.push(["", "", kind, ...cell(`${kind}, transfer`), cell(kind)[1] ?? ""]);
+      process.stderr.write(
+        `${rows
+          .slice(-1 - Object.keys(IMAGES).length)
+          .map((row) => row.join(" | "))
+          .join("\n")}\n`,
+      );
     }
   }
 } finally {
@@ -153,7 +152,7 @@ try {
   await kubectl("delete", "pod", "bench-python", "bench-redis", "bench-stand", "-n", NAMESPACE, "--force", "--grace-period=0");
   for (const path of Object.values(archives)) await onNode(NODE, "rm", "-f", path);
 }
-printTable(["archive", "link", "kubectl cp", "stock busybox", "busybox with zstd"], rows);
+printTable(["archive", "link", "by", "transfer, median (middle half)", "transfer, times as fast", "whole process, times as fast"], rows);
 const [least = 0, most = 0] = [Math.min(...peaks), Math.max(...peaks)].map((bytes) => bytes / 2 ** 20);
 process.stdout.write(`peak memory of our ${peaks.length} copies without a link: ${least.toFixed(0)} to ${most.toFixed(0)} MiB\n`);
 await cluster("status");
