@@ -3,7 +3,7 @@ import { command, say, type Phrase } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
 
 /** Bytes of memory that one command may keep of archives. With Node.js itself and garbage it stays below 300 MB. */
-const MOST_KEPT = 80e6;
+const MOST_KEPT = 64e6;
 /** What an object with its fields takes, and a character of text, in bytes. */
 const ITEM = 256;
 const CHARACTER = 2;
@@ -33,6 +33,8 @@ export class Budget {
   #archiveBytes = 0;
   #decoded = 0;
   #kept = 0;
+  /** By what it is of, in bytes. */
+  readonly #keptOf = new Map<string, number>();
   #written = 0;
   #mostWritten: number | undefined;
   #steps = 0;
@@ -75,14 +77,27 @@ export class Budget {
     if (this.#steps >= STEPS_BETWEEN) this.#lookAtTime();
   }
 
-  /** So many objects, and bytes of text in them, stay in memory until the command ends. `what` names where they come from. */
+  /**
+   * So many objects, and bytes of text in them, stay in memory until the command ends. `what` names where they come from: where it is too
+   * much, nothing of it counts any more, because the error ends what collected it.
+   */
   keep(what: string, items: number, text = 0): void {
     const bytes = items * ITEM + text * CHARACTER;
     if (this.#kept + bytes > MOST_KEPT) {
+      this.#release(what, this.#keptOf.get(what) ?? 0);
       throw new UserError({ reason: "TooLarge", message: say`${what} has too much in it to be kept in memory`, why: HOSTILE });
     }
     this.#kept += bytes;
+    this.#keptOf.set(what, (this.#keptOf.get(what) ?? 0) + bytes);
     this.step(items);
+  }
+
+  #release(what: string, bytes: number): void {
+    const kept = this.#keptOf.get(what) ?? 0;
+    const released = Math.min(bytes, kept);
+    this.#kept -= released;
+    if (released === kept) this.#keptOf.delete(what);
+    else this.#keptOf.set(what, kept - released);
   }
 
   /** For what stays until the end of a block. */
@@ -95,7 +110,7 @@ export class Budget {
         text += moreText;
       },
       [Symbol.dispose]: () => {
-        this.#kept -= items * ITEM + text * CHARACTER;
+        this.#release(what, items * ITEM + text * CHARACTER);
         [items, text] = [0, 0];
       },
     };

@@ -9,6 +9,9 @@ import { BLOCK, parseHeader } from "./tar/header.ts";
 import { indexTar } from "./tar/index.ts";
 import { TemporaryBytes } from "./temporary.ts";
 
+/** Engines pad their archives with no more, in bytes. */
+const SHORT_REST = 1 << 20;
+
 /** Bytes that come in order. */
 export interface Stream {
   readonly input: AsyncIterable<Buffer>;
@@ -37,12 +40,17 @@ export async function openStream(stream: Stream, { keep, signal, budget }: Bytes
     const passing = keep !== undefined && isEngines(await source.peek(BLOCK)) ? keep : undefined;
     if (passing === undefined) await source.keepIn((store = new TemporaryBytes(label)));
     const index = await indexTar(source, { label, budget, keep: passing, ofFiles });
+    // A decoder at its end needs no memory any more. What is wrong there is for whoever asks for the rest.
+    let failure: unknown;
+    if (bytes !== undefined && compression !== "none") await source.drain(SHORT_REST).catch((error: unknown) => (failure = error));
+    signal?.throwIfAborted();
     return {
       ...index,
       form: "engine",
       compression,
       bytes,
       async rest() {
+        if (failure !== undefined) throw failure as Error;
         await source.drain();
         const afterArchive = store === undefined ? 0 : await paddingOr(source, index.end);
         return { afterArchive, afterCompressed: expansion.afterCompressed() };
@@ -128,9 +136,10 @@ export class ForwardSource implements Source {
     return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
   }
 
-  /** Pulls what is left, so that the size is known and what is checked at the very end has been checked. */
-  async drain(): Promise<void> {
-    while (!this.#ended) await this.#next();
+  /** Pulls what is left, of much only so many bytes, so that the size is known and what is checked at the very end has been checked. */
+  async drain(most = Infinity): Promise<void> {
+    const end = this.#pulled + most;
+    while (!this.#ended && this.#pulled < end) await this.#next();
   }
 
   /** Lets go of where the bytes come from. */

@@ -9,7 +9,7 @@ import { UserError, usageError } from "../model/error.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
-import { fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { PULL, pulling, registrySettings } from "./shared/registry.ts";
 import { parsed, text } from "./shared/flags.ts";
@@ -91,21 +91,21 @@ inside DEST; existing files are never replaced and links are never followed.`,
     const pods = what.kind === "path" && !what.path.startsWith("/");
     await using archive = await openCheckpoint(file, previous, { ...pulling(call, registry), pods });
     if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);
-    for (const problem of archive.problems) call.emit({ kind: "warning", text: say`${file}: ${problem}` });
     if (what.kind === "memory") {
-      const problems: UserError[] = [];
+      const problems = damages(file, archive);
       await using memory = await memoryOf(archive, what.pid, call.signal, (problem) => problems.push(problem));
-      if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range));
+      if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range), problems);
       return yield* report(writeProcess(memory, what, to, call.signal), problems);
     }
+    const problems = damages(file, archive);
     await using named = await find(archive, what.path, call.signal);
     for (const text of skippedTexts(what.path, named.skipped)) call.emit({ kind: "warning", text });
     if (to !== "-")
-      return yield* report(writeNamed(named, to, archive.budget, call.signal), [], named.isDirectory ? named.skipped : undefined);
+      return yield* report(writeNamed(named, to, archive.budget, call.signal), problems, named.isDirectory ? named.skipped : undefined);
     const [only] = named.files;
     if (named.isDirectory || only?.bytes === undefined)
       throw usageError(say`${what.path} is a directory: only one file can be written to standard output`);
-    return yield* toStdout(only.bytes());
+    return yield* toStdout(only.bytes(), problems);
   },
 });
 
@@ -134,9 +134,10 @@ function* skippedTexts(path: string, { symbolicLinks, special, mountPoints, name
   if (names.length > MOST_NAMES) yield say`${path}: skipped ${names.length - MOST_NAMES} more such names`;
 }
 
-async function* toStdout(bytes: AsyncIterable<Written>): AsyncGenerator<Piece, Outcome> {
+async function* toStdout(bytes: AsyncIterable<Written>, problems: readonly UserError[]): AsyncGenerator<Piece, Outcome> {
+  for (const error of problems) yield { error };
   yield { bytes: withZeros(bytes) };
-  return { exitCode: 0 };
+  return { exitCode: problems.length > 0 ? 3 : 0 };
 }
 
 async function* withZeros(pieces: AsyncIterable<Written>): AsyncGenerator<Buffer, void> {

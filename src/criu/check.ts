@@ -67,6 +67,9 @@ const NEVER_EMPTY: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
+/** Each entry is decoded. */
+const ENTRY_STEPS = 16;
+
 async function checkImage(archive: Archive, name: string): Promise<ImageFinding | undefined> {
   try {
     const image = await openImage(archive, name);
@@ -74,10 +77,13 @@ async function checkImage(archive: Archive, name: string): Promise<ImageFinding 
     if (kind === undefined)
       return { image: name, kind: "unknown", message: `its kind, 0x${image.magic.toString(16)}, is not known to this version` };
     let entries = 0;
-    for await (const batch of entryBatches(image, kind.reader(image))) entries += batch.length;
+    for await (const batch of entryBatches(image, kind.reader(image))) {
+      entries += batch.length;
+      archive.budget.step(ENTRY_STEPS * batch.length);
+    }
     return entries === 0 && NEVER_EMPTY.has(kind.name) ? { image: name, kind: "damaged", message: "it is empty" } : undefined;
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || error.reason === "TooSlow") throw error;
     return { image: name, kind: "damaged", message: error.message.replace(`${name}: `, "") };
   }
 }

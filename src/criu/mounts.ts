@@ -1,5 +1,6 @@
 import type { Archive } from "../archive/archive.ts";
 import { allEntries } from "./entries.ts";
+import { imageName } from "./image.ts";
 import { MntEntrySchema, type MntEntry } from "./gen/mounts_pb.ts";
 
 /** A mount of the container. */
@@ -25,13 +26,20 @@ export interface Mount {
   readonly namespace: string;
 }
 
+/** A mount has many fields, and a document has it again. */
+const MOUNT_ITEMS = 4;
+
 /** Of all mount namespaces, in CRIU's order. Throws a UserError where an image is damaged. */
 export async function mounts(archive: Archive): Promise<Mount[]> {
   const all: Mount[] = [];
   for (const name of archive.members.keys()) {
     const namespace = /^checkpoint\/(mountpoints-(\d+)\.img)$/.exec(name);
     if (namespace?.[1] === undefined || namespace[2] === undefined) continue;
-    for await (const entry of allEntries(archive, namespace[1], MntEntrySchema)) all.push(mount(entry, namespace[2]));
+    for await (const entry of allEntries(archive, namespace[1], MntEntrySchema)) {
+      const made = mount(entry, namespace[2]);
+      archive.budget.keep(imageName(namespace[1]), MOUNT_ITEMS + made.options.length + made.superOptions.length);
+      all.push(made);
+    }
   }
   return all;
 }

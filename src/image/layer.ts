@@ -44,6 +44,8 @@ export interface WrittenLayer<Facts> {
   /** Of the archive as it was read; undefined where it was compressed and the layer is not. */
   readonly archiveDigest: string | undefined;
   readonly facts: Facts;
+  /** What not all readers of the archive take alike: the node's may find something else in it. A sentence each. */
+  readonly problems: readonly string[];
 }
 
 /** zstd's own default (3) halves what level 1 gains on memory that is mostly zeros, for twice the time. */
@@ -83,7 +85,7 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<W
     const { digest, size } = blob.end();
     const diffId = asItIs && found === "none" ? digest : `sha256:${plain.digest("hex")}`;
     const archiveDigest = asItIs ? digest : found === "none" ? diffId : undefined;
-    return { layer: { compression, digest, bytes: size, diffId }, archiveDigest, facts: await request.facts(index) };
+    return { layer: { compression, digest, bytes: size, diffId }, archiveDigest, facts: await request.facts(index), problems: index.problems };
   } finally {
     compressor?.stop();
     await source.close();

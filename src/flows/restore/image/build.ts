@@ -4,7 +4,7 @@ import { layoutTarget } from "../../../image/layout.ts";
 import { checkpointImage } from "../../../image/manifest.ts";
 import type { Context } from "../../../model/context.ts";
 import { say } from "../../../model/phrase.ts";
-import { archiveFacts, imageFacts, keepForFacts, type ArchiveFacts, type Origin } from "./facts.ts";
+import { archiveFacts, imageFacts, keepForFacts, warnOfProblems, type ArchiveFacts, type Origin } from "./facts.ts";
 import { byteProgress } from "../../progress.ts";
 
 /** As --to has it. */
@@ -50,7 +50,7 @@ export async function buildImage(context: Context, { archive, compression, origi
     },
   };
   try {
-    const { layer, facts } = await writeLayer({
+    const { layer, facts, problems } = await writeLayer({
       archive,
       compression,
       sink,
@@ -58,6 +58,7 @@ export async function buildImage(context: Context, { archive, compression, origi
       facts: archiveFacts,
       signal: context.signal,
     });
+    warnOfProblems(context, archive.label, problems);
     const image = checkpointImage(layer, imageFacts(facts, origin));
     await target.finish(image);
     return { digest: image.manifest.digest, bytes: layer.bytes, facts };

@@ -3,7 +3,9 @@ import { ENGINE_FILES, engineOf } from "../../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../../archive/engines/info.ts";
 import { allThreads } from "../../../criu/threads.ts";
 import { POD_ANNOTATION, type ImageFacts } from "../../../image/manifest.ts";
+import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
+import { say } from "../../../model/phrase.ts";
 import { object, string, type Json } from "../../../model/json.ts";
 
 /** Where a checkpoint came from, as far as it is known besides the archive. */
@@ -63,6 +65,11 @@ export async function archiveFacts(archive: Archive): Promise<ArchiveFacts> {
     });
   }
   return { info, architecture };
+}
+
+/** The node's engine may find something else in such an archive than was found here. */
+export function warnOfProblems({ emit }: Pick<Context, "emit">, label: string, problems: readonly string[]): void {
+  for (const problem of problems) emit({ kind: "warning", text: say`${label}: ${problem}` });
 }
 
 /** What the image says: what the engines look for, and what a restore elsewhere is made from. */

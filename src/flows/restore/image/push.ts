@@ -10,7 +10,7 @@ import { upload, UploadLost } from "../../../image/registry/upload.ts";
 import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
 import { say } from "../../../model/phrase.ts";
-import { archiveFacts, imageFacts, keepForFacts, type ArchiveFacts, type Origin } from "./facts.ts";
+import { archiveFacts, imageFacts, keepForFacts, warnOfProblems, type ArchiveFacts, type Origin } from "./facts.ts";
 import { byteProgress } from "../../progress.ts";
 import { refusePublic, registryFor, type RegistrySettings } from "./registries.ts";
 
@@ -123,7 +123,7 @@ async function look(
   let read = 0;
   const sink: BlobSink = { write: async (piece) => progress.update((read += piece.length)) };
   try {
-    const { layer: asItIs, facts } = await writeLayer({
+    const { layer: asItIs, facts, problems } = await writeLayer({
       archive,
       compression: undefined,
       sink,
@@ -133,6 +133,7 @@ async function look(
     });
     const wanted = compression ?? asItIs.compression;
     const same = known.filter((one) => one.archiveDigest === asItIs.digest && one.compression === wanted);
+    warnOfProblems(context, archive.label, problems);
     const layers: readonly Layer[] = wanted === asItIs.compression ? [asItIs] : same;
     for (const layer of layers) {
       if (await hasBlob(registry, layer.digest)) return { written: { layer, facts, sentBytes: 0 } };
@@ -173,6 +174,7 @@ async function send(
       const uploading = upload(registry, { location, sent, signal });
       try {
         const written = await writeLayer({ archive, compression, sink: uploading, keep: keepForFacts, facts: archiveFacts, signal });
+        warnOfProblems(context, archive.label, written.problems);
         await uploading.finish(written.layer.digest);
         return { written, sentBytes };
       } catch (error) {
