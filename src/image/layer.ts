@@ -85,7 +85,12 @@ export async function writeLayer<Facts>(request: LayerRequest<Facts>): Promise<W
     const { digest, size } = blob.end();
     const diffId = asItIs && found === "none" ? digest : `sha256:${plain.digest("hex")}`;
     const archiveDigest = asItIs ? digest : found === "none" ? diffId : undefined;
-    return { layer: { compression, digest, bytes: size, diffId }, archiveDigest, facts: await request.facts(index), problems: index.problems };
+    return {
+      layer: { compression, digest, bytes: size, diffId },
+      archiveDigest,
+      facts: await request.facts(index),
+      problems: index.problems,
+    };
   } finally {
     compressor?.stop();
     await source.close();

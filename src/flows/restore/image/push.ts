@@ -123,7 +123,11 @@ async function look(
   let read = 0;
   const sink: BlobSink = { write: async (piece) => progress.update((read += piece.length)) };
   try {
-    const { layer: asItIs, facts, problems } = await writeLayer({
+    const {
+      layer: asItIs,
+      facts,
+      problems,
+    } = await writeLayer({
       archive,
       compression: undefined,
       sink,
