@@ -1,18 +1,31 @@
 // The house's rules: imports go down, from cmd to model, and only some rooms know each other; nobody prints but cmd and cli, and nobody ends the process but cmd.
 import { dirname, relative, resolve } from "node:path";
 
-const ROOMS = new Set(["archive", "cluster", "criu", "doctor", "evidence", "helper", "image", "kubelet", "local", "restore", "transfer"]);
+const ROOMS = new Set([
+  "age",
+  "archive",
+  "cluster",
+  "criu",
+  "doctor",
+  "evidence",
+  "helper",
+  "image",
+  "kubelet",
+  "local",
+  "restore",
+  "transfer",
+]);
 const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
 const BETWEEN_ROOMS: Record<string, string[]> = {
   transfer: ["helper", "local"],
-  archive: ["local"],
+  archive: ["age", "local"],
   evidence: ["local"],
   cluster: ["local"],
   helper: ["cluster"],
   kubelet: ["cluster"],
   restore: ["image"],
   criu: ["archive"],
-  image: ["archive", "local"],
+  image: ["age", "archive", "local"],
   doctor: ["kubelet", "helper", "cluster"],
 };
 

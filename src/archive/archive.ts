@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { Unlock } from "../age/open.ts";
 import type { Source } from "../model/source.ts";
 import type { Budget } from "./budget.ts";
 import type { Compression } from "./compression.ts";
@@ -118,6 +119,8 @@ export interface OpenOptions {
   readonly budget?: Budget;
   /** Finds the image of registry:REFERENCE, for those who may be asked to read one. */
   readonly pull?: (reference: string) => Promise<RemoteImage>;
+  /** Opens FILE.age, for those who may be asked to read one. */
+  readonly unlock?: Unlock;
   /** The archive of a pod with several containers is opened as it is; else that is an error. */
   readonly pods?: boolean;
 }

@@ -1,3 +1,4 @@
+import type { Unlock } from "../age/open.ts";
 import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import type { Source } from "../model/source.ts";
@@ -23,6 +24,9 @@ export interface BytesOptions extends OpenOptions {
   readonly close?: () => Promise<void>;
 }
 
+/** The first bytes of an age file, and of one in ASCII armor. */
+const AGE = /^(age-encr|-----BEG)/;
+
 const NOTHING_TO_CLOSE = async (): Promise<void> => {};
 
 /**
@@ -32,7 +36,15 @@ const NOTHING_TO_CLOSE = async (): Promise<void> => {};
 export async function openBytes(source: Source, label: string, options: BytesOptions): Promise<OpenArchive> {
   const { budget, ofFiles = false, counted = ofFiles, close = NOTHING_TO_CLOSE } = options;
   if (source.size === 0) throw empty(label);
-  const compression = compressionOf(await source.read(0, Math.min(HEAD, source.size)), label);
+  const head = await source.read(0, Math.min(HEAD, source.size));
+  if (!ofFiles && AGE.test(head.toString("latin1"))) {
+    const { decryptedSource, isAgeSource } = await import("../age/open.ts");
+    if (await isAgeSource(source, label)) {
+      const plain = await decryptedSource(source, label, unlockOf(label, options));
+      return await openBytes(plain, label, once(options));
+    }
+  }
+  const compression = compressionOf(head, label);
   if (compression !== "none") {
     const { openStream } = await import("./stream.ts");
     return await openStream({ input: pieces(source), compression, bytes: source.size, label, ofFiles, close }, options);
@@ -64,6 +76,11 @@ export async function openPieces(
     yield head;
     yield* { [Symbol.asyncIterator]: () => iterator };
   };
+  if (AGE.test(head.toString("latin1"))) {
+    const { decryptedPieces } = await import("../age/open.ts");
+    const plain = decryptedPieces(whole(), label, unlockOf(label, options));
+    return await openPieces(plain, label, bytes, once(options));
+  }
   const compression = compressionOf(head, label);
   const { openStream } = await import("./stream.ts");
   return await openStream({ input: whole(), compression, bytes, label, ofFiles: false, close }, options);
@@ -86,6 +103,17 @@ async function headOf(iterator: AsyncIterator<Buffer, undefined>): Promise<Buffe
     head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
   }
   return head;
+}
+
+/** What is inside an age file is not one again. */
+function once(options: BytesOptions): BytesOptions {
+  const { unlock, ...rest } = options;
+  return unlock === undefined ? options : rest;
+}
+
+function unlockOf(label: string, { unlock }: OpenOptions): Unlock {
+  if (unlock !== undefined) return unlock;
+  throw new UserError({ reason: "IdentityNeeded", message: say`${label} is encrypted, which cannot be read here` });
 }
 
 function empty(label: string): UserError {

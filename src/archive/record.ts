@@ -20,10 +20,11 @@ export async function recordProblems(path: string, hashOf: (path: string) => Pro
   if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`cannot read its record ${record}: ${text.message}`];
   const copies = copiesIn(text);
   if (copies === undefined) return [`its record ${record} is not JSON`];
-  const copy = copies.length === 1 ? copies[0] : copies.find((one) => basename(string(one["path"])) === basename(path));
+  const copy = copies.length === 1 ? copies[0] : copies.find((one) => basename(recordPath(string(one["path"]))) === basename(record));
   if (copy === undefined) return [`the record ${record} does not mention this archive`];
-  const bytes = number(copy["bytes"]);
-  const sha256 = string(copy["sha256"]).toLowerCase();
+  const file = path.endsWith(".age") ? object(copy["encrypted"]) : copy;
+  const bytes = number(file["bytes"]);
+  const sha256 = string(file["sha256"]).toLowerCase();
   if (bytes === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return [`the record ${record} has no size and hash to compare with`];
   const { size } = await stat(path);
   if (size !== bytes) return [`it has ${size} bytes; its record says ${bytes}`];

@@ -1,3 +1,4 @@
+import { createCipheriv, createDecipheriv, randomBytes, type Cipheriv } from "node:crypto";
 import { tmpdir } from "node:os";
 import { systemMessage } from "../local/failure.ts";
 import { temporaryFile, type TemporaryFile } from "../local/temporary.ts";
@@ -12,11 +13,20 @@ const IN_MEMORY = 4 << 20;
 /** Room that is left on the file system, in bytes. */
 const SPARED = 64 << 20;
 
-/** Bytes appended once and read anywhere: in memory while they are few, else in a file of mode 0600 that has no name any more. */
+const ALGORITHM = "aes-256-ctr";
+/** In bytes; each is encrypted with a number of its own. */
+const BLOCK = 16;
+
+/**
+ * Bytes appended once and read anywhere: in memory while they are few, else in a file of mode 0600 that has no name any more. What is in it
+ * is encrypted with a key that only this process has, so that the disk never has a dump in plain.
+ */
 export class TemporaryBytes implements AsyncDisposable {
   readonly #label: string;
   #memory: Buffer[] = [];
   #disk: TemporaryFile | undefined;
+  readonly #key = randomBytes(32);
+  #cipher: Cipheriv | undefined;
   size = 0;
 
   constructor(label: string) {
@@ -37,7 +47,10 @@ export class TemporaryBytes implements AsyncDisposable {
       if (this.#memory.length > 1) this.#memory = [Buffer.concat(this.#memory)];
       return this.#memory[0]?.subarray(offset, offset + length) ?? Buffer.alloc(0);
     }
-    return await readFully(this.#disk.file.fd, offset, length, into);
+    const bytes = await readFully(this.#disk.file.fd, offset, length, into);
+    const decipher = createDecipheriv(ALGORITHM, this.#key, counter(Math.floor(offset / BLOCK)));
+    decipher.update(Buffer.alloc(offset % BLOCK));
+    return decipher.update(bytes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -63,11 +76,20 @@ export class TemporaryBytes implements AsyncDisposable {
       throw noSpace(say`not enough space for ${this.#label} when it is decompressed`, undefined, why);
     }
     try {
-      await writeAll(file, bytes, position);
+      // In order from the first byte on.
+      this.#cipher ??= createCipheriv(ALGORITHM, this.#key, counter(0));
+      await writeAll(file, this.#cipher.update(bytes), position);
     } catch (error) {
       throw noSpace(say`cannot write a temporary file in ${directory}`, error);
     }
   }
+}
+
+/** The key is used for one file: its blocks are numbered from 0. */
+function counter(block: number): Buffer {
+  const bytes = Buffer.alloc(BLOCK);
+  bytes.writeUIntBE(block, BLOCK - 6, 6);
+  return bytes;
 }
 
 function noSpace(message: string | Phrase, cause: unknown, why?: Phrase): UserError {

@@ -15,7 +15,7 @@ import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, DRY_RUN, output } from "./shared/common.ts";
 import { CODEC, copyText } from "./shared/copies.ts";
 import { dryRunHelpers, helpersOfCopies, type DryRun } from "./shared/dry-run.ts";
-import { evidenceOptions, SIGNING } from "./shared/evidence.ts";
+import { EVIDENCE, evidenceOptions } from "./shared/evidence.ts";
 import { on } from "./shared/flags.ts";
 import { HELPER, helperSettings, isNodeArchive, parseNodeArchive } from "./shared/helper-pods.ts";
 import { defineVerb, type Call } from "./shared/verb.ts";
@@ -61,7 +61,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     remove: on("remove the archive from the node when the copy is verified and on disk"),
     "dry-run": DRY_RUN,
     output: output("name", "json", "yaml"),
-    ...SIGNING,
+    ...EVIDENCE,
     ...HELPER,
     ...CLUSTER,
     ...COMMON,
@@ -105,7 +105,9 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
       return yield* dryRunHelpers(context.connection, helpers, helpersOfCopies(nodes, request.remove), dryRun);
     }
     if (destination === "-" && first !== undefined) {
-      yield { bytes: streamArchive(context, helpers, { ...request, archive: first, made: false }) };
+      const plain = streamArchive(context, helpers, { ...request, archive: first, made: false });
+      const { encryptTo = [] } = request.evidence ?? {};
+      yield { bytes: encryptTo.length === 0 ? plain : await encryptedStream(plain, encryptTo) };
       return { exitCode: 0 };
     }
     await using to = await openDestination(destination, archives.length > 1);
@@ -116,7 +118,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     // One helper pod for all archives of a node, whose end holds no result back.
     await using _pods = held(helpers, [...new Set(archives.map(({ node }) => node))], "read");
     for (const archive of archives) {
-      const one: CopyRequest = { ...request, destination: to, archive, facts: {}, made: false };
+      const one: CopyRequest = { ...request, destination: to, archive, facts: {}, made: false, evidence };
       const copied = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
       const outcome = await sealedOutcome(call, copied, evidence);
       items.push(copyItem(archive, outcome));
@@ -132,6 +134,16 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     return { document, exitCode: exitCodeFor(errors, archives.length) };
   },
 });
+
+/** For a pipe, too, --encrypt-to means that nothing in plain leaves this process. */
+async function encryptedStream(plain: AsyncIterable<Buffer>, encryptTo: readonly string[]): Promise<AsyncIterable<Buffer>> {
+  const [{ newHeader }, { encrypted }, { readRecipients }] = await Promise.all([
+    import("../age/header.ts"),
+    import("../age/payload.ts"),
+    import("../age/recipients.ts"),
+  ]);
+  return encrypted(await newHeader(await readRecipients(encryptTo)), plain);
+}
 
 /** The copy, signed where that was asked for. */
 async function sealedOutcome(call: Call, outcome: CopyOutcome, evidence: Evidence | undefined): Promise<CopyOutcome> {

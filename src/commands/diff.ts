@@ -1,4 +1,3 @@
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { compareArchives } from "../flows/examine/diff/diff.ts";
 import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
@@ -6,13 +5,13 @@ import { differenceViews } from "./diff/views.ts";
 import { Budget } from "../archive/budget.ts";
 import { damages, openCheckpoint } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
-import { PULL, pulling, registrySettings } from "./shared/registry.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface DiffRequest {
   readonly from: string;
   readonly to: string;
-  readonly registry: RegistrySettings;
+  readonly registry: ReadingSettings;
 }
 
 export const verb = defineVerb({

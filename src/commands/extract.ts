@@ -1,4 +1,3 @@
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { AddressRange } from "../criu/regions.ts";
 import { writeNamed, type Extracted } from "../flows/examine/extract/extract.ts";
 import { memoryOf, rangeBytes, writeMemory, writeRange, type MappedMemory } from "../flows/examine/extract/memory.ts";
@@ -11,7 +10,7 @@ import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { PULL, pulling, registrySettings } from "./shared/registry.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { parsed, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -19,7 +18,7 @@ export interface ExtractRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
   readonly previous: string | undefined;
-  readonly registry: RegistrySettings;
+  readonly registry: ReadingSettings;
   /** How much may be written, in bytes. */
   readonly maxBytes: number | undefined;
   readonly what:

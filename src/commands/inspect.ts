@@ -1,4 +1,3 @@
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { inspectArchive, type InspectionRequest } from "../flows/examine/inspect/inspection.ts";
 import type { Section } from "../flows/examine/inspect/process.ts";
 import { usageError } from "../model/error.ts";
@@ -6,7 +5,7 @@ import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { PULL, pulling, registrySettings } from "./shared/registry.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -14,7 +13,7 @@ export interface InspectRequest extends InspectionRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
   readonly previous: string | undefined;
-  readonly registry: RegistrySettings;
+  readonly registry: ReadingSettings;
 }
 
 const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "ipc", "stats"] as const satisfies readonly Section[];

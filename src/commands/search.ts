@@ -1,4 +1,3 @@
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { Budget } from "../archive/budget.ts";
 import { bytesMatcher, eitherMatcher, type Matcher } from "../criu/search/matcher.ts";
 import { SCOPES, type Scope } from "../flows/examine/search/location.ts";
@@ -10,7 +9,7 @@ import { formatBytes } from "../model/units.ts";
 import { activity, item, line, type Item } from "./search/matches.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { PULL, pulling, registrySettings } from "./shared/registry.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { choices, count, on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -18,7 +17,7 @@ export interface SearchRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
   readonly previous: string | undefined;
-  readonly registry: RegistrySettings;
+  readonly registry: ReadingSettings;
   /** Bytes in one of several forms, or a regular expression. */
   readonly pattern: { readonly kind: "bytes"; readonly forms: readonly Buffer[] } | { readonly kind: "regex"; readonly source: string };
   readonly scopes: readonly Scope[];

@@ -1,4 +1,3 @@
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { VolumeMount } from "../archive/engines/info.ts";
 import { summaries as summariesOf, type Summary } from "../flows/examine/summary.ts";
 import { API_VERSION } from "../model/documents.ts";
@@ -7,13 +6,13 @@ import { joined, say, type Phrase, type PhraseValue, type Table } from "../model
 import { counted, formatBytes, formatSeconds } from "../model/units.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
-import { PULL, pulling, registrySettings } from "./shared/registry.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface ShowRequest {
   readonly files: readonly string[];
   readonly wide: boolean;
-  readonly registry: RegistrySettings;
+  readonly registry: ReadingSettings;
 }
 
 export const verb = defineVerb({

@@ -1,5 +1,4 @@
 import { readdir, stat } from "node:fs/promises";
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import type { Reading } from "../archive/archive.ts";
 import type { Verification } from "../flows/examine/verify/result.ts";
 import { isEvidence } from "../evidence/sums.ts";
@@ -11,18 +10,18 @@ import { joined, say, styled, type Phrase } from "../model/phrase.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { text } from "./shared/flags.ts";
-import { PULL, pulling, registrySettings } from "./shared/registry.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 interface VerifyRequest {
   readonly files: readonly string[];
   readonly key: string | undefined;
   readonly timestampCa: string | undefined;
-  readonly registry: RegistrySettings;
+  readonly registry: ReadingSettings;
 }
 
 /** Checks that are about what lies around an archive. */
-const EVIDENCE = new Set(["record", "sums", "signature", "time", "custody"]);
+const EVIDENCE = new Set(["archive", "record", "sums", "signature", "time", "custody"]);
 
 export const verb = defineVerb({
   name: "verify",
@@ -110,9 +109,9 @@ function lines({ path, problems, checks }: Verification): Phrase {
     const recorded = checks.some(({ check, status }) => check === "record" && status === "ok");
     const around = checks.filter(({ check }) => EVIDENCE.has(check));
     // Where nothing lies around an archive, nothing needs to be said about each of these.
-    const said = around.every(({ status }) => status === "missing")
+    const said = around.every(({ check, status }) => status === "missing" || check === "archive")
       ? []
-      : around.filter(({ check, status }) => check !== "record" || status !== "ok");
+      : around.filter(({ check, status }) => (check !== "record" && check !== "archive") || status !== "ok");
     const rest = said.map(
       ({ check, status, message }) => say`\n  ${check} ${status === "ok" ? styled("good", "ok") : styled("warn", status)}: ${message}`,
     );

@@ -27,3 +27,8 @@ export function localName(name: string, system: NodeJS.Platform = platform()): s
 export function localArchiveName(name: string): string {
   return localName(name.replaceAll(":", "-"));
 }
+
+/** FILE.age, whatever DEST says. */
+export function encryptedName(name: string): string {
+  return name.endsWith(".age") ? name : `${name}.age`;
+}

@@ -50,9 +50,14 @@ export interface Copy {
   readonly record?: string;
   /** FILE.sigstore.json beside it: its signature. */
   readonly bundle?: string;
+  /** Of the archive, also where it is encrypted. */
   readonly bytes: number;
-  /** Of the bytes on the disk here, the same as on the node; in hexadecimal. */
+  /** Of the archive's bytes, here the same as on the node; in hexadecimal. */
   readonly sha256: string;
+  /** Of FILE.age, where the path is one. */
+  readonly encrypted?: { readonly bytes: number; readonly sha256: string };
+  /** The age recipients, each of whom can open it. */
+  readonly encryptedTo?: readonly string[];
   /** From the first byte asked for to the final name. */
   readonly seconds: number;
   /** What travelled, as compressed. */

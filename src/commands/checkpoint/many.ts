@@ -42,7 +42,7 @@ export async function* takeMany(
     force,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(request.criuOptions.length === 0 ? {} : { criuOptions: request.criuOptions }),
-    ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec } }),
+    ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec, ...encryptedTo(request) } }),
   };
   const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
   return yield* work(
@@ -77,7 +77,7 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const proveMs = request.proveMs ?? options.proveMs ?? PROVE_MS;
   const force = request.force || options.force === true;
   const copy = options.copy === undefined ? undefined : { ...options.copy, force, codec: options.copy.codec as Codec | "auto" };
-  await using plan = await planOf(context, { ...request, copy }, nodesOf(targets), true);
+  await using plan = await planOf(context, { ...request, copy, evidence: resumedEvidence(request, options) }, nodesOf(targets), true);
   const taken = targets.filter((target) => !captured.has(target));
   const expectations = await expectRun(context, taken, await roomHere(plan));
   if (taken.length > 0) await agree(context, taken, expectations, request.yes);
@@ -86,6 +86,16 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   await using criuOptions = await criuOptionsOf(context, { ...request, criuOptions: given }, nodesOf(taken));
   const run = { targets, captured, timeoutMs, proveMs, plan, perNode, parallel, expectations };
   return yield* work({ ...context, criuOptions }, request, run, state, [...done.map((item) => ({ item })), ...lost]);
+}
+
+function encryptedTo({ evidence }: CheckpointRequest): { readonly encryptTo?: readonly string[] } {
+  return evidence?.encryptTo === undefined ? {} : { encryptTo: evidence.encryptTo };
+}
+
+/** A run that encrypts its copies does so to its end. */
+function resumedEvidence({ evidence, force }: CheckpointRequest, { copy }: RunOptions): CheckpointRequest["evidence"] {
+  if (copy?.encryptTo === undefined || evidence?.encryptTo !== undefined) return evidence;
+  return { signKey: undefined, timestamp: undefined, custody: undefined, replace: force, ...evidence, encryptTo: copy.encryptTo };
 }
 
 async function* work(

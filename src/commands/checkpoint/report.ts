@@ -30,7 +30,7 @@ export async function* settled(context: FlowContext, done: Captured, evidence?: 
   if (proof !== undefined && record !== undefined) {
     const { amendRecord } = await import("../../flows/evidence/record.ts");
     try {
-      await amendRecord(record, item);
+      await amendRecord(record, item, evidence?.encryption?.records);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       context.emit({ kind: "warning", text: say`${record} does not say whether the original keeps running: ${error.whole}` });

@@ -13,7 +13,7 @@ import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, DRY_RUN, output } from "../shared/common.ts";
 import { CODEC } from "../shared/copies.ts";
 import type { DryRun } from "../shared/dry-run.ts";
-import { evidenceOptions, SIGNING } from "../shared/evidence.ts";
+import { EVIDENCE, evidenceOptions } from "../shared/evidence.ts";
 import { count, duration, list, on, optional, text, type Values } from "../shared/flags.ts";
 import { HELPER, helperSettings } from "../shared/helper-pods.ts";
 
@@ -91,7 +91,7 @@ export const FLAGS = {
   keep: count({ value: "N", help: "with --every: keep only the last N archives of the series" }),
   version: on("print the version of this plugin"),
   output: output("name", "json", "yaml"),
-  ...SIGNING,
+  ...EVIDENCE,
   ...HELPER,
   ...CLUSTER,
   ...COMMON,
@@ -204,6 +204,7 @@ function copyOptions({ copy, remove, force, compress }: CheckpointFlags): CopyOp
 function evidenceOf(flags: CheckpointFlags, env: NodeJS.ProcessEnv, resumes: boolean): EvidenceOptions | undefined {
   const evidence = evidenceOptions(flags, env, flags.force);
   if (flags.copy !== undefined || resumes) return evidence;
+  if (flags["encrypt-to"].length > 0) throw usageError("--encrypt-to requires --copy");
   const given = (["sign-key", "custody"] as const).find((name) => flags[name] !== undefined);
   if (given !== undefined) throw usageError(say`--${given} requires --copy`);
   return undefined;

@@ -1,17 +1,26 @@
+import type { Unlock } from "../../age/open.ts";
 import type { Reading } from "../../archive/archive.ts";
 import type { RegistrySettings } from "../../flows/restore/image/registries.ts";
 import { group, on, text, type Values } from "./flags.ts";
 import type { Call } from "./verb.ts";
 
-/** For verbs that pull from a registry: those that read registry:REFERENCE. */
-export const PULL = group("Registry", {
-  "ca-file": text({ value: "FILE", help: "trust the CA certificates in this PEM file, in addition to the usual ones" }),
-  "plain-http": on("use HTTP without TLS: everybody on the network path can read the dump"),
-  "registry-config": text({
-    value: "FILE",
-    help: "read credentials from this file only (default: those of Podman and Docker)",
+/** For verbs that read archives: FILE may be encrypted, or registry:REFERENCE. */
+export const PULL = {
+  ...group("Encryption", {
+    identity: text({
+      value: "FILE",
+      help: "age identities that open FILE.age (default: $KUBECTL_CHECKPOINT_IDENTITY; passphrases are asked for)",
+    }),
   }),
-});
+  ...group("Registry", {
+    "ca-file": text({ value: "FILE", help: "trust the CA certificates in this PEM file, in addition to the usual ones" }),
+    "plain-http": on("use HTTP without TLS: everybody on the network path can read the dump"),
+    "registry-config": text({
+      value: "FILE",
+      help: "read credentials from this file only (default: those of Podman and Docker)",
+    }),
+  }),
+};
 
 /** For verbs that push to a registry. */
 export const REGISTRY = {
@@ -20,8 +29,9 @@ export const REGISTRY = {
 };
 
 /** How registries are reached; without --allow-public, for verbs that only pull. */
-export function registrySettings(flags: Values<typeof PULL> & Partial<Values<typeof REGISTRY>>): RegistrySettings {
+export function registrySettings(flags: Values<typeof PULL> & Partial<Values<typeof REGISTRY>>): ReadingSettings {
   return {
+    ...(flags.identity === undefined ? {} : { identity: flags.identity }),
     caFile: flags["ca-file"],
     plainHttp: flags["plain-http"],
     registryConfig: flags["registry-config"],
@@ -29,10 +39,24 @@ export function registrySettings(flags: Values<typeof PULL> & Partial<Values<typ
   };
 }
 
-/** A call that can also open registry:REFERENCE. What that needs is loaded when it is asked for. */
-export function pulling(call: Call, settings: RegistrySettings): Call & Reading {
+/** How archives are read. */
+export interface ReadingSettings extends RegistrySettings {
+  /** A file of age identities. */
+  readonly identity?: string;
+}
+
+/** A call that can also open registry:REFERENCE and FILE.age. What that needs is loaded when it is asked for. */
+export function pulling(call: Call, settings: ReadingSettings): Call & Reading {
+  let unlock: Promise<Unlock> | undefined;
   return {
     ...call,
+    async unlock(header, label) {
+      const identity = settings.identity ?? (call.env["KUBECTL_CHECKPOINT_IDENTITY"] || undefined);
+      unlock ??= import("../../age/unlock.ts").then(({ unlocking }) => unlocking(identity, call.ask));
+      return await (
+        await unlock
+      )(header, label);
+    },
     async pull(reference) {
       const { parseReference } = await import("../../image/reference.ts");
       const { pullImage } = await import("../../flows/restore/image/pull.ts");

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { recordPath } from "../../archive/record.ts";
+import { bundlePath } from "../../evidence/names.ts";
 import { ApiFailure } from "../../cluster/answer.ts";
 import { getPod, type Pod } from "../../cluster/pods.ts";
 import type { Helpers } from "../../helper/helpers.ts";
@@ -144,7 +145,7 @@ async function retain(context: FlowContext, request: SeriesRequest, kept: Captur
 async function remove({ helpers, plan }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<string[]> {
   const removed: string[] = [];
   if (copy?.path !== undefined && plan !== undefined) {
-    await removeHere(plan.destination.directory, copy.path, copy.bytes);
+    await removeHere(plan.destination.directory, copy.path, copy.encrypted?.bytes ?? copy.bytes);
     removed.push(copy.path);
   }
   if (archive === undefined || removedFromNode === true || helpers === undefined) return removed;
@@ -158,7 +159,7 @@ async function remove({ helpers, plan }: SeriesRequest, { item: { copy, removedF
   return [...removed, location(archive)];
 }
 
-/** An archive and its record, as long as it is what this series has written. */
+/** An archive, its record and its signature, as long as it is what this series has written. */
 async function removeHere(directory: Directory, path: string, bytes: number): Promise<void> {
   const name = basename(path);
   const there = await directory.look(name);
@@ -166,5 +167,5 @@ async function removeHere(directory: Directory, path: string, bytes: number): Pr
     throw new UserError({ reason: "RemovalFailed", message: say`${path} is not the archive that this series wrote; it was not removed` });
   }
   await directory.remove(name);
-  await directory.remove(recordPath(name));
+  for (const beside of [recordPath(name), `${recordPath(name)}.age`, bundlePath(name)]) await directory.remove(beside);
 }

@@ -1,6 +1,7 @@
 import { appendCustody } from "../../evidence/custody-file.ts";
 import type { Context } from "../../model/context.ts";
 import type { Copy } from "../../model/documents.ts";
+import type { PrivateRecords } from "./private-record.ts";
 import type { Seal } from "./seal.ts";
 
 /** What of the command line makes evidence of a copy. */
@@ -10,6 +11,8 @@ export interface EvidenceOptions {
   /** An RFC 3161 authority. */
   readonly timestamp: URL | undefined;
   readonly custody: string | undefined;
+  /** age recipients, or @FILE of them. */
+  readonly encryptTo?: readonly string[];
   readonly note?: string | undefined;
   /** --yes or --force. */
   readonly replace: boolean;
@@ -19,17 +22,34 @@ export interface EvidenceOptions {
 export interface Evidence {
   readonly seal: Seal | undefined;
   readonly custody: string | undefined;
+  readonly encryption?: Encryption;
+}
+
+/** To whom copies are encrypted. */
+export interface Encryption {
+  readonly recipients: readonly string[];
+  readonly records: PrivateRecords;
 }
 
 /** Opens all that can fail before there is anything to seal: asks for the passphrase, tries the custody file. Throws a UserError. */
 export async function openEvidence(context: Context, options: EvidenceOptions): Promise<Evidence> {
-  const { signKey, timestamp, custody, note, replace } = options;
+  const { signKey, timestamp, custody, encryptTo = [], note, replace } = options;
   if (custody !== undefined) await appendCustody(custody, [], context);
-  if (signKey === undefined) return { seal: undefined, custody };
+  const encryption = encryptTo.length === 0 ? {} : { encryption: await openEncryption(encryptTo) };
+  if (signKey === undefined) return { seal: undefined, custody, ...encryption };
   const { openSigningKey } = await import("../../evidence/key.ts");
   const key = await openSigningKey(signKey, context);
   const stamper = timestamp === undefined ? undefined : (await import("../../evidence/authority.ts")).timestamper(timestamp, context);
-  return { seal: { key, timestamper: stamper, custody, note, replace }, custody };
+  return { seal: { key, timestamper: stamper, custody, note, replace }, custody, ...encryption };
+}
+
+async function openEncryption(words: readonly string[]): Promise<Encryption> {
+  const [{ readRecipients }, { PrivateRecords: Records }] = await Promise.all([
+    import("../../age/recipients.ts"),
+    import("./private-record.ts"),
+  ]);
+  const recipients = await readRecipients(words);
+  return { recipients, records: new Records(recipients) };
 }
 
 /**
@@ -37,7 +57,8 @@ export async function openEvidence(context: Context, options: EvidenceOptions): 
  * signature. Throws a UserError; the copy is there then.
  */
 export async function sealCopy(context: Context, copy: Copy, action: string, { seal, custody }: Evidence): Promise<Copy> {
-  const { path, sha256 } = copy;
+  const { path } = copy;
+  const sha256 = copy.encrypted?.sha256 ?? copy.sha256;
   if (path === undefined) return copy;
   if (custody !== undefined) await appendCustody(custody, [{ action, path, sha256 }], context);
   if (seal === undefined) return copy;

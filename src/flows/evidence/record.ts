@@ -8,6 +8,7 @@ import type { NodeArchive } from "../../model/location.ts";
 import { replaceFile } from "../../local/destination.ts";
 import type { Directory } from "../../local/directory.ts";
 import type { FlowContext } from "../context.ts";
+import type { PrivateRecords } from "./private-record.ts";
 
 /** What is known of an archive besides its bytes. */
 export interface RecordFacts {
@@ -28,6 +29,8 @@ export interface RecordRequest {
   /** Threads whose system call the checkpoint interrupted. */
   readonly interrupted?: readonly InterruptedThread[];
   readonly helperImage: string;
+  /** Of encrypted archives. */
+  readonly records?: PrivateRecords;
   readonly surroundings: Promise<Surroundings>;
   /** When the hash was complete on either side, RFC 3339. */
   readonly hashedAt: { readonly node: string; readonly here: string };
@@ -48,15 +51,21 @@ export async function writeRecord(context: FlowContext, request: RecordRequest):
     items: [item],
     record: await evidence(context, request),
   };
-  await directory.replace(name, `${JSON.stringify(document, undefined, 2)}\n`);
+  if (request.records !== undefined) await request.records.write(directory, name, document);
+  else await directory.replace(name, `${JSON.stringify(document, undefined, 2)}\n`);
 }
 
 /**
  * The record with what became of the original, which is known only after the archive is in its place. Of a record that is not there any
  * more, or not as it was written, nothing is changed. Throws LocalDiskFull and DestinationUnusable.
  */
-export async function amendRecord(path: string, { stillRunning, watchedSeconds, ended, restartCount }: CheckpointItem): Promise<void> {
+export async function amendRecord(
+  path: string,
+  { stillRunning, watchedSeconds, ended, restartCount }: CheckpointItem,
+  records?: PrivateRecords,
+): Promise<void> {
   const proof = { stillRunning, watchedSeconds, ended, restartCount };
+  if (records !== undefined) return await records.amend(path, proof);
   let document: Json;
   try {
     document = object(JSON.parse(await readFile(path, "utf8")));

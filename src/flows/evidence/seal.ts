@@ -14,8 +14,9 @@ import { sha256Of } from "../../local/write.ts";
 import type { Context } from "../../model/context.ts";
 import { API_VERSION } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
-import { object, type Json } from "../../model/json.ts";
+import { list, object, string, type Json } from "../../model/json.ts";
 import { command, say } from "../../model/phrase.ts";
+import { publicRecord } from "./public-record.ts";
 
 /** With what is sealed. */
 export interface Seal {
@@ -54,10 +55,11 @@ export async function sealFile(context: Context, given: string, seal: Seal, know
   const bundle = bundlePath(name);
   await ensureReplaceable(context, directory, bundle, seal);
   const sha256 = known?.sha256 ?? (await hashIn(directory, name, context.signal));
-  const record = await recordIn(directory, recordPath(name));
-  const subjects = [{ name, sha256 }, ...(record?.subjects ?? [])];
-  const predicate = record?.document ?? { apiVersion: API_VERSION, kind: "Seal" };
-  const statement = { subjects, predicateType: RECORD_TYPE, predicate: { ...predicate, ...(await sealing(context, path, sha256, seal)) } };
+  const record = await recordIn(directory, recordPath(name), context.signal);
+  const subjects = [{ name, sha256 }, ...plainSubject(name, record?.document), ...(record?.subjects ?? [])];
+  // The record itself is signed by its hash; whoever sees the signature does not see what is private in it.
+  const said = record === undefined ? { apiVersion: API_VERSION, kind: "Seal" } : publicRecord(record.document);
+  const statement = { subjects, predicateType: RECORD_TYPE, predicate: { ...said, ...(await sealing(context, path, sha256, seal)) } };
   return await write(directory, bundle, statement, seal);
 }
 
@@ -144,15 +146,30 @@ async function hashIn(directory: Directory, name: string, signal: AbortSignal): 
   return await sha256Of(file, signal);
 }
 
-/** The record, its own hash, and whatever else belongs to the archive. */
-async function recordIn(directory: Directory, name: string): Promise<{ document: Json; subjects: Subject[] } | undefined> {
+/** Of FILE.age also what is in it: the signature holds when it is decrypted, too. */
+function plainSubject(name: string, record: Json | undefined): Subject[] {
+  if (!name.endsWith(".age")) return [];
+  const copies = list(record?.["items"]).map((item) => object(object(item)["copy"]));
+  const sha256 = string(copies.length === 1 ? copies[0]?.["sha256"] : undefined);
+  return /^[0-9a-f]{64}$/.test(sha256) ? [{ name: name.slice(0, -".age".length), sha256 }] : [];
+}
+
+/** The record, its own hash and that of its encrypted form. */
+async function recordIn(
+  directory: Directory,
+  name: string,
+  signal: AbortSignal,
+): Promise<{ document: Json; subjects: Subject[] } | undefined> {
   if ((await directory.look(name)) === undefined) return undefined;
   await using file = await directory.read(name);
   const bytes = await file.readFile();
   const { createHash } = await import("node:crypto");
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   try {
-    return { document: object(JSON.parse(bytes.toString("utf8"))), subjects: [{ name, sha256 }] };
+    const document = object(JSON.parse(bytes.toString("utf8")));
+    const whole = `${name}.age`;
+    const more = (await directory.look(whole)) === undefined ? [] : [{ name: whole, sha256: await hashIn(directory, whole, signal) }];
+    return { document, subjects: [{ name, sha256 }, ...more] };
   } catch (error) {
     throw new UserError({
       reason: "RecordMismatch",

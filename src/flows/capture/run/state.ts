@@ -17,10 +17,15 @@ export interface RunOptions {
   readonly parallel: number;
   /** Of --force; absent in the files of earlier versions. */
   readonly force?: boolean;
-  /** Absent where the archives stay on their nodes. */
   /** Lines of --criu-option. */
   readonly criuOptions?: readonly string[];
-  readonly copy?: { readonly destination: string; readonly remove: boolean; readonly codec: string };
+  /** Absent where the archives stay on their nodes. */
+  readonly copy?: {
+    readonly destination: string;
+    readonly remove: boolean;
+    readonly codec: string;
+    readonly encryptTo?: readonly string[];
+  };
 }
 
 /** One target of a run, and what became of it; without `result` nothing yet. */
@@ -132,8 +137,9 @@ function isOptions(value: unknown): value is RunOptions {
   );
 }
 
-function isCopy({ destination, remove, codec }: Json): boolean {
-  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "";
+function isCopy({ destination, remove, codec, encryptTo = [] }: Json): boolean {
+  const recipients = Array.isArray(encryptTo) && encryptTo.every((one) => typeof one === "string");
+  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "" && recipients;
 }
 
 function isCount(value: unknown): boolean {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Unlock } from "../../../age/open.ts";
 import { Budget } from "../../../archive/budget.ts";
 import { openArchive } from "../../../archive/open.ts";
 import { interruptedThreads } from "../../../criu/interrupted.ts";
@@ -74,14 +75,14 @@ function unfinished(archive: NodeArchive, { bytes }: NodeFile): UserError {
 }
 
 /** What the images of a copied archive say of the checkpoint, as far as they do. */
-interface Checked {
+export interface Checked {
   readonly frozenSeconds?: number;
   readonly interrupted?: readonly InterruptedThread[];
 }
 
 /** Reads the copied archive as an archive: the chain of its headers must reach its end. Throws ArchiveUnfinished. */
-export async function checkCopy(path: string, signal: AbortSignal): Promise<Checked> {
-  await using archive = await openArchive(path, { signal, budget: Budget.withoutClock() });
+export async function checkCopy(path: string, signal: AbortSignal, unlock?: Unlock): Promise<Checked> {
+  await using archive = await openArchive(path, { signal, budget: Budget.withoutClock(), ...(unlock === undefined ? {} : { unlock }) });
   if (!archive.complete) {
     throw new UserError({
       reason: "ArchiveUnfinished",

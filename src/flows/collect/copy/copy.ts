@@ -8,14 +8,16 @@ import { location, type NodeArchive } from "../../../model/location.ts";
 import { say } from "../../../model/phrase.ts";
 import type { Destination } from "../../../local/destination.ts";
 import type { Directory } from "../../../local/directory.ts";
-import { localArchiveName } from "../../../local/names.ts";
+import { encryptedName, localArchiveName } from "../../../local/names.ts";
 import { Part } from "../../../local/part.ts";
 import { totalBytes } from "../../../local/ranges.ts";
 import { sha256Of } from "../../../local/write.ts";
 import { download } from "../../../transfer/download.ts";
 import type { FlowContext } from "../../context.ts";
 import { byteProgress } from "../../progress.ts";
+import { ensureSame, nodeHash } from "./compare.ts";
 import { checkCopy, completeFile } from "./complete.ts";
+import type { Evidence } from "../../evidence/open.ts";
 import { surroundingsOf, writeRecord, type RecordFacts, type RecordRequest } from "../../evidence/record.ts";
 
 export interface CopyRequest {
@@ -28,6 +30,7 @@ export interface CopyRequest {
   readonly facts: RecordFacts;
   /** The kubelet has said that the archive is done: it need not be waited for. */
   readonly made: boolean;
+  readonly evidence?: Evidence | undefined;
 }
 
 /** How far it came: `copy` is there when the local file is, whatever failed afterwards. */
@@ -73,7 +76,8 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
   const { pod } = await source.ready();
   const { destination } = request;
   const { directory } = destination;
-  const final = destination.nameFor(localArchiveName(name));
+  const encryption = request.evidence?.encryption;
+  const final = (encryption === undefined ? (given: string) => given : encryptedName)(destination.nameFor(localArchiveName(name)));
   const record = {
     archive,
     directory,
@@ -81,8 +85,24 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     facts: request.facts,
     helperImage: pod.imageID,
     surroundings,
+    ...(encryption === undefined ? {} : { records: encryption.records }),
   };
   const [codecs, file] = await Promise.all([codecsFor(request.codec, source), completeFile(context, source, archive, request.made)]);
+  if (encryption !== undefined) {
+    const { bringEncrypted } = await import("./encrypted.ts");
+    const { copy, hashedAt, interrupted } = await bringEncrypted(context, source, {
+      ...request,
+      encryption,
+      codecs,
+      file,
+      final,
+      verifying,
+    });
+    const seen = interrupted === undefined ? {} : { interrupted };
+    const whole = { ...localCopy(directory, final), ...copy };
+    await writeRecord(context, { ...record, copy: whole, hashedAt, ...seen });
+    return { copy: whole, ...seen };
+  }
   const known = force ? undefined : await sameAlready(context, source, file, directory, final);
   if (known !== undefined) {
     // Of a command that ended between the archive's name and its record.
@@ -119,7 +139,7 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     const checked = checkCopy(part.path, signal);
     // Whether it is what the node has comes first.
     checked.catch(() => undefined);
-    await verify(source, file, { there, here: here.sha256 }, archive);
+    await ensureSame(source, file, { there, here: here.sha256 }, archive);
     const { frozenSeconds, interrupted } = await checked;
     await part.publish(final, force);
     closed = true;
@@ -196,43 +216,6 @@ function different(path: string): UserError {
     reason: "AlreadyExists",
     message: say`${path} already exists and is not a copy of this archive`,
     fix: "rerun with --force to replace it, or choose another destination",
-  });
-}
-
-interface NodeHash {
-  readonly sha256: string;
-  /** Of the file, after it was hashed. */
-  readonly identity: string;
-  readonly computedAt: string;
-}
-
-async function nodeHash({ now }: FlowContext, source: NodeDirectory, name: string): Promise<NodeHash> {
-  return { ...(await source.sha256(name)), computedAt: new Date(now()).toISOString() };
-}
-
-async function verify(
-  source: NodeDirectory,
-  file: NodeFile,
-  hashes: { there: NodeHash; here: string },
-  archive: NodeArchive,
-): Promise<void> {
-  const { there, here } = hashes;
-  const isSame = there.sha256 === here;
-  // Of bytes that differ, whether it has changed since it was hashed there.
-  const after = isSame ? there.identity : (await source.stat(file.name)).identity;
-  if (after !== file.identity) {
-    throw new UserError({
-      reason: "ArchiveChanged",
-      message: say`${location(archive)} changed while it was copied`,
-      fix: "rerun the command to copy it from the beginning",
-    });
-  }
-  if (isSame) return;
-  throw new UserError({
-    reason: "HashMismatch",
-    message: say`the copy of ${location(archive)} differs from the archive on the node`,
-    why: say`SHA-256 on the node is ${there.sha256}, on this machine ${here}`,
-    fix: "rerun the command to copy it from the beginning",
   });
 }
 

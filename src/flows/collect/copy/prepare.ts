@@ -3,6 +3,7 @@ import { Helpers } from "../../../helper/helpers.ts";
 import type { Access, HelperSettings } from "../../../helper/manifest.ts";
 import { openDestination, type Destination } from "../../../local/destination.ts";
 import { alreadyExists } from "../../../local/failure.ts";
+import { encryptedName } from "../../../local/names.ts";
 import { Disposal } from "../../../model/disposal.ts";
 import type { FlowContext } from "../../context.ts";
 import type { Evidence, EvidenceOptions } from "../../evidence/open.ts";
@@ -53,8 +54,9 @@ export async function prepareCopies(
   const helpers = new Helpers(context.connection, context, settings);
   const { directory, file } = destination;
   const nameIsFree = async (): Promise<void> => {
-    if (file === undefined || options.force || (await directory.look(file)) === undefined) return;
-    throw alreadyExists(directory.pathOf(file), undefined, "rerun with --force to replace it, or choose another destination");
+    const name = file === undefined || (wanted?.encryptTo ?? []).length === 0 ? file : encryptedName(file);
+    if (name === undefined || options.force || (await directory.look(name)) === undefined) return;
+    throw alreadyExists(directory.pathOf(name), undefined, "rerun with --force to replace it, or choose another destination");
   };
   const accesses = options.remove ? (["read", "write"] as const) : (["read"] as const);
   // What is looked at here is done before anything else can end the command.

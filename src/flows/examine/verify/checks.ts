@@ -21,7 +21,7 @@ const MOST_NAMED = 5;
 /** What says nothing about the archive itself. */
 const NOT_ITS_FAULT = ["NoSuchFile", "PermissionDenied", "CannotOpen", "NoTemporarySpace"];
 /** A file may have been compressed by hand. */
-const NOT_A_FILES_FAULT = [...NOT_ITS_FAULT, "WindowTooLarge"];
+export const NOT_A_FILES_FAULT = [...NOT_ITS_FAULT, "WindowTooLarge"];
 
 /** What ends a check is a problem too. */
 export async function* orWhyNot<T>(check: AsyncIterable<T>, notItsFault = NOT_A_FILES_FAULT): AsyncGenerator<T | string, void> {

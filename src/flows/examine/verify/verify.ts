@@ -3,10 +3,22 @@ import type { OpenArchive, Reading } from "../../../archive/archive.ts";
 import { openArchive } from "../../../archive/open.ts";
 import { recordPath, recordProblems } from "../../../archive/record.ts";
 import { bundlePath } from "../../../evidence/names.ts";
-import { imageAround, images, members, nestedArchives, orWhyNot, references, structure, type Check, type Finding } from "./checks.ts";
+import {
+  imageAround,
+  images,
+  members,
+  nestedArchives,
+  NOT_A_FILES_FAULT,
+  orWhyNot,
+  references,
+  structure,
+  type Check,
+  type Finding,
+} from "./checks.ts";
 import { memoryProblems } from "./memory.ts";
 import { problemsOf, type CheckResult, type Verification } from "./result.ts";
 import { Trust } from "./trust.ts";
+import { UserError } from "../../../model/error.ts";
 
 /** After so many problems the others are only counted. */
 const MOST_PROBLEMS = 1000;
@@ -22,6 +34,9 @@ const CHECKS: Readonly<Record<string, { readonly sound: string; readonly run: Ch
   memory: { sound: "pages, pagemaps and statistics fit together", run: memoryProblems },
 };
 const RECORD = "record";
+/** Why an encrypted archive cannot be opened. */
+const LOCKED = new Set(["IdentityNeeded", "PassphraseNeeded"]);
+const NOT_CHECKED = [...NOT_A_FILES_FAULT, ...LOCKED];
 
 /**
  * Checks an archive: its structure and that of the archives inside it, that all its engine writes is there, that every
@@ -31,7 +46,14 @@ const RECORD = "record";
 export async function verify(path: string, reading: Reading, trust = new Trust(reading.signal)): Promise<Verification> {
   const findings = new Findings();
   // An archive that cannot be opened is not checked any further.
-  for await (const problem of orWhyNot(checkArchive(path, reading, findings))) findings.add("archive", problem);
+  let locked: UserError | undefined;
+  try {
+    for await (const problem of orWhyNot(checkArchive(path, reading, findings), NOT_CHECKED)) findings.add("archive", problem);
+  } catch (error) {
+    // What lies around an encrypted archive can be checked by those who may not read it.
+    if (!(error instanceof UserError && LOCKED.has(error.reason))) throw error;
+    locked = error;
+  }
   const file = path === "-" ? undefined : evidenceOf(path);
   const recorded = file === undefined ? undefined : await recordProblems(file, async (one) => await trust.hashOf(one));
   for (const problem of recorded ?? []) findings.add(RECORD, problem);
@@ -41,6 +63,8 @@ export async function verify(path: string, reading: Reading, trust = new Trust(r
       ? { check: RECORD, status: "missing", message: "there is no record beside it" }
       : findings.result(RECORD, "size and SHA-256 are those of the record beside it"),
   );
+  if (locked !== undefined)
+    checks.unshift({ check: "archive", status: "missing", message: `${locked.message}: what is inside was not checked` });
   const around = file === undefined ? [] : await evidenceChecks(file, trust);
   checks.push(...around);
   return { path, problems: [...findings.problems(), ...problemsOf(around)], notes: findings.notes, checks };

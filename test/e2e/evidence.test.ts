@@ -1,0 +1,176 @@
+// Copies that are signed, written down and encrypted, on the real cluster; what of an encrypted one touches this machine's disk.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CheckpointList, CopyList } from "../../src/model/documents.ts";
+import { program, tool } from "../tools/tool.ts";
+import {
+  apply,
+  BUSYBOX,
+  clusterTest,
+  container,
+  NO_CLUSTER,
+  ownNamespace,
+  plugin,
+  pod,
+  run,
+  running,
+  setUp,
+  shareCluster,
+  temporaryDirectory,
+} from "./harness.ts";
+
+shareCluster();
+
+const namespace = ownNamespace("e2e-evidence");
+const NODE = "node1";
+/** In the memory of the container, and nowhere else. */
+const NEEDLE = "needle-7f1c9a52-in-memory-only";
+const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX, KUBECTL_CHECKPOINT_HELPER_NAMESPACE: namespace };
+const keygen = tool("age-keygen");
+
+if (NO_CLUSTER === undefined) {
+  setUp(async () => {
+    // Put together in the shell, so that the pod's manifest does not have it.
+    const command = "a=needle-7f1c9a52; export KEPT=$a-in-memory-only; while true; do sleep 1; done";
+    await apply(pod(namespace, "keeper", [container("keeper", command)], { node: NODE }));
+    await running(namespace, "keeper");
+  });
+}
+
+interface Keys {
+  readonly identity: string;
+  readonly recipient: string;
+  readonly key: string;
+  readonly public: string;
+}
+
+function keysIn(directory: string): Keys {
+  const at = (name: string): string => join(directory, name);
+  execFileSync(keygen.path ?? "", ["-o", at("identity")], { stdio: "pipe" });
+  const recipient = execFileSync(keygen.path ?? "", ["-y", at("identity")], { encoding: "utf8" }).trim();
+  execFileSync("openssl", ["genpkey", "-algorithm", "ed25519", "-out", at("key")]);
+  execFileSync("openssl", ["pkey", "-in", at("key"), "-pubout", "-out", at("public")]);
+  return { identity: at("identity"), recipient, key: at("key"), public: at("public") };
+}
+
+clusterTest("--copy --sign-key --custody: signed after the proof, as it is in the record; verify of the directory", async (t) => {
+  const keys = keysIn(await temporaryDirectory(t));
+  const directory = await temporaryDirectory(t);
+  const flags = ["--sign-key", keys.key, "--custody", join(directory, "custody.jsonl"), "--prove", "1s"];
+  const { code, stdout, stderr } = await plugin(["keeper", "-n", namespace, `--copy=${directory}/`, ...flags, "-o", "json"], { env });
+  assert.equal(code, 0, stderr);
+  const [item] = (JSON.parse(stdout) as CheckpointList).items;
+  assert.equal(item?.copy?.bundle, `${item?.copy?.path}.sigstore.json`);
+  const record = JSON.parse(readFileSync(item?.copy?.record ?? "", "utf8")) as CheckpointList;
+  assert.equal(record.items[0]?.stillRunning, true, "the proof is in what was signed");
+  const bundle = JSON.parse(readFileSync(item?.copy?.bundle ?? "", "utf8")) as { dsseEnvelope: { payload: string } };
+  const statement = Buffer.from(bundle.dsseEnvelope.payload, "base64").toString("utf8");
+  assert.doesNotMatch(statement, /in-memory-only/, "the manifest is signed by its hash");
+  assert.equal((await plugin(["seal", directory, "--sign-key", keys.key], { env })).code, 0);
+  const verified = await plugin(["verify", directory, "--key", keys.public], { env });
+  assert.equal(verified.code, 0, verified.stdout);
+  const again = await plugin(["cp", `${NODE}:${item?.nodePath}`, join(directory, "again.tar"), "--sign-key", keys.key, "-o", "json"], {
+    env,
+  });
+  assert.equal((JSON.parse(again.stdout) as CopyList).items[0]?.copy?.bundle, join(directory, "again.tar.sigstore.json"));
+});
+
+clusterTest("--encrypt-to: no byte in plain is written, by strace; the record is a stub; cp - too", async (t) => {
+  const strace = program("strace");
+  if (strace === undefined || keygen.missing) return t.skip(strace === undefined ? "no strace" : String(keygen.missing));
+  const keys = keysIn(await temporaryDirectory(t));
+  const directory = await temporaryDirectory(t);
+  const log = join(await temporaryDirectory(t), "log");
+  const words = [
+    "keeper",
+    "-n",
+    namespace,
+    `--copy=${directory}/`,
+    "--encrypt-to",
+    keys.recipient,
+    "--sign-key",
+    keys.key,
+    "--prove",
+    "1s",
+    "-o",
+    "json",
+  ];
+  const calls = "write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,ftruncate,mmap,io_uring_enter";
+  const traced = await run(
+    strace[0],
+    [...strace.slice(1), "-f", "-xx", "-s", "100000000", "-e", `trace=${calls}`, "-o", log, "kubectl-checkpoint", ...words],
+    { env },
+  );
+  assert.equal(traced.code, 0, traced.stderr);
+  const [item] = (JSON.parse(traced.stdout) as CheckpointList).items;
+  const path = item?.copy?.path ?? "";
+  assert.match(path, /\.tar\.age$/);
+  const found = await plugin(["search", path, NEEDLE, "--identity", keys.identity, "-o", "json"], { env });
+  assert.equal(found.code, 0, "it is in the memory that was copied");
+  const written = readFileSync(log, "latin1");
+  const hex = (text: string): string => [...Buffer.from(text)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  assert.ok(written.includes(hex("age-encryption.org/v1")), "what is written is seen");
+  assert.ok(!written.includes(hex(NEEDLE)), "and nothing in plain");
+  assert.ok(!written.includes(hex(readFileSync(keys.key, "utf8").split("\n")[1] ?? "")), "nor the key that signs");
+  assert.doesNotMatch(written, /io_uring_enter/);
+  const stub = readFileSync(item?.copy?.record ?? "", "utf8");
+  assert.doesNotMatch(stub, /"spec"|"status"/);
+  assert.match(stub, /"encrypted"/);
+  const verified = await plugin(["verify", path, "--identity", keys.identity, "--key", keys.public], { env });
+  assert.equal(verified.code, 0, verified.stdout);
+  const age = tool("age").path;
+  if (age !== undefined) {
+    const whole = execFileSync(age, ["-d", "-i", keys.identity, `${item?.copy?.record}.age`], { encoding: "utf8" });
+    assert.match(whole, /"kind": "Pod"/);
+    const piped = join(directory, "piped.age");
+    const script = `kubectl-checkpoint cp ${NODE}:${item?.nodePath} - --encrypt-to ${keys.recipient} >${piped}`;
+    assert.equal((await run("sh", ["-c", script], { env })).code, 0);
+    assert.ok(readFileSync(piped).subarray(0, 21).equals(Buffer.from("age-encryption.org/v1")));
+    assert.ok(execFileSync(age, ["-d", "-i", keys.identity, piped]).includes(NEEDLE));
+  }
+  // The name is taken, and what has it cannot be compared.
+  const taken = await plugin(["cp", `${NODE}:${item?.nodePath}`, directory, "--encrypt-to", keys.recipient], { env });
+  assert.match(taken.stderr, /\.tar\.age already exists/);
+});
+
+clusterTest(
+  "kill -9 at ten moments of an encrypted copy: nothing in plain stays, no half file has the name, and it is begun again",
+  async (t) => {
+    if (keygen.missing) return t.skip(String(keygen.missing));
+    const keys = keysIn(await temporaryDirectory(t));
+    const directory = await temporaryDirectory(t);
+    const archive = (await plugin(["keeper", "-n", namespace, "--prove", "0", "-o", "name"], { env })).stdout.trim();
+    const cp = ["cp", archive, directory, "--encrypt-to", keys.recipient, "--force"];
+    const began = performance.now();
+    assert.equal((await plugin(cp, { env })).code, 0);
+    const whole = performance.now() - began;
+    let parts = 0;
+    for (let moment = 1; moment <= 10; moment += 1) {
+      const ended = run("kubectl-checkpoint", cp, {
+        env,
+        started: (child) => void sleep((whole * moment) / 10.5).then(() => child.kill("SIGKILL")),
+      });
+      await ended;
+      for (const name of readdirSync(directory)) {
+        const bytes = readFileSync(join(directory, name));
+        assert.ok(!bytes.includes(NEEDLE), name);
+        if (name.endsWith(".part")) parts += 1;
+        if (!name.endsWith(".tar.age")) continue;
+        const { code, stderr } = await plugin(["search", join(directory, name), NEEDLE, "--identity", keys.identity], { env });
+        assert.equal(code, 0, `${name} after ${moment}: ${stderr}`);
+      }
+    }
+    t.diagnostic(`${parts} of 10 left a part`);
+    // What a killed command leaves in any case.
+    const name = readdirSync(directory).find((one) => one.endsWith(".tar.age")) ?? "";
+    writeFileSync(join(directory, `${name}.part`), "age-encryption.org/v1\nleft over");
+    const { code, stderr } = await plugin(cp, { env });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /an interrupted copy cannot be resumed because it is encrypted/);
+    assert.equal(existsSync(join(directory, `${name}.part`)), false);
+  },
+  { timeout: 240_000 },
+);
