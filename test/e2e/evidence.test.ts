@@ -38,8 +38,8 @@ if (NO_CLUSTER === undefined) {
     // Put together in the shell, so that the pod's manifest does not have it.
     const command = "a=needle-7f1c9a52; export KEPT=$a-in-memory-only; while true; do sleep 1; done";
     await apply(pod(namespace, "keeper", [container("keeper", command)], { node: NODE }));
-    // A file of 100 MiB makes its copy long enough to be killed in the middle.
-    const large = `head -c 104857600 /dev/urandom >/large; echo ready; ${command}`;
+    // A file of 32 MiB makes its copy long enough to be killed in the middle.
+    const large = `head -c 33554432 /dev/urandom >/large; echo ready; ${command}`;
     await apply(pod(namespace, "large", [container("keeper", large)], { node: NODE }));
     await running(namespace, "keeper", "large");
   });
