@@ -23,6 +23,9 @@ export interface InterruptedThread {
 
 const LOG = "dump.log";
 
+/** To decode a core image takes as long as so many steps. */
+const CORE_STEPS = 64;
+
 /** The members that interruptedThreads() reads: for archives that are read in one pass. */
 export function tellsOfInterruptions({ name }: Member): boolean {
   return name === LOG || /^checkpoint\/(pstree|core-\d+)\.img$/.test(name);
@@ -36,10 +39,15 @@ export async function interruptedThreads(archive: Archive): Promise<Interruption
   const log = await readLog(archive);
   const threads: InterruptedThread[] = [];
   const warned = new Set<number>();
+  const seen = new Set<number>();
   for await (const { pid, threads: tids } of allEntries(archive, "pstree.img", PstreeEntrySchema)) {
     archive.budget.keep(imageName("pstree.img"), 1 + tids.length);
     const hosts = log.hostThreads(pid, tids);
     for (const [index, tid] of tids.entries()) {
+      // A damaged tree can have a thread twice.
+      if (seen.has(tid)) continue;
+      seen.add(tid);
+      archive.budget.step(CORE_STEPS);
       const file = `core-${tid}.img`;
       const core = await oneEntry(archive, file, CoreEntrySchema);
       const host = hosts?.[index];

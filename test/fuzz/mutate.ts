@@ -1,7 +1,9 @@
 // One mutated archive for each pair of seed and index: sometimes blind, mostly with the format in mind, so that what is
 // wrong lies deep behind headers and checksums that hold.
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { gnuLongName, pax, TAR_END, tarHeader, tarMember, withChecksum } from "../archive/tars.ts";
+import { MmEntrySchema } from "../../src/criu/gen/memory_pb.ts";
 import { withSize, type CorpusMember } from "./corpus.ts";
 import type { Random } from "./random.ts";
 
@@ -9,6 +11,8 @@ export interface Mutant {
   readonly bytes: Buffer;
   /** What was done, for who looks into a failure. */
   readonly how: readonly string[];
+  /** How many bytes it is expanded, at most. */
+  readonly expandedBytes: number;
 }
 
 /** Where an absolute name would lead, if anything ever followed it. */
@@ -32,15 +36,39 @@ export function mutate(archives: readonly (readonly CorpusMember[])[], random: R
     how.push(name);
     bytes = change(bytes, random);
   }
+  const expandedBytes = bytes.length;
   if (random.oneIn(4)) {
     how.push("compressed");
-    bytes = random.oneIn(2) ? gzipSync(bytes, { level: 1 }) : zstdCompressSync(bytes);
+    bytes = compressed(bytes, random);
     if (random.oneIn(3)) {
       how.push("after that, blind");
       bytes = random.pick(BLIND)[1](bytes, random);
     }
   }
-  return { bytes, how };
+  return { bytes, how, expandedBytes: Math.max(expandedBytes, bytes.length) };
+}
+
+/** In one frame or several, with frames that hold nothing between them. */
+function compressed(bytes: Buffer, random: Random): Buffer {
+  const gzip = random.oneIn(2);
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = random.oneIn(2) ? bytes.length : 1 + random.below(bytes.length);
+    const part = bytes.subarray(at, at + length);
+    frames.push(gzip ? gzipSync(part, { level: 1 }) : zstdCompressSync(part));
+    if (random.oneIn(8)) frames.push(gzip ? gzipSync("") : skippable(random));
+    at += length;
+  }
+  return Buffer.concat(frames);
+}
+
+/** A frame of zstd that decoders pass over. */
+function skippable(random: Random): Buffer {
+  const data = random.bytes(random.below(100));
+  const head = Buffer.alloc(8);
+  head.writeUInt32LE(0x184d2a50 + random.below(16), 0);
+  head.writeUInt32LE(data.length, 4);
+  return Buffer.concat([head, data]);
 }
 
 function padded(data: Buffer): Buffer {
@@ -187,6 +215,50 @@ const MEMBER_CHANGES: readonly (readonly [string, MemberChange])[] = [
       return withData(members, target, Buffer.concat([head, ...entries]));
     },
   ],
+  [
+    "make many processes of one",
+    (members, _at, random) => {
+      const tree = members.findIndex(({ name }) => name === "checkpoint/pstree.img");
+      const pid = random.pick(members.flatMap(({ name }) => /core-(\d+)\.img$/.exec(name)?.[1] ?? []).concat("1"));
+      const of = members.filter(({ name }) => new RegExp(`^checkpoint/(core|mm|pagemap|ids|fs)-${pid}\\.img$`).test(name));
+      const count = random.below(random.oneIn(10) ? 1000 : 60);
+      const pids = Array.from({ length: count }, (_, index) => 100_000 + index);
+      const copies = pids.flatMap((copy) =>
+        of.map(({ name, header, data }) => {
+          const other = name.replace(/\d+\.img$/, `${copy}.img`);
+          const renamed = Buffer.from(header);
+          renamed.fill(0, 0, 100);
+          renamed.write(other, 0);
+          return { name: other, header: withChecksum(renamed), data };
+        }),
+      );
+      const entries = pids.map((copy) => entry([1, copy], [2, 1], [3, 1], [4, 1], [5, copy]));
+      const data = members[tree]?.data ?? Buffer.alloc(0);
+      return [...withData(members, tree, Buffer.concat([data, ...entries])), ...copies];
+    },
+  ],
+  [
+    "repeat the mappings of",
+    (members, _at, random) => {
+      const images = members.flatMap(({ name }, index) => (/\/mm-\d+\.img$/.test(name) ? [index] : []));
+      const target = images.length === 0 ? -1 : random.pick(images);
+      const data = members[target]?.data ?? Buffer.alloc(0);
+      if (data.length < 12) return members;
+      try {
+        const mm = fromBinary(MmEntrySchema, data.subarray(12));
+        const chosen = random.oneIn(2) ? mm.vmas : [random.pick(mm.vmas)];
+        const times = random.below(random.oneIn(10) ? 3000 : 50);
+        mm.vmas = [...mm.vmas, ...Array.from({ length: times }, () => chosen).flat()];
+        const message = toBinary(MmEntrySchema, mm);
+        const length = Buffer.alloc(4);
+        length.writeUInt32LE(message.length);
+        return withData(members, target, Buffer.concat([data.subarray(0, 8), length, message]));
+      } catch {
+        // An earlier change has broken it.
+        return members;
+      }
+    },
+  ],
   ["replace by another's data", (members, at, random, archives) => withData(members, at, random.pick(random.pick(archives)).data)],
   [
     "swap with another",
@@ -301,7 +373,24 @@ const JSON_PARTS = [
 
 function strangeMember(random: Random): Buffer {
   const name = random.pick(HOSTILE_NAMES);
-  switch (random.below(6)) {
+  switch (random.below(13)) {
+    case 6:
+      return tarMember({ ...pax({ path: name, size: "1" }), type: "g" });
+    case 7:
+      return Buffer.concat([tarMember(pax({ path: "one" })), tarMember(gnuLongName(name)), tarMember({ name: "x", data: "data" })]);
+    case 8:
+      return Buffer.concat([tarMember(gnuLongName(name)), tarMember({ name: "x", type: "\0", data: "data" })]);
+    case 9:
+      return Buffer.concat([
+        tarMember(pax({ "GNU.sparse.name": name, "GNU.sparse.realsize": "9" })),
+        tarMember({ name: "x", data: "data" }),
+      ]);
+    case 10:
+      return tarHeader({ name, type: "S", size: 0, magic: "ustar  \0" });
+    case 11:
+      return Buffer.concat([tarMember({ name: Buffer.from([0x66, random.below(256), 0xff]), data: "data" }), tarMember({ name: ".wh.f" })]);
+    case 12:
+      return withChecksum(Buffer.from(tarHeader({ name, data: "" }).fill("tar\0", 508, 512)));
     case 0:
       return Buffer.concat([tarMember(pax({ path: name })), tarMember({ name: "x", data: "data" })]);
     case 1:

@@ -1,6 +1,6 @@
 // What is done with a mutated archive: everything that reads one, as a user's command would.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Chalk } from "chalk";
 import { errorText } from "../../src/cli/errors.ts";
@@ -15,8 +15,9 @@ import { verb as show } from "../../src/commands/show.ts";
 import { verb as verify } from "../../src/commands/verify.ts";
 import { UserError } from "../../src/model/error.ts";
 import type { Piece } from "../../src/model/report.ts";
-import { runVerb } from "../commands/running.ts";
+import { runVerb, type Ran } from "../commands/running.ts";
 import { collectGarbage } from "./memory.ts";
+import { nothingHidden } from "./hidden.ts";
 import { TRAP, type Mutant } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
@@ -33,9 +34,10 @@ const renderer = new Renderer(new Chalk({ level: 0 }));
 
 /**
  * Runs every command over a mutant in a directory of its own. Throws where anything but a UserError is thrown, a control
- * character would reach the terminal, or a file appears where none may be.
+ * character would reach the terminal, a file appears where none may be, more is written than an archive may ask for, or a file of the
+ * root file system's change is neither written nor mentioned.
  */
-export async function tryMutant({ bytes }: Mutant, random: Random, directory: string): Promise<void> {
+export async function tryMutant({ bytes, expandedBytes }: Mutant, random: Random, directory: string): Promise<void> {
   const inside = join(directory, "a", "b", "c");
   mkdirSync(join(inside, "out"), { recursive: true });
   const file = join(inside, "mutant.tar");
@@ -65,20 +67,43 @@ export async function tryMutant({ bytes }: Mutant, random: Random, directory: st
   ];
   for (const { command, words, flags } of targets) {
     collectGarbage();
-    await runTarget(command, words, flags);
+    const ran = await runTarget(command, words, flags);
+    if (command !== extract) continue;
+    const most = 4 * expandedBytes + SLACK;
+    const written = bytesBelow(out);
+    assert.ok(written <= most, `${written} bytes were written, of an archive of ${expandedBytes}`);
+    if (words[1] === "/" && ran?.exitCode === 0) nothingHidden(bytes, ran.document);
+    onlyInside(directory, inside);
+    rmSync(out, { recursive: true });
+    mkdirSync(out);
   }
   onlyInside(directory, inside);
   rmSync(directory, { recursive: true });
 }
 
-async function runTarget(command: Verb, words: readonly string[], flags: Readonly<Record<string, string | boolean>> = {}): Promise<void> {
+/** For directories and the ends of blocks. */
+const SLACK = 1 << 20;
+
+function bytesBelow(directory: string): number {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return entries.reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).blocks * 512 : 0), 0);
+}
+
+async function runTarget(
+  command: Verb,
+  words: readonly string[],
+  flags: Readonly<Record<string, string | boolean>> = {},
+): Promise<Ran | undefined> {
   try {
-    const { pieces, document } = await runVerb(command, words, flags);
+    const ran = await runVerb(command, words, flags);
+    const { pieces, document } = ran;
     for (const piece of pieces) printable(rendered(piece));
     if (document !== undefined) printable(escapeJson(JSON.stringify(document)));
+    return ran;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     printable(errorText(error, (label) => label));
+    return undefined;
   }
 }
 
