@@ -13,9 +13,7 @@ interface Extraction {
 export function nothingHidden(archive: Buffer, document: unknown): void {
   const { items, skipped } = document as Extraction;
   const mentioned = new Set([...items.map(({ from }) => from), ...(skipped?.names ?? []).map(({ name }) => posix.join("/", name))]);
-  const change = walk(plain(archive))
-    .filter(({ name }) => name.toString() === "rootfs-diff.tar")
-    .at(-1);
+  const change = walk(plain(archive)).findLast(({ name }) => name.toString() === "rootfs-diff.tar");
   if (change === undefined || (skipped?.mountPoints ?? 0) > 0) return;
   for (const { name } of walk(plain(change.data))) {
     const path = posix.join("/", nameText(name));

@@ -56,3 +56,14 @@ function isExecutable(path: string): boolean {
     return false;
   }
 }
+
+/** Go: the cluster's tree's, else this machine's. */
+export function goProgram(): string | undefined {
+  const tree = newestTree();
+  const folders = [
+    ...(tree === undefined ? [] : [join(tree, "usr/lib/go/bin")]),
+    ...(process.env["PATH"] ?? "").split(delimiter),
+    "/usr/local/go/bin",
+  ];
+  return folders.map((folder) => join(folder, "go")).find(isExecutable);
+}
