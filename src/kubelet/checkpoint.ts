@@ -6,7 +6,6 @@ import { Interrupted, UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";
 import { nodeArchive, type NodeArchive } from "../model/location.ts";
 import { command, say } from "../model/phrase.ts";
-import { explainAnswer } from "./answers.ts";
 import { outcomeUnknown, type About, type CheckpointTarget } from "./target.ts";
 
 export interface CheckpointOptions {
@@ -41,7 +40,10 @@ export async function postCheckpoint(connection: Connection, target: CheckpointT
   } catch (error) {
     throw unanswered(error, target, options, hangUp);
   }
-  if (answer.status !== 200) throw explainAnswer(answer, target, await options.about?.());
+  if (answer.status !== 200) {
+    const [{ explainAnswer }, about] = await Promise.all([import("./answers.ts"), options.about?.()]);
+    throw explainAnswer(answer, target, about);
+  }
   const path = archivePath(answer.text);
   if (path === undefined) {
     throw new UserError({

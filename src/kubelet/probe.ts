@@ -1,6 +1,5 @@
 import { apiPath, type Connection } from "../cluster/connection.ts";
 import { UserError } from "../model/error.ts";
-import { explainAnswer } from "./answers.ts";
 import type { CheckpointTarget } from "./target.ts";
 
 /** What a kubelet answers to a checkpoint call that can do nothing. */
@@ -23,6 +22,7 @@ export async function probeKubelet(connection: Connection, node: string): Promis
   const path = apiPath`/api/v1/nodes/${node}/proxy/checkpoint/${TARGET.namespace}/${TARGET.pod}/${TARGET.container}`;
   try {
     const answer = await connection.call({ method: "POST", path, timeoutMs: TIMEOUT_MS, repeatable: true });
+    const { explainAnswer } = await import("./answers.ts");
     const error = explainAnswer(answer, { node, ...TARGET });
     const identity = error.reason === "KubeletForbidden" ? /\(user=(.*?), verb=/.exec(answer.text)?.[1] : undefined;
     return { error: error.reason === "PodGone" ? undefined : error, identity };
@@ -43,6 +43,7 @@ export async function runsNow(connection: Connection, target: CheckpointTarget, 
   const request = { method: "POST", path, query, timeoutMs: TIMEOUT_MS, signal, repeatable: true } as const;
   const answer = await connection.call(request).catch(() => undefined);
   if (answer === undefined || answer.status === 200) return undefined;
+  const { explainAnswer } = await import("./answers.ts");
   const { reason } = explainAnswer(answer, target);
   return reason === "TimeoutInvalid" ? true : /^(ContainerNotRunning|PodGone)$/.test(reason) ? false : undefined;
 }

@@ -3,17 +3,7 @@ import { command, say, type Phrase, type Text } from "../model/phrase.ts";
 import { atLeast, parseRuntime } from "../model/runtime.ts";
 import { CriuLogReader } from "./criu-causes.ts";
 import { logPathsIn, quotedLog } from "./criu-log.ts";
-import type { About, CheckpointTarget } from "./target.ts";
-
-/** CRIU gave up. The cause is in its log on the node: `logs` are the paths that the error names for it, the likeliest first. */
-export class CriuFailure extends UserError {
-  readonly logs: readonly string[];
-
-  constructor(logs: readonly string[], what: Explanation) {
-    super(what);
-    this.logs = logs;
-  }
-}
+import { CriuFailure, type About, type CheckpointTarget } from "./target.ts";
 
 interface Known {
   readonly said: RegExp;

@@ -1,4 +1,4 @@
-import { UserError } from "../model/error.ts";
+import { UserError, type Explanation } from "../model/error.ts";
 import { command, say, type Text } from "../model/phrase.ts";
 
 /** One container on one node. */
@@ -17,6 +17,16 @@ export interface About {
   readonly runtime?: string;
   /** The pod's runtimeClassName. */
   readonly runtimeClass?: string;
+}
+
+/** CRIU gave up. The cause is in its log on the node: `logs` are the paths that the error names for it, the likeliest first. */
+export class CriuFailure extends UserError {
+  readonly logs: readonly string[];
+
+  constructor(logs: readonly string[], what: Explanation) {
+    super(what);
+    this.logs = logs;
+  }
 }
 
 /** The call was sent and no answer came: the archive may be there or not. */

@@ -8,7 +8,7 @@ import { Connection } from "../../src/cluster/connection.ts";
 import type { FlowContext } from "../../src/flows/context.ts";
 import { explainFailure, readableLogs } from "../../src/flows/capture/explain.ts";
 import { Helpers } from "../../src/helper/helpers.ts";
-import { CriuFailure } from "../../src/kubelet/runtime-answers.ts";
+import { CriuFailure } from "../../src/kubelet/target.ts";
 import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";
 import { context } from "../fakes.ts";
 import {

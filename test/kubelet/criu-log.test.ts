@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { explainAnswer } from "../../src/kubelet/answers.ts";
 import { criuLogOf, logPathsIn } from "../../src/kubelet/criu-log.ts";
-import { CriuFailure } from "../../src/kubelet/runtime-answers.ts";
+import { CriuFailure } from "../../src/kubelet/target.ts";
 
 const ID = "e933a3de23958da78911d7e04b4a64fc7e68510c3f941c4bf33d5f8e550468e7";
 const OTHER = ID.replace("e", "f");

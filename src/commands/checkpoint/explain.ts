@@ -1,6 +1,6 @@
 import type { Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
-import { CriuFailure } from "../../kubelet/runtime-answers.ts";
+import { CriuFailure } from "../../kubelet/target.ts";
 import { say } from "../../model/phrase.ts";
 import type { CheckpointRequest } from "./request.ts";
 

@@ -3,7 +3,7 @@ import type { Helpers } from "../../helper/helpers.ts";
 import type { NodeFile } from "../../helper/listing.ts";
 import { CriuLogReader, type Failure } from "../../kubelet/criu-causes.ts";
 import { criuLogOf, type CriuLog } from "../../kubelet/criu-log.ts";
-import type { CriuFailure } from "../../kubelet/runtime-answers.ts";
+import type { CriuFailure } from "../../kubelet/target.ts";
 import { itemError, type CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
