@@ -1,4 +1,4 @@
-import { UserError, type Explanation } from "../model/error.ts";
+import type { Explanation, UserError } from "../model/error.ts";
 import { command, say, type Phrase, type Text } from "../model/phrase.ts";
 import { atLeast, parseRuntime } from "../model/runtime.ts";
 import { CriuLogReader } from "./criu-causes.ts";
