@@ -1,4 +1,5 @@
 import { nameText } from "../model/name.ts";
+import { CLOSED } from "./operations.ts";
 import { cut } from "./transport.ts";
 
 /** A file in a node's directory, as it is at this moment. */
@@ -18,8 +19,6 @@ export interface NodeFile {
   readonly closed: boolean;
 }
 
-/** SHA-256 of two zero blocks: what a finished tar archive ends with. */
-const CLOSED = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 /**
  * What the operation list says: the time now, then groups of files, each in three parts: names in octal, sizes (with times and
  * inodes where the image has stat), hashes of the last two blocks. Throws TransferCut where the parts do not fit together, as
