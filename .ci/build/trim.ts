@@ -16,14 +16,14 @@ export function trim(): Plugin {
     name: "trim",
     resolveId(id, importer = "", { kind }) {
       if (importer.startsWith(PREFIX)) return undefined;
-      if (importer === YARGS && id in UNUSED) return PREFIX + id;
+      if (importer === YARGS && (id in UNUSED || id === "assert")) return PREFIX + id;
       // A facade for each kind of import: one that may be lazy stays so.
       return id === "undici" ? `${PREFIX}undici-${kind}` : undefined;
     },
     load(id) {
       if (!id.startsWith(PREFIX)) return undefined;
       const name = id.slice(PREFIX.length);
-      const code = name.startsWith("undici-") ? undiciFacade() : stub(UNUSED[name] ?? []);
+      const code = name.startsWith("undici-") ? undiciFacade() : name === "assert" ? ASSERT : stub(UNUSED[name] ?? []);
       return { code, moduleType: "js", moduleSideEffects: name.startsWith("undici-") };
     },
     transform: {
@@ -43,6 +43,12 @@ const UNUSED: Record<string, readonly string[]> = {
   // It looks for a package.json above the working directory, to guess a version from it; where it throws, yargs goes on.
   "escalade/sync": ["default"],
 };
+
+/** Node.js loads its own module for it, some milliseconds' worth, for these alone. */
+const ASSERT = `
+  const ensure = (right, message) => { if (!right) throw new Error(message ?? "assertion failed"); };
+  export const strictEqual = (a, b, message) => ensure(Object.is(a, b), message);
+  export const notStrictEqual = (a, b, message) => ensure(!Object.is(a, b), message);`;
 
 function stub(names: readonly string[]): string {
   return names.map((name) => `function unused_${name}() { ${MISSING}; }\nexport { unused_${name} as ${name} };`).join("\n");
@@ -82,7 +88,13 @@ const SHORTER: readonly (readonly [module: string, code: string, instead: string
   ["lib/core/util.js", "require('./tree')", "{ tree: { lookup() {} } }"],
 ];
 
+const ASSERTING = "require('node:assert')";
+const ENSURE = "((right, message) => { if (!right) throw new Error(message ?? 'assertion failed'); })";
+
 function shortened(code: string, path: string): string {
+  // Its modules call it, and nothing else of it.
+  if (/\bassert\.\w/.test(code)) throw new Error(`undici's ${path} uses more of assert`);
+  code = code.replaceAll(ASSERTING, ENSURE);
   for (const [module, old, instead] of SHORTER) {
     if (join(module) !== path) continue;
     if (!code.includes(old)) throw new Error(`undici's ${module} has no ${old} any more`);

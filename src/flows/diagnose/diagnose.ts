@@ -67,6 +67,9 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
     const containers = deep ? await containersOf(context, pod, subject) : [];
     const leftovers: Leftover[] = [];
     const ofNodes = new Map<string, Finding[]>();
+    const progress = (): void =>
+      emit({ kind: "activity", lane: "doctor", text: say`${ofNodes.size} of ${counted(names.length, "node")} looked at` });
+    if (names.length > 1) progress();
     await inParallel(names, PARALLEL, async (name) => {
       emit({ kind: "activity", lane: `doctor ${name}`, text: say`asking ${name}` });
       const node = await judged(context, name, version);
@@ -81,6 +84,7 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
             : [criuNotLookedAt(name, subject, connection.namespace)]),
         );
       ofNodes.set(name, own);
+      if (names.length > 1) progress();
       emit({ kind: "idle", lane: `doctor ${name}` });
     });
     // By check, then by node: what is the same comes together.
