@@ -221,7 +221,7 @@ const MEMBER_CHANGES: readonly (readonly [string, MemberChange])[] = [
       const tree = members.findIndex(({ name }) => name === "checkpoint/pstree.img");
       const pid = random.pick(members.flatMap(({ name }) => /core-(\d+)\.img$/.exec(name)?.[1] ?? []).concat("1"));
       const of = members.filter(({ name }) => new RegExp(`^checkpoint/(core|mm|pagemap|ids|fs)-${pid}\\.img$`).test(name));
-      const count = random.below(random.oneIn(10) ? 1000 : 60);
+      const count = random.below(random.oneIn(10) ? 300 : 40);
       const pids = Array.from({ length: count }, (_, index) => 100_000 + index);
       const copies = pids.flatMap((copy) =>
         of.map(({ name, header, data }) => {
