@@ -195,7 +195,8 @@ export interface SocketItem {
   /** Bytes received and not yet read; sent and not yet acknowledged. Absent where they are unknown. */
   readonly receiveQueue?: number | undefined;
   readonly sendQueue?: number | undefined;
-  readonly inode: string;
+  /** Absent where it is unknown. */
+  readonly inode?: string | undefined;
   /** Open files that wait in its queue, to become descriptors of who receives them. */
   readonly inFlight?: readonly { readonly type: string; readonly name: string }[];
   readonly [detail: string]: unknown;

@@ -70,6 +70,7 @@ export interface Socket {
   readonly local: string;
   /** Empty where it has no peer. */
   readonly remote: string;
+  /** 0 where CRIU does not write it: of packet sockets. */
   readonly inode: number;
   /** Of a connected unix socket: the inode of its peer. */
   readonly peer: number | undefined;

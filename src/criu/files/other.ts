@@ -36,7 +36,7 @@ export function memfdFile({ id, flags, pos, inodeId }: MemfdFileEntry, inode: Me
       seals: inode && inode.seals !== 0 && namedBits(SEALS, inode.seals),
       uid: inode?.uid,
       gid: inode?.gid,
-      mode: inode && inode.mode !== 0 && octal(inode.mode),
+      permissions: inode && inode.mode !== 0 && octal(inode.mode),
       hugePages: inode && inode.hugetlbFlag !== 0,
     }),
     ...(inode === undefined ? {} : { shmid: BigInt(inode.shmid) }),

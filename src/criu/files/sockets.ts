@@ -93,7 +93,14 @@ export function packetSocket(entry: PacketSockEntry, bigEndian: boolean): OpenFi
 }
 
 function socketFile(id: number, flags: number, socket: Socket): OpenFile {
-  return { id, type: "socket", name: `${socket.protocol}:[${socket.inode}]`, flags, details: {}, socket };
+  return {
+    id,
+    type: "socket",
+    name: socket.inode === 0 ? socket.protocol : `${socket.protocol}:[${socket.inode}]`,
+    flags,
+    details: {},
+    socket,
+  };
 }
 
 function options({ opts }: Pick<InetSkEntry | UnixSkEntry | NetlinkSkEntry | PacketSockEntry, "opts">) {

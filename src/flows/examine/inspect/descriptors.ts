@@ -63,7 +63,7 @@ function socketItem(fd: number, file: OpenFile, socket: Socket, connections: Con
     // Where CRIU was not asked to keep a connection (tcp-established), it keeps no queues.
     receiveQueue: isConnected ? tcp?.received : queues && (waiting?.bytes ?? 0),
     sendQueue: isConnected ? tcp?.toSend : 0,
-    inode: String(inode),
+    inode: inode === 0 ? undefined : String(inode),
     ...details,
     ...(netNamespace === 0 || netNamespace === own ? {} : { netNamespace }),
     ...(waiting === undefined ? {} : { receivedPackets: waiting.packets }),
