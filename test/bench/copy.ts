@@ -1,8 +1,9 @@
 // npm run bench copy [-- ROUNDS]: `kubectl checkpoint cp` against `kubectl cp` out of a pod that stands, on the real cluster, in the
 // same rounds: 512 MiB that do not compress, and real checkpoints of redis and Python; on links of different speed.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
+import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import type { CheckpointList, CopyList } from "../../src/model/documents.ts";
 import {
   APPS,
@@ -28,10 +29,18 @@ const DIRECTORY = "/var/lib/kubelet/checkpoints";
 const NAMESPACE = "default";
 const LINKS = ["unlimited", "1gbit", "100mbit"] as const;
 const OWN = process.env["OWN_IMAGE"];
-const IMAGES: Readonly<Record<string, string>> = {
-  "stock busybox": BUSYBOX,
-  "busybox with zstd": `${REGISTRY}/tools:1`,
-  ...(OWN === undefined ? {} : { "own image": OWN }),
+
+interface Kind {
+  readonly image: string;
+  readonly more?: readonly string[];
+}
+
+const RECIPIENT = await identityToRecipient(await generateX25519Identity());
+const KINDS: Readonly<Record<string, Kind>> = {
+  "stock busybox": { image: BUSYBOX },
+  "stock busybox, encrypted": { image: BUSYBOX, more: ["--encrypt-to", RECIPIENT] },
+  "busybox with zstd": { image: `${REGISTRY}/tools:1` },
+  ...(OWN === undefined ? {} : { "own image": { image: OWN } }),
 };
 const CLUSTER = resolve(import.meta.dirname, "../cluster/cluster");
 
@@ -107,13 +116,12 @@ async function peer(link: string, path: string): Promise<number> {
 }
 
 /** Of the whole process, and of the transfer alone. */
-async function ours(link: string, path: string, image: string): Promise<Record<string, number>> {
-  const command = ["kubectl-checkpoint", "cp", `${NODE}:${path}`, here, "-o", "json", "--helper-image", image];
+async function ours(link: string, path: string, { image, more = [] }: Kind): Promise<Record<string, number>> {
+  const command = ["kubectl-checkpoint", "cp", `${NODE}:${path}`, here, "-o", "json", "--helper-image", image, ...more];
   const { stdout, seconds, peakBytes } = await behind(link, command);
   const copy = (JSON.parse(stdout) as CopyList).items[0]?.copy;
   if (copy?.path === undefined) throw new Error(stdout);
-  rmSync(copy.path);
-  rmSync(`${copy.path}.json`);
+  for (const name of readdirSync(here)) rmSync(join(here, name));
   if (peakBytes !== undefined) peaks.push(peakBytes);
   return { "": seconds * 1000, ", transfer": copy.seconds * 1000 };
 }
@@ -127,7 +135,7 @@ try {
     for (const [name, path] of Object.entries(archives)) {
       if (name === "random" && link !== "unlimited") continue;
       const contenders: Record<string, Contender> = { "kubectl cp": async () => await peer(link, path) };
-      for (const [kind, image] of Object.entries(IMAGES)) contenders[kind] = async () => await ours(link, path, image);
+      for (const [kind, how] of Object.entries(KINDS)) contenders[kind] = async () => await ours(link, path, how);
       const times = await measure(contenders, ROUNDS);
       const { "kubectl cp": base } = times;
       const cell = (figure: string): string[] => {
@@ -138,10 +146,10 @@ try {
       const size = Number((await onNode(NODE, "stat", "-c", "%s", path)).trim()) / 2 ** 20;
       const what = [`${name}, ${size.toFixed(0)} MiB`, link];
       rows.push([...what, "kubectl cp", base === undefined ? "" : secondsText(base), "", ""]);
-      for (const kind of Object.keys(IMAGES)) rows.push(["", "", kind, ...cell(`${kind}, transfer`), cell(kind)[1] ?? ""]);
+      for (const kind of Object.keys(KINDS)) rows.push(["", "", kind, ...cell(`${kind}, transfer`), cell(kind)[1] ?? ""]);
       process.stderr.write(
         `${rows
-          .slice(-1 - Object.keys(IMAGES).length)
+          .slice(-1 - Object.keys(KINDS).length)
           .map((row) => row.join(" | "))
           .join("\n")}\n`,
       );

@@ -36,13 +36,22 @@ const keygen = tool("age-keygen");
 if (NO_CLUSTER === undefined) {
   setUp(async () => {
     // Put together in the shell, so that the pod's manifest does not have it.
-    const command = "a=needle-7f1c9a52; export KEPT=$a-in-memory-only; while true; do sleep 1; done";
+    const command = "a=needle-7f1c9a52; export KEPT=$a-in-memory-only; for n in 1 2 3; do echo line $n; done; while true; do sleep 1; done";
     await apply(pod(namespace, "keeper", [container("keeper", command)], { node: NODE }));
     // A file of 32 MiB makes its copy long enough to be killed in the middle.
     const large = `head -c 33554432 /dev/urandom >/large; echo ready; ${command}`;
     await apply(pod(namespace, "large", [container("keeper", large)], { node: NODE }));
     await running(namespace, "keeper", "large");
   });
+}
+
+/** What of a record is asked for after the checkpoint. */
+interface Scene {
+  readonly after: { readonly readAt: string; readonly status?: { readonly phase: string } };
+  readonly events: { readonly readAt: string; readonly items?: readonly { readonly reason: string }[] };
+  readonly log: { readonly readAt: string; readonly lines?: readonly string[] };
+  readonly network: { readonly readAt: string; readonly podIPs?: readonly string[] };
+  readonly node: { readonly readAt: string; readonly conditions?: readonly object[] };
 }
 
 interface Keys {
@@ -64,13 +73,23 @@ function keysIn(directory: string): Keys {
 clusterTest("--copy --sign-key --custody: signed after the proof, as it is in the record; verify of the directory", async (t) => {
   const keys = keysIn(await temporaryDirectory(t));
   const directory = await temporaryDirectory(t);
-  const flags = ["--sign-key", keys.key, "--custody", join(directory, "custody.jsonl"), "--prove", "1s"];
+  const flags = ["--log-lines", "2", "--sign-key", keys.key, "--custody", join(directory, "custody.jsonl"), "--prove", "1s"];
   const { code, stdout, stderr } = await plugin(["keeper", "-n", namespace, `--copy=${directory}/`, ...flags, "-o", "json"], { env });
   assert.equal(code, 0, stderr);
   const [item] = (JSON.parse(stdout) as CheckpointList).items;
   assert.equal(item?.copy?.bundle, `${item?.copy?.path}.sigstore.json`);
   const record = JSON.parse(readFileSync(item?.copy?.record ?? "", "utf8")) as CheckpointList;
   assert.equal(record.items[0]?.stillRunning, true, "the proof is in what was signed");
+  const { after, events, log, network, node } = (JSON.parse(readFileSync(item?.copy?.record ?? "", "utf8")) as { record: Scene }).record;
+  assert.equal(after.status?.phase, "Running");
+  assert.ok(events.items?.some(({ reason }) => reason === "Started"));
+  assert.deepEqual(
+    log.lines?.map((line) => line.slice(line.indexOf(" ") + 1)),
+    ["line 2", "line 3"],
+  );
+  assert.match(network.podIPs?.[0] ?? "", /^10\./);
+  assert.ok((node.conditions?.length ?? 0) > 2);
+  for (const { readAt } of [after, events, log, network, node]) assert.ok(Date.parse(readAt) >= Date.parse(item?.finishedAt ?? ""), readAt);
   const bundle = JSON.parse(readFileSync(item?.copy?.bundle ?? "", "utf8")) as { dsseEnvelope: { payload: string } };
   const statement = Buffer.from(bundle.dsseEnvelope.payload, "base64").toString("utf8");
   assert.doesNotMatch(statement, /in-memory-only/, "the manifest is signed by its hash");
@@ -123,7 +142,7 @@ clusterTest("--encrypt-to: no byte in plain is written, by strace; the record is
   assert.ok(!written.includes(hex(NEEDLE)), "and nothing in plain");
   assert.ok(!written.includes(hex(readFileSync(keys.key, "utf8").split("\n")[1] ?? "")), "nor the key that signs");
   const stub = readFileSync(item?.copy?.record ?? "", "utf8");
-  assert.doesNotMatch(stub, /"spec"|"status"/);
+  assert.doesNotMatch(stub, /"spec"|"containerStatuses"|"lines"/);
   assert.match(stub, /"encrypted"/);
   const verified = await plugin(["verify", path, "--identity", keys.identity, "--key", keys.public], { env });
   assert.equal(verified.code, 0, verified.stdout);

@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { proved, type Captured } from "../../flows/capture/one.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import type { VerbContext } from "../../flows/rights.ts";
-import type { CopyPlan } from "../../flows/collect/copy/prepare.ts";
+import type { CopyOptions, CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import { ensureFits, expectRun } from "../../flows/capture/run/expect.ts";
 import { restOf } from "../../flows/capture/run/resume.ts";
 import { runAll, type RunRequest } from "../../flows/capture/run/run.ts";
@@ -42,7 +42,9 @@ export async function* takeMany(
     force,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(request.criuOptions.length === 0 ? {} : { criuOptions: request.criuOptions }),
-    ...(copy === undefined ? {} : { copy: { destination, remove: copy.remove, codec: copy.codec, ...encryptedTo(request) } }),
+    ...(copy === undefined
+      ? {}
+      : { copy: { destination, remove: copy.remove, codec: copy.codec, ...encryptedTo(request), ...logLinesOf(copy) } }),
   };
   const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
   return yield* work(
@@ -86,6 +88,10 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   await using criuOptions = await criuOptionsOf(context, { ...request, criuOptions: given }, nodesOf(taken));
   const run = { targets, captured, timeoutMs, proveMs, plan, perNode, parallel, expectations };
   return yield* work({ ...context, criuOptions }, request, run, state, [...done.map((item) => ({ item })), ...lost]);
+}
+
+function logLinesOf({ logLines }: CopyOptions): { readonly logLines?: number } {
+  return logLines === undefined ? {} : { logLines };
 }
 
 function encryptedTo({ evidence }: CheckpointRequest): { readonly encryptTo?: readonly string[] } {

@@ -14,7 +14,7 @@ import { ALL_NAMESPACES, COMMON, DRY_RUN, output } from "../shared/common.ts";
 import { CODEC } from "../shared/copies.ts";
 import type { DryRun } from "../shared/dry-run.ts";
 import { EVIDENCE, evidenceOptions } from "../shared/evidence.ts";
-import { count, duration, list, on, optional, text, type Values } from "../shared/flags.ts";
+import { count, duration, group, list, on, optional, text, type Values } from "../shared/flags.ts";
 import { HELPER, helperSettings } from "../shared/helper-pods.ts";
 
 /** One call of `kubectl checkpoint`, its flags read once. */
@@ -92,6 +92,13 @@ export const FLAGS = {
   version: on("print the version of this plugin"),
   output: output("name", "json", "yaml"),
   ...EVIDENCE,
+  ...group("Evidence", {
+    "log-lines": count({
+      value: "N",
+      least: 0,
+      help: "with --copy: last lines of the container's log in the record (default: 1000; 0: none)",
+    }),
+  }),
   ...HELPER,
   ...CLUSTER,
   ...COMMON,
@@ -137,6 +144,7 @@ const OF_ITS_FILE = [
   ["copy", "--copy"],
   ["remove", "--remove"],
   ["compress", "--compress"],
+  ["log-lines", "--log-lines"],
   ["dry-run", "--dry-run"],
   ["every", "--every"],
   ["count", "--count"],
@@ -190,14 +198,21 @@ function isPodType(type: string): boolean {
   return /^(pods?|po)$/.test(type);
 }
 
-function copyOptions({ copy, remove, force, compress }: CheckpointFlags): CopyOptions | undefined {
+function copyOptions({ copy, remove, force, compress, "log-lines": logLines }: CheckpointFlags): CopyOptions | undefined {
   if (copy === undefined) {
     if (remove) throw usageError("--remove requires --copy");
     if (compress !== undefined) throw usageError("--compress requires --copy");
+    if (logLines !== undefined) throw usageError("--log-lines requires --copy");
     return undefined;
   }
   if (copy === "-") throw usageError("--copy cannot write to standard output", "kubectl checkpoint cp NODE:ARCHIVE -");
-  return { destination: copy === "" ? undefined : copy, remove, force, codec: compress ?? "auto" };
+  return {
+    destination: copy === "" ? undefined : copy,
+    remove,
+    force,
+    codec: compress ?? "auto",
+    ...(logLines === undefined ? {} : { logLines }),
+  };
 }
 
 /** A resumed run copies where the run did. */

@@ -9,6 +9,7 @@ import { replaceFile } from "../../local/destination.ts";
 import type { Directory } from "../../local/directory.ts";
 import type { FlowContext } from "../context.ts";
 import type { PrivateRecords } from "./private-record.ts";
+import { LOG_LINES, nodeScene, sceneOf, type Of } from "./scene.ts";
 
 /** What is known of an archive besides its bytes. */
 export interface RecordFacts {
@@ -83,25 +84,32 @@ export interface Surroundings {
   readonly node: Json;
   readonly system: Json;
   readonly user: string | undefined;
+  /** When they were asked, RFC 3339. */
+  readonly readAt: string;
+  /** Of a container that was just checkpointed. */
+  readonly scene: Json;
 }
 
-/** What may not be read is empty. Never rejects. */
-export async function surroundingsOf({ connection }: FlowContext, nodeName: string): Promise<Surroundings> {
+/** What may not be read is empty. Never rejects. `of` is the container whose checkpoint was just made. */
+export async function surroundingsOf(context: FlowContext, nodeName: string, of?: Of, logLines = LOG_LINES): Promise<Surroundings> {
+  const { connection, now } = context;
+  const readAt = new Date(now()).toISOString();
   const read = async (path: string): Promise<Json> => object(await callJson(connection, { path }).catch(() => undefined));
-  const [server, node, system, user] = await Promise.all([
+  const [server, node, system, user, scene] = await Promise.all([
     read("/version"),
     read(apiPath`/api/v1/nodes/${nodeName}`),
     read("/api/v1/namespaces/kube-system"),
     whoAmI(connection),
+    of === undefined ? {} : sceneOf(context, of, logLines),
   ]);
-  return { server, node, system, user };
+  return { server, node, system, user, readAt, scene };
 }
 
 async function evidence(
   { connection, now, version }: FlowContext,
   { archive, copy, facts, helperImage, hashedAt, surroundings }: RecordRequest,
 ): Promise<object> {
-  const { server, node, system, user } = await surroundings;
+  const { server, node, system, user, readAt, scene } = await surroundings;
   const { kubeletVersion, containerRuntimeVersion, kernelVersion, architecture, osImage } = object(object(node["status"])["nodeInfo"]);
   const { selection } = connection;
   return {
@@ -109,7 +117,7 @@ async function evidence(
     cluster: { name: selection.clusterName, server: connection.server, uid: string(object(system["metadata"])["uid"]) || undefined },
     user: { cluster: user, kubeconfig: selection.userName, context: selection.contextName },
     versions: { plugin: version, apiserver: server["gitVersion"], kubelet: kubeletVersion, runtime: containerRuntimeVersion },
-    node: { name: archive.node, kernel: kernelVersion, architecture, os: osImage },
+    node: { name: archive.node, kernel: kernelVersion, architecture, os: osImage, ...nodeScene(node, readAt) },
     helper: { image: helperImage },
     hashes: [
       {
@@ -129,7 +137,8 @@ async function evidence(
         computedAt: hashedAt.here,
       },
     ],
-    ...(facts.pod === undefined ? {} : { pod: withoutManagedFields(facts.pod) }),
+    ...(facts.pod === undefined ? {} : { pod: withoutManagedFields(facts.pod), podReadBefore: facts.item?.startedAt }),
+    ...scene,
   };
 }
 

@@ -25,6 +25,7 @@ export interface RunOptions {
     readonly remove: boolean;
     readonly codec: string;
     readonly encryptTo?: readonly string[];
+    readonly logLines?: number;
   };
 }
 
@@ -137,9 +138,9 @@ function isOptions(value: unknown): value is RunOptions {
   );
 }
 
-function isCopy({ destination, remove, codec, encryptTo = [] }: Json): boolean {
+function isCopy({ destination, remove, codec, encryptTo = [], logLines = 0 }: Json): boolean {
   const recipients = Array.isArray(encryptTo) && encryptTo.every((one) => typeof one === "string");
-  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "" && recipients;
+  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "" && recipients && Number.isSafeInteger(logLines);
 }
 
 function isCount(value: unknown): boolean {

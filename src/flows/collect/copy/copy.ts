@@ -31,6 +31,8 @@ export interface CopyRequest {
   /** The kubelet has said that the archive is done: it need not be waited for. */
   readonly made: boolean;
   readonly evidence?: Evidence | undefined;
+  /** Of the container's log in the record: see sceneOf. */
+  readonly logLines?: number | undefined;
 }
 
 /** How far it came: `copy` is there when the local file is, whatever failed afterwards. */
@@ -72,7 +74,12 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
   const { signal } = context;
   const name = source.nameOf(archive.path);
   // Asked for beside the copy, not after it.
-  const surroundings = surroundingsOf(context, archive.node);
+  const surroundings = surroundingsOf(
+    context,
+    archive.node,
+    request.facts.pod === undefined ? undefined : request.facts.item,
+    request.logLines,
+  );
   const { pod } = await source.ready();
   const { destination } = request;
   const { directory } = destination;

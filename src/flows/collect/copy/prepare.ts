@@ -17,6 +17,8 @@ export interface CopyOptions {
   readonly remove: boolean;
   readonly force: boolean;
   readonly codec: Codec | "auto";
+  /** --log-lines. */
+  readonly logLines?: number | undefined;
 }
 
 /** What becomes of archives once they are made: where they go is open until the plan is disposed of. */
@@ -26,6 +28,7 @@ export interface CopyPlan extends AsyncDisposable {
   readonly remove: boolean;
   readonly force: boolean;
   readonly codec: Codec | "auto";
+  readonly logLines?: number | undefined;
   /** What makes evidence of the copies. */
   readonly evidence?: Evidence | undefined;
 }
@@ -65,13 +68,14 @@ export async function prepareCopies(
   await requireRights(context.connection, context.rights ?? [], async () => await ensureHelpers(context, helpers, nodes, accesses));
   const evidence = wanted === undefined ? undefined : await (await import("../../evidence/open.ts")).openEvidence(context, wanted);
   opened.release();
-  const { remove, force, codec } = options;
+  const { remove, force, codec, logLines } = options;
   return {
     helpers,
     destination,
     remove,
     force,
     codec,
+    logLines,
     evidence,
     [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose](),
   };
