@@ -8,8 +8,10 @@ import { decoder } from "./decode.ts";
 import { Malformed } from "./plain.ts";
 import { asTransferError, type PieceSource } from "./download.ts";
 
-/** Held in memory twice: one piece that is read, one that is fetched meanwhile. */
+/** Held in memory: one piece that is read, and those that are fetched meanwhile. */
 const PIECE = 128 * BLOCK;
+/** Pieces that are fetched at once: the start of one is hidden by the others. */
+const AT_ONCE = 2;
 const ATTEMPTS = 8;
 
 export interface Streamed {
@@ -27,15 +29,13 @@ export async function* streamFile(
   codec: Codec | "auto",
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, Streamed> {
-  const chooser = new CodecChooser(source.codecs, codec, 1);
+  const chooser = new CodecChooser(source.codecs, codec, AT_ONCE);
   const hash = createHash("sha256");
   let wireBytes = 0;
 
-  const fetch = async (begin: number): Promise<{ pieces: Buffer[]; end: number }> => {
-    for (let attempt = 1; ; attempt += 1) {
-      const choice = chooser.next();
+  const fetch = async (begin: number, end: number, first: ReturnType<CodecChooser["next"]>): Promise<Buffer[]> => {
+    for (let attempt = 1, choice = first; ; attempt += 1, choice = chooser.next()) {
       const { codec: chosen } = choice;
-      const end = Math.min(begin + Math.min(PIECE, Math.ceil(choice.bytes / BLOCK) * BLOCK), size);
       const pieces: Buffer[] = [];
       const enough = new AbortController();
       let length = 0;
@@ -65,7 +65,7 @@ export async function* streamFile(
         const seconds = (performance.now() - started) / 1000;
         const linkBytes = wireBytes - wireBefore;
         chooser.measured(choice, { plainBytes: length, wireBytes: linkBytes, linkBytes, seconds });
-        return { pieces, end };
+        return pieces;
       } catch (error) {
         signal.throwIfAborted();
         const explained = asTransferError(error);
@@ -77,13 +77,23 @@ export async function* streamFile(
     }
   };
 
-  let next = size > 0 ? fetch(0) : undefined;
-  for (let begin = 0; next !== undefined;) {
-    const { pieces, end } = await next;
-    begin = end;
-    next = begin < size ? fetch(begin) : undefined;
-    // Its failure is told when its turn comes.
-    next?.catch(() => undefined);
+  const fetching: Promise<Buffer[]>[] = [];
+  let begun = 0;
+  const begin = (): void => {
+    while (fetching.length < AT_ONCE && begun < size) {
+      const choice = chooser.next();
+      const end = Math.min(begun + Math.min(PIECE, Math.ceil(choice.bytes / BLOCK) * BLOCK), size);
+      const pieces = fetch(begun, end, choice);
+      // Its failure is said when its turn comes.
+      pieces.catch(() => undefined);
+      fetching.push(pieces);
+      begun = end;
+    }
+  };
+  begin();
+  for (let next = fetching.shift(); next !== undefined; next = fetching.shift()) {
+    const pieces = await next;
+    begin();
     for (const piece of pieces) {
       hash.update(piece);
       yield piece;
