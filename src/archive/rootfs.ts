@@ -15,6 +15,8 @@ export interface Members extends Iterable<readonly [path: string, member: Member
 
 /** Files of the container that are in its archive. Paths are absolute, as the container sees them. */
 export interface ContainerFiles extends AsyncDisposable {
+  /** The member that has them. */
+  readonly member: string;
   /** Files and all else, by path; directories on the way to them too. */
   readonly members: Members;
   /** What is wrong with the archive that holds them: a sentence each. */
@@ -52,7 +54,7 @@ export function hasRootfsChange({ members }: Archive): boolean {
 export async function rootfsChange(archive: Archive, signal?: AbortSignal): Promise<RootfsChange> {
   const list = await deletedFiles(archive);
   const nested = hasRootfsChange(archive) ? await openNested(archive, ROOTFS_CHANGE, signal === undefined ? {} : { signal }) : undefined;
-  const files = nested === undefined ? NO_FILES : filesIn(nested, "/");
+  const files = nested === undefined ? NO_FILES : filesIn(nested, ROOTFS_CHANGE, "/");
   const change = { ...files, problems: [...list.problems, ...files.problems] };
   if (nested === undefined || !(await hasWhiteouts(archive, nested))) return { ...change, deleted: list.paths, opaque: new Set() };
   const opaque = new Set<string>();
@@ -114,6 +116,7 @@ async function deletedFiles(archive: Archive): Promise<{ readonly paths: Set<str
 }
 
 const NO_FILES: ContainerFiles = {
+  member: ROOTFS_CHANGE,
   members: new Map(),
   problems: [],
   leftOut: [],
@@ -126,12 +129,13 @@ const NO_FILES: ContainerFiles = {
 
 /** The files in a member that is an archive itself, of what was mounted at `mount`. Throws a UserError where it cannot be read. */
 export async function filesAt(archive: Archive, name: string, mount: string, signal?: AbortSignal): Promise<ContainerFiles> {
-  return filesIn(await openNested(archive, name, signal === undefined ? {} : { signal }), mount);
+  return filesIn(await openNested(archive, name, signal === undefined ? {} : { signal }), name, mount);
 }
 
-function filesIn(nested: OpenArchive, mount: string): ContainerFiles {
+function filesIn(nested: OpenArchive, member: string, mount: string): ContainerFiles {
   const base = mount.endsWith("/") ? mount : `${mount}/`;
   return {
+    member,
     members: {
       get: (path) => (path.startsWith(base) ? nested.members.get(path.slice(base.length)) : undefined),
       *[Symbol.iterator]() {

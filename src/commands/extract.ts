@@ -96,8 +96,8 @@ inside DEST; existing files are never replaced and links are never followed.`,
       if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range), problems);
       return yield* report(writeProcess(memory, what, to, call.signal), problems);
     }
-    const problems = damages(file, archive);
     await using named = await find(archive, what.path, call.signal);
+    const problems = [...damages(file, archive), ...named.problems];
     for (const text of skippedTexts(what.path, named.skipped)) call.emit({ kind: "warning", text });
     if (to !== "-")
       return yield* report(writeNamed(named, to, archive.budget, call.signal), problems, named.isDirectory ? named.skipped : undefined);

@@ -346,7 +346,20 @@ test("a name that is a file and a directory: the one that cannot be written is t
   const file = archiveOf({ name: "a", data: "file" }, { name: "a/b", data: "below a file" }, { name: "c", data: "c" });
   const { errors, exitCode } = await extractTo(directory, [file, "/"]);
   assert.deepEqual(filesBelow(directory), { "rootfs/a": "file", "rootfs/c": "c" });
-  assert.deepEqual([errors.length, exitCode], [1, 3]);
+  assert.equal(exitCode, 3);
+  assert.match(errors[0]?.message ?? "", /^rootfs-diff\.tar: a is no directory, but members lie below it$/);
+  assert.equal(errors.length, 2);
+});
+
+test("a change that is damaged in its middle: what was found is there, and that there may be more is said", async () => {
+  const directory = scratch();
+  const inner = tar({ name: "first", data: "1" }, { name: "second", data: "2" });
+  inner.fill(0xff, 1024, 1100);
+  const path = join(scratch(), "damaged.tar");
+  writeFileSync(path, tar({ name: "config.dump", data: "{}" }, { name: "rootfs-diff.tar", data: gzipSync(inner) }));
+  const { errors, exitCode } = await extractTo(directory, [path, "/"]);
+  assert.deepEqual(filesBelow(directory), { "rootfs/first": "1" });
+  assert.deepEqual([errors.map(({ message }) => message), exitCode], [["rootfs-diff.tar: the header at byte 1024 is damaged"], 3]);
 });
 
 test("a file whose size lies is an error and leaves nothing", async () => {

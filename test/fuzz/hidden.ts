@@ -16,7 +16,7 @@ export function nothingHidden(archive: Buffer, document: unknown): void {
   const change = walk(plain(archive)).findLast(({ name }) => name.toString() === "rootfs-diff.tar");
   if (change === undefined || (skipped?.mountPoints ?? 0) > 0) return;
   for (const { name } of walk(plain(change.data))) {
-    const path = posix.join("/", nameText(name));
+    const path = posix.join("/", nameText(name)).replace(/\/$/, "");
     // Of containerd it is a deletion.
     if (posix.basename(path).startsWith(".wh.")) continue;
     assert.ok(mentioned.has(path), `${path} is in rootfs-diff.tar, was not extracted, and nothing says so`);

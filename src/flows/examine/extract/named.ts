@@ -24,6 +24,8 @@ export interface Named extends AsyncDisposable {
   readonly files: Iterable<NamedFile>;
   readonly isDirectory: boolean;
   readonly skipped: Skipped;
+  /** What is wrong with the archive inside the archive that has it: files may be missing. */
+  readonly problems: readonly UserError[];
 }
 
 /** What is not written of a directory. */
@@ -92,7 +94,15 @@ async function findPath(archive: Archive, wanted: string, signal: AbortSignal): 
 }
 
 async function findMember(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
-  const files: Files = { members: archive.members, leftOut: [], open: (name) => archive.open(name), [Symbol.asyncDispose]: async () => {} };
+  const files: Files = {
+    member: "",
+    problems: [],
+    complete: true,
+    members: archive.members,
+    leftOut: [],
+    open: (name) => archive.open(name),
+    [Symbol.asyncDispose]: async () => {},
+  };
   const named = await lookUp(files, wanted, undefined, () => false);
   if (named !== undefined) return named;
   await using change = await rootfsChange(archive, signal);
@@ -103,7 +113,15 @@ async function findMember(archive: Archive, wanted: string, signal: AbortSignal)
   });
 }
 
-type Files = Pick<ContainerFiles, "members" | "leftOut" | "open" | typeof Symbol.asyncDispose>;
+type Files = Pick<ContainerFiles, "member" | "problems" | "complete" | "members" | "leftOut" | "open" | typeof Symbol.asyncDispose>;
+
+/** Names that no file can have are said apart. */
+function problemsOf({ member, problems, complete, leftOut }: Files): UserError[] {
+  const apart = new Set(leftOut.map(({ name, why }) => `the name ${name} ${why}`));
+  const told = problems.filter((problem) => !apart.has(problem));
+  const all = complete || told.length > 0 ? told : ["it is cut short"];
+  return all.map((problem) => new UserError({ reason: "ArchiveDamaged", message: say`${member}: ${problem}` }));
+}
 
 /**
  * `root` is there without being a member, for it may be empty.
@@ -121,7 +139,7 @@ async function lookUp(
   const name = posix.basename(wanted) || "rootfs";
   if (member !== undefined && member.type !== "directory") {
     const file = { from: wanted, below: [], bytes: bytes(wanted) };
-    return { name, files: [file], isDirectory: false, skipped: NOTHING, [Symbol.asyncDispose]: close };
+    return { name, files: [file], isDirectory: false, skipped: NOTHING, problems: problemsOf(files), [Symbol.asyncDispose]: close };
   }
   const prefix = `${wanted}/`;
   // Gone through again instead of kept: there may be very many.
@@ -155,6 +173,7 @@ async function lookUp(
     },
     isDirectory: true,
     skipped,
+    problems: problemsOf(files),
     [Symbol.asyncDispose]: close,
   };
 }
@@ -175,6 +194,7 @@ function looseFiles(name: string, files: readonly Loose[], close: () => Promise<
     files: files.map(({ from, apart, source }) => ({ from, below: isDirectory ? [apart] : [], bytes: () => written(source) })),
     isDirectory,
     skipped: NOTHING,
+    problems: [],
     [Symbol.asyncDispose]: close,
   };
 }
