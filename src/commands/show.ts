@@ -3,7 +3,8 @@ import { summaries as summariesOf, type Summary } from "../flows/examine/summary
 import { API_VERSION } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
 import { joined, say, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
-import { counted, formatBytes, formatSeconds } from "../model/units.ts";
+import { formatBytes, formatSeconds } from "../model/units.ts";
+import { interruptedText } from "./shared/interrupted.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
@@ -135,15 +136,9 @@ function paused({ pausedSeconds, frozenSeconds }: Summary): string | undefined {
   return `${pausedSeconds === undefined ? ">" : "<"}${time}`;
 }
 
-/** Threads that a hint names. */
-const NAMED = 5;
-
 function* interruptedHints(summaries: readonly Summary[]): Generator<Phrase> {
   for (const { path, interrupted = [] } of summaries) {
-    if (interrupted.length === 0) continue;
-    const threads = interrupted.slice(0, NAMED).map(({ tid, comm, call }) => say`${call ?? "a call"} of thread ${tid} (${comm})`);
-    const more = interrupted.length > NAMED ? say` and of ${counted(interrupted.length - NAMED, "more thread")}` : say``;
-    yield say`${path}: system calls that the checkpoint interrupted: ${joined(threads, ", ")}${more}`;
+    if (interrupted.length > 0) yield say`${path}: ${interruptedText(interrupted)}`;
   }
 }
 

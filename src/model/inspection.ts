@@ -1,3 +1,5 @@
+import type { InterruptedThread } from "./documents.ts";
+
 /** The document of `inspect`. Addresses and identifiers of the kernel are strings, sizes, pids and counts numbers. */
 export interface Inspection {
   readonly apiVersion: string;
@@ -28,6 +30,8 @@ export interface Inspection {
   };
   /** What CRIU counted; absent where the engine does not keep it. */
   readonly stats?: StatsItem | undefined;
+  /** Threads whose system call the checkpoint interrupted: in the original too. */
+  readonly interrupted?: readonly InterruptedThread[] | undefined;
   /** Of memory in the archive: that which processes share counts once. */
   readonly memoryBytes: number;
   /** Where the engine keeps them. */

@@ -75,7 +75,8 @@ test("the process tree, as people see it", async () => {
   assert.deepEqual(lines, [
     "counter in pod default/pod-b",
     "image localhost/bb:1, checkpointed 2026-11-24T02:15:08Z, by containerd with CRIU 4.2.1",
-    "4 processes, 4 threads, 276 KiB of memory in the archive, frozen for 218ms, x86-64, 4 KiB pages",
+    "4 processes, 4 threads, 276 KiB of memory in the archive, frozen by CRIU for 218ms, x86-64, 4 KiB pages",
+    "system calls that the checkpoint interrupted: clock_nanosleep of thread 10 (sleep), clock_nanosleep of thread 15 (sleep)",
     "",
     "PID|THREADS|MEMORY|COMMAND",
     "1|1|72.0 KiB|/bin/sh -c echo hi > /data/new; rm /etc/to-delete; httpd -p 8080 -h /data; sleep 100000 & i=0; while true; do i=$((i+1)); echo $i; sleep 1; done",

@@ -335,9 +335,77 @@ clusterTest(
     const warned = shares.items.filter(({ status }) => status === "warn").map(({ check, message }) => `${check} ${message}`);
     assert.match(warned.join("\n"), /^namespaces container c, container other: shareProcessNamespace: /m);
     assert.match(warned.join("\n"), /^mounts container c: paths of the node are mounted \(\/etc\): they are not in the archive/m);
-    assert.ok(shares.items.some(({ check, status }) => check === "connections" && status === "skip"));
+    assert.ok(shares.items.some(({ check, status }) => check === "processes" && status === "skip"));
   },
   { alone: true },
+);
+
+/** Containers that CRIU dumps only with the option, and some that it dumps as they are. */
+const ODD: Readonly<Record<string, { readonly command: readonly string[]; readonly option?: string; readonly check?: string }>> = {
+  "runs-deleted": {
+    command: [
+      "sh",
+      "-c",
+      "cp $(readlink -f $(command -v python3)) /tmp/x && exec /tmp/x -c 'import os,time\nos.remove(\"/tmp/x\")\nwhile True: time.sleep(1)'",
+    ],
+    option: "ghost-limit=64M",
+    check: "deleted-files",
+  },
+  "has-deleted": {
+    command: [
+      "python3",
+      "-c",
+      "import os,time\nf=open('/tmp/y','w+b')\nf.write(os.urandom(2<<20));f.flush()\nos.remove('/tmp/y')\nwhile True: time.sleep(1)",
+    ],
+    option: "ghost-limit=64M",
+    check: "deleted-files",
+  },
+  "has-small-deleted": {
+    command: [
+      "python3",
+      "-c",
+      "import os,time\nf=open('/tmp/z','w+b')\nf.write(b'x'*99);f.flush()\nos.remove('/tmp/z')\nwhile True: time.sleep(1)",
+    ],
+  },
+  renamed: {
+    command: [
+      "python3",
+      "-c",
+      "import os,time\nf=open('/tmp/a','w')\nos.link('/tmp/a','/tmp/b')\nos.remove('/tmp/a')\nwhile True: time.sleep(1)",
+    ],
+    option: "link-remap",
+    check: "deleted-files",
+  },
+  locks: {
+    command: ["python3", "-c", "import fcntl,time\nf=open('/tmp/l','w')\nfcntl.flock(f,2)\nwhile True: time.sleep(1)"],
+    option: "file-locks",
+    check: "file-locks",
+  },
+  plain: { command: ["python3", "-c", "import time\nwhile True: time.sleep(1)"] },
+};
+
+clusterTest(
+  "doctor POD --deep says of each container what CRIU then does, and the option that it names makes the dump work",
+  async (t) => {
+    t.after(async () => await kubectl("delete", "pod", "odd", "-n", namespace, "--now", "--wait=false"));
+    const containers = Object.entries(ODD).map(([name, { command }]) => ({ name, image: APPS, command }));
+    await apply(pod(namespace, "odd", containers, { node: NODE }));
+    await running(namespace, "odd");
+    const { items } = await doctor("odd", "--deep");
+    for (const [name, { option, check }] of Object.entries(ODD)) {
+      const failed = items.filter(({ status, message }) => status === "fail" && new RegExp(`\\bcontainer ${name}\\b.*:`).test(message));
+      const checks = failed.filter((item) => item.check !== "checkpoint").map((item) => item.check);
+      assert.deepEqual(checks, check === undefined ? [] : [check], name);
+      const args = ["pod/odd", "-c", name, "-n", namespace, "--prove", "0"];
+      const without = await plugin(args, { env });
+      assert.equal(without.code, option === undefined ? 0 : 1, `${name}: ${without.stderr}`);
+      if (option === undefined) continue;
+      assert.match(failed[0]?.fix ?? "", new RegExp(`--criu-option ${option.replace(/=.*/, "")}`), name);
+      const taken = await plugin([...args, "--criu-option", option, "--yes"], { env });
+      assert.equal(taken.code, 0, `${name}: ${taken.stderr}`);
+    }
+  },
+  { alone: true, timeout: 240_000 },
 );
 
 clusterTest("what is not there, and what cannot be reached", async () => {

@@ -3,6 +3,7 @@ import type { Section } from "../../flows/examine/inspect/process.ts";
 import type { Inspection, ProcessItem } from "../../model/inspection.ts";
 import { joined, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
+import { interruptedText } from "../shared/interrupted.ts";
 import { filesViews, ipcView, locksView, mountsView, namespacesView, networksView, seccompView, statsView } from "./container.ts";
 import { filesView, socketsView } from "./descriptors.ts";
 import { environmentView, memoryView, processView } from "./process.ts";
@@ -81,11 +82,13 @@ export function* headView(inspection: Inspection, whole: boolean): Generator<Phr
     [
       ...(whole ? [counted(all.length, "process", "es"), counted(threads, "thread")] : []),
       `${formatBytes(memoryBytes)} of memory in the archive`,
-      ...(frozen === undefined ? [] : [`frozen for ${frozen < 1 ? `${Math.round(frozen * 1000)}ms` : formatSeconds(frozen)}`]),
+      ...(frozen === undefined ? [] : [`frozen by CRIU for ${frozen < 1 ? `${Math.round(frozen * 1000)}ms` : formatSeconds(frozen)}`]),
       [criu.architecture, criu.pageSize === undefined ? undefined : `${criu.pageSize / 1024} KiB pages`].filter(Boolean).join(", "),
     ],
     ", ",
   );
+  const { interrupted = [] } = inspection;
+  if (interrupted.length > 0) yield interruptedText(interrupted);
 }
 
 function flat(process: ProcessItem): ProcessItem[] {

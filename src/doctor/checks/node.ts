@@ -52,16 +52,16 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     decides: ["checkpoint"],
     judge: ({ node, serverVersion }) => {
       if (node instanceof UserError) return undefined;
-      const told = infoOf(node, "kubeletVersion");
-      const [kubelet, server] = [versionIn(told), versionIn(serverVersion)];
+      const version = infoOf(node, "kubeletVersion");
+      const [kubelet, server] = [versionIn(version), versionIn(serverVersion)];
       if (kubelet === undefined) return skip("its version is unknown");
-      if (!atLeast(kubelet, [1, 25])) return fail(say`${told} has no checkpoint API`, "the API came with 1.25: upgrade the node");
+      if (!atLeast(kubelet, [1, 25])) return fail(say`${version} has no checkpoint API`, "the API came with 1.25: upgrade the node");
       const behind = (server?.[1] ?? 0) - (kubelet[1] ?? 0);
       if (server !== undefined && (behind < 0 || behind > SKEW))
         return warn(
-          say`${told} with an API server ${serverVersion}: Kubernetes supports no kubelet that is newer, or more than ${SKEW} minor versions older`,
+          say`${version} with an API server ${serverVersion}: Kubernetes supports no kubelet that is newer, or more than ${SKEW} minor versions older`,
         );
-      return ok(told);
+      return ok(version);
     },
   },
   {

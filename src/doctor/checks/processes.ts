@@ -62,7 +62,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
       if (fate === "continues") return ok(say`${what}: it repeats the call`);
       if (fate === "ends")
         return warn(
-          say`${what}: ${program} then ends, and the container with it. The archive is complete all the same`,
+          say`${what}: ${program} then ends, and the container with it. The archive has it as it was before`,
           say`to keep the container, give it another command: GNU sleep, or a shell's loop: while true; do sleep 60; done`,
         );
       // Loops around poll, epoll_wait and futex are the rule; a plain sleep is often not repeated.

@@ -54,7 +54,7 @@ export async function applyManifests({ connection, emit }: FlowContext, manifest
       if (!(error instanceof ApiFailure)) throw error;
       throw new UserError({
         reason: "NotApplied",
-        message: `${string(kind)} ${string(name)} could not be applied`,
+        message: say`${string(kind)} ${string(name)} could not be applied`,
         why: error.why ?? error.message,
         fix: "let a cluster admin do it: kubectl checkpoint doctor --fix prints what is missing, for kubectl apply -f -",
         cause: error,

@@ -41,7 +41,7 @@ export async function* runAll(context: VerbContext, request: RunRequest): AsyncG
     for (let next = waiting.shift(); next !== undefined && !context.signal.aborted; next = waiting.shift()) {
       const [node, onNode] = next;
       await using directory = plan === undefined || node === "" ? undefined : plan.helpers.directory(node);
-      // It starts beside the first checkpoint; why it does not is told by the copy that needs it.
+      // It starts beside the first checkpoint; the copy that needs it reports why it does not.
       directory?.start();
       // One pod removes all of the node's archives.
       await using _removal = plan?.remove === true && node !== "" ? plan.helpers.directory(node, "write") : undefined;
@@ -87,7 +87,7 @@ async function takeNode(
     }
     const { copyCaptured } = await import("../../collect/copy/captured.ts");
     transfers = transfers.then(async () => results.push({ target, ...(await copyCaptured(context, target, captured, plan)) }));
-    // A bug in it is told when the node is done.
+    // A bug in it is thrown when the node is done.
     transfers.catch(() => undefined);
   };
 

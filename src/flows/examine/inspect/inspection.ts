@@ -1,6 +1,7 @@
 import type { Archive } from "../../../archive/archive.ts";
 import { engineOf } from "../../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../../archive/engines/info.ts";
+import { interruptedThreads } from "../../../criu/interrupted.ts";
 import { controlGroups } from "../../../criu/cgroups.ts";
 import { unknownImages } from "../../../criu/check.ts";
 import { commonsOf, type Commons } from "../../../criu/commons.ts";
@@ -100,6 +101,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
       pageSize: setting.pageSize,
     },
     stats: await attempted(async () => await statistics(archive)),
+    ...filled("interrupted", whole ? (await attempted(async () => await interruptedThreads(archive)))?.threads : []),
     memoryBytes: memorySize(archive),
     ...filled("networks", whole ? info?.networks : []),
     processes: processTree(chosen).map((node) => nested(node, items)),
