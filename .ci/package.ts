@@ -10,6 +10,7 @@ import { bundle, packagesOf, type Chunk } from "./build/bundle.ts";
 import { writeExecutable } from "./build/executable.ts";
 import { manualPage } from "./build/man.ts";
 import { writeArchive } from "./package/archive.ts";
+import { builtImage, ensureRecorded } from "./package/helper/build.ts";
 import { manifest, problems } from "./package/manifest.ts";
 import { nodeFor } from "./package/node.ts";
 import { notices } from "./package/notices.ts";
@@ -32,6 +33,8 @@ const text = await manifest(version, sums);
 const wrong = problems(text, version);
 if (wrong.length > 0) throw new Error(`plugin.yaml: ${wrong.join("; ")}`);
 await writeFile(join(output, "plugin.yaml"), text);
+// With all platforms comes the helper image, for those who cannot pull it.
+if (wanted.length === 0) sums.set(...(await packageHelperImage()));
 await writeFile(join(output, "SHA256SUMS"), [...sums].map(([name, sum]) => `${sum}  ${name}\n`).join(""));
 
 /** What is in every archive beside the executable and the completion helper. */
@@ -44,6 +47,17 @@ async function textFiles(files: readonly Chunk[]): Promise<Record<string, string
     THIRD_PARTY_NOTICES: await notices(packagesOf(files), nodeLicence),
     "kubectl-checkpoint.1": manualPage(`v${version}`),
   };
+}
+
+/** An OCI archive of all architectures. Its digest is the one that the executables know. */
+async function packageHelperImage(): Promise<[name: string, sum: string]> {
+  const image = await builtImage();
+  await ensureRecorded(image);
+  const name = `kubectl-checkpoint-v${version}-helper-image.tar`;
+  await writeFile(join(output, name), image.archive);
+  const sum = createHash("sha256").update(image.archive).digest("hex");
+  process.stdout.write(`${sum}  ${name}  ${(image.archive.length / 1e6).toFixed(1)} MB\n`);
+  return [name, sum];
 }
 
 async function packageFor(platform: Platform): Promise<[name: string, sum: string]> {

@@ -13,6 +13,7 @@ const ROOMS = new Set([
   "kubelet",
   "local",
   "restore",
+  "sandbox",
   "transfer",
 ]);
 const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
@@ -24,6 +25,7 @@ const BETWEEN_ROOMS: Record<string, string[]> = {
   helper: ["cluster"],
   kubelet: ["cluster"],
   restore: ["image"],
+  sandbox: ["archive", "criu"],
   criu: ["archive"],
   image: ["age", "archive", "local"],
   doctor: ["kubelet", "helper", "cluster"],

@@ -26,6 +26,15 @@ export class DynamicElf {
     this.#strings = this.#table(DT.STRTAB);
   }
 
+  /** The libraries that an ELF file is loaded with; none where it is static. */
+  static libraries(file: Buffer): string[] {
+    const table = Number(file.readBigUInt64LE(0x20));
+    const headers = Array.from({ length: file.readUInt16LE(0x38) }, (_, index) => table + index * file.readUInt16LE(0x36));
+    if (!headers.some((at) => file.readUInt32LE(at) === 2)) return [];
+    const elf = new DynamicElf(file);
+    return elf.#entries().flatMap(({ tag, value }) => (tag === DT.NEEDED ? elf.#string(value) : []));
+  }
+
   /** Where in the file an address is. */
   offset(address: number): number {
     const load = this.#loads.find((one) => address >= one.address && address < one.address + one.size);

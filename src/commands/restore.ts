@@ -16,6 +16,7 @@ import { HELPER, helperSettings } from "./shared/helper-pods.ts";
 import { REGISTRY, registrySettings } from "./shared/registry.ts";
 import { BYPASS_SCHEDULER, CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown } from "./shared/restoring.ts";
 import { defineVerb } from "./shared/verb.ts";
+import { SANDBOX, sandboxCommand, type SandboxCommand } from "./restore/sandbox.ts";
 
 export interface RestoreRequest extends Omit<Request, "helpers"> {
   readonly dryRun: DryRun | undefined;
@@ -28,7 +29,11 @@ export interface RestoreRequest extends Omit<Request, "helpers"> {
 export const verb = defineVerb({
   name: "restore",
   summary: "Restore a container in a new pod",
-  usage: ["restore FILE --image REFERENCE [options]", "restore --image REFERENCE [options]"],
+  usage: [
+    "restore FILE --image REFERENCE [options]",
+    "restore --image REFERENCE [options]",
+    "restore (FILE | --image REFERENCE) --sandbox [options]",
+  ],
   description: `Restore a checkpointed container in a new pod; its processes continue where they were. With FILE, the archive is pushed as the image
 REFERENCE unless the registry already has it; without FILE, the image must exist.
 
@@ -48,6 +53,10 @@ reach the restored processes, and each restart of the container restores the che
     {
       what: "Analyze it without a service account token and without a network",
       command: "kubectl checkpoint restore --image registry.local:5000/nginx:1 --isolated --name suspect",
+    },
+    {
+      what: "Restore in a sandbox, on any runtime, and run nothing until it is resumed",
+      command: "kubectl checkpoint restore nginx.tar --sandbox --stopped",
     },
     {
       what: "Show what would be created",
@@ -73,12 +82,20 @@ reach the restored processes, and each restart of the container restores the che
     explain: EXPLAIN_RESTORE,
     "dry-run": DRY_RUN,
     output: output("name", "json", "yaml"),
+    ...SANDBOX,
     ...REGISTRY,
     ...HELPER,
     ...CLUSTER,
     ...COMMON,
   },
-  request(words, flags, env): RestoreRequest {
+  request(words, flags, env): RestoreRequest | { readonly sandbox: SandboxCommand } {
+    if (flags.sandbox) {
+      const others = BY_RUNTIME.filter((name) => (name === "set-image" ? flags[name].length > 0 : flags[name]));
+      const given = { flags, others, env, settings: registrySettings(flags), cluster: connectionOptions(flags) };
+      return { sandbox: sandboxCommand(words, given) };
+    }
+    for (const name of ["stopped", "network", "ttl", "base-image"] as const)
+      if (flags[name] !== undefined && flags[name] !== false) throw usageError(say`--${name} requires --sandbox`);
     const [file, more] = words;
     const { image } = flags;
     if (image === undefined) throw usageError("--image is required", "kubectl checkpoint restore [FILE] --image REGISTRY/REPOSITORY:TAG");
@@ -114,6 +131,7 @@ reach the restored processes, and each restart of the container restores the che
     };
   },
   async *run(request, call) {
+    if ("sandbox" in request) return yield* (await import("./restore/run-sandbox.ts")).runSandbox(request.sandbox, call);
     const { dryRun, explain } = request;
     const context = await connected(request.cluster, call);
     const helpers = new Helpers(context.connection, call, request.helper);
@@ -152,6 +170,18 @@ reach the restored processes, and each restart of the container restores the che
     return { document, exitCode: 0 };
   },
 });
+
+/** Flags that a sandbox has not. */
+const BY_RUNTIME = [
+  "set-image",
+  "isolated",
+  "bypass-scheduler",
+  "keep-labels",
+  "keep-annotations",
+  "keep-liveness",
+  "keep-readiness",
+  "keep-startup",
+] as const;
 
 function nameAndImage(text: string): [string, string] {
   const [, name, image] = /^([^=]+)=(.+)$/s.exec(text) ?? [];

@@ -52,7 +52,9 @@ test("restore: with and without FILE", () => {
     isolated: true,
     "keep-labels": true,
   };
-  const { cluster: _cluster, helper: _helper, ...request } = requestOf(restore, ["a.tar"], given);
+  const all = requestOf(restore, ["a.tar"], given);
+  assert.ok("file" in all);
+  const { cluster: _cluster, helper: _helper, ...request } = all;
   assert.deepEqual(request, {
     file: "a.tar",
     reference: REFERENCE,
@@ -74,11 +76,61 @@ test("restore: with and without FILE", () => {
     explain: false,
     yes: false,
   });
-  assert.equal(requestOf(restore, [], { image: "reg.local/a:1" }).file, undefined);
+  const inRegistry = requestOf(restore, [], { image: "reg.local/a:1" });
+  assert.ok("file" in inRegistry && inRegistry.file === undefined);
   for (const words of [["a", "b"], ["-"], [""]]) assert.throws(() => requestOf(restore, words, { image: "reg.local/a:1" }), isUsage);
   assert.throws(() => requestOf(restore, ["a.tar"]), isUsage);
   assert.throws(() => requestOf(restore, [], { image: "reg.local/a:1", "set-image": ["proxy"] }), isUsage);
   assert.throws(() => requestOf(restore, ["a.tar"], { image: "reg.local/a:1", "bypass-scheduler": true }), isUsage, "of which node?");
+});
+
+test("restore --sandbox: an archive or an image, with flags of its own", () => {
+  const given = {
+    sandbox: true,
+    stopped: true,
+    ttl: "2h",
+    node: "node2",
+    name: "look",
+    namespace: "lab",
+    "base-image": "reg.local/base:1",
+  };
+  const all = requestOf(restore, ["a.tar"], { ...given, "helper-image": "reg.local/helper:1" });
+  assert.ok("sandbox" in all);
+  const { cluster: _cluster, ...request } = all.sandbox;
+  assert.deepEqual(request, {
+    file: "a.tar",
+    reference: undefined,
+    stopped: true,
+    network: "none",
+    ttlSeconds: 7200,
+    node: "node2",
+    name: "look",
+    namespace: "lab",
+    baseImage: "reg.local/base:1",
+    image: "reg.local/helper:1",
+    pullSecret: undefined,
+    settings: SETTINGS,
+    explain: false,
+    dryRun: undefined,
+  });
+  const remote = requestOf(restore, [], { sandbox: true, image: "reg.local/a:1", network: "pod" });
+  assert.ok("sandbox" in remote && remote.sandbox.network === "pod" && remote.sandbox.ttlSeconds === 8 * 3600);
+  assert.deepEqual(remote.sandbox.reference, REFERENCE);
+  const wrong: [string[], Record<string, unknown>][] = [
+    [[], { sandbox: true }],
+    [["a", "b"], { sandbox: true }],
+    [["-"], { sandbox: true }],
+    [["a.tar"], { sandbox: true, image: "reg.local/a:1" }],
+    [["a.tar"], { sandbox: true, isolated: true }],
+    [["a.tar"], { sandbox: true, "keep-labels": true }],
+    [["a.tar"], { sandbox: true, "set-image": ["a=b"] }],
+    [["a.tar"], { sandbox: true, namespace: "kube-system" }],
+    [["a.tar"], { sandbox: true, ttl: "1s" }],
+    [["a.tar"], { image: "reg.local/a:1", stopped: true }],
+    [["a.tar"], { image: "reg.local/a:1", network: "none" }],
+  ];
+  for (const [words, flags] of wrong)
+    assert.throws(() => requestOf(restore, words, flags as never), isUsage, JSON.stringify([words, flags]));
 });
 
 test("move: a pod, a node, an image", () => {

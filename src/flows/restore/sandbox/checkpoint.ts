@@ -1,0 +1,109 @@
+import { open, stat } from "node:fs/promises";
+import type { OpenArchive } from "../../../archive/archive.ts";
+import { Budget } from "../../../archive/budget.ts";
+import { openBytes } from "../../../archive/bytes.ts";
+import { openArchive } from "../../../archive/open.ts";
+import { formatReference, pinned, type Reference } from "../../../image/reference.ts";
+import { blobSource } from "../../../image/registry/blobs.ts";
+import { findManifest } from "../../../image/registry/manifests.ts";
+import { POD_ANNOTATION } from "../../../image/manifest.ts";
+import type { Context } from "../../../model/context.ts";
+import { UserError } from "../../../model/error.ts";
+import { object, string } from "../../../model/json.ts";
+import { say, type Phrase } from "../../../model/phrase.ts";
+import type { Origin } from "../image/facts.ts";
+import { recorded } from "../image/record.ts";
+import { registryFor, type RegistrySettings } from "../image/registries.ts";
+import type { Sent } from "./channel.ts";
+
+/** What is restored: an archive that is sent, or the image of one, which the node pulls. */
+export interface SandboxCheckpoint extends AsyncDisposable {
+  readonly archive: OpenArchive;
+  readonly origin: Origin;
+  readonly bytes: number;
+  /** The image by its digest; undefined where the archive is sent. */
+  readonly image: string | undefined;
+  readonly sent: Sent | undefined;
+  /** Of the file, as its record says: "sha256" in hex. */
+  readonly expected: string | undefined;
+  /** Why a record is not used. */
+  readonly problem: Phrase | undefined;
+}
+
+export async function checkpointFile(path: string, { signal }: Context): Promise<SandboxCheckpoint> {
+  const { origin, sha256, problem } = await recorded(path);
+  const archive = await openArchive(path, { signal });
+  try {
+    if (archive.form !== "engine" || archive.image !== undefined || archive.pod !== undefined || !(await stat(path)).isFile()) {
+      throw new UserError({
+        reason: "NotAnArchive",
+        message: say`${path} is not a checkpoint archive; --sandbox needs the archive of one container`,
+        fix: say`for a checkpoint image in a registry: --image REFERENCE --sandbox`,
+        exitCode: 2,
+      });
+    }
+    const file = await open(path, "r");
+    const { size } = await file.stat();
+    const read = async (offset: number, length: number): Promise<Buffer> => {
+      const bytes = Buffer.alloc(length);
+      for (let filled = 0; filled < length;) {
+        const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
+        if (bytesRead === 0) throw new UserError({ reason: "ArchiveChanged", message: say`${path} became shorter while it was read` });
+        filled += bytesRead;
+      }
+      return bytes;
+    };
+    return {
+      archive,
+      origin,
+      bytes: size,
+      image: undefined,
+      sent: { codec: archive.compression, bytes: size, read },
+      expected: sha256,
+      problem,
+      [Symbol.asyncDispose]: async () => {
+        await file.close();
+        await archive[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await archive[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export async function checkpointImage(context: Context, reference: Reference, settings: RegistrySettings): Promise<SandboxCheckpoint> {
+  const registry = await registryFor(context, settings, reference, "pull");
+  try {
+    const found = await findManifest(registry);
+    const [layer] = found?.layers ?? [];
+    if (found === undefined || layer === undefined)
+      throw new UserError({ reason: "ImageNotFound", message: say`image ${formatReference(reference)} not found in its registry` });
+    const options = { signal: context.signal, budget: Budget.withoutClock() };
+    const archive = await openBytes(blobSource(registry, layer), `the layer of ${formatReference(reference)}`, options);
+    return {
+      archive,
+      origin: originIn(string(found.annotations[POD_ANNOTATION])),
+      bytes: layer.bytes,
+      image: pinned(reference, found.digest),
+      sent: undefined,
+      expected: undefined,
+      problem: undefined,
+      [Symbol.asyncDispose]: async () => {
+        await archive[Symbol.asyncDispose]();
+        await registry[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await registry[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function originIn(text: string): Origin {
+  try {
+    return text === "" ? {} : { pod: object(JSON.parse(text)) };
+  } catch {
+    return {};
+  }
+}

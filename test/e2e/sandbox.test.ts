@@ -1,0 +1,163 @@
+// Archives restored by CRIU in a sandbox pod, by content; its network, its boundary, and what it says where it does not work.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { helperImageIn } from "../cluster/helper-image.ts";
+import {
+  apply,
+  APPS,
+  BUSYBOX,
+  clusterTest,
+  container,
+  eventually,
+  kubectl,
+  NO_CLUSTER,
+  ownNamespace,
+  plugin,
+  pod,
+  REGISTRY,
+  running,
+  setUp,
+  shareCluster,
+  temporaryDirectory,
+  type Ended,
+} from "./harness.ts";
+
+shareCluster();
+
+const namespace = ownNamespace("e2e-sandbox");
+/** What each prints besides its count: another one whenever it is started from the beginning. */
+const COUNTER = "t=$(cat /proc/sys/kernel/random/uuid); i=0; while true; do i=$((i+1)); echo $t $i; sleep 1; done";
+let image = "";
+
+if (NO_CLUSTER === undefined) {
+  setUp(async () => {
+    image = await helperImageIn(REGISTRY);
+    const redis = { name: "redis", image: APPS, command: ["redis-server", "--save", ""] };
+    await apply(
+      pod(namespace, "redis", [redis]),
+      pod(
+        namespace,
+        "pair",
+        [
+          container("fixed", COUNTER, { image: BUSYBOX, securityContext: { readOnlyRootFilesystem: true } }),
+          container("terminal", COUNTER, { image: BUSYBOX, tty: true, stdin: true }),
+        ],
+        { spec: { shareProcessNamespace: true } },
+      ),
+    );
+    await running(namespace, "redis", "pair");
+    await kubectl("exec", "-n", namespace, "redis", "--", "redis-cli", "set", "session:42", "secret-cookie");
+  });
+}
+
+async function archiveOf(t: Parameters<typeof temporaryDirectory>[0], name: string): Promise<string> {
+  const [podName = "", containerName = podName] = name.split("/");
+  const folder = await temporaryDirectory(t);
+  const more = { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX } };
+  const ended = await plugin([podName, "-c", containerName, "-n", namespace, `--copy=${folder}`], more);
+  assert.equal(ended.code, 0, ended.stderr);
+  return join(folder, readdirSync(folder).find((file) => file.endsWith(".tar")) ?? "");
+}
+
+async function sandbox(file: string, name: string, ...flags: string[]): Promise<Ended> {
+  const words = ["restore", file, "--sandbox", "--name", name, "-n", namespace, ...flags];
+  return await plugin(words, { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: image } });
+}
+
+async function inPod(name: string, ...command: string[]): Promise<string> {
+  const { code, stdout, stderr } = await kubectl("exec", "-n", namespace, name, "--", ...command);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+async function logsOf(name: string, ...flags: string[]): Promise<string> {
+  return (await kubectl("logs", "-n", namespace, name, ...flags)).stdout.trim();
+}
+
+clusterTest("redis continues with its data, without a network, and behind the boundary", async (t) => {
+  const file = await archiveOf(t, "redis");
+  const ended = await sandbox(file, "redis-sandbox");
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.match(ended.stdout, /^pod\/redis-sandbox in namespace \S+: container redis restored in a sandbox on \S+ in /);
+  for (const hint of [/kubectl logs /, /-- sandbox shell/, /port-forward .* 6379/, /-- sandbox gdbserver 1/, /kubectl delete pod/])
+    assert.match(ended.stderr, hint);
+  assert.equal((await inPod("redis-sandbox", "sandbox", "shell", "redis-cli", "get", "session:42")).trim(), "secret-cookie");
+
+  // The network, from inside the restored processes' namespace: nothing but the loopback, and no way to the API server.
+  const links = await inPod("redis-sandbox", "sh", "-c", "nsenter -t $(cat /work/pid) -n ip -o link");
+  assert.deepEqual(
+    links
+      .trim()
+      .split("\n")
+      .map((line) => line.split(":")[1]?.trim()),
+    ["lo"],
+  );
+  const route = await kubectl("exec", "-n", namespace, "redis-sandbox", "--", "sh", "-c", "nc -w 2 10.92.0.1 6443 </dev/null");
+  assert.notEqual(route.code, 0, "something outside was reached");
+
+  // The boundary, as root in the pod.
+  const [, host = "0", count = ""] = (await inPod("redis-sandbox", "cat", "/proc/self/uid_map")).trim().split(/\s+/);
+  assert.ok(Number(host) >= 65_536 && count === "65536", "root in the pod is nobody on the node");
+  const refused = async (command: string): Promise<void> => {
+    const { code } = await kubectl("exec", "-n", namespace, "redis-sandbox", "--", "sh", "-c", command);
+    assert.notEqual(code, 0, `${command} was allowed`);
+  };
+  await refused("mknod /work/disk b 254 0");
+  await refused("ls /var/run/secrets/kubernetes.io");
+  await refused("echo 1 >/proc/sys/kernel/panic");
+  await refused("echo b >/proc/sysrq-trigger");
+  await refused("mount -t ext4 $(ls -d /dev/vd? /dev/sd? 2>/dev/null | head -n 1) /mnt");
+  const mounts = await inPod("redis-sandbox", "cat", "/proc/mounts");
+  assert.doesNotMatch(mounts, /checkpoints|docker\.sock|containerd\.sock/);
+});
+
+clusterTest("--stopped: nothing runs until it is resumed", async (t) => {
+  const file = await archiveOf(t, "pair/fixed");
+  const ended = await sandbox(file, "stopped", "--stopped");
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.match(ended.stderr, /-- sandbox resume/);
+  const states = await inPod(
+    "stopped",
+    "sh",
+    "-c",
+    "for p in $(pidof sleep sh); do grep ^State /proc/$p/status; done; cat /proc/$(cat /work/pid)/status",
+  );
+  assert.match(states, /State:\tT \(stopped\)/);
+  const before = (await logsOf("stopped")).split("\n").filter((line) => /^[0-9a-f-]{36} /.test(line));
+  assert.deepEqual(before, [], "it has printed something");
+  await inPod("stopped", "sandbox", "resume");
+  await eventually(async () => /^[0-9a-f-]{36} \d+$/m.test(await logsOf("stopped")), "it counts");
+  const token = (await logsOf("pair", "-c", "fixed", "--tail=1")).split(" ")[0] ?? "none";
+  assert.ok((await logsOf("stopped")).includes(token), "it was started from the beginning");
+});
+
+clusterTest("a terminal, a shared PID namespace, a root file system that is read-only: each continues where it was", async (t) => {
+  const file = await archiveOf(t, "pair/terminal");
+  const ended = await sandbox(file, "terminal");
+  assert.equal(ended.code, 0, ended.stderr);
+  const token = (await logsOf("pair", "-c", "terminal", "--tail=1")).split(" ")[0] ?? "none";
+  await eventually(async () => (await logsOf("terminal")).includes(token), "it counts on");
+});
+
+clusterTest("what cannot be restored is deleted again, and explained", async (t) => {
+  const file = await archiveOf(t, "redis");
+  const ended = await sandbox(file, "other-base", "--base-image", BUSYBOX);
+  assert.equal(ended.code, 1, ended.stdout);
+  assert.match(
+    ended.stderr,
+    /error: CRIU could not restore the processes; pod\/other-base was deleted again\n {2}why: .*\n {2}fix: .*--base-image/,
+  );
+  await eventually(async () => (await kubectl("get", "pod", "-n", namespace, "other-base")).code !== 0, "the pod is gone");
+});
+
+clusterTest("--dry-run prints the pod, and creates nothing", async (t) => {
+  const file = await archiveOf(t, "redis");
+  const ended = await sandbox(file, "dry", "--dry-run=server", "-o", "json");
+  assert.equal(ended.code, 0, ended.stderr);
+  const { spec } = JSON.parse(ended.stdout) as {
+    spec: { hostUsers: boolean; automountServiceAccountToken: boolean; activeDeadlineSeconds: number };
+  };
+  assert.deepEqual([spec.hostUsers, spec.automountServiceAccountToken, spec.activeDeadlineSeconds], [false, false, 28_800]);
+  assert.notEqual((await kubectl("get", "pod", "-n", namespace, "dry")).code, 0);
+});
