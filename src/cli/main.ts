@@ -7,7 +7,8 @@ import type { Outcome } from "../model/report.ts";
 import { errorText, exitCodeOf, signalStatus } from "./errors.ts";
 import { parseFlags } from "./parse.ts";
 import { Printer } from "./printer.ts";
-import { withVerb } from "./suggest.ts";
+import { isFile } from "./quick.ts";
+import { inContext } from "./suggest.ts";
 import { VERBS } from "./table.ts";
 import type { Words } from "./words.ts";
 
@@ -37,7 +38,7 @@ export async function main(words: Words, shell: Shell): Promise<number> {
     await printer.outcome(outcome);
     return interruption(shell.signal.reason) ?? outcome.exitCode;
   } catch (thrown) {
-    const error = withVerb(thrown, words, VERBS);
+    const error = inContext(thrown, words, VERBS, isFile);
     printer?.stopProgress();
     if (!(error instanceof Interrupted)) {
       if (printer === undefined) shell.stderr.write(`${errorText(error, (label) => label)}\n`);

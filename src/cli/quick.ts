@@ -42,7 +42,7 @@ function versionText(flags: Words["flags"], { version, node, platform }: About):
   return `kubectl-checkpoint ${version} (Node.js ${node}, ${platform})\n`;
 }
 
-function isFile(path: string): boolean {
+export function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();
   } catch {

@@ -1,5 +1,5 @@
 import { usageError, UserError } from "../model/error.ts";
-import { command, joined, say } from "../model/phrase.ts";
+import { command, joined, say, type Phrase } from "../model/phrase.ts";
 import type { VerbEntry } from "./table.ts";
 import type { Words } from "./words.ts";
 
@@ -49,14 +49,27 @@ export function mistypedVerb({ verb, words, flags, help }: Words, verbs: Verbs, 
   );
 }
 
-/** A pod that was not found, and whose name is nearly a verb: its fix names the verb too. */
-export function withVerb(error: unknown, { verb, words }: Words, verbs: Verbs): unknown {
-  if (!(error instanceof UserError) || error.reason !== "PodNotFound" || verb !== verbs[0]) return error;
+/**
+ * What the command line makes of a failure: of a pod that was not found, and whose name is nearly a verb or is a file, the fix says so too;
+ * where nothing was asked for and there is no cluster, it says what this is and what it needs.
+ */
+export function inContext(error: unknown, { verb, words }: Words, verbs: Verbs, isFile: (path: string) => boolean): unknown {
+  if (!(error instanceof UserError) || verb !== verbs[0]) return error;
   const [first = "", ...rest] = words;
-  const meant = nearestVerb(first, verbs);
+  if (error.reason === "NoKubeconfig" && words.length === 0) return withFix(error, FIRST_USE);
+  if (error.reason !== "PodNotFound" && error.reason !== "NoKubeconfig") return error;
+  if (isFile(first)) return withFix(error, say`if the archive ${first} was meant: ${command`kubectl checkpoint show ${first}`}`);
+  const meant = error.reason === "PodNotFound" ? nearestVerb(first, verbs) : undefined;
   if (meant === undefined) return error;
+  return withFix(error, say`if the verb "${meant.name}" was meant: ${command`kubectl checkpoint ${[meant.name, ...rest]}`}`);
+}
+
+const FIRST_USE = say`this plugin checkpoints running containers of a cluster, and reads the archives on this machine
+the cluster's nodes need containerd or CRI-O, and CRIU; to see whether they have it: kubectl checkpoint doctor
+archives need no cluster: kubectl checkpoint show FILE; for everything else: kubectl checkpoint --help`;
+
+function withFix(error: UserError, suggestion: Phrase): UserError {
   const { message, why, fix } = error.said;
-  const suggestion = say`if the verb "${meant.name}" was meant: ${command`kubectl checkpoint ${[meant.name, ...rest]}`}`;
   return new UserError({
     reason: error.reason,
     message,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseFlags } from "../../src/cli/parse.ts";
 import { quickAnswer } from "../../src/cli/quick.ts";
-import { withVerb } from "../../src/cli/suggest.ts";
+import { inContext } from "../../src/cli/suggest.ts";
 import { VERBS } from "../../src/cli/table.ts";
 import { readWords, type Words } from "../../src/cli/words.ts";
 import { UserError } from "../../src/model/error.ts";
@@ -14,6 +14,8 @@ const about = { version: "v0", node: "26", platform: "x" };
 function read(line: string): Words {
   return readWords(line.split(" "), VERBS);
 }
+
+const noFile = (): boolean => false;
 
 /** The message and the fix of the usage error of a command line; undefined where there is none. */
 function usage(line: string): readonly (string | undefined)[] | undefined {
@@ -72,12 +74,33 @@ test("a flag that is none: the nearest of its verb, or the verbs that have it", 
 
 test("a pod that is not there, and whose name is nearly a verb: the fix has the verb", () => {
   const error = new UserError({ reason: "PodNotFound", message: "pod/doctr not found", fix: "kubectl get pods" });
-  const suggested = withVerb(error, read("doctr -n web"), VERBS);
+  const suggested = inContext(error, read("doctr -n web"), VERBS, noFile);
   assert.ok(suggested instanceof UserError);
   assert.deepEqual(
     [suggested.reason, suggested.message, suggested.fix],
     ["PodNotFound", "pod/doctr not found", 'if the verb "doctor" was meant: kubectl checkpoint doctor\nkubectl get pods'],
   );
-  assert.equal(withVerb(error, read("nginx"), VERBS), error);
-  assert.equal(withVerb(error, read("move doctr"), VERBS), error);
+  assert.equal(inContext(error, read("nginx"), VERBS, noFile), error);
+  assert.equal(inContext(error, read("move doctr"), VERBS, noFile), error);
+});
+
+test("an archive where a pod is meant to stand; a first use without a cluster", () => {
+  const fixOf = (error: UserError, words: Words, isFile: (path: string) => boolean): string | undefined => {
+    const explained = inContext(error, words, VERBS, isFile);
+    assert.ok(explained instanceof UserError);
+    return explained.fix;
+  };
+  const isFile = (path: string): boolean => path === "web.tar";
+  for (const reason of ["PodNotFound", "NoKubeconfig"]) {
+    const error = new UserError({ reason, message: "no", fix: "see" });
+    assert.equal(fixOf(error, read("web.tar"), isFile), "if the archive web.tar was meant: kubectl checkpoint show web.tar\nsee");
+    assert.equal(fixOf(error, read("ls web.tar"), isFile), "see");
+  }
+  const without = new UserError({ reason: "NoKubeconfig", message: "no kubeconfig found", fix: "set KUBECONFIG" });
+  const said = fixOf(without, readWords([], VERBS), noFile)?.split("\n") ?? [];
+  assert.equal(said.length, 4);
+  assert.match(said[0] ?? "", /^this plugin checkpoints running containers/);
+  assert.match(said[1] ?? "", /CRIU.*kubectl checkpoint doctor$/);
+  assert.equal(said[3], "set KUBECONFIG");
+  assert.equal(inContext(without, read("nginx"), VERBS, noFile), without);
 });
