@@ -113,6 +113,17 @@ export class Helpers {
   }
 
   async #start(node: string, access: Access, directory: string): Promise<Started> {
+    try {
+      return await this.#startOne(node, access, directory);
+    } catch (error) {
+      const isLost = error instanceof UserError && error.reason === "HelperLost";
+      if (!isLost || this.#context.signal.aborted) throw error;
+      // It ended, or was deleted, before it was reached: another one, once.
+      return await this.#startOne(node, access, directory);
+    }
+  }
+
+  async #startOne(node: string, access: Access, directory: string): Promise<Started> {
     const { emit, signal } = this.#context;
     const lane = `helper ${access} ${node}`;
     const request = await this.request(node, access, directory);

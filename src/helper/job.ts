@@ -35,7 +35,10 @@ export async function createJob(connection: Connection, request: HelperRequest, 
   }
 }
 
-/** Waits until the pod runs; `progress` is given what it waits for. Throws a UserError with the events' own words as soon as it cannot. */
+/**
+ * Waits until the pod runs; `progress` is given what it waits for. Throws a UserError with the events' own words as soon as it cannot:
+ * HelperLost where it ran and has ended, so that another one may be reached.
+ */
 export async function podReady(
   connection: Connection,
   request: HelperRequest,
@@ -131,7 +134,8 @@ function runningPod(pod: Json, request: HelperRequest): Helper["pod"] | undefine
     });
   }
   if (/Error$|^CreateContainerError$/.test(string(reason))) throw notStarted(request, `${string(reason)}: ${string(message)}`);
-  if (/^(Failed|Succeeded)$/.test(string(status["phase"]))) {
+  if (status["phase"] === "Succeeded") throw ended(request);
+  if (status["phase"] === "Failed") {
     const terminated = object(state["terminated"]);
     throw notStarted(
       request,
@@ -153,6 +157,8 @@ async function whyNot(connection: Connection, request: HelperRequest, pod: Json 
   const last = list(events["items"]).map(object).at(-1) ?? {};
   const [reason, message] = [string(last["reason"]), string(last["message"])];
   if (reason === "FailedCreate") throw refusal(message, request);
+  // Of the Job: its pod has run to its end, and is gone.
+  if (pod === undefined && reason === "Completed") throw ended(request);
   if (reason === "FailedMount") {
     throw new UserError({
       reason: "HelperMount",
@@ -181,6 +187,16 @@ async function ensureNodeReady(connection: Connection, { node }: HelperRequest):
     message: say`node/${node} is not ready, so the helper pod cannot start there`,
     why: string(ready["message"]) || string(ready["reason"]),
     fix: command`kubectl describe node ${node}`,
+  });
+}
+
+/** Its watchdog ends a pod that nobody reaches. */
+function ended({ node }: HelperRequest): UserError {
+  return new UserError({
+    reason: "HelperLost",
+    message: say`the helper pod on ${node} ended before it was reached`,
+    why: "it ends by itself when it receives no request for a minute: the connection to the cluster is slow or was interrupted",
+    fix: "rerun the command",
   });
 }
 
