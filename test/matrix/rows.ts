@@ -96,7 +96,7 @@ export const ROWS: readonly Row[] = [
   ...(["", "+crun"] as const).map((oci): Row => ({
     spec: `crio-1.36${oci}`,
     title: `CRI-O 1.36${oci === "" ? "" : ", crun"}`,
-    refused: { "base image absent": /made from[^]*pull/ },
+    refused: { "base image absent": /does not have the base image[^]*pull/ },
     looksForCriuAgain: false,
     switches: [{ spec: `crio-1.36${oci}+no-checkpoint`, refuses: "checkpoint", saying: /enable_criu_support = true/ }],
   })),
