@@ -110,7 +110,8 @@ async function moveUnder(t: TestContext, name: string, steps: readonly Step[]): 
   const pods = items.filter(({ metadata }) => metadata?.name?.startsWith(name) === true && metadata.deletionTimestamp === undefined);
   assert.equal(pods.length, 1, `${pods.map(({ metadata }) => metadata?.name).join()}; ${said}`);
   assert.ok(pods[0]?.status?.containerStatuses?.[0]?.state?.running);
-  await eventually(async () => (await getJson<V1JobList>("jobs", "-n", namespace)).items.length === 0, `no helper is left; ${said}`, 30);
+  // One whose end the API server did not hear of ends by its watchdog, within two minutes.
+  await eventually(async () => (await getJson<V1JobList>("jobs", "-n", namespace)).items.length === 0, `no helper is left; ${said}`, 150);
   assert.deepEqual([code, pods[0]?.metadata?.name], [0, `${name}-node2`], said);
   assert.deepEqual(left, [], said);
 }
