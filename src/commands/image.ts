@@ -44,7 +44,8 @@ the registry already has. --to writes an OCI layout or an OCI archive.
 
 A checkpoint contains all memory of its processes: everyone who can pull the image can read passwords and keys in it. The first push to a
 reference is confirmed, and well-known public registries are refused without --allow-public. If a record (FILE.json) is beside FILE, the
-image includes the pod's manifest for "kubectl checkpoint restore --image REFERENCE".`,
+image includes the pod's manifest for "kubectl checkpoint restore --image REFERENCE", but not the values of its environment
+variables.`,
   examples: [
     { what: "Push to a registry", command: "kubectl checkpoint image nginx.tar registry.example.com/dumps/nginx:1 --push" },
     {

@@ -7,9 +7,9 @@ import { blobSource } from "../../image/registry/blobs.ts";
 import { findManifest, type FoundManifest } from "../../image/registry/manifests.ts";
 import type { Context } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
-import { object, string } from "../../model/json.ts";
+import { string, type Json } from "../../model/json.ts";
 import { command, say, type Phrase } from "../../model/phrase.ts";
-import { archiveFacts, keepForFacts, type ArchiveFacts, type Origin } from "./image/facts.ts";
+import { archiveFacts, keepForFacts, podOfText, type ArchiveFacts, type Origin } from "./image/facts.ts";
 import { isCheckpoint } from "./image/push.ts";
 import { recorded } from "./image/record.ts";
 import { registryFor, type RegistrySettings } from "./image/registries.ts";
@@ -51,19 +51,28 @@ export async function checkpointInRegistry(
     signal: context.signal,
     budget: Budget.withoutClock(),
   });
-  return { facts: await archiveFacts(archive), origin: originIn(found), digest: found.digest };
+  return { facts: await archiveFacts(archive), origin: originIn(context, reference, found), digest: found.digest };
 }
 
-function originIn({ annotations }: FoundManifest): Origin {
+function originIn({ emit }: Context, reference: Reference, { annotations }: FoundManifest): Origin {
   const kernel = string(annotations["org.criu.checkpoint.host.kernel"]);
-  let pod: Origin["pod"];
-  try {
-    const text = string(annotations[POD_ANNOTATION]);
-    pod = text === "" ? undefined : object(JSON.parse(text));
-  } catch {
-    pod = undefined;
+  const { pod, notIncluded } = podIn(string(annotations[POD_ANNOTATION]));
+  if (notIncluded.length > 0) {
+    emit({
+      kind: "warning",
+      text: say`${formatReference(reference)} does not include the values of environment variables (${notIncluded.join(", ")}): restored processes have them in memory, but programs and containers that start later do not; a restore from the archive with its record has them all`,
+    });
   }
   return { ...(pod === undefined ? {} : { pod }), ...(kernel === "" ? {} : { kernel }) };
+}
+
+function podIn(text: string): { readonly pod?: Json; readonly notIncluded: readonly string[] } {
+  if (text === "") return { notIncluded: [] };
+  try {
+    return podOfText(text);
+  } catch {
+    return { notIncluded: [] };
+  }
 }
 
 function notThere(reference: string, found: FoundManifest | undefined): UserError {

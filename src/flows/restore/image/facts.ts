@@ -6,7 +6,7 @@ import { POD_ANNOTATION, type ImageFacts } from "../../../image/manifest.ts";
 import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
 import { say } from "../../../model/phrase.ts";
-import { object, string, type Json } from "../../../model/json.ts";
+import { list, object, string, type Json } from "../../../model/json.ts";
 
 /** Where a checkpoint came from, as far as it is known besides the archive. */
 export interface Origin {
@@ -43,6 +43,8 @@ const GOARCH: Readonly<Record<string, string>> = {
 const CORE = /^checkpoint\/core-(\d+)\.img$/;
 /** A manifest is 4 MiB at most in many registries; a pod that large is none. In bytes of JSON. */
 const LARGEST_POD = 512 << 10;
+/** Of a variable in the manifest: its value is in the record and in the processes' memory, but not in the image's annotations. */
+const VALUE_NOT_INCLUDED = "valueNotIncluded";
 /** Its own manifest once more. */
 const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -98,6 +100,34 @@ function runtimeName(runtime: string | undefined): string {
   return /^io\.containerd\.([^.]+)\./.exec(runtime ?? "")?.[1] ?? runtime ?? "runc";
 }
 
+/** A pod's manifest as podText() wrote it, without the variables whose values it does not include; and their names: "web: TOKEN". */
+export function podOfText(text: string): { readonly pod: Json; readonly notIncluded: readonly string[] } {
+  const pod = object(JSON.parse(text));
+  const notIncluded: string[] = [];
+  const spec = withEnvironment(object(pod["spec"]), (variable, container) => {
+    if (variable[VALUE_NOT_INCLUDED] !== true) return variable;
+    notIncluded.push(`${container}: ${string(variable["name"])}`);
+    return undefined;
+  });
+  return { pod: { ...pod, spec }, notIncluded };
+}
+
+/** The variables of all containers, each replaced by what `change` makes of it. */
+function withEnvironment(spec: Json, change: (variable: Json, container: string) => Json | undefined): Json {
+  const changed = ["initContainers", "containers", "ephemeralContainers"].flatMap((kind) => {
+    if (!Array.isArray(spec[kind])) return [];
+    const containers = list(spec[kind]).map(object);
+    const others = containers.map((container) =>
+      Array.isArray(container["env"])
+        ? { ...container, env: list(container["env"]).flatMap((one) => change(object(one), string(container["name"])) ?? []) }
+        : container,
+    );
+    return [[kind, others] as const];
+  });
+  return { ...spec, ...Object.fromEntries(changed) };
+}
+
+/** Passwords stand in values: who may list an image's annotations should not read them. */
 function podText(pod: Json): string | undefined {
   const { name, namespace, labels, annotations } = object(pod["metadata"]);
   const { [LAST_APPLIED]: _, ...kept } = object(annotations);
@@ -105,7 +135,9 @@ function podText(pod: Json): string | undefined {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, namespace, labels, annotations: kept },
-    spec: pod["spec"],
+    spec: withEnvironment(object(pod["spec"]), (variable) =>
+      typeof variable["value"] === "string" ? { name: variable["name"], [VALUE_NOT_INCLUDED]: true } : variable,
+    ),
   });
   return text.length > LARGEST_POD || string(name) === "" ? undefined : text;
 }
