@@ -180,22 +180,27 @@ export class NodeDirectory implements AsyncDisposable {
 
   /** Throws RemovalFailed, and ArchiveNotFound where it is not there. */
   async remove(name: string): Promise<void> {
-    const { transport, signal } = await this.ready();
-    const answer = await transport.ask(["remove", nameWord(nameBytes(name)), "-"], signal);
-    if (answer === "none\n") throw new UserError({ reason: "ArchiveNotFound", message: say`${location(this.archive(name))} not found` });
-    if (answer !== "gone\n") throw new UserError({ reason: "RemovalFailed", message: say`cannot remove ${location(this.archive(name))}` });
+    const [removal] = await this.#remove([nameWord(nameBytes(name)), "-"]);
+    if (removal === "none") throw new UserError({ reason: "ArchiveNotFound", message: say`${location(this.archive(name))} not found` });
+    if (removal !== "gone") throw new UserError({ reason: "RemovalFailed", message: say`cannot remove ${location(this.archive(name))}` });
   }
 
   /** Removes files as long as they are what they were when they were listed: what became of each. */
   async removeEach(files: readonly NodeFile[]): Promise<Removal[]> {
+    return await this.#remove(
+      files.flatMap(({ raw, identity }) => [nameWord(raw), identity.includes(" ") ? identity.replaceAll(" ", ".") : "-"]),
+    );
+  }
+
+  /** `words`: a name and an identity for each file. */
+  async #remove(words: readonly string[]): Promise<Removal[]> {
     const { transport, signal } = await this.ready();
-    const words = files.flatMap(({ raw, identity }) => [nameWord(raw), identity.includes(" ") ? identity.replaceAll(" ", ".") : "-"]);
     let asked = false;
     return await persistently(async () => {
       const again = asked;
       asked = true;
       const answers = (await transport.ask(["remove", ...words], signal)).trimEnd().split("\n");
-      if (answers.length !== files.length) throw cut("the answer was cut off");
+      if (answers.length !== words.length / 2) throw cut("the answer was cut off");
       // Asked again because the first answer was lost, what is not there any more was removed.
       return answers.map((answer) => (answer === "none" && again ? "gone" : (REMOVALS.find((one) => one === answer) ?? "kept")));
     }, signal);

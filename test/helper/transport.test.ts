@@ -70,6 +70,11 @@ async function helperPod(t: TestContext, httpd: Httpd, forward: (socket: Duplex)
   return transport;
 }
 
+function directoryOf(transport: Transport, signal: AbortSignal): NodeDirectory {
+  const helper = async () => await Promise.resolve({ pod: { ...POD, imageID: "" }, transport, tools: [], signal });
+  return new NodeDirectory("n", "/d", { helper, [Symbol.asyncDispose]: async () => await Promise.resolve() });
+}
+
 async function range(t: TestContext, transport: Transport): Promise<string> {
   let text = "";
   await transport.range?.(RANGE, (piece) => void (text += piece.toString()), t.signal);
@@ -136,14 +141,25 @@ test("a text answer that does not end with its last line is no answer", async (t
   }
 });
 
+test("a removal whose answer is lost is asked again, and what is not there then was removed", async (t) => {
+  const answers = ["", "none\nend\n", "none\nend\n"];
+  const transport = await helperPod(t, (request, response) => {
+    const answer = answers.shift();
+    if (answer === "") request.socket.destroy();
+    else response.end(answer);
+  });
+  const directory = directoryOf(transport, t.signal);
+  await directory.remove("a.tar");
+  await assert.rejects(directory.remove("a.tar"), { reason: "ArchiveNotFound" });
+});
+
 test("what the pod says of a file is not believed blindly", async (t) => {
   for (const facts of ["-1 1 2", "x 1 2", "1e30 1 2", "9007199254740993 1 2", ""]) {
     const transport = await helperPod(t, (request, response) =>
       response.end(request.url?.includes("stat") === true ? `${facts}\n5\nclosed\nend\n` : "abc\nend\n"),
     );
     const signal = AbortSignal.any([t.signal, AbortSignal.timeout(500)]);
-    const helper = async () => await Promise.resolve({ pod: { ...POD, imageID: "" }, transport, tools: [], signal });
-    const directory = new NodeDirectory("n", "/d", { helper, [Symbol.asyncDispose]: async () => await Promise.resolve() });
+    const directory = directoryOf(transport, signal);
     await assert.rejects(directory.stat("a.tar"), facts);
     await assert.rejects(directory.sha256("a.tar"));
   }
