@@ -5,7 +5,7 @@ import { agreeTo } from "../flows/consent.ts";
 import type { FlowContext } from "../flows/context.ts";
 import { isCheckpoint } from "../flows/restore/image/push.ts";
 import type { RegistrySettings } from "../flows/restore/image/registries.ts";
-import { lookAhead } from "../flows/restore/move/before.ts";
+import { lookAhead, untouched } from "../flows/restore/move/before.ts";
 import { movePod, type Moved } from "../flows/restore/move/move.ts";
 import { obstacles, refuse, refuseQuiesce } from "../flows/restore/move/obstacles.ts";
 import { originOfPod, planMoveAhead } from "../flows/restore/move/plan.ts";
@@ -129,9 +129,11 @@ volumes that are not empty (their files are not moved), generic ephemeral volume
     const copyName = request.name ?? `${request.pod}-${request.to}`;
     const finished = dryRun === undefined ? await resumeMove(context, request.pod, copyName, yes) : undefined;
     if (finished !== undefined) return yield* reportFinished(call, finished);
-    const target = await findTargetPod(context, request);
+    const { target, found } = await untouched(context, request.pod, async () => {
+      const one = await findTargetPod(context, request);
+      return { target: one, found: await obstacles(context, one.pod, one.container) };
+    });
     const { pod } = target;
-    const found = await obstacles(context, pod, target.container);
     if (request.quiesce) refuseQuiesce(pod);
     if (!request.force) refuse(pod, found);
     for (const text of found) call.emit({ kind: "warning", text });

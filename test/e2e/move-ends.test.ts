@@ -89,8 +89,9 @@ async function endsWell(name: string, { stderr }: Ended): Promise<boolean> {
   assert.equal(only?.metadata?.labels?.["app"], name, stderr);
   assert.equal(only.status?.containerStatuses?.[0]?.state?.running === undefined, false, stderr);
   const moved = only.metadata.name !== name;
-  const said = moved ? /took over from|moved from node1/ : /was not moved: it is running on node1|^error: /m;
-  assert.match(stderr, said);
+  const said = moved ? /took over from|moved from node1/ : /was not moved: (it is running on node1|nothing was done)|^error: /m;
+  // Node.js' own start can be ended too: then nothing was asked.
+  if (moved || stderr !== "") assert.match(stderr, said);
   return moved;
 }
 

@@ -20,6 +20,16 @@ import type { MoveRequest } from "./move.ts";
 import { originOfPod, planMoveAhead, type OriginOfPod } from "./plan.ts";
 import { selecting, type Selecting } from "./services.ts";
 
+/** Work that changes nothing: where it is interrupted, it is said that the pod was not moved. */
+export async function untouched<T>({ signal, emit }: FlowContext, name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (signal.aborted) emit({ kind: "warning", text: say`pod/${name} was not moved: nothing was done` });
+    throw error;
+  }
+}
+
 /** What is known before anything is done to the pod. */
 export interface Ahead {
   readonly origin: OriginOfPod;

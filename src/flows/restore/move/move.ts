@@ -20,7 +20,7 @@ import type { RestorePlan } from "../plan.ts";
 import { pushForRestore } from "../registry.ts";
 import { undoing, type Taken, type Undo } from "../undo.ts";
 import { RestoreFailed, type Restored } from "../watch.ts";
-import { lookAhead, moveRights, type Ahead } from "./before.ts";
+import { lookAhead, moveRights, untouched, type Ahead } from "./before.ts";
 import { copyRecord } from "./leftovers.ts";
 import { planMove, type Destination } from "./plan.ts";
 import { bothRun, replaceOriginal } from "./replace.ts";
@@ -61,8 +61,11 @@ export interface Moved {
 export async function movePod(context: FlowContext, request: MoveRequest): Promise<Moved> {
   const { target, helpers } = request;
   const { pod } = target;
-  const ahead = await lookAhead(context, request);
-  await request.consent(ahead.found);
+  const ahead = await untouched(context, pod.name, async () => {
+    const known = await lookAhead(context, request);
+    await request.consent(known.found);
+    return known;
+  });
   const selecting = ahead.services?.services ?? [];
   if (!request.quiesce && selecting.length > 0) {
     const text = say`what pod/${pod.name} accepts through its Services (${joined(selecting, ", ")}) between the freeze and its deletion is lost: --quiesce takes it out of them first`;

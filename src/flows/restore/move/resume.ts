@@ -9,6 +9,7 @@ import type { FlowContext } from "../../context.ts";
 import { ensureGone, uidOf } from "../objects.ts";
 import { wordsOf } from "../undo.ts";
 import { watchRestore, type Restored } from "../watch.ts";
+import { untouched } from "./before.ts";
 import { finished, leftoversIn, leftoversNamed, originalRuns, quietRecord, type Leftover } from "./leftovers.ts";
 
 type Copy = Leftover & { kind: "copy" };
@@ -28,14 +29,7 @@ export interface Finished {
 export async function resumeMove(context: FlowContext, name: string, copyName: string, yes: boolean): Promise<Finished | undefined> {
   const { connection, emit } = context;
   const { namespace } = connection;
-  const found = await leftoversIn(context, namespace).catch(async (error: unknown) => {
-    if (!(error instanceof ApiFailure && error.status === 403)) throw error;
-    // Who may not list pods may get them by their names.
-    return await leftoversNamed(context, namespace, [name, copyName]);
-  });
-  const left = found.filter((one) => (one.kind === "copy" ? one.record.from.name : one.name) === name);
-  const copies = left.filter((one) => one.kind === "copy");
-  const running = await Promise.all(copies.map(async ({ record }) => await originalRuns(context, namespace, record)));
+  const { left, copies, running } = await untouched(context, name, async () => await lookForLeft(context, name, copyName));
   const second = copies.filter((_, index) => running[index]);
   const last = copies.find((_, index) => running[index] === false);
   if (last !== undefined) return await finish(context, last);
@@ -56,6 +50,19 @@ export async function resumeMove(context: FlowContext, name: string, copyName: s
     emit({ kind: "warning", text: say`pod/${name} has its labels again, which an earlier move had taken off` });
   }
   return undefined;
+}
+
+async function lookForLeft(context: FlowContext, name: string, copyName: string) {
+  const { namespace } = context.connection;
+  const found = await leftoversIn(context, namespace).catch(async (error: unknown) => {
+    if (!(error instanceof ApiFailure && error.status === 403)) throw error;
+    // Who may not list pods may get them by their names.
+    return await leftoversNamed(context, namespace, [name, copyName]);
+  });
+  const left = found.filter((one) => (one.kind === "copy" ? one.record.from.name : one.name) === name);
+  const copies = left.filter((one) => one.kind === "copy");
+  const running = await Promise.all(copies.map(async ({ record }) => await originalRuns(context, namespace, record)));
+  return { left, copies, running };
 }
 
 async function finish(context: FlowContext, copy: Copy): Promise<Finished> {
