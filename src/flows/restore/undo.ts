@@ -9,6 +9,8 @@ export interface Step {
   /** What the user can do where that fails: a command, with what is not known said. */
   readonly byHand: Phrase;
   readonly back: () => Promise<void>;
+  /** A look, not a change: before the others, which may take all the time that is left. */
+  readonly first?: true;
 }
 
 /** A step that was taken; `keep`: it stays, whatever comes. */
@@ -50,6 +52,8 @@ export class Undo {
 
   /** Each is tried; what cannot be taken back is a warning. Never throws. */
   async run(): Promise<void> {
+    const inOrder = [...this.#steps.filter(({ first }) => first !== true), ...this.#steps.filter(({ first }) => first === true)];
+    this.#steps.splice(0, Infinity, ...inOrder);
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       const { what, byHand, back } = step;
       try {

@@ -87,6 +87,7 @@ async function moved(context: FlowContext, request: MoveRequest, ahead: Ahead, u
     what: say`look at pod/${pod.name}`,
     byHand: command`kubectl get pod ${pod.name} -n ${pod.namespace}`,
     back: async () => await sayWhichRuns(context, target, undo),
+    first: true,
   });
   const quiet = request.quiesce && services !== undefined ? await quiesce(context, pod, services, ahead.plan.name, to, undo) : undefined;
   const started = performance.now();
@@ -176,7 +177,7 @@ async function watched(context: FlowContext, request: MoveRequest, plan: Restore
   }
 }
 
-/** The last thing that is said where a move has failed or was interrupted: what runs now, by a look at it. */
+/** The first thing that is said where a move has failed or was interrupted: what runs now, by a look at it. */
 async function sayWhichRuns(context: FlowContext, { pod, container }: ContainerTarget, undo: Undo): Promise<void> {
   const { namespace, name, uid, node } = pod;
   const found = await lookFor(context, apiPath`/api/v1/namespaces/${namespace}/pods/${name}`, undo.last);
