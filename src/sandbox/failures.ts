@@ -40,9 +40,9 @@ const CAUSES: readonly Cause[] = [
     fix: say`free space on the node, or choose another: --node NODE`,
   },
   {
-    words: /Cannot allocate memory|Can't allocate|killed by signal 9/,
+    words: /.*(?:Cannot allocate memory|Can't allocate|killed by signal 9).*/,
     reason: "OutOfMemory",
-    why: () => say`the node or the pod had no memory left`,
+    why: ([line]) => say`the node or the pod may have no memory left: ${line}`,
     fix: say`choose a node with more free memory: --node NODE`,
   },
   {

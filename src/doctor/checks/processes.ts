@@ -118,7 +118,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
     judge: ({ processes, options }) => {
       const watches = processes.own.flatMap((process) => process.watches);
       if (watches.length === 0) return undefined;
-      const what = counted(watches.length, "watch").replace("watchs", "watches");
+      const what = counted(watches.length, "watch", "es");
       const lost = watches.filter((type) => type === "none" || OVERLAY_HANDLE.test(type)).length;
       if (lost === 0 || options.names.has("irmap-scan-path")) return ok(`${what} of files (inotify)`);
       return fail(

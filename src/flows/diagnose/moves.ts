@@ -1,5 +1,6 @@
 import { ApiFailure } from "../../cluster/answer.ts";
 import { skip, warn, type Finding } from "../../doctor/finding.ts";
+import { say } from "../../model/phrase.ts";
 import type { FlowContext } from "../context.ts";
 import { leftMoves } from "../restore/move/leftovers.ts";
 
@@ -11,6 +12,6 @@ export async function movesLeft({ connection }: FlowContext, namespace: string):
     return found.map(({ message, fix }) => ({ ...about, ...warn(message, fix) }));
   } catch (error) {
     if (!(error instanceof ApiFailure)) throw error;
-    return [{ ...about, ...skip("pods may not be listed: whether a move is unfinished is unknown") }];
+    return [{ ...about, ...skip(say`pods could not be listed (${error.whole}): whether a move is unfinished is unknown`) }];
   }
 }

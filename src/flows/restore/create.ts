@@ -105,7 +105,7 @@ export async function createRestored(context: FlowContext, plan: RestorePlan, un
 const LAST_ANSWER_MS = 1500;
 
 /** One object that is created once, and removed again where it is this very one. */
-class Creation {
+export class Creation {
   readonly #context: FlowContext;
   readonly #undo: Undo;
   readonly #path: string;
@@ -121,6 +121,7 @@ class Creation {
     this.#body = body;
   }
 
+  /** Throws an ApiFailure or an Unanswered. */
   async made(): Promise<Json> {
     const { connection, signal } = this.#context;
     this.#isOpen = true;

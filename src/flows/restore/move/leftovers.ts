@@ -67,7 +67,7 @@ export async function leftoversIn({ connection }: Pick<FlowContext, "connection"
   return items.flatMap((pod) => leftoverOf(pod) ?? []);
 }
 
-/** Of these pods. What cannot be read counts as not there. */
+/** Of these pods. Throws an ApiFailure where one cannot be read. */
 export async function leftoversNamed(
   { connection }: Pick<FlowContext, "connection">,
   namespace: string,
@@ -75,7 +75,10 @@ export async function leftoversNamed(
 ): Promise<Leftover[]> {
   const pods = names.map(async (name) => {
     const path = apiPath`/api/v1/namespaces/${namespace}/pods/${name}`;
-    return object(await callJson(connection, { path }).catch(() => undefined));
+    const absent = (error: unknown): undefined => {
+      if (!(error instanceof ApiFailure && error.status === 404)) throw error;
+    };
+    return object(await callJson(connection, { path }).catch(absent));
   });
   return (await Promise.all(pods)).flatMap((pod) => leftoverOf(pod) ?? []);
 }

@@ -96,14 +96,18 @@ export function bothRun(what: Phrase, namespace: string, original: string, { nam
   return unseen("BothRun", message, fix, cause);
 }
 
-async function label(context: FlowContext, { plan, copy, labels }: Replacement, undo: Undo): Promise<void> {
+async function label(context: FlowContext, { original, plan, copy, labels }: Replacement, undo: Undo): Promise<void> {
   const { namespace, name } = plan;
   const body = { metadata: { ...finished(labels).metadata, uid: copy.uid } };
   const patch = { method: "PATCH", path: pathOf(namespace, name), body, contentType: "application/merge-patch+json" } as const;
   try {
     await callJson(context.connection, { ...patch, repeatable: true, evenAfterAbort: true, signal: undo.last });
   } catch (error) {
-    const message = say`pod/${name} took over in namespace ${namespace}, but did not get its labels: no Service leads to it`;
+    // Without an answer it may have them.
+    const what = isRefusal(error)
+      ? say`but did not get its labels: no Service leads to it`
+      : say`but it could not be seen whether it got its labels, by which Services lead to it`;
+    const message = say`pod/${name} took over from pod/${original.name} in namespace ${namespace}, ${what}`;
     throw unseen("LabelsMissing", message, finishCommand(namespace, name, labels), error);
   }
 }

@@ -1,8 +1,8 @@
 import { randomInt } from "node:crypto";
 import { engineOf } from "../../../archive/engines/engine.ts";
-import { ApiFailure, apiFailure } from "../../../cluster/answer.ts";
+import { ApiFailure } from "../../../cluster/answer.ts";
 import type { Right } from "../../../cluster/access.ts";
-import { callJson, createOnce } from "../../../cluster/api.ts";
+import { callJson } from "../../../cluster/api.ts";
 import { apiPath } from "../../../cluster/connection.ts";
 import { waitFor } from "../../../cluster/watch.ts";
 import type { Reference } from "../../../image/reference.ts";
@@ -15,8 +15,10 @@ import { sandboxPod } from "../../../sandbox/pod.ts";
 import type { FlowContext } from "../../context.ts";
 import { byteProgress } from "../../progress.ts";
 import { ensureRights, requireRights } from "../../rights.ts";
+import { Creation } from "../create.ts";
 import { archiveFacts } from "../image/facts.ts";
 import type { RegistrySettings } from "../image/registries.ts";
+import { undoing } from "../undo.ts";
 import { baseImage } from "./base.ts";
 import { SandboxChannel } from "./channel.ts";
 import { checkpointFile, checkpointImage, type SandboxCheckpoint } from "./checkpoint.ts";
@@ -65,7 +67,6 @@ const NAMESPACE = "kubectl-checkpoint";
 const SUFFIX = "-sandbox";
 const LONGEST_NAME = 63;
 const READY_MS = 300_000;
-const GONE_MS = 10_000;
 
 /** Reads the checkpoint and plans its pod. Throws a UserError where it cannot be restored; nothing was created then. */
 export async function planSandbox(context: FlowContext, request: SandboxRequest, look: boolean): Promise<PlannedSandbox> {
@@ -151,61 +152,72 @@ export async function dryRunSandbox({ connection }: FlowContext, { pod, namespac
 
 /** Creates the pod, sends it the archive, and has CRIU restore it. Where that fails, or is interrupted, the pod is deleted again. */
 export async function restoreSandbox(context: FlowContext, planned: PlannedSandbox, explain: boolean): Promise<RestoredSandbox> {
-  const { connection, emit, signal } = context;
-  const { pod, name, namespace, checkpoint, plan, port } = planned;
-  const lane = `sandbox ${namespace}/${name}`;
-  const path = podsPath(namespace);
-  const started = performance.now();
-  let created = false;
+  const { name, namespace, pod } = planned;
+  let deleted = false;
   try {
-    return await requireRights(connection, sandboxRights(namespace), async () => {
-      await createOnce(connection, { path, body: pod, signal, evenAfterAbort: true }).catch((error: unknown) => {
-        created = !(error instanceof ApiFailure);
-        throw refused(error, namespace, name);
-      });
-      created = true;
-      const activity = (text: Phrase): void => emit({ kind: "activity", lane, text });
-      activity(say`waiting for pod/${name}`);
-      const node = await running(context, planned);
-      const channel = new SandboxChannel(connection, { namespace, name }, port, signal);
-      if (checkpoint.sent !== undefined) {
-        const progress = byteProgress(context, lane, say`sending the archive to pod/${name}`, checkpoint.bytes);
-        const sha256 = await channel.send(checkpoint.sent, (sent) => progress.update(sent));
-        progress.end();
-        if (checkpoint.expected !== undefined && checkpoint.expected !== sha256) {
-          throw new UserError({
-            reason: "ArchiveChanged",
-            message: say`the archive is not the one that its record describes: its SHA-256 is ${sha256}; nothing was restored`,
-            fix: say`kubectl checkpoint verify FILE`,
+    return await requireRights(
+      context.connection,
+      sandboxRights(namespace),
+      async () =>
+        await undoing(context, async (undo) => {
+          const creation = new Creation(context, undo, podsPath(namespace), pod);
+          const taken = undo.add({
+            what: say`delete pod/${name}`,
+            byHand: say`It may be running in namespace ${namespace}: ${command`kubectl delete pod ${name} -n ${namespace}`}`,
+            back: async () => void (deleted = await creation.remove()),
           });
-        }
-      }
-      activity(say`restoring in pod/${name}`);
-      const [outcome = "", ...lines] = await channel.go(plan.files);
-      if (outcome === "ended") throw endedAtOnce(name);
-      if (outcome !== "restored") {
-        const failure = criuFailure(lines);
-        const whole = explain ? say`\nits log:\n${joined(lines, "\n")}` : say``;
+          const started = performance.now();
+          await creation.made().catch((error: unknown) => Promise.reject(refused(error, namespace, name)));
+          const node = await restoredIn(context, planned, explain);
+          taken.keep();
+          return { node, seconds: Math.round(performance.now() - started) / 1000 };
+        }),
+    );
+  } catch (error) {
+    if (!deleted || !(error instanceof UserError)) throw error;
+    const { message, why, fix } = error.said;
+    throw new UserError({ reason: error.reason, message: say`${message}; pod/${name} was deleted again`, why, fix, cause: error });
+  }
+}
+
+/** Has CRIU restore the processes in the pod; answers with its node. Throws a UserError where they are not restored. */
+async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain: boolean): Promise<string> {
+  const { connection, emit, signal } = context;
+  const { name, namespace, checkpoint, plan, port } = planned;
+  const lane = `sandbox ${namespace}/${name}`;
+  const activity = (text: Phrase): void => emit({ kind: "activity", lane, text });
+  try {
+    activity(say`waiting for pod/${name}`);
+    const node = await running(context, planned);
+    const channel = new SandboxChannel(connection, { namespace, name }, port, signal);
+    if (checkpoint.sent !== undefined) {
+      const progress = byteProgress(context, lane, say`sending the archive to pod/${name}`, checkpoint.bytes);
+      const sha256 = await channel.send(checkpoint.sent, (sent) => progress.update(sent));
+      progress.end();
+      if (checkpoint.expected !== undefined && checkpoint.expected !== sha256) {
         throw new UserError({
-          ...failure,
-          message: say`${failure.message}; pod/${name} was deleted again`,
-          why: say`${failure.why ?? ""}${whole}`,
+          reason: "ArchiveChanged",
+          message: say`the archive is not the one that its record describes: its SHA-256 is ${sha256}; nothing was restored`,
+          fix: say`kubectl checkpoint verify FILE`,
         });
       }
-      return { node, seconds: Math.round(performance.now() - started) / 1000 };
-    });
-  } catch (error) {
-    if (created) await remove(context, path, name);
-    throw error;
+    }
+    activity(say`restoring in pod/${name}`);
+    const [outcome = "", ...lines] = await channel.go(plan.files);
+    if (outcome === "restored") return node;
+    if (outcome === "ended") throw endedAtOnce();
+    const failure = criuFailure(lines);
+    const whole = explain ? say`\nits log:\n${joined(lines, "\n")}` : say``;
+    throw new UserError({ ...failure, why: say`${failure.why ?? ""}${whole}` });
   } finally {
     emit({ kind: "idle", lane });
   }
 }
 
-function endedAtOnce(name: string): UserError {
+function endedAtOnce(): UserError {
   return new UserError({
     reason: "RestoredEnded",
-    message: say`the processes were restored, and ended at once; pod/${name} was deleted again`,
+    message: "the processes were restored, and ended at once",
     why: say`they may need instructions that the node's processor lacks, or the base image is another build`,
     fix: say`choose a node with the processor of the original (--node NODE), or give the image by its digest (--base-image REFERENCE@sha256:…), or examine it with --stopped`,
   });
@@ -274,7 +286,7 @@ function notStarted(name: string, reason: string, message: string): UserError {
   const userNamespaces = /user namespace|idmap|userns/i.test(message);
   return new UserError({
     reason: userNamespaces ? "NoUserNamespaces" : "SandboxNotStarted",
-    message: say`pod/${name} did not start, and was deleted again`,
+    message: say`pod/${name} did not start`,
     why: words === "" ? undefined : say`${words}`,
     fix: userNamespaces
       ? say`choose a node whose kernel and runtime support user namespaces for pods: --node NODE`
@@ -323,16 +335,4 @@ function refused(error: unknown, namespace: string, name: string): unknown {
       cause: error,
     });
   return error;
-}
-
-/** Also after an interruption. What cannot be deleted is said. */
-async function remove({ connection, emit }: FlowContext, path: string, name: string): Promise<void> {
-  const body = { kind: "DeleteOptions", apiVersion: "v1", gracePeriodSeconds: 0 };
-  const request = { method: "DELETE", path: `${path}/${name}`, body, evenAfterAbort: true, timeoutMs: GONE_MS, repeatable: true } as const;
-  try {
-    const answer = await connection.call(request);
-    if (answer.status >= 300 && answer.status !== 404) throw apiFailure(answer, request);
-  } catch (error) {
-    emit({ kind: "warning", text: say`cannot delete pod/${name}: ${error instanceof Error ? error.message : String(error)}` });
-  }
 }
