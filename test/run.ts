@@ -1,7 +1,8 @@
 // node test/run.ts FILE...: runs test files in one runner: a line for each test and each file as it ends, and one summary at the end.
 // node test/run.ts --unit: those that need no cluster and run on this system (npm run test:unit); it names the others of its system's.
-import { globSync, readFileSync } from "node:fs";
-import { relative } from "node:path";
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { finished } from "node:stream/promises";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -19,6 +20,13 @@ if (files.length === 0 || others.includes("--unit")) {
   process.stderr.write("usage: node test/run.ts FILE... | --unit\n");
   process.exit(2);
 }
+
+// What tests leave in the directory for temporary files goes with them; other users can use it as they can /tmp.
+const scratch = mkdtempSync(join(tmpdir(), "kubectl-checkpoint-tests-"));
+chmodSync(scratch, 0o1777);
+process.env["TMPDIR"] = scratch;
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
 
 const events = run({ files: mixed(files), concurrency: LANES, timeout: TIMEOUT });
 // No success where the runner ends without its summary.
