@@ -36,6 +36,8 @@ else
     CLUSTER_NUMBER=1 test/cluster/cluster build "${runtimes[@]}" >&2
     CLUSTER_NUMBER=1 test/cluster/cluster up --nodes 0 >&2
   fi
+  # So have those that want one alone (test/e2e/apart.ts), unless a few files are run, which need not wait for others.
+  if [ -n "$all" ] || [ -e /run/kubectl-checkpoint-2 ]; then CLUSTER_NUMBER=2 test/cluster/cluster up --nodes 2 >&2; fi
 fi
 
 # What tests compare with is made before all of them: none waits for a compiler, or is slowed by one.

@@ -7,8 +7,8 @@ import { finished } from "node:stream/promises";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
-/** Two users of the cluster (see e2e/harness.ts), and one that needs none and has what they leave of the processors. */
-const LANES = 3;
+/** Two users of each cluster (see e2e/harness.ts), and one that needs none and has what they leave of the processors. */
+const LANES = 5;
 /** Of a file, in milliseconds. */
 const TIMEOUT = 1_200_000;
 /** The line of a test file that does not run everywhere, and why. */
@@ -44,22 +44,24 @@ const lines = events.compose(new spec());
 lines.pipe(process.stdout);
 await finished(lines);
 
-/** Those that use the cluster among the others, evenly: they wait for each other, the others never do. */
+/** Those that use a cluster among the others, evenly: those of one cluster wait for each other, the others never do. */
 function mixed(some: readonly string[]): string[] {
-  const placed = [true, false].flatMap((cluster) => {
-    const ofKind = some.filter((file) => usesCluster(file) === cluster);
-    return ofKind.map((file, index) => ({ file, at: index / ofKind.length }));
-  });
+  const placed = [...Map.groupBy(some, clusterOf).values()].flatMap((files) =>
+    files.map((file, index) => ({ file, at: index / files.length })),
+  );
   return placed.toSorted((one, other) => one.at - other.at).map(({ file }) => file);
 }
 
-function usesCluster(file: string): boolean {
-  return /^(share|claim)Cluster\(\);$/m.test(readFileSync(file, "utf8"));
+/** Which cluster a test file uses: the name of the module that says so, "" for the first one; undefined for none. */
+function clusterOf(file: string): string | undefined {
+  const text = readFileSync(file, "utf8");
+  if (!/^(share|claim)Cluster\(\);$/m.test(text)) return undefined;
+  return /^import "\S*\/(?<name>apart|place)\.ts";$/m.exec(text)?.groups?.["name"] ?? "";
 }
 
 /** The test files that need no cluster and run on this system. */
 function unitTests(): string[] {
-  const unit = globSync("test/**/*.test.ts").filter((file) => !usesCluster(file));
+  const unit = globSync("test/**/*.test.ts").filter((file) => clusterOf(file) === undefined);
   return unit.filter((file) => {
     const { systems, why } = RUNS_ON.exec(readFileSync(file, "utf8"))?.groups ?? {};
     const here = systems === undefined || process.platform === "linux" || (systems.includes("macOS") && process.platform === "darwin");

@@ -1,4 +1,5 @@
 // What the users of test/cluster rely on. It leaves the cluster as it found it: up, all of it running, with the right to checkpoint.
+import "../e2e/apart.ts";
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { request } from "node:https";

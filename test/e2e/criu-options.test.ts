@@ -1,4 +1,5 @@
 // --criu-option on the real cluster: what CRIU does not dump by itself is captured, and the node's files are as before, whatever ends it.
+import "./apart.ts";
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import type { CheckpointList } from "../../src/model/documents.ts";

@@ -1,4 +1,5 @@
 // The doctor names what is wrong on the real cluster in each of its states, and what it says to do helps.
+import "./apart.ts";
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import type { Diagnosis } from "../../src/model/diagnosis.ts";

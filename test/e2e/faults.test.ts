@@ -1,5 +1,6 @@
 // What can go wrong while an archive travels. After each fault: no wrong file under the final name, no pod that outlives its
 // deadline, a message that says what to do, and the next run completes. The runs are counted, and the table printed in the end.
+import "./apart.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";

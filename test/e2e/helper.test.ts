@@ -1,4 +1,5 @@
 // Where helper pods are made, and why they are not.
+import "./apart.ts";
 import assert from "node:assert/strict";
 import type { V1Job, V1PodList } from "@kubernetes/client-node";
 import {

@@ -1,4 +1,5 @@
 // What the kubelet and its runtime answer, each provoked on the real cluster.
+import "./apart.ts";
 import assert from "node:assert/strict";
 import { after, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,4 +1,5 @@
 // A move under an API server that is killed between each two of its steps: there is never none of the pod, and one in the end.
+import "./apart.ts";
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
