@@ -12,6 +12,9 @@ export interface Member {
   /** Of its data, in bytes. */
   readonly size: number;
   readonly mode: number;
+  /** Of its owner, in the container. */
+  readonly uid: number;
+  readonly gid: number;
   /** Seconds since the epoch, as the header says. */
   readonly modifiedAt: number;
   /** Target of a link or symlink, as it stands there and nameText writes it. */

@@ -6,18 +6,21 @@ import { Budget } from "../archive/budget.ts";
 import { damages, openCheckpoint } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface DiffRequest {
   readonly from: string;
   readonly to: string;
+  /** Only changed files are compared, with their hashes. */
+  readonly changes: boolean;
   readonly registry: ReadingSettings;
 }
 
 export const verb = defineVerb({
   name: "diff",
   summary: "Compare two archives",
-  usage: ["diff FILE FILE [options]"],
+  usage: ["diff FILE FILE [--changes] [options]"],
   description: `Compare two archives on this machine: processes with their environment, files, sockets and memory, mounts, and the changes in the
 root file systems. Lines that start with "-" belong to the first archive, lines that start with "+" to the second.
 
@@ -34,10 +37,15 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     },
     {
       what: "Which files differ between two replicas?",
-      command: "kubectl checkpoint diff web-1.tar web-2.tar -o json | jq .rootfs",
+      command: "kubectl checkpoint diff web-1.tar web-2.tar --changes",
     },
   ],
-  flags: { output: output("json", "yaml"), ...PULL, ...COMMON },
+  flags: {
+    changes: on("compare only changed files, and print owner, time, type and SHA-256 of each"),
+    output: output("json", "yaml"),
+    ...PULL,
+    ...COMMON,
+  },
   failureStatus: 2,
   request(words, flags): DiffRequest {
     const [from, to, more] = words;
@@ -46,9 +54,9 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     }
     if (more !== undefined) throw usageError(say`unexpected argument "${more}": diff takes two archives`);
     if (from === "-" && to === "-") throw usageError("only one of the two archives can be standard input");
-    return { from, to, registry: registrySettings(flags) };
+    return { from, to, changes: flags.changes, registry: registrySettings(flags) };
   },
-  async *run({ from, to, registry }, call) {
+  async *run({ from, to, changes, registry }, call) {
     const budget = new Budget();
     const reading = pulling(call, registry);
     await using before = await openCheckpoint(from, undefined, reading, budget);
@@ -60,7 +68,7 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     const { difference: compared, problems } = await compareArchives(
       { path: from, archive: before },
       { path: to, archive: after },
-      call.signal,
+      { signal: call.signal, onlyChanges: changes },
     );
     const difference = { ...compared, problems: [...damage, ...problems].map(({ message }) => message) };
     for (const text of differenceViews(difference)) yield { text };

@@ -1,6 +1,9 @@
+import type { Archive } from "../archive/archive.ts";
+import { attempt } from "../criu/problems.ts";
 import { inspectArchive, type InspectionRequest } from "../flows/examine/inspect/inspection.ts";
 import type { Section } from "../flows/examine/inspect/process.ts";
-import { usageError } from "../model/error.ts";
+import { usageError, type UserError } from "../model/error.ts";
+import type { ChangeItem } from "../model/inspection.ts";
 import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
@@ -9,6 +12,20 @@ import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/
 import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
+async function changesOf(archive: Archive, problems: UserError[], signal: AbortSignal): Promise<ChangeItem[]> {
+  const { changedFiles } = await import("../flows/examine/changes/changes.ts");
+  const changes: ChangeItem[] = [];
+  const tell = (problem: UserError): void => void problems.push(problem);
+  const all = changedFiles(archive, { signal, tell, hashes: true });
+  await attempt(tell, async () => {
+    for await (const item of all) {
+      archive.budget.keep("changed files", 3, item.path.length);
+      changes.push(item);
+    }
+  });
+  return changes;
+}
+
 export interface InspectRequest extends InspectionRequest {
   readonly file: string;
   /** The archive of the checkpoint before. */
@@ -16,14 +33,16 @@ export interface InspectRequest extends InspectionRequest {
   readonly registry: ReadingSettings;
 }
 
-const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "ipc", "stats"] as const satisfies readonly Section[];
+const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "ipc", "changes", "stats"] as const satisfies readonly Section[];
 /** The process tree shows how much memory each has. */
 const ALWAYS: Section = "totals";
 
 export const verb = defineVerb({
   name: "inspect",
   summary: "Show processes, files, sockets and memory in an archive",
-  usage: ["inspect FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--ipc] [--stats] [--all] [--pid PID] [options]"],
+  usage: [
+    "inspect FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--ipc] [--changes] [--stats] [--all] [--pid PID] [options]",
+  ],
   description: `Show what an archive on this machine contains: the process tree with command lines and, by section, what each process had: files,
 sockets, memory. Neither a cluster nor CRIU is needed.
 
@@ -40,6 +59,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
       what: "Which files did process 7 have open, deleted ones included?",
       command: "kubectl checkpoint inspect nginx.tar --files --pid 7",
     },
+    { what: "What did it change in its file system?", command: "kubectl checkpoint inspect nginx.tar --changes" },
     { what: "Every section", command: "kubectl checkpoint inspect nginx.tar --all | less" },
     {
       what: "Which ports were open?",
@@ -54,6 +74,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     mounts: on("mounts of the container"),
     memory: on("memory by kind of region, and the memory map"),
     ipc: on("System V IPC: shared memory, semaphores, message queues"),
+    changes: on("files that differ from the image: kind, mode, owner, size, time, SHA-256, type"),
     stats: on("counts and times that CRIU recorded"),
     all: on("all sections"),
     pid: PID,
@@ -75,7 +96,11 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     await using archive = await openCheckpoint(file, previous, pulling(call, registry));
     const damage = damages(file, archive);
     for (const error of damage) yield { error };
-    const { inspection, problems } = await inspectArchive(archive, request);
+    const { inspection: inspected, problems } = await inspectArchive(archive, request);
+    const inspection =
+      request.sections.has("changes") && request.pid === undefined
+        ? { ...inspected, changes: await changesOf(archive, problems, call.signal) }
+        : inspected;
     for (const text of inspectionPage(inspection, request)) yield { text };
     for (const error of problems) yield { error };
     const all = [...damage, ...problems];

@@ -1,4 +1,4 @@
-import type { FileItem, MountItem, SocketItem, VariableItem } from "./inspection.ts";
+import type { ChangeItem, FileItem, MountItem, SocketItem, VariableItem } from "./inspection.ts";
 
 /** The document of `diff`: what the second archive has that the first has not ("added"), has no more, or has otherwise. */
 export interface Difference {
@@ -16,7 +16,8 @@ export interface Difference {
     readonly changed: readonly ProcessDifference[];
   };
   readonly mounts: Changes<MountItem>;
-  readonly rootfs: Changes<RootfsItem>;
+  /** What the archives have of changes in their root file systems; hashes where they were asked for. */
+  readonly rootfs: Changes<ChangeItem>;
   /** What could not be compared, and what is wrong with the archives. */
   readonly problems: readonly string[];
 }
@@ -74,14 +75,4 @@ export interface RegionDifference {
   readonly comparedBytes: number;
   readonly changedBytes: number;
   readonly percent: number;
-}
-
-/** A path of the container that its root file system's change tells of. */
-export interface RootfsItem {
-  readonly path: string;
-  /** "deleted": the image has it, the container no more. */
-  readonly type: "file" | "directory" | "link" | "symlink" | "other" | "deleted";
-  readonly bytes: number;
-  readonly mode: string;
-  readonly target?: string;
 }

@@ -42,6 +42,8 @@ export interface Inspection {
   readonly seccompFilters?: readonly SeccompFilterItem[] | undefined;
   readonly mounts?: readonly MountItem[];
   readonly ipc?: IpcItem | undefined;
+  /** Of the root file system, and of what is mounted there and in the archive. */
+  readonly changes?: readonly ChangeItem[] | undefined;
   readonly locks?: readonly LockItem[] | undefined;
   readonly deletedFiles?: readonly DeletedFileItem[] | undefined;
   readonly memfds?: readonly MemfdItem[] | undefined;
@@ -52,6 +54,45 @@ export interface Inspection {
   /** What could not be read. */
   readonly problems: readonly string[];
 }
+
+/** A file that the container has otherwise than its image. */
+export interface ChangeItem {
+  readonly path: string;
+  /** Which of the two "added or changed" is, only the image tells. */
+  readonly change: "added" | "changed" | "deleted" | "added or changed";
+  /** "unknown" of what was deleted. */
+  readonly type: "file" | "directory" | "link" | "symlink" | "other" | "unknown";
+  /** What a file is, by its first bytes. */
+  readonly content?: FileContent;
+  readonly executable?: true;
+  readonly setuid?: true;
+  readonly setgid?: true;
+  /** Of what was deleted, nothing that follows is known. */
+  readonly mode?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly bytes?: number;
+  readonly modifiedAt?: string;
+  /** Of a file; absent where it could not be read to its end. */
+  readonly sha256?: string;
+  readonly target?: string;
+  /** What has it, in the archive. */
+  readonly member: string;
+}
+
+export type FileContent =
+  | "ELF"
+  | "Windows program"
+  | "macOS program"
+  | "script"
+  | "archive"
+  | "private key"
+  | "public key"
+  | "certificate"
+  | "database"
+  | "text"
+  | "data"
+  | "empty";
 
 export interface ProcessItem {
   readonly pid: number;

@@ -30,10 +30,10 @@ test("members of ustar, with all that a header says", async () => {
   assert.deepEqual(
     [...archive.members.values()],
     [
-      { name: "checkpoint", type: "directory", size: 0, mode: 0o700, modifiedAt: 0, target: "" },
-      { name: "checkpoint/pages-1.img", type: "file", size: 1000, mode: 0o644, modifiedAt: 1795486450, target: "" },
-      { name: "parent", type: "symlink", size: 0, mode: 0o644, modifiedAt: 0, target: "../pre-checkpoint" },
-      { name: "empty", type: "file", size: 0, mode: 0o644, modifiedAt: 0, target: "" },
+      { name: "checkpoint", type: "directory", size: 0, mode: 0o700, uid: 0, gid: 0, modifiedAt: 0, target: "" },
+      { name: "checkpoint/pages-1.img", type: "file", size: 1000, mode: 0o644, uid: 0, gid: 0, modifiedAt: 1795486450, target: "" },
+      { name: "parent", type: "symlink", size: 0, mode: 0o644, uid: 0, gid: 0, modifiedAt: 0, target: "../pre-checkpoint" },
+      { name: "empty", type: "file", size: 0, mode: 0o644, uid: 0, gid: 0, modifiedAt: 0, target: "" },
     ],
   );
   assert.equal(await content(archive, "checkpoint/pages-1.img"), "x".repeat(1000));

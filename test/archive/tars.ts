@@ -9,6 +9,8 @@ export interface TarMember {
   readonly size?: number | bigint | string;
   readonly target?: string;
   readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
   /** Seconds since the epoch. */
   readonly modifiedAt?: number;
   readonly prefix?: string;
@@ -24,6 +26,8 @@ export function tarHeader({
   size,
   target = "",
   mode = 0o644,
+  uid = 0,
+  gid = 0,
   modifiedAt = 0,
   prefix = "",
   magic,
@@ -34,8 +38,8 @@ export function tarHeader({
   };
   put(0, 100, name);
   put(100, 8, octal(mode, 7));
-  put(108, 8, octal(0, 7));
-  put(116, 8, octal(0, 7));
+  put(108, 8, octal(uid, 7));
+  put(116, 8, octal(gid, 7));
   put(124, 12, sizeField(size ?? Buffer.byteLength(data)));
   put(136, 12, octal(modifiedAt, 11));
   put(148, 8, "        ");

@@ -53,7 +53,7 @@ function made(name: string, spec: CheckpointSpec, rootfs: Record<string, string>
 }
 
 test("words become a request", () => {
-  assert.deepEqual(requestOf(diff, ["a", "-"]), { from: "a", to: "-", registry: REGISTRY });
+  assert.deepEqual(requestOf(diff, ["a", "-"]), { from: "a", to: "-", changes: false, registry: REGISTRY });
   for (const words of [[], ["a"], ["a", "b", "c"], ["-", "-"], ["a", ""]])
     assert.throws(() => requestOf(diff, words), { reason: "Usage", exitCode: 2 });
 });

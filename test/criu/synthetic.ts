@@ -34,7 +34,7 @@ export type Files = Record<string, Buffer>;
 export function memoryArchive(files: Files): Archive {
   const members = new Map<string, Member>();
   for (const [name, bytes] of Object.entries(files)) {
-    members.set(name, { name, type: "file", size: bytes.length, mode: 0o600, modifiedAt: 0, target: "" });
+    members.set(name, { name, type: "file", size: bytes.length, mode: 0o600, uid: 0, gid: 0, modifiedAt: 0, target: "" });
   }
   return {
     members,

@@ -89,6 +89,8 @@ function memberAt(path: Buffer, name: string): Member {
     type,
     size: type === "file" ? stats.size : 0,
     mode: stats.mode & 0o7777,
+    uid: stats.uid,
+    gid: stats.gid,
     modifiedAt: Math.floor(stats.mtimeMs / 1000),
     target: type === "symlink" ? nameText(readlinkSync(path, { encoding: "buffer" })) : "",
   };

@@ -15,6 +15,8 @@ export interface Header {
   /** In bytes. */
   readonly size: number;
   readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly modifiedAt: number;
   /** The block itself, for what few headers have. */
   readonly block: Buffer;
@@ -45,6 +47,8 @@ export function parseHeader(block: Buffer): Header | undefined {
     type,
     size,
     mode: numberAt(block, 100, 108) ?? 0,
+    uid: numberAt(block, 108, 116) ?? 0,
+    gid: numberAt(block, 116, 124) ?? 0,
     modifiedAt: numberAt(block, 136, 148) ?? 0,
     block,
     oddity: checksum === "signed" ? "a checksum of signed bytes" : oddityOf(block, format, type, size),

@@ -74,9 +74,9 @@ export async function indexTar(source: Source, { label, keep, budget, ofFiles = 
     if (why !== undefined) hostile.push({ name, why });
     else if (name === "" && type !== "directory") hostile.push({ name, why: "is empty" });
     if (why !== undefined || name === "") continue;
-    const { mode, modifiedAt } = entry;
+    const { mode, uid, gid, modifiedAt } = entry;
     const size = typeof entry.sparse === "object" ? entry.sparse.size : entry.size;
-    const member: Member = { name, type, size, mode, modifiedAt, target: nameText(entry.target) };
+    const member: Member = { name, type, size, mode, uid, gid, modifiedAt, target: nameText(entry.target) };
     if (members.has(name)) problems.add(`there is more than one member ${name}`);
     members.set(name, member);
     places.set(name, await place(member, entry));

@@ -3,6 +3,8 @@ export interface Extended {
   path?: Buffer;
   linkpath?: Buffer;
   size?: number;
+  uid?: number;
+  gid?: number;
   /** Seconds since the epoch. */
   modifiedAt?: number;
   /** A record of a sparse file: the data is not the file. */
@@ -75,6 +77,7 @@ function take(extended: Extended, key: string, value: Buffer): boolean {
     }
     case "uid":
     case "gid":
+      extended[key] = Number(text(value));
       return NUMBER.test(text(value));
     case "mtime":
       extended.modifiedAt = Math.floor(Number(text(value)));

@@ -15,6 +15,8 @@ export interface Entry {
   /** Of its data, in bytes; 0 for what has none by definition. */
   readonly size: number;
   readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly modifiedAt: number;
   /** Where its data begins. */
   readonly offset: number;
@@ -165,6 +167,8 @@ function entry(header: Header, pending: Pending, offset: number, size: number, s
     type,
     size,
     mode: header.mode,
+    uid: pax?.uid ?? header.uid,
+    gid: pax?.gid ?? header.gid,
     modifiedAt: pax?.modifiedAt ?? header.modifiedAt,
     offset,
     sparse,

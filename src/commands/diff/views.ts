@@ -1,7 +1,8 @@
-import type { Changes, Compared, Difference, ProcessDifference, RootfsItem } from "../../model/difference.ts";
-import type { FileItem, MountItem, SocketItem } from "../../model/inspection.ts";
+import type { Changes, Compared, Difference, ProcessDifference } from "../../model/difference.ts";
+import type { ChangeItem, FileItem, MountItem, SocketItem } from "../../model/inspection.ts";
 import { say, styled, type Phrase, type Table } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
+import { changeWords } from "../inspect/changes.ts";
 import { accessOf, fileDetails, fileName, socketDetails } from "../inspect/descriptors.ts";
 
 type View = Phrase | Table;
@@ -107,8 +108,8 @@ function mountText({ path, type, source, root, options }: MountItem): Phrase {
   return words([path, type, root === "/" ? source : `${source}[${root}]`, options.join(",")]);
 }
 
-function rootfsText({ path, type, bytes, mode, target }: RootfsItem): Phrase {
-  return words([path, type, type === "file" ? formatBytes(bytes) : "", mode, target === undefined ? "" : `to ${target}`]);
+function rootfsText(item: ChangeItem): Phrase {
+  return words(changeWords(item));
 }
 
 function words(all: readonly (string | number)[]): Phrase {

@@ -4,6 +4,7 @@ import type { Inspection, ProcessItem } from "../../model/inspection.ts";
 import { joined, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { interruptedText } from "../shared/interrupted.ts";
+import { changesView } from "./changes.ts";
 import { filesViews, ipcView, locksView, mountsView, namespacesView, networksView, seccompView, statsView } from "./container.ts";
 import { filesView, socketsView } from "./descriptors.ts";
 import { environmentView, memoryView, processView } from "./process.ts";
@@ -25,6 +26,7 @@ export function* inspectionPage(inspection: Inspection, { sections, pid }: Inspe
     yield* locksView(inspection.locks);
   }
   if (sections.has("ipc") && pid === undefined) yield* ipcView(inspection.ipc);
+  if (sections.has("changes") && pid === undefined) yield* changesView(inspection.changes);
   if (sections.has("mounts")) yield* mountsView(inspection.mounts);
   if (sections.has("stats")) yield* statsView(inspection.stats);
 }

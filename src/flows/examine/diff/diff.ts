@@ -38,22 +38,29 @@ interface Opened extends Side {
   readonly pageSize: number | undefined;
 }
 
+export interface CompareOptions {
+  readonly signal: AbortSignal;
+  /** Only changed files are compared, and hashed. */
+  readonly onlyChanges?: boolean;
+}
+
 /** How two checkpoints differ. Throws a UserError where one has no process tree. */
 export async function compareArchives(
   from: Side,
   to: Side,
-  signal: AbortSignal,
+  { signal, onlyChanges = false }: CompareOptions,
 ): Promise<{ difference: Difference; problems: readonly UserError[] }> {
   const problems: UserError[] = [];
   const tell: Tell = (problem) => {
     if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
   };
   const [before, after] = [await open(from, tell), await open(to, tell)];
-  if (before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
+  if (!onlyChanges && before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
   const id = before.inspection.containerID;
   const sameContainer = id !== undefined && id === after.inspection.containerID;
   const match = sameContainer ? matchByPid : matchByTree;
-  const { pairs, removed, added } = match(before.inspection.processes, after.inspection.processes);
+  const processesOf = ({ inspection }: Opened) => (onlyChanges ? [] : inspection.processes);
+  const { pairs, removed, added } = match(processesOf(before), processesOf(after));
   const changed: ProcessDifference[] = [];
   const lacking = { from: untold(from.path), to: untold(to.path) };
   for (const [a, b] of pairs) {
@@ -63,8 +70,10 @@ export async function compareArchives(
     if (difference !== undefined) changed.push(difference);
   }
   for (const problem of [...lacking.from.problems(), ...lacking.to.problems()]) tell(problem);
-  const mounts = compareMounts(mountsSide(before), mountsSide(after), sameContainer, tell);
-  const rootfs = (await attempt(tell, async () => await compareRootfs(rootfsSide(before), rootfsSide(after), signal, tell))) ?? NO_CHANGES;
+  const mounts = onlyChanges ? NO_CHANGES : compareMounts(mountsSide(before), mountsSide(after), sameContainer, tell);
+  const rootfs =
+    (await attempt(tell, async () => await compareRootfs(rootfsSide(before), rootfsSide(after), { signal, tell, hashes: onlyChanges }))) ??
+    NO_CHANGES;
   const difference: Difference = {
     apiVersion: API_VERSION,
     kind: "Difference",

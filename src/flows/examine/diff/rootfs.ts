@@ -1,10 +1,10 @@
 import type { IndexedArchive, Member } from "../../../archive/archive.ts";
-import { hasRootfsChange, rootfsChange, type RootfsChange } from "../../../archive/rootfs.ts";
-import type { Tell } from "../../../criu/problems.ts";
+import { hasRootfsChange, ROOTFS_CHANGE, rootfsChange, type RootfsChange } from "../../../archive/rootfs.ts";
 import { UserError } from "../../../model/error.ts";
+import type { ChangeItem } from "../../../model/inspection.ts";
 import type { Source } from "../../../model/source.ts";
-import type { Changes, RootfsItem } from "../../../model/difference.ts";
-import { octal } from "../../../criu/numbers.ts";
+import type { Changes } from "../../../model/difference.ts";
+import { changeItem, type ChangesOptions } from "../changes/changes.ts";
 
 const CHUNK = 1 << 20;
 
@@ -17,7 +17,8 @@ export interface RootfsSide {
 }
 
 /** How the changes of two root file systems differ. Throws a UserError where one is not there, cannot be read, or too much differs. */
-export async function compareRootfs(from: RootfsSide, to: RootfsSide, signal: AbortSignal, tell: Tell): Promise<Changes<RootfsItem>> {
+export async function compareRootfs(from: RootfsSide, to: RootfsSide, options: RootfsOptions): Promise<Changes<ChangeItem>> {
+  const { signal, tell } = options;
   for (const side of [from, to]) mustHold(side);
   await using before = await rootfsChange(from.archive, signal);
   await using after = await rootfsChange(to.archive, signal);
@@ -26,22 +27,29 @@ export async function compareRootfs(from: RootfsSide, to: RootfsSide, signal: Ab
   }
   if (!before.complete) throw notCompared(`rootfs-diff.tar in ${from.path} is cut short`);
   if (!after.complete) throw notCompared(`rootfs-diff.tar in ${to.path} is cut short`);
-  const [added, removed, changed]: [RootfsItem[], RootfsItem[], { from: RootfsItem; to: RootfsItem }[]] = [[], [], []];
+  const item = async (side: RootfsSide, change: RootfsChange, path: string, entry: Entry): Promise<ChangeItem> => {
+    to.archive.budget.keep(ROOTFS_CHANGE, 3, path.length);
+    return entry === "deleted"
+      ? { path, change: "deleted", type: "unknown", member: ROOTFS_CHANGE }
+      : await changeItem(path, entry, change, side.archive, options);
+  };
+  const [added, removed, changed]: [ChangeItem[], ChangeItem[], { from: ChangeItem; to: ChangeItem }[]] = [[], [], []];
   for (const path of paths(before)) {
-    const [a, b] = [itemAt(before, path), itemAt(after, path)];
-    if (a === undefined || (b !== undefined && (await same(a, b, before, after)))) continue;
-    to.archive.budget.keep("rootfs-diff.tar", 3, path.length);
-    if (b === undefined) removed.push(a);
-    else changed.push({ from: a, to: b });
+    const [a, b] = [entryAt(before, path), entryAt(after, path)];
+    if (a === undefined || (b !== undefined && (await same(path, a, b, before, after)))) continue;
+    const old = await item(from, before, path, a);
+    if (b === undefined) removed.push(old);
+    else changed.push({ from: old, to: await item(to, after, path, b) });
   }
   for (const path of paths(after)) {
-    const item = itemAt(before, path) === undefined ? itemAt(after, path) : undefined;
-    if (item === undefined) continue;
-    to.archive.budget.keep("rootfs-diff.tar", 3, path.length);
-    added.push(item);
+    const entry = entryAt(before, path) === undefined ? entryAt(after, path) : undefined;
+    if (entry !== undefined) added.push(await item(to, after, path, entry));
   }
   return { added, removed, changed };
 }
+
+/** With or without hashes. */
+export type RootfsOptions = Pick<ChangesOptions, "signal" | "tell" | "hashes">;
 
 /** Engines that write no rootfs-diff.tar where nothing has changed. */
 const MAY_LEAVE_IT_OUT = new Set(["podman", "cri-o"]);
@@ -69,21 +77,22 @@ function* paths(change: RootfsChange): Generator<string> {
 /** What the image had in an opaque directory is gone. */
 const EVERYTHING = "/*";
 
-function itemAt({ members, deleted, opaque }: RootfsChange, path: string): RootfsItem | undefined {
+/** What a change has at a path; "deleted": the image has it, the container no more. */
+type Entry = Member | "deleted";
+
+function entryAt({ members, deleted, opaque }: RootfsChange, path: string): Entry | undefined {
   const member = members.get(path);
-  if (member !== undefined) return item(path, member);
+  if (member !== undefined) return member;
   const isDeleted = deleted.has(path) || (path.endsWith(EVERYTHING) && opaque.has(path.slice(0, -EVERYTHING.length)));
-  return isDeleted ? { path, type: "deleted", bytes: 0, mode: "" } : undefined;
+  return isDeleted ? "deleted" : undefined;
 }
 
-function item(path: string, { type, size, mode, target }: Member): RootfsItem {
-  return { path, type, bytes: type === "file" ? size : 0, mode: octal(mode), ...(target === "" ? {} : { target }) };
-}
-
-/** The same kind, rights and bytes: when it was written does not count. */
-async function same(from: RootfsItem, to: RootfsItem, before: RootfsChange, after: RootfsChange): Promise<boolean> {
-  if (from.type !== to.type || from.bytes !== to.bytes || from.mode !== to.mode || from.target !== to.target) return false;
-  return from.type !== "file" || (await equalBytes(before.open(from.path), after.open(to.path)));
+/** The same kind, owner, rights and bytes: when it was written does not count. */
+async function same(path: string, from: Entry, to: Entry, before: RootfsChange, after: RootfsChange): Promise<boolean> {
+  if (from === "deleted" || to === "deleted") return from === to;
+  if (from.type !== to.type || from.uid !== to.uid || from.gid !== to.gid || from.mode !== to.mode || from.target !== to.target)
+    return false;
+  return from.type !== "file" || (from.size === to.size && (await equalBytes(before.open(path), after.open(path))));
 }
 
 async function equalBytes(a: Source, b: Source): Promise<boolean> {

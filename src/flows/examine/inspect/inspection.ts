@@ -49,7 +49,7 @@ export interface Inspected {
   /** What its processes share, for whoever looks further. */
   readonly commons: Commons;
   readonly table: FileTable;
-  readonly problems: readonly UserError[];
+  readonly problems: UserError[];
 }
 
 /** What an archive tells of its processes. Throws a UserError where it has none, or not the process that is asked for. */
