@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
 import { rolldown, type OutputChunk } from "rolldown";
+import { messagesAsData } from "./messages.ts";
 import { tableAsData } from "./table.ts";
 import { trim } from "./trim.ts";
 
@@ -26,7 +27,7 @@ export async function bundle(): Promise<Chunk[]> {
     input: join(root, "cmd/kubectl-checkpoint.ts"),
     cwd: root,
     platform: "node",
-    plugins: [tableAsData(), trim()],
+    plugins: [tableAsData(), messagesAsData(), trim()],
     transform: {
       target: "node22",
       // undici's own sign that it is bundled: without its second, experimental parser.

@@ -4,8 +4,8 @@ import { say } from "../model/phrase.ts";
 import type { Source } from "../model/source.ts";
 import type { Archive, OpenArchive, OpenOptions } from "./archive.ts";
 import type { Budget } from "./budget.ts";
-import { compressionOf } from "./compression.ts";
-import { paddingOr, pieces, readAhead } from "./sources.ts";
+import { compressionOf, type Compression } from "./compression.ts";
+import { bufferSource, paddingOr, pieces, readAhead } from "./sources.ts";
 import { indexTar } from "./tar/index.ts";
 
 /** Headers of small members lie close together: one read for several, in bytes. */
@@ -45,20 +45,45 @@ export async function openBytes(source: Source, label: string, options: BytesOpt
     }
   }
   const compression = compressionOf(head, label);
-  if (compression !== "none") {
+  const plain = compression === "none" ? source : ofFiles ? await expandedAtOnce(source, compression, budget) : undefined;
+  if (plain === undefined) {
     const { openStream } = await import("./stream.ts");
     return await openStream({ input: pieces(source), compression, bytes: source.size, label, ofFiles, close }, options);
   }
   if (!counted) budget.opened(source.size);
-  const index = await indexTar(readAhead(source, WINDOW), { label, budget, ofFiles });
+  const index = await indexTar(readAhead(plain, WINDOW), { label, budget, ofFiles });
   return {
     ...index,
     form: "engine",
     compression,
     bytes: source.size,
-    rest: async () => ({ afterArchive: await paddingOr(source, index.end), afterCompressed: 0 }),
+    rest: async () => ({ afterArchive: await paddingOr(plain, index.end), afterCompressed: 0 }),
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** In bytes, before and after it is expanded. */
+const SMALL = 64 << 10;
+const SMALL_EXPANDED = 1 << 20;
+
+/**
+ * What most containers change of their root file system is little: a stream would take longer to be made than to expand it. Undefined where
+ * it is more, damaged, or followed by something.
+ */
+async function expandedAtOnce(source: Source, compression: Compression, budget: Budget): Promise<Source | undefined> {
+  if (compression !== "gzip" || source.size > SMALL) return undefined;
+  const { gunzipSync } = await import("node:zlib");
+  try {
+    // The types do not know of `info`.
+    const expanded: unknown = gunzipSync(await source.read(0, source.size), { info: true, maxOutputLength: SMALL_EXPANDED });
+    const { buffer, engine } = expanded as { readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } };
+    if (engine.bytesWritten !== source.size) return undefined;
+    budget.decode(buffer.length);
+    return bufferSource(buffer);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    return undefined;
+  }
 }
 
 /** Opens an archive of which the bytes come in order; `bytes` is how many, where it is known. */

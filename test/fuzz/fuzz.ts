@@ -67,6 +67,7 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
   return await new Promise((done) => {
     child.on("message", (report: Report) => {
       clearTimeout(timer);
+      if (peakBytes > MOST_MEMORY) return;
       if ("begins" in report) {
         current = report.begins;
         const before = processorTime(child.pid);
@@ -84,7 +85,10 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
       current = report.ended + 1;
       if (report.failure !== undefined) fail({ index: report.ended, what: report.failure });
       if (peakBytes > MOST_MEMORY) {
-        fail({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
+        // A process that has tried others has what they left: the case is tried again in one of its own.
+        const isAlone = report.ended === batch.first;
+        if (isAlone) fail({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
+        else current = report.ended;
         child.kill("SIGKILL");
       } else if (current === batch.first + batch.count) child.kill();
     });
