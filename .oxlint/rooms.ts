@@ -6,7 +6,9 @@ const ROOMS = new Set([
   "archive",
   "cluster",
   "criu",
+  "cores",
   "doctor",
+  "elf",
   "evidence",
   "helper",
   "image",
@@ -14,6 +16,7 @@ const ROOMS = new Set([
   "local",
   "restore",
   "sandbox",
+  "threads",
   "transfer",
 ]);
 const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
@@ -27,6 +30,8 @@ const BETWEEN_ROOMS: Record<string, string[]> = {
   restore: ["image"],
   sandbox: ["archive", "criu"],
   criu: ["archive"],
+  threads: ["archive", "criu"],
+  cores: ["archive", "criu", "elf"],
   image: ["age", "archive", "local"],
   doctor: ["kubelet", "helper", "cluster"],
 };

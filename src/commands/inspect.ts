@@ -33,7 +33,18 @@ export interface InspectRequest extends InspectionRequest {
   readonly registry: ReadingSettings;
 }
 
-const SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "ipc", "changes", "stats"] as const satisfies readonly Section[];
+const SECTIONS = [
+  "ps",
+  "threads",
+  "env",
+  "files",
+  "sockets",
+  "mounts",
+  "memory",
+  "ipc",
+  "changes",
+  "stats",
+] as const satisfies readonly Section[];
 /** The process tree shows how much memory each has. */
 const ALWAYS: Section = "totals";
 
@@ -41,13 +52,13 @@ export const verb = defineVerb({
   name: "inspect",
   summary: "Show processes, files, sockets and memory in an archive",
   usage: [
-    "inspect FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--ipc] [--changes] [--stats] [--all] [--pid PID] [options]",
+    "inspect FILE [--ps] [--threads] [--env] [--files] [--sockets] [--mounts] [--memory] [--ipc] [--changes] [--stats] [--all] [--pid PID] [options]",
   ],
   description: `Show what an archive on this machine contains: the process tree with command lines and, by section, what each process had: files,
 sockets, memory. Neither a cluster nor CRIU is needed.
 
-Without a section, the process tree is printed; -o json and -o yaml then have every section except the environment, which often contains
-secrets and is printed only with --env or --all. MEMORY counts pages in the archive; unmodified pages of files and memory that was never
+Without a section, the process tree is printed; -o json and -o yaml then have every section except --threads and the environment, which
+often contains secrets and is printed only with --env or --all. MEMORY counts pages in the archive; unmodified pages of files and memory that was never
 used are not in it.
 
 FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input; the latter are
@@ -60,6 +71,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
       command: "kubectl checkpoint inspect nginx.tar --files --pid 7",
     },
     { what: "What did it change in its file system?", command: "kubectl checkpoint inspect nginx.tar --changes" },
+    { what: "What does every thread wait for?", command: "kubectl checkpoint inspect nginx.tar --threads" },
     { what: "Every section", command: "kubectl checkpoint inspect nginx.tar --all | less" },
     {
       what: "Which ports were open?",
@@ -68,6 +80,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
   ],
   flags: {
     ps: on("each process: threads, users, capabilities, signals, namespaces, seccomp"),
+    threads: on("what each thread was doing: system call, what it waits for, registers; deadlocks"),
     env: on("variables of each process, in their order"),
     files: on("open files, locks, deleted files and memfds, and who uses them"),
     sockets: on("sockets: addresses, states, queued bytes, owner of the other end"),
@@ -87,8 +100,8 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     const file = fileWord("inspect", words);
     if (words.length > 1) throw usageError(say`unexpected argument "${words[1] ?? ""}": inspect takes one archive`);
     const chosen = SECTIONS.filter((section) => flags[section]);
-    // Documents have everything but the environment where nothing is chosen, the text for people only the process tree.
-    const unchosen = flags.output === undefined ? [] : SECTIONS.filter((section) => section !== "env");
+    // Documents have nearly everything where nothing is chosen, the text for people only the process tree.
+    const unchosen = flags.output === undefined ? [] : SECTIONS.filter((section) => section !== "env" && section !== "threads");
     const sections = flags.all ? SECTIONS : chosen.length > 0 ? chosen : unchosen;
     return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous, registry: registrySettings(flags) };
   },

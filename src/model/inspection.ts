@@ -32,6 +32,8 @@ export interface Inspection {
   readonly stats?: StatsItem | undefined;
   /** Threads whose system call the checkpoint interrupted: in the original too. */
   readonly interrupted?: readonly InterruptedThread[] | undefined;
+  /** Threads that wait for each other for ever: of what their locks, pipes and sockets tell, and nothing that is merely likely. */
+  readonly deadlocks?: readonly DeadlockItem[] | undefined;
   /** Of memory in the archive: that which processes share counts once. */
   readonly memoryBytes: number;
   /** Where the engine keeps them. */
@@ -163,6 +165,88 @@ export interface ThreadItem {
   readonly seccompFilter?: number | undefined;
   readonly parentDeathSignal?: string | undefined;
   readonly credentials?: CredentialsItem | undefined;
+  /** General registers in hexadecimal, by the names that debuggers have for them. With `threads` only, as all that follows. */
+  readonly registers?: Readonly<Record<string, string>>;
+  readonly instruction?: InstructionItem;
+  /** Absent where it was in no system call. */
+  readonly call?: ThreadCallItem;
+  readonly waitsFor?: LockItemOfThread;
+}
+
+/** Where a thread was. */
+export interface InstructionItem {
+  readonly address: string;
+  /** The mapped file, and how far from its beginning. */
+  readonly module?: string;
+  readonly offset?: string;
+  /** Where the archive has the bytes of the file: "lock_wait+0x1a". */
+  readonly symbol?: string;
+}
+
+export interface ThreadCallItem {
+  /** Absent where this version does not know the number. */
+  readonly name?: string;
+  readonly number: number;
+  /**
+   * "waiting": a restored thread enters it again. "interrupted": it returns EINTR. "returned": it had just returned. "last": the call that
+   * the thread was in, or was in last: aarch64 does not tell.
+   */
+  readonly state: "waiting" | "interrupted" | "returned" | "last";
+  /** Of "returned". */
+  readonly result?: string;
+  /** The six words in hexadecimal; of "last" the first is the result where it has returned. */
+  readonly arguments: readonly string[];
+  /** Of restart_syscall: the call that it takes up again, as its arguments look. */
+  readonly probably?: string;
+  readonly descriptors?: readonly CallDescriptorItem[];
+  /** From when the call was made. */
+  readonly timeoutSeconds?: number;
+  /** At which time of which clock it ends. */
+  readonly until?: { readonly clock: string; readonly seconds: number };
+  readonly futex?: { readonly address: string; readonly operation: string; readonly private: boolean; readonly value: number };
+  /** Of wait4 and waitid: a PID, "group 7", "any". */
+  readonly child?: string;
+}
+
+/** What a call works on or waits for; `type` is "closed" where it is not open. */
+export interface CallDescriptorItem {
+  readonly fd: number;
+  readonly type: string;
+  readonly name: string;
+  readonly events?: readonly string[];
+  /** Of a socket: "tcp", "unix", …; its state and addresses. */
+  readonly protocol?: string;
+  readonly state?: string;
+  readonly local?: string;
+  readonly remote?: string;
+  /** Of a pipe or a connected socket: who has the other end. */
+  readonly otherEnds?: readonly Holder[];
+  /** Of an epoll: what it watches. */
+  readonly watches?: readonly { readonly fd: number; readonly type: string; readonly name: string }[];
+}
+
+/** What a thread waits for on a futex. */
+export interface LockItemOfThread {
+  /** "mutex", "read-write lock", "FILE", "thread", "Python lock", "Python RLock"; "futex" where nothing tells. */
+  readonly kind: string;
+  /** Of the lock: threads that wait for the same one have the same. */
+  readonly address: string;
+  /** Absent where nothing tells who has it. */
+  readonly owner?: {
+    readonly tid: number;
+    /** Its process; absent where no process of the archive has such a thread. */
+    readonly pid?: number;
+    /** False where it is no thread that could give the lock back: it locked before a fork, or has ended. */
+    readonly exists: boolean;
+  };
+  /** Whether this kind of lock records no owner. */
+  readonly anonymous?: true;
+}
+
+export interface DeadlockItem {
+  readonly threads: readonly { readonly pid: number; readonly tid: number }[];
+  /** "thread 7 waits for a lock that thread 8 holds, which waits for one that thread 7 holds" */
+  readonly text: string;
 }
 
 export interface CredentialsItem {

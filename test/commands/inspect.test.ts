@@ -55,10 +55,13 @@ test("words and flags become a request", () => {
     pid: 7,
   });
   assert.deepEqual(request(["a.tar"], { output: "json", files: true }).sections, new Set(["totals", "files"]));
-  const everything = ["totals", "ps", "env", "files", "sockets", "mounts", "memory", "ipc", "changes", "stats"];
+  const everything = ["totals", "ps", "threads", "env", "files", "sockets", "mounts", "memory", "ipc", "changes", "stats"];
   assert.deepEqual(request(["a.tar"], { all: true }).sections, new Set(everything));
   // The environment holds secrets: it is never there unasked.
-  assert.deepEqual(request(["a.tar"], { output: "yaml" }).sections, new Set(everything.filter((name) => name !== "env")));
+  assert.deepEqual(
+    request(["a.tar"], { output: "yaml" }).sections,
+    new Set(everything.filter((name) => name !== "env" && name !== "threads")),
+  );
   for (const [words, flags] of [
     [[], {}],
     [["a", "b"], {}],

@@ -8,6 +8,7 @@ import { changesView } from "./changes.ts";
 import { filesViews, ipcView, locksView, mountsView, namespacesView, networksView, seccompView, statsView } from "./container.ts";
 import { filesView, socketsView } from "./descriptors.ts";
 import { environmentView, memoryView, processView } from "./process.ts";
+import { deadlocksView, threadsView } from "./threads.ts";
 import { heading, type View } from "./view.ts";
 
 /** What people see of an inspection: the container, its process tree, then the sections that were asked for. */
@@ -15,6 +16,7 @@ export function* inspectionPage(inspection: Inspection, { sections, pid }: Inspe
   yield* headView(inspection, pid === undefined);
   yield say``;
   yield treeView(inspection.processes);
+  if (sections.has("threads")) yield* deadlocksView(inspection.deadlocks);
   for (const process of everyProcess(inspection.processes)) yield* processViews(process, sections);
   if (sections.has("ps")) {
     yield* namespacesView(inspection.namespaces);
@@ -34,8 +36,9 @@ export function* inspectionPage(inspection: Inspection, { sections, pid }: Inspe
 function* processViews(process: ProcessItem, sections: ReadonlySet<Section>): Generator<View> {
   const { env, files, sockets, memory } = process;
   const asked = [...SECTIONS].filter(([section]) => sections.has(section));
-  if (asked.length > 0 || sections.has("ps")) yield heading(say`Process ${process.pid}: ${command(process)}`);
+  if (asked.length > 0 || sections.has("ps") || sections.has("threads")) yield heading(say`Process ${process.pid}: ${command(process)}`);
   if (sections.has("ps")) yield* processView(process);
+  if (sections.has("threads")) yield* threadsView(process);
   const views = {
     env: env && environmentView(env),
     files: files && filesView(files),

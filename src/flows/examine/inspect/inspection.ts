@@ -34,6 +34,7 @@ import type {
   RenamedFileItem,
 } from "../../../model/inspection.ts";
 import { connections, type Connections } from "./connections.ts";
+import type { AllThreads } from "./threads.ts";
 import { processItem, type Section, type Setting } from "./process.ts";
 import { FileUses, memfdIds } from "./users.ts";
 
@@ -76,13 +77,17 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
     namespaces: await namespaces(archive, all, tell),
     filters: (await attempted(async () => await seccompFilters(archive, architecture))) ?? [],
     cgroups: (await attempted(async () => await controlGroups(archive))) ?? new Map(),
-    connections: wants("files") || wants("sockets") ? await attempted(async () => await connections(archive, all, table, tell)) : undefined,
+    connections:
+      wants("files") || wants("sockets") || wants("threads")
+        ? await attempted(async () => await connections(archive, all, table, tell))
+        : undefined,
     uses,
     wants,
     tell,
   };
   const items = new Map<Process, Omit<ProcessItem, "children">>();
   for (const process of chosen) items.set(process, await processItem(process, setting));
+  const threads = wants("threads") ? await threadsOf(archive, all, setting, problems) : undefined;
   const made = await attempted(async () => await origin(archive));
   const unknown = await unknownImages(archive);
   const whole = pid === undefined;
@@ -102,9 +107,13 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
     },
     stats: await attempted(async () => await statistics(archive)),
     ...filled("interrupted", whole ? (await attempted(async () => await interruptedThreads(archive)))?.threads : []),
+    ...filled(
+      "deadlocks",
+      threads?.deadlocks.filter((deadlock) => whole || deadlock.threads.some((thread) => thread.pid === pid)),
+    ),
     memoryBytes: memorySize(archive),
     ...filled("networks", whole ? info?.networks : []),
-    processes: processTree(chosen).map((node) => nested(node, items)),
+    processes: processTree(chosen).map((node) => nested(node, items, threads)),
     ...(whole && wants("ps") ? { namespaces: await namespaceItems(archive, setting.namespaces, tell) } : {}),
     ...filled("seccompFilters", wants("ps") ? setting.filters : []),
     ...(wants("mounts") ? { mounts: (await attempted(async () => await mounts(archive))) ?? [] } : {}),
@@ -121,10 +130,28 @@ function filled<N extends string, T>(name: N, list: readonly T[] | undefined): {
   return list === undefined || list.length === 0 ? {} : ({ [name]: list } as { readonly [Name in N]: readonly T[] });
 }
 
-function nested({ process, children }: TreeNode<Process>, items: ReadonlyMap<Process, Omit<ProcessItem, "children">>): ProcessItem {
+function nested(
+  { process, children }: TreeNode<Process>,
+  items: ReadonlyMap<Process, Omit<ProcessItem, "children">>,
+  found: AllThreads | undefined,
+): ProcessItem {
   const item = items.get(process);
   if (item === undefined) throw new Error(`process ${process.pid} was not looked at`);
-  return { ...item, children: children.map((child) => nested(child, items)) };
+  const threads = found === undefined ? item.threads : item.threads.map((thread) => ({ ...thread, ...found.details.get(thread.tid) }));
+  return { ...item, threads, children: children.map((child) => nested(child, items, found)) };
+}
+
+async function threadsOf(
+  archive: Archive,
+  processes: readonly Process[],
+  setting: Setting,
+  problems: readonly UserError[],
+): Promise<AllThreads | undefined> {
+  const { connections: opened } = setting;
+  if (opened === undefined) return undefined;
+  const { threadDetails } = await import("./threads.ts");
+  const isWhole = problems.length === 0 && processes.every(({ ppid }) => ppid !== undefined);
+  return await attempt(setting.tell, async () => await threadDetails(archive, { processes, isWhole }, setting, opened));
 }
 
 async function namespaceItems(archive: Archive, all: readonly Namespace[], tell: Tell): Promise<NamespaceItem[]> {

@@ -48,7 +48,7 @@ export interface Setting {
 }
 
 /** Parts of an inspection; "totals" are those of memory, "memory" its map besides. */
-export type Section = "ps" | "env" | "files" | "sockets" | "mounts" | "totals" | "memory" | "ipc" | "changes" | "stats";
+export type Section = "ps" | "threads" | "env" | "files" | "sockets" | "mounts" | "totals" | "memory" | "ipc" | "changes" | "stats";
 
 /** A process as documents have it, its children apart. What cannot be read of it goes to `tell`, and is left out. */
 export async function processItem(process: Process, setting: Setting): Promise<Omit<ProcessItem, "children">> {

@@ -1,0 +1,176 @@
+import type { OpenFile } from "../../../criu/files/file.ts";
+import type { Process } from "../../../criu/processes.ts";
+import type { DeadlockItem } from "../../../model/inspection.ts";
+import type { Call } from "../../../threads/calls.ts";
+import { deadlocks, type WaitNode } from "../../../threads/deadlocks.ts";
+import type { LockWait } from "../../../threads/locks/wait.ts";
+import type { Connections } from "./connections.ts";
+import type { SeenThread } from "./threads.ts";
+
+/** A thread that cannot go on before others do, and why. */
+interface Waiter extends WaitNode {
+  readonly thread: SeenThread;
+  /** "a lock that $ holds": $ is the thread that it needs. */
+  readonly what: string;
+  /** Whether any thread of the processes that it needs would do. */
+  readonly needsProcess: boolean;
+}
+
+const READS = new Set(["read", "readv", "pread64", "recvfrom", "recvmsg"]);
+const WRITES = new Set(["write", "writev", "sendto", "sendmsg"]);
+/** Holders that connections() lists of one end at most: with more, not all are known. */
+const ALL_KNOWN = 16;
+
+export interface Checkpoint {
+  readonly processes: readonly Process[];
+  /** Whether all processes, threads and descriptors could be read: else somebody may be missing who ends a wait. */
+  readonly isWhole: boolean;
+}
+
+/** Threads that wait for each other for ever. Only what certainly waits without a limit of time is counted, and only where all who could end that are known. */
+export function deadlockItems(seen: readonly SeenThread[], { processes, isWhole }: Checkpoint, connections: Connections): DeadlockItem[] {
+  const waiters = new Map<string, Waiter>();
+  const nodes = new Map<string, WaitNode>();
+  const hasFlying = [...(connections.queues?.sockets.values() ?? [])].some(({ files }) => files.length > 0);
+  for (const thread of seen) {
+    const waiter = lockWaiter(thread) ?? (hasFlying ? undefined : endWaiter(thread, connections)) ?? childWaiter(thread, processes);
+    if (waiter !== undefined) waiters.set(threadKey(thread.pid, thread.tid), waiter);
+  }
+  for (const [key, waiter] of waiters) nodes.set(key, waiter);
+  // A process does nothing more where none of its threads does; one that is not alive does nothing anyway, and never will.
+  for (const { pid, threads, state } of isWhole ? processes : []) {
+    if (state === "alive" && threads.length > 0) nodes.set(processKey(pid), { needs: threads.map(({ tid }) => threadKey(pid, tid)) });
+  }
+  return deadlocks(nodes).flatMap((group) => {
+    const members = group.flatMap((key) => waiters.get(key) ?? []);
+    const first = members.reduce<Waiter | undefined>(
+      (least, one) => (least === undefined || one.thread.tid < least.thread.tid ? one : least),
+      undefined,
+    );
+    if (first === undefined) return [];
+    const ring = ringFrom(first, new Set(group), waiters, nodes);
+    return { threads: ring.map(({ thread: { pid, tid } }) => ({ pid, tid })), text: sentence(ring, processes) };
+  });
+}
+
+function threadKey(pid: number, tid: number): string {
+  return `thread ${pid} ${tid}`;
+}
+
+function processKey(pid: number): string {
+  return `process ${pid}`;
+}
+
+/** Whether it waits until somebody ends that. */
+function isEndless({ state, timeout, name, futex }: Call): boolean {
+  return timeout === undefined && (state === "waiting" || (state === "last" && name === "futex" && futex !== undefined));
+}
+
+const LOCKS: Readonly<Partial<Record<LockWait["kind"], string>>> = {
+  mutex: "a lock that $ holds",
+  "read-write lock": "a read-write lock that $ holds",
+  FILE: "a stream (FILE) that $ has locked",
+  thread: "the end of $",
+  "Python RLock": "a Python RLock that $ holds",
+};
+
+function lockWaiter(thread: SeenThread): Waiter | undefined {
+  const { call, lock } = thread;
+  const what = lock && LOCKS[lock.kind];
+  if (call === undefined || lock?.owner === undefined || what === undefined || !isEndless(call)) return undefined;
+  const { owner } = lock;
+  if (owner.kind === "thread") return { thread, what, needsProcess: false, needs: [threadKey(owner.pid, owner.tid)] };
+  return call.futex?.operation === "WAIT" ? { thread, what, needsProcess: false, needs: [] } : undefined;
+}
+
+/** Who reads or writes a pipe or a connection whose other ends all belong to other processes of the container. */
+function endWaiter(thread: SeenThread, connections: Connections): Waiter | undefined {
+  const { table, descriptors, queues } = connections;
+  const { call, pid } = thread;
+  const reads = READS.has(call?.name ?? "");
+  if (call === undefined || queues === undefined || !isEndless(call) || !(reads || WRITES.has(call.name ?? ""))) return undefined;
+  const fd = call.descriptors[0]?.fd;
+  const file = table.files.get(descriptors.get(pid)?.find((one) => one.fd === fd)?.fileId ?? -1);
+  if (file === undefined || (file.type !== "pipe" && !isConnection(file)) || (reads && hasQueued(file, queues))) return undefined;
+  const holders = connections.others(file);
+  // A process that has the other end itself may write to it from a signal handler.
+  if (holders.length === 0 || holders.length >= ALL_KNOWN || holders.some((holder) => holder.backlog || holder.pid === pid))
+    return undefined;
+  const pids = [...new Set(holders.map((holder) => holder.pid))];
+  const name = file.type === "pipe" ? file.name : `a ${file.socket?.protocol ?? ""} connection`;
+  const what = `${reads ? "data in" : "room in"} ${name}, which only ${processesText(pids)} can ${reads ? "write to" : "read"}`;
+  return { thread, what, needsProcess: true, needs: pids.map(processKey) };
+}
+
+function isConnection({ socket }: OpenFile): boolean {
+  return socket !== undefined && (socket.family === "unix" ? socket.peer !== undefined : socket.protocol === "tcp" && socket.remote !== "");
+}
+
+function hasQueued({ id, pipeId, socket }: OpenFile, { pipes, sockets, streams }: NonNullable<Connections["queues"]>): boolean {
+  if (pipeId !== undefined) return (pipes.get(pipeId) ?? 0) > 0;
+  const bytes = socket?.protocol === "tcp" ? (streams.get(socket.inode)?.received ?? 1) : (sockets.get(id)?.packets ?? 0);
+  return bytes > 0;
+}
+
+/** Who waits for a child to end. */
+function childWaiter(thread: SeenThread, processes: readonly Process[]): Waiter | undefined {
+  const { call, pid } = thread;
+  if (call?.child === undefined || !/^(any|\d+)$/.test(call.child) || !isEndless(call)) return undefined;
+  const children = processes.filter((one) => one.ppid === pid && (call.child === "any" || String(one.pid) === call.child));
+  if (children.length === 0 || children.some(({ state }) => state !== "alive")) return undefined;
+  const pids = children.map((child) => child.pid);
+  return { thread, what: `the end of ${processesText(pids)}`, needsProcess: true, needs: pids.map(processKey) };
+}
+
+function processesText(pids: readonly number[]): string {
+  return pids.length === 1 ? `process ${pids[0]}` : `processes ${pids.join(", ")}`;
+}
+
+/** From one thread on to those that it needs, until one comes again. */
+function ringFrom(
+  first: Waiter,
+  group: ReadonlySet<string>,
+  waiters: ReadonlyMap<string, Waiter>,
+  nodes: ReadonlyMap<string, WaitNode>,
+): Waiter[] {
+  const ring: Waiter[] = [];
+  for (let at: Waiter | undefined = first; at !== undefined && !ring.includes(at);) {
+    ring.push(at);
+    const need: string | undefined = at.needs.find((key) => group.has(key));
+    const inside: string | undefined =
+      need === undefined || waiters.has(need) ? need : nodes.get(need)?.needs.find((key) => group.has(key));
+    at = inside === undefined ? undefined : waiters.get(inside);
+  }
+  return ring;
+}
+
+function sentence(ring: readonly Waiter[], processes: readonly Process[]): string {
+  const pids = new Set(ring.map(({ thread }) => thread.pid));
+  const named = ({ pid, tid }: SeenThread): string => (pids.size > 1 ? `thread ${tid} of process ${pid}` : `thread ${tid}`);
+  const [first] = ring;
+  if (first === undefined) return "";
+  if (first.needs.length === 0) return `${named(first.thread)} waits for ${goneText(first, processes)}`;
+  const clauses = ring.map((waiter, index) => {
+    const next = ring[(index + 1) % ring.length]?.thread ?? waiter.thread;
+    const before = ring[index - 1];
+    const again = before?.what === waiter.what && !waiter.needsProcess;
+    const what = (again ? waiter.what.replace(/^an? [^$]*? that/, "one that") : waiter.what).replace(
+      "$",
+      next === waiter.thread ? "it" : named(next),
+    );
+    const link = before === undefined ? named(waiter.thread) : before.needsProcess ? `; ${named(waiter.thread)}` : ", which";
+    return `${link} waits for ${what}`;
+  });
+  return `${clauses.join("")}${ring.length === 1 && !first.needsProcess ? " itself" : ""}`;
+}
+
+/** Of a lock that no thread of the process has, and none can release. */
+function goneText({ thread: { pid, lock } }: Waiter, processes: readonly Process[]): string {
+  const owner = lock?.owner;
+  const parents = new Map(processes.map((process) => [process.pid, process.ppid]));
+  const ancestors = new Set<number>();
+  for (let at = parents.get(pid); at !== undefined && !ancestors.has(at); at = parents.get(at)) ancestors.add(at);
+  return ancestors.has(owner?.pid ?? -1)
+    ? `a lock that thread ${owner?.tid} of process ${owner?.pid} locked before a fork: no thread of process ${pid} can release it`
+    : `a lock that thread ${owner?.tid} locked, which has ended, or locked it before a fork: no thread of process ${pid} can release it`;
+}

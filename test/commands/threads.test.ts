@@ -1,0 +1,158 @@
+// Dumps of test/data/threads/locks.c and locks.py: a process for each way to wait.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { verb as inspect } from "../../src/commands/inspect.ts";
+import type { Inspection, ProcessItem, ThreadItem } from "../../src/model/inspection.ts";
+import { runVerb } from "./running.ts";
+
+const DATA = join(import.meta.dirname, "../data");
+const GLIBC = ["glibc-2.42", "glibc-2.36-static"];
+
+async function inspection(file: string): Promise<Inspection> {
+  const { document } = await runVerb(inspect, [join(DATA, file)], { threads: true, output: "json" });
+  return JSON.parse(JSON.stringify(document)) as Inspection;
+}
+
+const everyProcess = (items: readonly ProcessItem[]): ProcessItem[] => items.flatMap((item) => [item, ...everyProcess(item.children)]);
+
+/** Of the process by its name, without its main thread, in the order in which they were made. */
+function threadsOf({ processes }: Inspection, comm: string): readonly ThreadItem[] {
+  const process = everyProcess(processes).find((one) => one.comm === comm);
+  assert.ok(process, comm);
+  return process.threads.slice(1);
+}
+
+/** The names of the processes that are in each deadlock, and its text with letters in place of ids. */
+function told({ processes, deadlocks = [] }: Inspection): string[] {
+  const names = new Map(everyProcess(processes).map(({ pid, comm }) => [pid, comm]));
+  return deadlocks
+    .map(({ threads, text }) => {
+      const letters = new Map<string, string>();
+      const letter = (id: string): string =>
+        letters.get(id) ?? (letters.set(id, String.fromCodePoint(65 + letters.size)), letters.get(id) ?? "");
+      const comms = [...new Set(threads.map(({ pid }) => names.get(pid) ?? ""))];
+      return `${comms.join("+")}: ${text.replaceAll(/\d+/g, letter)}`;
+    })
+    .sort();
+}
+
+const INHERITED =
+  "fork-child: thread A waits for a lock that thread B of process C locked before a fork: no thread of process A can release it";
+const SHARED =
+  "shared-1+shared-2: thread A of process A waits for a lock that thread B of process B holds, which waits for one that thread A of process A holds";
+const PIPES =
+  "pipe-1+pipe-2: thread A of process A waits for data in pipe:[B], which only process C can write to; thread C of process C waits for data in pipe:[D], which only process A can write to";
+const THREE =
+  "recursive: thread A waits for a lock that thread B holds, which waits for one that thread C holds, which waits for one that thread A holds";
+
+for (const name of GLIBC) {
+  test(`${name}: each deadlock is named, and nothing else`, async () => {
+    assert.deepEqual(told(await inspection(`threads/${name}.tar.zst`)), [
+      "cycle: thread A waits for a lock that thread B holds, which waits for one that thread A holds",
+      INHERITED,
+      "join: thread A waits for a lock that thread B holds, which waits for the end of thread A",
+      PIPES,
+      THREE,
+      "rwlock: thread A waits for a lock that thread B holds, which waits for a read-write lock that thread A holds",
+      "self: thread A waits for a lock that it holds itself",
+      SHARED,
+      "stream: thread A waits for a lock that thread B holds, which waits for a stream (FILE) that thread A has locked",
+    ]);
+  });
+
+  test(`${name}: who has a lock is said where the lock tells, of those that are no deadlock too`, async () => {
+    const found = await inspection(`threads/${name}.tar.zst`);
+    const [holder, timed, cond, sem, barrier, , writer, sleeping, waiting, spinning] = threadsOf(found, "harmless");
+    assert.equal(timed?.waitsFor?.kind, "mutex");
+    assert.equal(timed.waitsFor.owner?.tid, holder?.tid);
+    assert.equal(timed.call?.state, "interrupted");
+    assert.equal(timed.call.until?.clock, "realtime");
+    // A reader is only counted, and what has no owner gets none.
+    for (const thread of [cond, sem, barrier, writer])
+      assert.deepEqual([thread?.waitsFor?.kind, thread?.waitsFor?.owner], ["futex", undefined]);
+    assert.equal(waiting?.waitsFor?.owner?.tid, sleeping?.tid);
+    assert.ok(spinning?.registers?.["rip"]);
+    assert.equal(spinning.call, undefined);
+    const [first, second] = threadsOf(found, "priority");
+    assert.equal(first?.waitsFor?.owner?.tid ?? second?.waitsFor?.owner?.tid, first?.waitsFor ? second?.tid : first?.tid);
+  });
+
+  test(`${name}: what calls wait for, and for how long`, async () => {
+    const [poll, select, epoll, receive, read, absolute] = threadsOf(await inspection(`threads/${name}.tar.zst`), "calls");
+    assert.deepEqual(
+      poll?.call?.descriptors?.map(({ type, events }) => [type, events]),
+      [
+        ["pipe", ["in"]],
+        ["socket", ["in", "pri"]],
+      ],
+    );
+    assert.equal(poll.call.timeoutSeconds, 77777);
+    assert.equal(poll.call.state, "interrupted");
+    assert.deepEqual(select?.call?.descriptors?.[0]?.events, ["in"]);
+    assert.ok(Math.abs((select.call.timeoutSeconds ?? 0) - 88888) < 5, String(select.call.timeoutSeconds));
+    assert.equal(epoll?.call?.descriptors?.[0]?.watches?.[0]?.type, "socket");
+    assert.equal(receive?.call?.descriptors?.[0]?.protocol, "unix");
+    assert.equal(receive.call.descriptors[0].otherEnds?.length, 1);
+    assert.deepEqual([read?.call?.name, read?.call?.state, read?.call?.descriptors?.[0]?.type], ["read", "waiting", "pipe"]);
+    assert.deepEqual(absolute?.call?.until, { clock: "realtime", seconds: 4_000_000_000 });
+  });
+}
+
+test("musl: its usual mutexes have no owner; those that check are named", async () => {
+  const found = await inspection("threads/musl-1.2.tar.zst");
+  assert.deepEqual(told(found), [PIPES, THREE, SHARED]);
+  for (const comm of ["cycle", "self"]) assert.deepEqual(threadsOf(found, comm).at(-1)?.waitsFor?.anonymous, true, comm);
+  const [first, second] = threadsOf(found, "stream");
+  assert.equal(second?.waitsFor?.kind, "FILE");
+  assert.equal(second.waitsFor.owner?.tid, first?.tid);
+  const harmless = threadsOf(found, "harmless");
+  assert.deepEqual(
+    harmless.flatMap(({ waitsFor }) => waitsFor?.owner ?? []),
+    [],
+  );
+});
+
+for (const version of ["3.11", "3.14"]) {
+  test(`Python ${version}: an RLock tells who has it, a Lock does not`, async () => {
+    const found = await inspection(`threads/python-${version}.tar.zst`);
+    assert.deepEqual(told(found), [
+      `${everyProcess(found.processes)[0]?.comm}: thread A waits for a Python RLock that thread B holds, which waits for one that thread A holds`,
+    ]);
+    const kinds = everyProcess(found.processes)[0]
+      ?.threads.slice(1)
+      .map(({ waitsFor }) => [waitsFor?.kind, waitsFor?.anonymous ?? false]);
+    assert.deepEqual(kinds, [
+      ["Python lock", true],
+      ["Python lock", true],
+      ["Python RLock", false],
+      ["Python RLock", false],
+    ]);
+    const { lines } = await runVerb(inspect, [join(DATA, `threads/python-${version}.tar.zst`)], { threads: true });
+    assert.ok(lines.some((line) => line.includes("py-spy dump --core core.1")));
+  });
+}
+
+test("no deadlock is named in archives that have none", async () => {
+  const archives = ["archives", "runtimes", "dumps", "faults"].flatMap((directory) =>
+    readdirSync(join(DATA, directory))
+      .filter((name) => name.includes(".tar"))
+      .map((name) => `${directory}/${name}`),
+  );
+  assert.ok(archives.length >= 20);
+  for (const archive of archives) assert.equal((await inspection(archive)).deadlocks, undefined, archive);
+});
+
+test("the page has what each thread was doing, and with --pid only what concerns it", async () => {
+  const { lines } = await runVerb(inspect, [join(DATA, "archives/containerd-2.1.9-criu4.2.1.tar")], { threads: true });
+  const page = lines.join("\n");
+  assert.match(
+    page,
+    /\n {4}call {7}wait4\(any\): waiting; a restored thread enters it again\n {4}at {9}\/bin\/busybox\+0x\w+\n {4}registers {2}r15 /,
+  );
+  assert.match(page, /accept\(0\): waiting.*\n {15}fd 0 is tcp LISTEN \[::\]:8080\n/);
+  assert.match(page, /clock_nanosleep\(\) for at most 99995\.\d+s: was waiting; it returns EINTR/);
+  const { document } = await runVerb(inspect, [join(DATA, "threads/glibc-2.42.tar.zst")], { threads: true, pid: "22", output: "json" });
+  assert.deepEqual((document as Inspection).deadlocks?.length, 1);
+});
