@@ -7,7 +7,7 @@ import { trim } from "./trim.ts";
 const root = join(import.meta.dirname, "../..");
 
 /** The chunk that the others are loaded by. */
-export const MAIN = "kubectl-checkpoint.cjs";
+export const ENTRY = "command.cjs";
 
 /** A file of CommonJS that loads others with require("./NAME"). */
 export interface Chunk {
@@ -46,7 +46,7 @@ export async function bundle(): Promise<Chunk[]> {
     keepNames: true,
     comments: false,
     dynamicImportInCjs: false,
-    entryFileNames: MAIN,
+    entryFileNames: ENTRY,
     chunkFileNames: "[name].cjs",
     // What main imports is in main: every other file costs as much as it saves.
     codeSplitting: { groups: [{ name: "main", tags: ["$initial"] }] },
@@ -56,7 +56,7 @@ export async function bundle(): Promise<Chunk[]> {
     .filter((file): file is OutputChunk => file.type === "chunk")
     .map(({ fileName, code, moduleIds, facadeModuleId, imports }) => ({
       name: fileName,
-      code,
+      code: code.replace(/^#!.*\n/, ""),
       module: facadeModuleId?.startsWith(root) ? relative(root, facadeModuleId) : undefined,
       imports: imports.filter((name) => name.endsWith(".cjs")),
       packages: [...new Set(moduleIds.flatMap((id) => packageOf(id) ?? []))],

@@ -1,13 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { MAIN, type Chunk } from "./bundle.ts";
+import type { Chunk } from "./bundle.ts";
 import { isElf, strippedElf } from "./elf.ts";
 import { withoutLibatomic } from "./libatomic.ts";
 import { isMacho, signedMacho, strippedMacho } from "./macho.ts";
 import { isPe, unsignedPe } from "./pe.ts";
+import { startOf } from "./start.ts";
 
-const LOADER = join(import.meta.dirname, "loader.cjs");
+const START = "start.cjs";
 
 /**
  * Writes `output`, a single executable: `node`, an executable of any platform and of the version of the Node.js that runs
@@ -18,17 +19,18 @@ export async function writeExecutable(chunks: readonly Chunk[], node: string, ou
   try {
     const original = await readFile(node);
     await writeFile(join(work, "node"), prepared(original), { mode: 0o755 });
-    const loader = await readFile(LOADER, "utf8");
-    for (const { name, code } of chunks) await writeFile(join(work, name), name === MAIN ? loader + withoutShebang(code) : code);
-    // Relative paths: they get into the executable.
+    await writeFile(join(work, START), await startOf(chunks));
+    // In a folder of their own: relative paths get into the executable.
+    await mkdir(join(work, "chunks"));
+    for (const { name, code } of chunks) await writeFile(join(work, "chunks", name), code);
     const config = {
-      main: MAIN,
+      main: START,
       mainFormat: "commonjs",
-      assets: Object.fromEntries(chunks.filter(({ name }) => name !== MAIN).map(({ name }) => [`./${name}`, name])),
+      assets: Object.fromEntries(chunks.map(({ name }) => [name, `chunks/${name}`])),
       executable: "node",
       output: "executable",
       disableExperimentalSEAWarning: true,
-      // Code caches save 20 ms of CPU time, but fit one platform only, and their bytes differ from build to build.
+      // It fits one platform only, and its bytes differ from build to build: loader.cjs keeps one on the user's machine.
       useCodeCache: false,
       // For short-lived objects: enough that a start needs no garbage collection, and no more while an archive streams through.
       execArgv: ["--no-warnings", "--min-semi-space-size=8", "--max-semi-space-size=8"],
@@ -51,8 +53,4 @@ function prepared(node: Buffer): Buffer {
   if (isMacho(node)) return strippedMacho(node);
   if (isPe(node)) return unsignedPe(node);
   throw new Error("an executable of an unknown kind");
-}
-
-function withoutShebang(code: string): string {
-  return code.replace(/^#!.*\n/, "");
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { basename } from "node:path";
 import { test } from "node:test";
-import { bundle, MAIN, type Chunk } from "../../.ci/build/bundle.ts";
+import { bundle, ENTRY, type Chunk } from "../../.ci/build/bundle.ts";
 
 const chunks = await bundle();
 
@@ -28,7 +28,7 @@ function packages(loaded: readonly Chunk[]): Set<string> {
 
 test("version and help load nothing but the main chunk and the bundler's own helpers", () => {
   const main = loadedWith("cmd/kubectl-checkpoint.ts");
-  assert.equal(main[0]?.name, MAIN);
+  assert.equal(main[0]?.name, ENTRY);
   assert.deepEqual([...packages(main)], []);
   assert.ok(main.length <= 2, main.map(({ name }) => name).join());
 });
