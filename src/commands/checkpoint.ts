@@ -15,7 +15,7 @@ import { explained } from "./checkpoint/explain.ts";
 import { checkpointList, exitCodeOf, pieces, settled } from "./checkpoint/report.ts";
 import { checkpointRequest, criuOptionsOf, FLAGS, planOf, PROVE_MS, type CheckpointRequest } from "./checkpoint/request.ts";
 import { connected } from "./shared/cluster.ts";
-import type { DryRun } from "./shared/dry-run.ts";
+import type { DryRun, WouldBe } from "./shared/dry-run.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 const FORECAST_MS = 500;
@@ -35,7 +35,7 @@ is busybox' sleep ends. So the original is watched afterwards (--prove); exit st
 you pick a container from a list. TYPE/NAME (deploy, rs, sts, ds, rc, job, cronjob, svc) selects every running pod behind it.
 
 The archive stays on the node, or is copied to this machine with --copy. It is a memory dump: treat it as a secret. Volumes are not
-included. Several containers are recorded in a run file, and --resume continues an interrupted run.`,
+in it; --volumes copies a pod's emptyDirs beside it. Several containers are recorded in a run file, and --resume continues an interrupted run.`,
   examples: [
     { what: "Pick a container from a list", command: "kubectl checkpoint" },
     { what: "Checkpoint the container nginx of the pod nginx", command: "kubectl checkpoint nginx -c nginx" },
@@ -102,7 +102,21 @@ async function* dryRunCopies(
   const nodes = targets.map(({ pod }) => pod.node);
   const removes = copy?.remove === true || series?.keep !== undefined;
   const helpers = new Helpers(context.connection, context, settings);
-  return yield* dryRunHelpers(context.connection, helpers, helpersOfCopies(nodes, removes), dryRun);
+  const volumes = copy?.volumes === undefined ? [] : await helpersOfVolumes(targets, copy.volumes, settings.checkpointDir);
+  return yield* dryRunHelpers(context.connection, helpers, [...helpersOfCopies(nodes, removes), ...volumes], dryRun);
+}
+
+/** Those that read volumes: one a pod that has some. Throws a usage error as --volumes does. */
+async function helpersOfVolumes(targets: readonly ContainerTarget[], names: readonly string[], checkpointDir: string): Promise<WouldBe[]> {
+  const { chosenVolumes, ensureNamed } = await import("../flows/collect/volumes/select.ts");
+  const pods = [...new Map(targets.map(({ pod }) => [pod.uid, pod.object])).values()];
+  ensureNamed(pods, names);
+  return pods.flatMap((pod) => {
+    const chosen = chosenVolumes(pod, names, checkpointDir);
+    return chosen === undefined
+      ? []
+      : { node: chosen.node, access: "volumes" as const, directory: chosen.directory, volumes: chosen.names };
+  });
 }
 
 /** The main job. */
@@ -112,13 +126,16 @@ async function* takeOne(
   target: ContainerTarget,
   terminal: boolean,
 ): AsyncGenerator<Piece, Outcome> {
-  const [plan, expected] = await Promise.all([planOf(context, request, [target.pod.node], false), expectedOf(context, request, target)]);
+  const [plan, expected] = await Promise.all([planOf(context, request, [target], false), expectedOf(context, request, target)]);
   await using _open = plan;
   await using criuOptions = await criuOptionsOf(context, request, [target.pod.node]);
   if (plan !== undefined) await ensureFitsHere(context, plan, expected?.memoryBytes);
   await using directory = target.pod.node === "" ? undefined : plan?.helpers.directory(target.pod.node);
-  // The pod starts during the checkpoint; if it cannot, the copy reports why.
+  const chosen = plan?.volumes?.of(target.pod);
+  await using volumes = chosen === undefined ? undefined : plan?.helpers.volumes(chosen.node, chosen.directory, chosen.names);
+  // The pods start during the checkpoint; if they cannot, the copy reports why.
   directory?.start();
+  volumes?.start();
   const { timeoutMs, proveMs = PROVE_MS } = request;
   const options = {
     timeoutMs,
@@ -130,8 +147,7 @@ async function* takeOne(
   const taken =
     plan === undefined ? captured : await (await import("../flows/collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
   // It ends beside what is left to do; the command waits for that at the end of this block.
-  const gone = directory?.[Symbol.asyncDispose]();
-  gone?.catch(() => undefined);
+  for (const pod of [directory, volumes]) pod?.[Symbol.asyncDispose]().catch(() => undefined);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {
     context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${location(taken.archive)}`}` });

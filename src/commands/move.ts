@@ -232,9 +232,9 @@ async function* dryRunMove(
       ? await lookAhead(context, { ...request, target, helpers, consent: never, consentToDelete: never })
       : { plan: planMoveAhead(target, request, await originOfPod(context, target), reference), objects: undefined };
   const { plan, objects = [plan.pod] } = ahead;
-  const read = yield* dryRunHelper(connection, helpers, pod.node, "read", dryRun);
+  const read = yield* dryRunHelper(connection, helpers, { node: pod.node, access: "read" }, dryRun);
   yield* shown(call, plan, objects, dryRun === "server" ? "server dry run" : "dry run");
-  const remove = yield* dryRunHelper(connection, helpers, pod.node, "write", dryRun);
+  const remove = yield* dryRunHelper(connection, helpers, { node: pod.node, access: "write" }, dryRun);
   call.emit({ kind: "hint", text: say`note: the digest of the image and the command of the process are not known before the checkpoint` });
   call.emit({ kind: "hint", text: say`note: the pod gets its labels when the original is deleted` });
   return {

@@ -10,6 +10,7 @@ import { NodeDirectory, type Helper, type Lease } from "./directory.ts";
 import { createJob, extendDeadline, podReady, removeJob } from "./job.ts";
 import { DEADLINE_SECONDS, type Access, type HelperRequest, type HelperSettings } from "./manifest.ts";
 import { reach } from "./reach.ts";
+import { PodVolumes } from "./volumes.ts";
 import { isPassing, type Transport } from "./transport.ts";
 import { helperLost } from "./tunnel.ts";
 
@@ -41,8 +42,13 @@ export class Helpers {
     return new NodeDirectory(node, path, this.#lease(node, access, path));
   }
 
-  #lease(node: string, access: Access, directory: string): Lease {
-    const key = `${access} ${node} ${directory}`;
+  /** Volumes of a pod: `directory` of the node has one directory for each of these names. All that is asked of them shares one helper pod. */
+  volumes(node: string, directory: string, names: readonly string[]): PodVolumes {
+    return new PodVolumes(this.#lease(node, "volumes", directory, names));
+  }
+
+  #lease(node: string, access: Access, directory: string, volumes: readonly string[] = []): Lease {
+    const key = keyOf(node, access, directory, volumes);
     const shared = this.#shared.get(key) ?? { holders: 0, started: undefined };
     this.#shared.set(key, shared);
     shared.holders += 1;
@@ -57,14 +63,14 @@ export class Helpers {
     let gone: Promise<void> | undefined;
     return {
       helper: async () => {
-        const current = (shared.started ??= this.#start(node, access, directory));
+        const current = (shared.started ??= this.#start(node, access, directory, volumes));
         const started = await current.catch((error: unknown) => {
           if (isPassing(error) && shared.started === current) shared.started = undefined;
           throw error;
         });
         if (!started.helper.signal.aborted || this.#context.signal.aborted) return started.helper;
         // Of several who see that it is lost, the first one replaces it.
-        if (shared.started === current) shared.started = this.#replace(started, node, access, directory);
+        if (shared.started === current) shared.started = this.#replace(started, node, access, directory, volumes);
         return (await (shared.started ?? current)).helper;
       },
       [Symbol.asyncDispose]: async () => await (gone ??= letGo()),
@@ -84,19 +90,29 @@ export class Helpers {
    * Asks before anything depends on it whether the cluster would admit the helper pod: see admission.ts. It is not asked again when the pod
    * starts.
    */
-  async ensureAdmitted(node: string, access: Access, directory = this.#settings.checkpointDir): Promise<void> {
-    const key = `${access} ${node} ${directory}`;
+  async ensureAdmitted(
+    node: string,
+    access: Access,
+    directory = this.#settings.checkpointDir,
+    volumes: readonly string[] = [],
+  ): Promise<void> {
+    const key = keyOf(node, access, directory, volumes);
     if (this.#admitted.has(key)) return;
-    await ensureAdmitted(this.#connection, await this.request(node, access, directory));
+    await ensureAdmitted(this.#connection, await this.request(node, access, directory, volumes));
     this.#admitted.add(key);
   }
 
   /** What would be made, for --dry-run too. */
-  async request(node: string, access: Access, directory = this.#settings.checkpointDir): Promise<HelperRequest> {
+  async request(
+    node: string,
+    access: Access,
+    directory = this.#settings.checkpointDir,
+    volumes: readonly string[] = [],
+  ): Promise<HelperRequest> {
     const until = new Date(this.#context.now() + DEADLINE_SECONDS * 1000).toISOString();
     const name = `kubectl-checkpoint-${randomBytes(5).toString("hex")}`;
     const user = this.#connection.selection.userName;
-    return { name, namespace: await this.namespace(), node, access, directory, settings: this.#settings, user, until };
+    return { name, namespace: await this.namespace(), node, access, directory, volumes, settings: this.#settings, user, until };
   }
 
   #notRemoved(node: string, error: unknown): void {
@@ -107,29 +123,29 @@ export class Helpers {
     });
   }
 
-  async #replace(lost: Started, node: string, access: Access, directory: string): Promise<Started> {
+  async #replace(lost: Started, node: string, access: Access, directory: string, volumes: readonly string[]): Promise<Started> {
     await lost.stop().catch((error: unknown) => this.#notRemoved(node, error));
-    return await this.#start(node, access, directory);
+    return await this.#start(node, access, directory, volumes);
   }
 
-  async #start(node: string, access: Access, directory: string): Promise<Started> {
+  async #start(node: string, access: Access, directory: string, volumes: readonly string[]): Promise<Started> {
     try {
-      return await this.#startOne(node, access, directory);
+      return await this.#startOne(node, access, directory, volumes);
     } catch (error) {
       const isLost = error instanceof UserError && error.reason === "HelperLost";
       if (!isLost || this.#context.signal.aborted) throw error;
       // It ended, or was deleted, before it was reached: another one, once.
-      return await this.#startOne(node, access, directory);
+      return await this.#startOne(node, access, directory, volumes);
     }
   }
 
-  async #startOne(node: string, access: Access, directory: string): Promise<Started> {
+  async #startOne(node: string, access: Access, directory: string, volumes: readonly string[]): Promise<Started> {
     const { emit, signal } = this.#context;
     const lane = `helper ${access} ${node}`;
-    const request = await this.request(node, access, directory);
+    const request = await this.request(node, access, directory, volumes);
     emit({ kind: "activity", lane, text: say`starting the helper pod on ${node}` });
     try {
-      if (!this.#admitted.has(`${access} ${node} ${directory}`)) await ensureAdmitted(this.#connection, request);
+      if (!this.#admitted.has(keyOf(node, access, directory, volumes))) await ensureAdmitted(this.#connection, request);
       return await startHelper(this.#connection, request, signal, (what) => {
         emit({ kind: "activity", lane, text: say`helper pod on ${node}: ${what}` });
       });
@@ -137,6 +153,10 @@ export class Helpers {
       emit({ kind: "idle", lane });
     }
   }
+}
+
+function keyOf(node: string, access: Access, directory: string, volumes: readonly string[]): string {
+  return [access, node, directory, ...volumes].join(" ");
 }
 
 /** A transport that tells when it meets that the pod is gone, so that nobody waits for a sign of life that stays away. */

@@ -1,12 +1,13 @@
 import type { Json } from "../model/json.ts";
-import { ARCHIVES, HOST, WORK } from "./paths.ts";
+import { ARCHIVES, HOST, VOLUMES, WORK } from "./paths.ts";
 import { SCRIPT } from "./script.ts";
 
 /**
  * What of the node the pod may touch: nothing else of it is mounted. "write" may change the checkpoint directory, "criu-options" the files
- * with CRIU's options; the others change nothing. "criu-log" is the one directory that holds CRIU's log, "host" the node's root.
+ * with CRIU's options; the others change nothing. "criu-log" is the one directory that holds CRIU's log, "host" the node's root, "volumes"
+ * some volumes of a pod.
  */
-export type Access = "read" | "write" | "criu-log" | "host" | "criu-options";
+export type Access = "read" | "write" | "criu-log" | "host" | "criu-options" | "volumes";
 
 /** How users configure helper pods: flags over environment over defaults. */
 export interface HelperSettings {
@@ -33,6 +34,8 @@ export interface HelperRequest {
   readonly access: Access;
   /** On the node, absolute: what is mounted. */
   readonly directory: string;
+  /** Of "volumes": the directories in it, which are mounted in its place. */
+  readonly volumes: readonly string[];
   readonly settings: HelperSettings;
   /** Who asked for it, as the kubeconfig calls them. */
   readonly user: string;
@@ -77,9 +80,9 @@ function labels({ name }: HelperRequest): Record<string, string> {
   };
 }
 
-function annotations({ user, until, access, directory, node }: HelperRequest): Record<string, string> {
+function annotations({ user, until, access, directory, volumes, node }: HelperRequest): Record<string, string> {
   return {
-    "kubectl-checkpoint/purpose": `kubectl checkpoint: ${access} access to ${directory} of ${node}`,
+    "kubectl-checkpoint/purpose": `kubectl checkpoint: ${access} access to ${[directory, ...volumes].join(" ")} of ${node}`,
     "kubectl-checkpoint/user": user,
     "kubectl-checkpoint/until": until,
     "sidecar.istio.io/inject": "false",
@@ -89,7 +92,16 @@ function annotations({ user, until, access, directory, node }: HelperRequest): R
   };
 }
 
-function podSpec({ node, access, directory, settings }: HelperRequest): object {
+const PRIVILEGED = { privileged: true };
+/** What a volume has is hostile: whoever reads it may read every file of it, and can do nothing else. Where there is SELinux, as privileged pods may. */
+const READS_ONLY = {
+  privileged: false,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ["ALL"], add: ["DAC_READ_SEARCH"] },
+  seLinuxOptions: { type: "spc_t" },
+};
+
+function podSpec({ node, access, directory, volumes, settings }: HelperRequest): object {
   return {
     nodeName: node,
     tolerations: [{ operator: "Exists" }],
@@ -108,16 +120,22 @@ function podSpec({ node, access, directory, settings }: HelperRequest): object {
         command: ["sh", "-c", SCRIPT],
         // Open, so that an image without sleep has something to wait for.
         stdin: true,
-        securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0, readOnlyRootFilesystem: true },
+        securityContext: { ...(access === "volumes" ? READS_ONLY : PRIVILEGED), runAsUser: 0, runAsGroup: 0, readOnlyRootFilesystem: true },
         resources: { requests: { cpu: "10m", memory: "32Mi" }, limits: { cpu: "2", memory: "256Mi" } },
         volumeMounts: [
-          { name: "node", mountPath: access === "host" ? HOST : ARCHIVES, readOnly: access !== "write" && access !== "criu-options" },
+          ...(access === "volumes"
+            ? volumes.map((name, index) => ({ name: `volume-${index}`, mountPath: `${VOLUMES}/${name}`, readOnly: true }))
+            : [
+                { name: "node", mountPath: access === "host" ? HOST : ARCHIVES, readOnly: access !== "write" && access !== "criu-options" },
+              ]),
           { name: "work", mountPath: WORK },
         ],
       },
     ],
     volumes: [
-      { name: "node", hostPath: { path: directory, type: access === "criu-options" ? "DirectoryOrCreate" : "Directory" } },
+      ...(access === "volumes"
+        ? volumes.map((name, index) => ({ name: `volume-${index}`, hostPath: { path: `${directory}/${name}`, type: "Directory" } }))
+        : [{ name: "node", hostPath: { path: directory, type: access === "criu-options" ? "DirectoryOrCreate" : "Directory" } }]),
       { name: "work", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
     ],
   };

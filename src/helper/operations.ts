@@ -1,6 +1,7 @@
 import { CRIU_FUNCTIONS, CRIU_OPERATIONS } from "./criu-operations.ts";
 import { HOST_FUNCTIONS, HOST_OPERATIONS } from "./host-operations.ts";
 import { ARCHIVES, WORK } from "./paths.ts";
+import { VOLUME_FUNCTIONS, VOLUME_OPERATIONS } from "./volume-operations.ts";
 
 /** Blocks of dd: ranges that are asked for begin and end at their multiples, or at the end of the file. */
 export const BLOCK = 65_536;
@@ -84,7 +85,7 @@ hasher() { # hasher SIZE: in $h, what hashes fastest of what is there and right,
   done
   echo $h >${WORK}/hasher
 }
-${HOST_FUNCTIONS}${CRIU_FUNCTIONS}case $1 in
+${HOST_FUNCTIONS}${CRIU_FUNCTIONS}${VOLUME_FUNCTIONS}case $1 in
   alive) echo "$2" >${WORK}/alive; echo end ;;
   tools) for t in zstd lzop gzip stat tar; do has $t && echo $t; done; echo end ;;
   stat) # size, and with stat the time of the last change and the inode; the time now; whether it ends as a tar does
@@ -137,7 +138,7 @@ ${HOST_FUNCTIONS}${CRIU_FUNCTIONS}case $1 in
   room) # of the file system: free blocks, their size, blocks, free inodes, inodes
     has stat && stat -f -c '%a %S %b %d %c' ${ARCHIVES}
     echo end ;;
-${HOST_OPERATIONS}${CRIU_OPERATIONS}  *) no operation ;;
+${HOST_OPERATIONS}${CRIU_OPERATIONS}${VOLUME_OPERATIONS}  *) no operation ;;
 esac
 `;
 

@@ -31,8 +31,33 @@ export interface CheckpointItem {
   /** Threads whose system call the checkpoint interrupted, where the archive is on this machine. */
   readonly interrupted?: readonly InterruptedThread[];
   readonly copy?: Copy;
+  /** Of the pod, beside the archive. */
+  readonly volumes?: Volumes;
   readonly removedFromNode?: boolean;
   readonly error?: ItemError;
+}
+
+/** POD.volumes.tar: the emptyDirs of a pod, each below its name. */
+export interface Volumes {
+  /** Absolute. */
+  readonly path: string;
+  /** Of the tar archive, also where it is encrypted. */
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Of FILE.age, where the path is one. */
+  readonly encrypted?: { readonly bytes: number; readonly sha256: string };
+  /** Of the volumes in it. */
+  readonly names: readonly string[];
+  readonly entries: number;
+  /** What is not in it as it was, by kind: socket, device, fifo, other, changed, unreadable. */
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** Where containers saw them. */
+  readonly mounts: readonly {
+    readonly container: string;
+    readonly path: string;
+    readonly volume: string;
+    readonly subPath?: string;
+  }[];
 }
 
 /** A thread by its id in the container; `call` is absent where the registers of its architecture are not read. */

@@ -29,7 +29,7 @@ export async function* takeMany(
   targets: readonly ContainerTarget[],
 ): AsyncGenerator<Piece, Outcome> {
   const { timeoutMs, proveMs = PROVE_MS, perNode = PER_NODE, parallel = PARALLEL, copy, force, yes } = request;
-  await using plan = await planOf(context, request, nodesOf(targets), true);
+  await using plan = await planOf(context, request, targets, true);
   const expectations = await expectRun(context, targets, await roomHere(plan));
   await agree(context, targets, expectations, yes);
   ensureFits(expectations, force, context.emit);
@@ -44,7 +44,7 @@ export async function* takeMany(
     ...(request.criuOptions.length === 0 ? {} : { criuOptions: request.criuOptions }),
     ...(copy === undefined
       ? {}
-      : { copy: { destination, remove: copy.remove, codec: copy.codec, ...encryptedTo(request), ...logLinesOf(copy) } }),
+      : { copy: { destination, remove: copy.remove, codec: copy.codec, ...encryptedTo(request), ...moreOf(copy) } }),
   };
   const state = await keepState(context, copy === undefined ? resolve(".") : destination, options, targets);
   return yield* work(
@@ -79,7 +79,7 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const proveMs = request.proveMs ?? options.proveMs ?? PROVE_MS;
   const force = request.force || options.force === true;
   const copy = options.copy === undefined ? undefined : { ...options.copy, force, codec: options.copy.codec as Codec | "auto" };
-  await using plan = await planOf(context, { ...request, copy, evidence: resumedEvidence(request, options) }, nodesOf(targets), true);
+  await using plan = await planOf(context, { ...request, copy, evidence: resumedEvidence(request, options) }, targets, true);
   const taken = targets.filter((target) => !captured.has(target));
   const expectations = await expectRun(context, taken, await roomHere(plan));
   if (taken.length > 0) await agree(context, taken, expectations, request.yes);
@@ -90,8 +90,8 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   return yield* work({ ...context, criuOptions }, request, run, state, [...done.map((item) => ({ item })), ...lost]);
 }
 
-function logLinesOf({ logLines }: CopyOptions): { readonly logLines?: number } {
-  return logLines === undefined ? {} : { logLines };
+function moreOf({ logLines, volumes }: CopyOptions): Pick<NonNullable<RunOptions["copy"]>, "logLines" | "volumes"> {
+  return { ...(logLines === undefined ? {} : { logLines }), ...(volumes === undefined ? {} : { volumes }) };
 }
 
 function encryptedTo({ evidence }: CheckpointRequest): { readonly encryptTo?: readonly string[] } {

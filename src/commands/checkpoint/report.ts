@@ -2,12 +2,12 @@ import type { Captured } from "../../flows/capture/one.ts";
 import { originalEnded } from "../../flows/capture/proof.ts";
 import type { FlowContext } from "../../flows/context.ts";
 import type { Evidence } from "../../flows/evidence/open.ts";
-import { API_VERSION, itemError, type CheckpointItem, type CheckpointList, type Copy } from "../../model/documents.ts";
+import { API_VERSION, itemError, type CheckpointItem, type CheckpointList, type Copy, type Volumes } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
 import { location } from "../../model/location.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 import type { Piece } from "../../model/report.ts";
-import { formatSeconds } from "../../model/units.ts";
+import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { copyText } from "../shared/copies.ts";
 
 /** The archive's place, here or on the node, and what went wrong with it. */
@@ -16,6 +16,7 @@ export function* pieces({ item, archive, error }: Captured): Generator<Piece> {
     const { copy } = item;
     const where = copy === undefined ? say`${location(archive)}` : copyText(archive, copy, item.removedFromNode);
     yield { text: resultText(item, where), name: copy?.path ?? location(archive) };
+    if (item.volumes !== undefined) yield { text: volumesText(item.volumes) };
   }
   if (error !== undefined) yield { error };
 }
@@ -55,13 +56,22 @@ async function* sealed(context: FlowContext, done: Captured, copy: Copy, evidenc
   }
 }
 
-/** 3 where all archives were made, and an original did not keep running. */
+/** 3 where all archives were made, and an original did not keep running or files of its volumes are not as they were. */
 export function exitCodeOf(captured: readonly Captured[]): number {
   const failed = exitCodeFor(
     captured.flatMap(({ error }) => error ?? []),
     captured.length,
   );
-  return failed === 0 && captured.some(({ item }) => item.stillRunning === false) ? 3 : failed;
+  return failed === 0 && captured.some(({ item }) => item.stillRunning === false || isPartial(item.volumes)) ? 3 : failed;
+}
+
+/** Whether files of volumes are not in their archive as they were; sockets, FIFOs and devices have nothing that could be. */
+function isPartial(volumes: Volumes | undefined): boolean {
+  return volumes?.leftOut["changed"] !== undefined || volumes?.leftOut["unreadable"] !== undefined;
+}
+
+function volumesText({ path, names, entries, bytes, sha256 }: Volumes): Phrase {
+  return say`${counted(names.length, "volume")} copied (${entries} files, directories and links): ${formatBytes(bytes)}, SHA-256 ${sha256}\n${path}`;
 }
 
 export function checkpointList(clockOffsetSeconds: number, items: readonly CheckpointItem[]): CheckpointList {

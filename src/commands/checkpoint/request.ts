@@ -1,12 +1,16 @@
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import { isWorkloadType } from "../../cluster/workloads.ts";
 import type { CriuOptions } from "../../flows/capture/criu-options.ts";
+import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
 import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
 import type { CopyOptions, CopyPlan } from "../../flows/collect/copy/prepare.ts";
+import type { VolumesPlan } from "../../flows/collect/volumes/prepare.ts";
 import type { EvidenceOptions } from "../../flows/evidence/open.ts";
 import type { VerbContext } from "../../flows/rights.ts";
+import type { Helpers } from "../../helper/helpers.ts";
 import type { HelperSettings } from "../../helper/manifest.ts";
 import { criuOptionLine } from "../../kubelet/criu-options.ts";
+import { Disposal } from "../../model/disposal.ts";
 import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
@@ -75,6 +79,10 @@ export const FLAGS = {
     help: "copy the archive to DEST (default: the current directory)",
   }),
   "dry-run": { ...DRY_RUN, help: "with --copy: show the helper pods, take no checkpoint" },
+  volumes: optional({
+    value: "NAME,...",
+    help: "with --copy: copy the pod's emptyDir volumes too, all or these, to POD.volumes.tar",
+  }),
   remove: on("with --copy: remove the archive from the node after the copy"),
   force: on("continue if space may not suffice; with --copy: replace files"),
   compress: { ...CODEC, help: "with --copy: auto, zstd, lzop, gzip or none (default: auto)" },
@@ -144,6 +152,7 @@ const OF_ITS_FILE = [
   ["copy", "--copy"],
   ["remove", "--remove"],
   ["compress", "--compress"],
+  ["volumes", "--volumes"],
   ["log-lines", "--log-lines"],
   ["dry-run", "--dry-run"],
   ["every", "--every"],
@@ -198,8 +207,9 @@ function isPodType(type: string): boolean {
   return /^(pods?|po)$/.test(type);
 }
 
-function copyOptions({ copy, remove, force, compress, "log-lines": logLines }: CheckpointFlags): CopyOptions | undefined {
+function copyOptions({ copy, remove, force, compress, volumes, "log-lines": logLines }: CheckpointFlags): CopyOptions | undefined {
   if (copy === undefined) {
+    if (volumes !== undefined) throw usageError("--volumes requires --copy");
     if (remove) throw usageError("--remove requires --copy");
     if (compress !== undefined) throw usageError("--compress requires --copy");
     if (logLines !== undefined) throw usageError("--log-lines requires --copy");
@@ -212,7 +222,15 @@ function copyOptions({ copy, remove, force, compress, "log-lines": logLines }: C
     force,
     codec: compress ?? "auto",
     ...(logLines === undefined ? {} : { logLines }),
+    ...(volumes === undefined ? {} : { volumes: volumeNames(volumes) }),
   };
+}
+
+function volumeNames(given: string): string[] {
+  if (given === "") return [];
+  const names = given.split(",");
+  if (names.includes("")) throw usageError(say`invalid value "${given}" for --volumes: use NAME,NAME`);
+  return [...new Set(names)];
 }
 
 /** A resumed run copies where the run did. */
@@ -241,13 +259,30 @@ export const PROVE_MS = 5000;
 /** What --copy asks for, asked about first; what copies is loaded only here. Throws where no copy could succeed: see prepareCopies. */
 export async function planOf(
   context: VerbContext,
-  { copy, settings, evidence }: Pick<CheckpointRequest, "copy" | "settings" | "evidence">,
-  nodes: readonly string[],
+  { copy, settings, evidence, yes }: Pick<CheckpointRequest, "copy" | "settings" | "evidence" | "yes">,
+  targets: readonly ContainerTarget[],
   several: boolean,
 ): Promise<CopyPlan | undefined> {
   if (copy === undefined) return undefined;
   const { prepareCopies } = await import("../../flows/collect/copy/prepare.ts");
-  return await prepareCopies(context, { options: copy, settings, nodes, several, evidence });
+  const nodes = [...new Set(targets.map(({ pod }) => pod.node))];
+  await using opened = new Disposal();
+  const plan = opened.use(await prepareCopies(context, { options: copy, settings, nodes, several, evidence }));
+  const volumes =
+    copy.volumes === undefined ? undefined : await volumesPlan(context, plan.helpers, targets, { names: copy.volumes, settings, yes });
+  opened.release();
+  return { ...plan, volumes };
+}
+
+async function volumesPlan(
+  context: VerbContext,
+  helpers: Helpers,
+  targets: readonly ContainerTarget[],
+  { names, settings, yes }: { readonly names: readonly string[]; readonly settings: HelperSettings; readonly yes: boolean },
+): Promise<VolumesPlan> {
+  const { prepareVolumes } = await import("../../flows/collect/volumes/prepare.ts");
+  const pods = targets.map(({ pod }) => pod);
+  return await prepareVolumes(context, helpers, pods, { names, checkpointDir: settings.checkpointDir, yes });
 }
 
 /** What --criu-option asks for, asked about first. Throws where it could not be done, or may not. */

@@ -20,7 +20,7 @@ export async function* takeTurns(
   target: ContainerTarget,
 ): AsyncGenerator<Piece, Outcome> {
   const { timeoutMs, proveMs = PROVE_MS } = request;
-  await using plan = await planOf(context, request, [target.pod.node], true);
+  await using plan = await planOf(context, request, [target], true);
   if (series.keep !== undefined) await confirmRemoval(context, request, series.keep, target, plan);
   await using criuOptions = await criuOptionsOf(context, request, [target.pod.node]);
   const helpers = series.keep === undefined ? undefined : await helpersForRemoval(context, request, target, plan);

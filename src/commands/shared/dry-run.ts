@@ -13,6 +13,9 @@ export type DryRun = "client" | "server";
 export interface WouldBe {
   readonly node: string;
   readonly access: Access;
+  /** Of volumes: see Helpers.volumes. */
+  readonly directory?: string;
+  readonly volumes?: readonly string[];
 }
 
 /** Those that copies from these nodes take: one a node that reads; one more that removes, where that is asked for. */
@@ -25,11 +28,10 @@ export function helpersOfCopies(nodes: readonly string[], remove: boolean): Woul
 export async function* dryRunHelper(
   connection: Connection,
   helpers: Helpers,
-  node: string,
-  access: Access,
+  { node, access, directory, volumes }: WouldBe,
   dryRun: DryRun,
 ): AsyncGenerator<Piece, Outcome> {
-  const request = await helpers.request(node, access);
+  const request = await helpers.request(node, access, directory, volumes);
   let document: object = helperJob(request);
   if (dryRun === "server") {
     await ensureAdmitted(connection, request);
@@ -53,7 +55,7 @@ export async function* dryRunHelpers(
   dryRun: DryRun,
 ): AsyncGenerator<Piece, Outcome> {
   const items: (object | undefined)[] = [];
-  for (const { node, access } of wouldBe) items.push((yield* dryRunHelper(connection, helpers, node, access, dryRun)).document);
+  for (const one of wouldBe) items.push((yield* dryRunHelper(connection, helpers, one, dryRun)).document);
   const [only] = items;
   return { document: only !== undefined && items.length === 1 ? only : { apiVersion: "v1", kind: "List", items }, exitCode: 0 };
 }

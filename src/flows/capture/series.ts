@@ -43,6 +43,8 @@ export async function* takeSeries(context: VerbContext, request: SeriesRequest):
   let turn = 0;
   for (let taken = 0; taken < count; taken += 1) {
     const captured = await captureOne(context, target, { timeoutMs, proveMs });
+    // Each turn has volumes of its own.
+    plan?.volumes?.brought.clear();
     const result =
       plan === undefined ? captured : await (await import("../collect/copy/captured.ts")).copyCaptured(context, target, captured, plan);
     yield result;
@@ -142,11 +144,18 @@ async function retain(context: FlowContext, request: SeriesRequest, kept: Captur
 }
 
 /** What was removed. Throws a UserError where an archive stays. */
-async function remove({ helpers, plan }: SeriesRequest, { item: { copy, removedFromNode }, archive }: Captured): Promise<string[]> {
+async function remove(
+  { helpers, plan }: SeriesRequest,
+  { item: { copy, volumes, removedFromNode }, archive }: Captured,
+): Promise<string[]> {
   const removed: string[] = [];
   if (copy?.path !== undefined && plan !== undefined) {
     await removeHere(plan.destination.directory, copy.path, copy.encrypted?.bytes ?? copy.bytes);
     removed.push(copy.path);
+  }
+  if (volumes !== undefined && plan !== undefined) {
+    await removeHere(plan.destination.directory, volumes.path, volumes.encrypted?.bytes ?? volumes.bytes);
+    removed.push(volumes.path);
   }
   if (archive === undefined || removedFromNode === true || helpers === undefined) return removed;
   await using directory = helpers.directory(archive.node, "write");

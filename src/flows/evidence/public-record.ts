@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { list, object, type Json } from "../../model/json.ts";
 
 /** Parts of a record that have what users put into it: environments, commands, what a container printed. */
-const PRIVATE = new Set(["pod", "after", "events", "log", "network"]);
+const PRIVATE = new Set(["pod", "after", "events", "log", "network", "volumes"]);
 /** And of its item: what runs in the container. */
 const PRIVATE_OF_ITEM = new Set(["interrupted", "error", "ended"]);
 

@@ -7,6 +7,7 @@ import { list, object, string, type Json } from "../../model/json.ts";
 import type { NodeArchive } from "../../model/location.ts";
 import { replaceFile } from "../../local/destination.ts";
 import type { Directory } from "../../local/directory.ts";
+import type { BroughtVolumes } from "../collect/volumes/bring.ts";
 import type { FlowContext } from "../context.ts";
 import type { PrivateRecords } from "./private-record.ts";
 import { LOG_LINES, nodeScene, sceneOf, type Of } from "./scene.ts";
@@ -33,6 +34,7 @@ export interface RecordRequest {
   /** Of encrypted archives. */
   readonly records?: PrivateRecords;
   readonly surroundings: Promise<Surroundings>;
+  readonly volumes?: Promise<BroughtVolumes | undefined> | undefined;
   /** When the hash was complete on either side, RFC 3339. */
   readonly hashedAt: { readonly node: string; readonly here: string };
 }
@@ -44,13 +46,15 @@ export interface RecordRequest {
 export async function writeRecord(context: FlowContext, request: RecordRequest): Promise<void> {
   const { archive, directory, name, copy, facts, interrupted } = request;
   const known = facts.item ?? { node: archive.node, nodePath: archive.path };
-  const item = { ...known, copy, ...(interrupted === undefined ? {} : { interrupted }) };
+  const brought = await request.volumes;
+  const volumes = brought === undefined ? {} : { volumes: brought.volumes };
+  const item = { ...known, copy, ...volumes, ...(interrupted === undefined ? {} : { interrupted }) };
   const document = {
     apiVersion: API_VERSION,
     kind: facts.item === undefined ? "CopyList" : "CheckpointList",
     clockOffsetSeconds: context.connection.clock.seconds,
     items: [item],
-    record: await evidence(context, request),
+    record: { ...(await evidence(context, request)), ...(brought === undefined ? {} : { volumes: brought.record }) },
   };
   if (request.records !== undefined) await request.records.write(directory, name, document);
   else await directory.replace(name, `${JSON.stringify(document, undefined, 2)}\n`);

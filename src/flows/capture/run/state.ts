@@ -26,6 +26,7 @@ export interface RunOptions {
     readonly codec: string;
     readonly encryptTo?: readonly string[];
     readonly logLines?: number;
+    readonly volumes?: readonly string[];
   };
 }
 
@@ -138,9 +139,9 @@ function isOptions(value: unknown): value is RunOptions {
   );
 }
 
-function isCopy({ destination, remove, codec, encryptTo = [], logLines = 0 }: Json): boolean {
-  const recipients = Array.isArray(encryptTo) && encryptTo.every((one) => typeof one === "string");
-  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "" && recipients && Number.isSafeInteger(logLines);
+function isCopy({ destination, remove, codec, encryptTo = [], logLines = 0, volumes = [] }: Json): boolean {
+  const words = [encryptTo, volumes].every((all) => Array.isArray(all) && all.every((one) => typeof one === "string"));
+  return string(destination) !== "" && typeof remove === "boolean" && string(codec) !== "" && words && Number.isSafeInteger(logLines);
 }
 
 function isCount(value: unknown): boolean {

@@ -6,6 +6,7 @@ import type { Captured } from "../../capture/one.ts";
 import type { FlowContext } from "../../context.ts";
 import { helperRights, withMissingRights } from "../../rights.ts";
 import type { ContainerTarget } from "../../capture/targets/containers.ts";
+import type { BroughtVolumes } from "../volumes/bring.ts";
 import { copyArchive, type CopyOutcome } from "./copy.ts";
 import type { CopyPlan } from "./prepare.ts";
 
@@ -15,9 +16,45 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
   if (archive === undefined) return captured;
   // Of a resumed run the pod may be another one by now, or not be there any more: it proves nothing.
   const isTheSame = string(object(pod.object["metadata"])["uid"]) === item.podUID;
-  const request = { ...plan, archive, facts: { item, ...(isTheSame ? { pod: pod.object } : {}) }, made: true };
-  const outcome = await withRights(context, plan.helpers, await copyArchive(context, plan.helpers, request));
+  const brought = isTheSame ? volumesOf(context, pod, plan) : undefined;
+  const request = {
+    ...plan,
+    archive,
+    facts: { item, ...(isTheSame ? { pod: pod.object } : {}) },
+    made: true,
+    broughtVolumes: brought?.catch(() => undefined),
+  };
+  const copied = await copyArchive(context, plan.helpers, request).finally(async () => await request.broughtVolumes);
+  const outcome = await withVolumes(await withRights(context, plan.helpers, copied), brought);
   return { ...captured, item: withOutcome(item, outcome), ...(outcome.failure === undefined ? {} : { error: outcome.failure.error }) };
+}
+
+/** Beside the copy of the archive; undefined where none are asked for, or the pod has none. */
+function volumesOf(context: FlowContext, pod: ContainerTarget["pod"], plan: CopyPlan): Promise<BroughtVolumes> | undefined {
+  const { volumes, helpers, destination, codec, evidence } = plan;
+  const chosen = volumes?.of(pod);
+  if (volumes === undefined || chosen === undefined) return undefined;
+  const bring = async (): Promise<BroughtVolumes> => {
+    const { bringVolumes } = await import("../volumes/bring.ts");
+    const { directory } = destination;
+    return await bringVolumes(context, { helpers, chosen, directory, codec, encryption: evidence?.encryption, large: volumes.large });
+  };
+  const brought = volumes.brought.get(pod.uid) ?? bring();
+  volumes.brought.set(pod.uid, brought);
+  return brought;
+}
+
+type Outcome = CopyOutcome & Pick<CheckpointItem, "volumes">;
+
+/** The failure of the archive comes first. Throws what is no UserError. */
+async function withVolumes(outcome: CopyOutcome, brought: Promise<BroughtVolumes> | undefined): Promise<Outcome> {
+  if (brought === undefined) return outcome;
+  try {
+    return { ...outcome, volumes: (await brought).volumes };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { failure: { phase: "volumes", error }, ...outcome };
+  }
 }
 
 /** The outcome, and where a right was missing all that are, as far as that can be asked now. */
@@ -31,10 +68,11 @@ async function withRights({ connection }: FlowContext, helpers: Helpers, outcome
   }
 }
 
-function withOutcome(item: CheckpointItem, { copy, interrupted, removedFromNode, failure }: CopyOutcome): CheckpointItem {
+function withOutcome(item: CheckpointItem, { copy, volumes, interrupted, removedFromNode, failure }: Outcome): CheckpointItem {
   return {
     ...item,
     ...(copy === undefined ? {} : { copy }),
+    ...(volumes === undefined ? {} : { volumes }),
     ...(interrupted === undefined ? {} : { interrupted }),
     ...(removedFromNode === undefined ? {} : { removedFromNode }),
     ...(failure === undefined ? {} : { error: itemError(failure.phase, failure.error) }),

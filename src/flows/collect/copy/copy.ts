@@ -15,6 +15,7 @@ import { sha256Of } from "../../../local/write.ts";
 import { download } from "../../../transfer/download.ts";
 import type { FlowContext } from "../../context.ts";
 import { byteProgress } from "../../progress.ts";
+import type { BroughtVolumes } from "../volumes/bring.ts";
 import { ensureSame, nodeHash } from "./compare.ts";
 import { checkCopy, completeFile } from "./complete.ts";
 import type { Evidence } from "../../evidence/open.ts";
@@ -33,6 +34,8 @@ export interface CopyRequest {
   readonly evidence?: Evidence | undefined;
   /** Of the container's log in the record: see sceneOf. */
   readonly logLines?: number | undefined;
+  /** Of the container's pod, for the record: settled when they are here, undefined where they could not be copied. */
+  readonly broughtVolumes?: Promise<BroughtVolumes | undefined> | undefined;
 }
 
 /** How far it came: `copy` is there when the local file is, whatever failed afterwards. */
@@ -92,6 +95,7 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     facts: request.facts,
     helperImage: pod.imageID,
     surroundings,
+    volumes: request.broughtVolumes,
     ...(encryption === undefined ? {} : { records: encryption.records }),
   };
   const [codecs, file] = await Promise.all([codecsFor(request.codec, source), completeFile(context, source, archive, request.made)]);

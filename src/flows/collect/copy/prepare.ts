@@ -7,6 +7,7 @@ import { encryptedName } from "../../../local/names.ts";
 import { Disposal } from "../../../model/disposal.ts";
 import type { FlowContext } from "../../context.ts";
 import type { Evidence, EvidenceOptions } from "../../evidence/open.ts";
+import type { VolumesPlan } from "../volumes/prepare.ts";
 import { ensureRights, helperRights, requireRights, type VerbContext } from "../../rights.ts";
 
 /** --copy and what belongs to it. */
@@ -19,6 +20,8 @@ export interface CopyOptions {
   readonly codec: Codec | "auto";
   /** --log-lines. */
   readonly logLines?: number | undefined;
+  /** --volumes: names, or none for all emptyDirs. */
+  readonly volumes?: readonly string[] | undefined;
 }
 
 /** What becomes of archives once they are made: where they go is open until the plan is disposed of. */
@@ -31,6 +34,7 @@ export interface CopyPlan extends AsyncDisposable {
   readonly logLines?: number | undefined;
   /** What makes evidence of the copies. */
   readonly evidence?: Evidence | undefined;
+  readonly volumes?: VolumesPlan | undefined;
 }
 
 export interface Copies {
