@@ -32,6 +32,25 @@ export async function recordProblems(path: string, hashOf: (path: string) => Pro
   return actual === sha256 ? [] : [`its SHA-256 is ${actual}; its record says ${sha256}`];
 }
 
+/** Files with volumes that were copied with the archives of a record, beside it: as they lie there, encrypted ones too. */
+export function recordedVolumes(record: Json | undefined): { readonly name: string; readonly sha256: string }[] {
+  return list(record?.["items"]).flatMap((item) => {
+    const volumes = object(object(item)["volumes"]);
+    const name = basename(string(volumes["path"]).replaceAll("\\", "/"));
+    const sha256 = string(object(volumes["encrypted"])["sha256"]) || string(volumes["sha256"]);
+    return name === "" || !/^[0-9a-f]{64}$/.test(sha256) ? [] : [{ name, sha256 }];
+  });
+}
+
+/** The record beside an archive; undefined where there is none that can be read. */
+export async function readRecord(path: string): Promise<Json | undefined> {
+  try {
+    return object(JSON.parse(await readText(recordPath(path))));
+  } catch {
+    return undefined;
+  }
+}
+
 async function readText(path: string): Promise<string> {
   const { size } = await stat(path);
   if (size > LARGEST_RECORD) throw new Error(`${size} bytes are too many for a record`);

@@ -149,7 +149,7 @@ async function encryptedStream(plain: AsyncIterable<Buffer>, encryptTo: readonly
 async function sealedOutcome(call: Call, outcome: CopyOutcome, evidence: Evidence | undefined): Promise<CopyOutcome> {
   if (outcome.copy === undefined || evidence === undefined) return outcome;
   try {
-    return { ...outcome, copy: await sealCopy(call, outcome.copy, "cp", evidence) };
+    return { ...outcome, copy: await sealCopy(call, { copy: outcome.copy }, "cp", evidence) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { ...outcome, failure: outcome.failure ?? { phase: "seal", error } };

@@ -8,7 +8,7 @@ import { UserError, usageError } from "../model/error.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { parsed, text } from "./shared/flags.ts";
@@ -38,7 +38,8 @@ the archive, or the memory of a process.
 A PATH that starts with a slash is a path in the container. memfd:NAME (memfd:[INODE] if several have that name) is anonymous memory
 and sysv:ID a System V segment; inspect --files --ipc lists them. Any other PATH is a member of the archive. Names are used as they are
 printed, with \\xNN for bytes that are not text. A directory is extracted with its files; links, special files and mount points are
-skipped. Unmodified files of the image and volumes are not in an archive, except for the named volumes of Podman.
+skipped. Unmodified files of the image are not in an archive, nor are volumes, except for the named volumes of Podman and those that
+were copied with it (--volumes): volume:NAME/PATH is a file in one that this container did not mount.
 
 --pid writes the memory of a process to a new directory, one file for each contiguous piece. --range writes one range of addresses to one
 file; memory that was never used reads as zeros, and a byte that is not in the archive is an error. Files are written with mode 0600
@@ -88,7 +89,8 @@ inside DEST; existing files are never replaced and links are never followed.`,
   async *run({ file, previous, registry, maxBytes, what, to }, call) {
     // A directory of a pod's archive is a member of it.
     const pods = what.kind === "path" && !what.path.startsWith("/");
-    await using archive = await openCheckpoint(file, previous, { ...pulling(call, registry), pods });
+    const reading = pulling(call, registry);
+    await using archive = await openCheckpoint(file, previous, { ...reading, pods });
     if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);
     if (what.kind === "memory") {
       const problems = damages(file, archive);
@@ -96,8 +98,10 @@ inside DEST; existing files are never replaced and links are never followed.`,
       if (to === "-" && what.range !== undefined) return yield* toStdout(rangeBytes(memory, what.range), problems);
       return yield* report(writeProcess(memory, what, to, call.signal), problems);
     }
-    await using named = await find(archive, what.path, call.signal);
-    const problems = [...damages(file, archive), ...named.problems];
+    const around: UserError[] = [];
+    await using volumes = await volumesBeside(file, archive.budget, reading, (error) => around.push(error));
+    await using named = await find(archive, what.path, call.signal, volumes);
+    const problems = [...damages(file, archive), ...around, ...named.problems];
     for (const text of skippedTexts(what.path, named.skipped)) call.emit({ kind: "warning", text });
     if (to !== "-")
       return yield* report(writeNamed(named, to, archive.budget, call.signal), problems, named.isDirectory ? named.skipped : undefined);

@@ -7,7 +7,7 @@ import { usageError, UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
 import { activity, item, line, type Item } from "./search/matches.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { choices, count, on } from "./shared/flags.ts";
@@ -44,7 +44,7 @@ export const verb = defineVerb({
   summary: "Search memory, files and queues in an archive",
   usage: ["search FILE PATTERN [--regex | --hex | --utf16] [--pid PID] [--in memory|files|queues]... [options]"],
   description: `Search everything in an archive on this machine: the memory of all processes, files (changes in the root file system, tmpfs, deleted
-files, memfds, logs, the engine's and CRIU's own files) and queues (unread bytes of pipes, sockets and message queues). PATTERN is
+files, memfds, logs, the engine's and CRIU's own files, volumes that were copied with it) and queues (unread bytes of pipes, sockets and message queues). PATTERN is
 searched as bytes of UTF-8; --regex takes a JavaScript regular expression over bytes (\\x00 to \\xff), --hex takes hexadecimal bytes,
 --utf16 searches PATTERN in UTF-16 of both byte orders. Each match is printed with its place and surrounding bytes; bytes that are not
 text are printed as \\xNN.
@@ -108,14 +108,19 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
   },
   async *run({ file, previous, registry, pattern, scopes, pid, around, max, document: collects }, call) {
     const { signal } = call;
-    await using archive = await openCheckpoint(file, previous, pulling(call, registry));
+    const reading = pulling(call, registry);
+    await using archive = await openCheckpoint(file, previous, reading);
     const problems = damages(file, archive);
+    await using volumes = scopes.includes("files")
+      ? await volumesBeside(file, archive.budget, reading, (error) => problems.push(error))
+      : undefined;
     const settings = {
       matcher: await matcherFor(pattern, archive.budget),
       scopes: new Set(scopes),
       pid,
       around,
       signal,
+      volumes,
       progress: activity(call),
       tell: (problem: UserError) => {
         if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);

@@ -21,7 +21,7 @@ interface VerifyRequest {
 }
 
 /** Checks that are about what lies around an archive. */
-const EVIDENCE = new Set(["archive", "record", "sums", "signature", "time", "custody"]);
+const EVIDENCE = new Set(["archive", "record", "volumes", "sums", "signature", "time", "custody"]);
 
 export const verb = defineVerb({
   name: "verify",

@@ -39,14 +39,21 @@ export async function* settled(context: FlowContext, done: Captured, evidence?: 
   }
   const ended = originalEnded(item);
   if (ended !== undefined) yield { error: ended };
-  return evidence === undefined || item.copy === undefined ? done : yield* sealed(context, done, item.copy, evidence);
+  return evidence === undefined || item.copy === undefined
+    ? done
+    : yield* sealed(context, done, { copy: item.copy, volumes: item.volumes }, evidence);
 }
 
 /** After the record has its last line: see sealCopy. */
-async function* sealed(context: FlowContext, done: Captured, copy: Copy, evidence: Evidence): AsyncGenerator<Piece, Captured> {
+async function* sealed(
+  context: FlowContext,
+  done: Captured,
+  files: { readonly copy: Copy; readonly volumes: Volumes | undefined },
+  evidence: Evidence,
+): AsyncGenerator<Piece, Captured> {
   const { sealCopy } = await import("../../flows/evidence/open.ts");
   try {
-    const finished = await sealCopy(context, copy, "checkpoint", evidence);
+    const finished = await sealCopy(context, files, "checkpoint", evidence);
     if (finished.bundle !== undefined) yield { text: say`${finished.bundle}` };
     return { ...done, item: { ...done.item, copy: finished } };
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { IndexedArchive, OpenArchive, Reading } from "../../archive/archive.ts";
 import { Budget } from "../../archive/budget.ts";
 import { openArchive } from "../../archive/open.ts";
+import type { VolumesBeside } from "../../archive/volumes.ts";
 import { lastImages } from "../../criu/parents.ts";
 import { Disposal } from "../../model/disposal.ts";
 import { UserError, usageError } from "../../model/error.ts";
@@ -46,4 +47,21 @@ export async function openCheckpoint(
       await before?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The volumes that were copied with an archive; `tell` takes why they cannot be read. */
+export async function volumesBeside(
+  file: string,
+  budget: Budget,
+  reading: Reading,
+  tell: (problem: UserError) => void,
+): Promise<VolumesBeside | undefined> {
+  const { openVolumes } = await import("../../archive/volumes.ts");
+  try {
+    return await openVolumes(file, budget, reading);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tell(error);
+    return undefined;
+  }
 }

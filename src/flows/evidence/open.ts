@@ -1,6 +1,6 @@
 import { appendCustody } from "../../evidence/custody-file.ts";
 import type { Context } from "../../model/context.ts";
-import type { Copy } from "../../model/documents.ts";
+import type { Copy, Volumes } from "../../model/documents.ts";
 import type { PrivateRecords } from "./private-record.ts";
 import type { Seal } from "./seal.ts";
 
@@ -56,12 +56,23 @@ async function openEncryption(words: readonly string[]): Promise<Encryption> {
  * Writes down what was done with a finished copy, and signs it: after its record has its last line. Answers with the copy and its
  * signature. Throws a UserError; the copy is there then.
  */
-export async function sealCopy(context: Context, copy: Copy, action: string, { seal, custody }: Evidence): Promise<Copy> {
+export async function sealCopy(
+  context: Context,
+  { copy, volumes }: { readonly copy: Copy; readonly volumes?: Volumes | undefined },
+  action: string,
+  { seal, custody }: Evidence,
+): Promise<Copy> {
   const { path } = copy;
-  const sha256 = copy.encrypted?.sha256 ?? copy.sha256;
   if (path === undefined) return copy;
-  if (custody !== undefined) await appendCustody(custody, [{ action, path, sha256 }], context);
+  const sha256 = fileHash(copy);
+  const more = volumes === undefined ? [] : [{ action, path: volumes.path, sha256: fileHash(volumes) }];
+  if (custody !== undefined) await appendCustody(custody, [{ action, path, sha256 }, ...more], context);
   if (seal === undefined) return copy;
   const { sealFile } = await import("./seal.ts");
   return { ...copy, bundle: await sealFile(context, path, seal, { sha256 }) };
+}
+
+/** Of the file as it lies here. */
+function fileHash({ sha256, encrypted }: Pick<Copy, "sha256" | "encrypted">): string {
+  return encrypted?.sha256 ?? sha256;
 }

@@ -1,6 +1,6 @@
 import { realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { recordPath, recordProblems } from "../../archive/record.ts";
+import { recordedVolumes, recordPath, recordProblems } from "../../archive/record.ts";
 import { readBundle } from "../../evidence/bundle.ts";
 import { bundlePath } from "../../evidence/names.ts";
 import { CUSTODY, headOf, readChain, type CustodyLine } from "../../evidence/custody.ts";
@@ -56,7 +56,12 @@ export async function sealFile(context: Context, given: string, seal: Seal, know
   await ensureReplaceable(context, directory, bundle, seal);
   const sha256 = known?.sha256 ?? (await hashIn(directory, name, context.signal));
   const record = await recordIn(directory, recordPath(name), context.signal);
-  const subjects = [{ name, sha256 }, ...plainSubject(name, record?.document), ...(record?.subjects ?? [])];
+  const subjects = [
+    { name, sha256 },
+    ...plainSubject(name, record?.document),
+    ...(record?.subjects ?? []),
+    ...(await volumesIn(directory, record?.document, context.signal)),
+  ];
   // The record itself is signed by its hash; whoever sees the signature does not see what is private in it.
   const said = record === undefined ? { apiVersion: API_VERSION, kind: "Seal" } : publicRecord(record.document);
   const statement = { subjects, predicateType: RECORD_TYPE, predicate: { ...said, ...(await sealing(context, path, sha256, seal)) } };
@@ -152,6 +157,21 @@ function plainSubject(name: string, record: Json | undefined): Subject[] {
   const copies = list(record?.["items"]).map((item) => object(object(item)["copy"]));
   const sha256 = string(copies.length === 1 ? copies[0]?.["sha256"] : undefined);
   return /^[0-9a-f]{64}$/.test(sha256) ? [{ name: name.slice(0, -".age".length), sha256 }] : [];
+}
+
+/** The volumes that were copied with it, as they are. Throws RecordMismatch where they are not those of the record. */
+async function volumesIn(directory: Directory, record: Json | undefined, signal: AbortSignal): Promise<Subject[]> {
+  const subjects: Subject[] = [];
+  for (const { name, sha256 } of recordedVolumes(record)) {
+    const isThere = (await directory.look(name)) !== undefined;
+    if (isThere && (await hashIn(directory, name, signal)) === sha256) subjects.push({ name, sha256 });
+    else
+      throw new UserError({
+        reason: "RecordMismatch",
+        message: say`${directory.pathOf(name)} is ${isThere ? "not what the record says" : "missing"}; nothing was sealed`,
+      });
+  }
+  return subjects;
 }
 
 /** The record, its own hash and that of its encrypted form. */

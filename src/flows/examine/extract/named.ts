@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { Archive, HostileMember, Member } from "../../../archive/archive.ts";
+import type { VolumesBeside } from "../../../archive/volumes.ts";
 import { filesAt, rootfsChange, type ContainerFiles, type RootfsChange } from "../../../archive/rootfs.ts";
 import { pieces } from "../../../archive/sources.ts";
 import { commonsOf } from "../../../criu/commons.ts";
@@ -52,13 +53,14 @@ export interface NamedFile {
 
 /**
  * Finds what PATH names: an absolute path is one in the container; memfd:NAME and memfd:[INODE] are anonymous memory, sysv:ID a segment
- * of System V; anything else is a member of the archive. Throws a UserError that says why the archive does not have it.
+ * of System V, volume:NAME/PATH a file in a volume that was copied with it; anything else is a member of the archive. Throws a UserError that
+ * says why the archive does not have it.
  */
-export async function find(archive: Archive, path: string, signal: AbortSignal): Promise<Named> {
+export async function find(archive: Archive, path: string, signal: AbortSignal, volumes?: VolumesBeside): Promise<Named> {
   let first: unknown;
   for (const meant of namesMeant(path)) {
     try {
-      return await findOne(archive, meant, signal);
+      return await findOne(archive, meant, signal, volumes);
     } catch (error) {
       if (!(error instanceof UserError) || error.reason !== "NotInArchive") throw error;
       first ??= error;
@@ -67,23 +69,43 @@ export async function find(archive: Archive, path: string, signal: AbortSignal):
   throw first;
 }
 
-async function findOne(archive: Archive, path: string, signal: AbortSignal): Promise<Named> {
+async function findOne(archive: Archive, path: string, signal: AbortSignal, volumes: VolumesBeside | undefined): Promise<Named> {
   const wanted = posix.join(path, "/").slice(0, -1);
   if (!path.startsWith("/") && !archive.members.has(wanted)) {
-    const [, kind, name] = /^(memfd|sysv):(.*)$/s.exec(path) ?? [];
+    const [, kind, name] = /^(memfd|sysv|volume):(.*)$/s.exec(path) ?? [];
     if (kind === "memfd") return await findMemfd(archive, path, signal);
     if (kind === "sysv" && name !== undefined) return await findSegment(archive, name);
+    if (kind === "volume") return await inCopy(volumes, `volume:${posix.normalize(name ?? "")}`.replace(/\/$/, ""));
   }
-  return path.startsWith("/") ? await findPath(archive, wanted, signal) : await findMember(archive, wanted, signal);
+  return path.startsWith("/") ? await findPath(archive, wanted, signal, volumes) : await findMember(archive, wanted, signal);
 }
 
-async function findPath(archive: Archive, wanted: string, signal: AbortSignal): Promise<Named> {
+/** In a volume that was copied, by its name. */
+async function inCopy(volumes: VolumesBeside | undefined, wanted: string): Promise<Named> {
+  const prefix = wanted.slice("volume:".length).split("/")[0] ?? "";
+  const path = `volume:${prefix}`;
+  const named = volumes === undefined ? undefined : await lookUp(volumes.at({ path, prefix }), wanted, undefined, () => false);
+  if (named !== undefined) return named;
+  throw new UserError({
+    reason: "NotInArchive",
+    message: say`${wanted} is not in a volume that was copied with the archive`,
+    why: volumes === undefined ? "no volumes were copied with it: kubectl checkpoint --volumes does" : undefined,
+  });
+}
+
+async function findPath(archive: Archive, wanted: string, signal: AbortSignal, volumes: VolumesBeside | undefined): Promise<Named> {
   const mounts = await mounted(archive);
   const around = mounts.filter(({ path }) => isWithin(wanted, path));
   for (const mount of around) {
     // What is mounted in other namespaces lies over nothing in the container's.
     if (mount.member === undefined && mount.namespace !== undefined) continue;
-    if (mount.member === undefined) return (await findOpen(archive, wanted, signal)) ?? inVolume(wanted, mount);
+    if (mount.member === undefined) {
+      const copied = volumes?.mounts.find(({ path }) => path === mount.path);
+      const isMountPoint = mountPointsBelow(mount.path, mounts);
+      const named =
+        volumes === undefined || copied === undefined ? undefined : await lookUp(volumes.at(copied), wanted, mount.path, isMountPoint);
+      return named ?? (await findOpen(archive, wanted, signal)) ?? inVolume(wanted, mount, copied !== undefined);
+    }
     const files = await filesAt(archive, mount.member, mount.path || "/", signal);
     const named = await lookUp(files, wanted, mount.path, mountPointsBelow(mount.path, mounts));
     if (named !== undefined) return named;
@@ -268,13 +290,15 @@ async function findSegment(archive: Archive, wanted: string): Promise<Named> {
   return looseFiles(`sysv-${id}`, [{ from: `sysv:${id}`, apart: "", source }]);
 }
 
-function inVolume(wanted: string, { path, kernel = false }: Mounted): never {
+function inVolume(wanted: string, { path, kernel = false }: Mounted, isCopied: boolean): never {
   throw new UserError({
     reason: "NotInArchive",
     message: say`${wanted} is not in the archive`,
     why: kernel
       ? say`it is in a file system of the kernel's, mounted at ${path}: those are not in an archive`
-      : say`it is in a volume, mounted at ${path}: volumes are not in an archive`,
+      : isCopied
+        ? say`the volume mounted at ${path} was copied, and does not have it`
+        : say`it is in a volume, mounted at ${path}: volumes are not in an archive`,
   });
 }
 

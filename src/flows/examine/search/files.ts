@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { ContainerFiles } from "../../../archive/rootfs.ts";
 import type { Content } from "../../../criu/contents.ts";
 import { sharedSource } from "../../../criu/contents.ts";
@@ -15,7 +16,7 @@ import type { Searched } from "./search.ts";
 
 /**
  * Files: what the container changed in its root file system and in what is mounted there, deleted files, memfds and segments that were not
- * searched as memory, and every other member of the archive as it is. Of one process those that it has open, runs or maps.
+ * searched as memory, every other member of the archive as it is, and volumes that were copied with it. Of one process those that it has open, runs or maps.
  */
 export async function* fileStretches(searched: Searched): AsyncGenerator<Stretch<Place>> {
   const users = usersOf(searched);
@@ -26,6 +27,21 @@ export async function* fileStretches(searched: Searched): AsyncGenerator<Stretch
     yield* deletedFiles(searched, users, seen);
     yield* sharedMemory(searched, users);
     yield* otherMembers(searched, seen);
+    yield* volumeFiles(searched);
+  }
+}
+
+/** Files of the volumes that were copied with the archive. */
+async function* volumeFiles({ volumes, signal, tell }: Searched): AsyncGenerator<Stretch<Place>> {
+  if (volumes === undefined) return;
+  const { archive, path } = volumes;
+  const name = basename(path);
+  for (const problem of archive.problems) tell(notSearched(name, problem));
+  for (const [member, { type, size }] of archive.members) {
+    signal.throwIfAborted();
+    if (type !== "file" || size === 0) continue;
+    const source = await attempt(tell, async () => await Promise.resolve(archive.open(member)));
+    if (source !== undefined) yield* sourceStretches(source, place(volumes.shown(member), name, undefined));
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Archive } from "../../../archive/archive.ts";
+import type { VolumesBeside } from "../../../archive/volumes.ts";
 import { commonsOf, type Commons } from "../../../criu/commons.ts";
 import { Contents } from "../../../criu/contents.ts";
 import { descriptors } from "../../../criu/files/descriptors.ts";
@@ -27,6 +28,8 @@ export interface SearchSettings {
   readonly progress: (label: string, bytes: number) => void;
   /** Takes what could not be searched: the answer is not complete then. */
   readonly tell: Tell;
+  /** What was copied with the archive. */
+  readonly volumes?: VolumesBeside | undefined;
 }
 
 /** A match, and where it is. */
@@ -52,6 +55,7 @@ export interface Searched {
   readonly holders: () => Promise<ReadonlyMap<number, readonly Holder[]>>;
   readonly signal: AbortSignal;
   readonly tell: Tell;
+  readonly volumes: VolumesBeside | undefined;
 }
 
 const PARTS: Readonly<Record<Scope, (searched: Searched) => AsyncGenerator<Stretch<Place>>>> = {
@@ -65,7 +69,7 @@ const PARTS: Readonly<Record<Scope, (searched: Searched) => AsyncGenerator<Stret
  * then queues. Throws a UserError where there is no such process.
  */
 export async function* searchArchive(archive: Archive, settings: SearchSettings): AsyncGenerator<Found> {
-  const { matcher, scopes, pid, around, signal, progress, tell } = settings;
+  const { matcher, scopes, pid, around, signal, progress, tell, volumes } = settings;
   const all = (await attempt(tell, async () => await processes(archive, tell))) ?? [];
   const chosen = pid === undefined ? all : all.filter((process) => process.pid === pid);
   if (pid !== undefined && chosen.length === 0) throw noSuchProcess(pid, all);
@@ -86,6 +90,7 @@ export async function* searchArchive(archive: Archive, settings: SearchSettings)
     holders: async () => await (holders ??= holdersOf(archive, all)),
     signal,
     tell,
+    volumes,
   };
   const searcher = new Searcher<Place>(matcher, { around, signal, progress: ({ label }, bytes) => progress(label, bytes), skipped: tell });
   for (const [scope, stretches] of Object.entries(PARTS) as [Scope, (typeof PARTS)[Scope]][]) {

@@ -12,7 +12,7 @@ import { problemsOf, type CheckResult, type Verification } from "./result.ts";
 import type { Trust } from "./trust.ts";
 import { verify } from "./verify.ts";
 
-const ARCHIVE = /\.tar(\.gz|\.zst)?(\.age)?$/;
+const ARCHIVE = /(?<!\.volumes)\.tar(\.gz|\.zst)?(\.age)?$/;
 /** What lies beside an archive, and is worth nothing without it. */
 const BESIDE = /^(.*\.tar(?:\.gz|\.zst)?)\.(?:json|json\.age|sigstore\.json)$/;
 

@@ -1,7 +1,8 @@
 import { existsSync, realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { OpenArchive, Reading } from "../../../archive/archive.ts";
 import { openArchive } from "../../../archive/open.ts";
-import { recordPath, recordProblems } from "../../../archive/record.ts";
+import { readRecord, recordedVolumes, recordPath, recordProblems } from "../../../archive/record.ts";
 import { bundlePath } from "../../../evidence/names.ts";
 import {
   imageAround,
@@ -65,9 +66,28 @@ export async function verify(path: string, reading: Reading, trust = new Trust(r
   );
   if (locked !== undefined)
     checks.unshift({ check: "archive", status: "missing", message: `${locked.message}: what is inside was not checked` });
-  const around = file === undefined ? [] : await evidenceChecks(file, trust);
+  const around = file === undefined ? [] : [...(await volumesCheck(file, trust)), ...(await evidenceChecks(file, trust))];
   checks.push(...around);
   return { path, problems: [...findings.problems(), ...problemsOf(around)], notes: findings.notes, checks };
+}
+
+/** Of the volumes that were copied with it, where some were. */
+async function volumesCheck(file: string, trust: Trust): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  for (const { name, sha256 } of recordedVolumes(await readRecord(file))) {
+    const path = join(dirname(file), name);
+    const actual = existsSync(path) ? await trust.hashOf(path) : undefined;
+    const wrong =
+      actual === undefined
+        ? `${name}, which was copied with it, is missing`
+        : `the SHA-256 of ${name} is ${actual}; the record says ${sha256}`;
+    results.push(
+      actual === sha256
+        ? { check: "volumes", status: "ok", message: `${name} has the SHA-256 of the record` }
+        : { check: "volumes", status: "wrong", message: wrong },
+    );
+  }
+  return results;
 }
 
 /** What lies around the archive: its signature, the time of that, and its custody file. */
