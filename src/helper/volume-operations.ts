@@ -30,7 +30,7 @@ export const VOLUME_OPERATIONS = `  volume-list) # volume-list SKIP PATH...: wha
       printf %s "$mark"
       set -- "$@" "$f"
     done
-    for f; do facts_of "$f"; done
+    [ $# = 0 ] || facts "$@"
     echo end ;;
   volume-chunk) # volume-chunk CODEC SKIP COUNT LENGTH PATH: blocks as chunk has them, and zeros for what is not there any more
     word "$6"; f=${VOLUMES}/$n
@@ -46,7 +46,11 @@ export const VOLUME_OPERATIONS = `  volume-list) # volume-list SKIP PATH...: wha
 export const VOLUME_FUNCTIONS = `plain_file() { [ ! -h "$f" ] && [ -f "$f" ]; } # of $f; a FIFO would be waited for
 same() { [ "$(readlink /proc/self/fd/3; echo .)" = "$f
 ." ]; } # whether what is open is at $f, and not where a link has led
-facts_of() { stat -c '%f %s %h %u %g %Y %Z %i %d' -- "$1" 2>/dev/null || echo absent; }
+facts() { # a line for each, also where one of them is not there any more
+  s=$(stat -c '%f %s %h %u %g %Y %Z %i %d' -- "$@" 2>/dev/null)
+  if [ "$(echo "$s" | wc -l)" -eq $# ] && [ -n "$s" ]; then echo "$s"
+  else for f; do stat -c '%f %s %h %u %g %Y %Z %i %d' -- "$f" 2>/dev/null || echo absent; done; fi
+}
 volume_bytes() { # volume_bytes SKIP COUNT LENGTH, of $f
   { if plain_file; then { same && dd bs=65536 skip="$1" count="$2" <&3; } 3<"$f"; fi; cat /dev/zero; } 2>/dev/null | head -c "$3"
 }
@@ -63,8 +67,7 @@ entries() { # of the working directory, which stays the one that it is: until $l
 }
 described() { # names, facts, and the targets of links
   octal "$@"; echo facts
-  s=$(stat -c '%f %s %h %u %g %Y %Z %i %d' -- "$@" 2>/dev/null)
-  if [ "$(echo "$s" | wc -l)" -eq $# ]; then echo "$s"; else for f; do facts_of "$f"; done; fi
+  facts "$@"
   echo targets
   for f; do
     if [ -h "$f" ]; then l=$(readlink "$f" && echo .); printf '%s' "\${l%??}" | od -An -v -to1; fi
