@@ -11,7 +11,7 @@ import { formatBytes, parseBytes } from "../model/units.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
-import { parsed, text } from "./shared/flags.ts";
+import { on, parsed, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface ExtractRequest {
@@ -23,17 +23,22 @@ export interface ExtractRequest {
   readonly maxBytes: number | undefined;
   readonly what:
     | { readonly kind: "path"; readonly path: string }
-    | { readonly kind: "memory"; readonly pid: number; readonly range: AddressRange | undefined };
+    | { readonly kind: "memory"; readonly pid: number; readonly range: AddressRange | undefined }
+    | { readonly kind: "core"; readonly pid: number | undefined };
   /** "-" is stdout; undefined is the working directory. */
   readonly to: string | undefined;
 }
 
 export const verb = defineVerb({
   name: "extract",
-  summary: "Extract a file or the memory of a process from an archive",
-  usage: ["extract FILE PATH [--to DEST]", "extract FILE --pid PID [--range START-END] [--to DEST]"],
+  summary: "Extract a file, the memory of a process or its core from an archive",
+  usage: [
+    "extract FILE PATH [--to DEST]",
+    "extract FILE --pid PID [--range START-END] [--to DEST]",
+    "extract FILE --core [--pid PID] [--to DEST]",
+  ],
   description: `Extract from an archive on this machine: a file that the container changed, a file that was deleted while it was open, a member of
-the archive, or the memory of a process.
+the archive, the memory of a process, or a core for debuggers.
 
 A PATH that starts with a slash is a path in the container. memfd:NAME (memfd:[INODE] if several have that name) is anonymous memory
 and sysv:ID a System V segment; inspect --files --ipc lists them. Any other PATH is a member of the archive. Names are used as they are
@@ -42,8 +47,12 @@ skipped. Unmodified files of the image are not in an archive, nor are volumes, e
 were copied with it (--volumes): volume:NAME/PATH is a file in one that this container did not mount.
 
 --pid writes the memory of a process to a new directory, one file for each contiguous piece. --range writes one range of addresses to one
-file; memory that was never used reads as zeros, and a byte that is not in the archive is an error. Files are written with mode 0600
-inside DEST; existing files are never replaced and links are never followed.`,
+file; memory that was never used reads as zeros, and a byte that is not in the archive is an error.
+
+--core writes an ELF core that gdb, lldb, delve, py-spy and readelf read: core.PID, or one for each process in a new directory, each with a
+file of commands that names its threads for gdb. Memory that is not in the archive, such as program code, is not in it either.
+
+Files are written with mode 0600 inside DEST; existing files are never replaced and links are never followed.`,
   examples: [
     {
       what: "A file that the container wrote",
@@ -52,6 +61,7 @@ inside DEST; existing files are never replaced and links are never followed.`,
     { what: "All changes in the root file system", command: "kubectl checkpoint extract nginx.tar / --to changes" },
     { what: "CRIU's log", command: "kubectl checkpoint extract nginx.tar dump.log --to - | less" },
     { what: "All memory of process 1", command: "kubectl checkpoint extract nginx.tar --pid 1 --to nginx-memory" },
+    { what: "A core of process 7, for gdb", command: "kubectl checkpoint extract nginx.tar --core --pid 7" },
     {
       what: "Two pages, with addresses from inspect --memory or search",
       command: "kubectl checkpoint extract nginx.tar --pid 1 --range 0x7ffd3a1c0000-0x7ffd3a1c2000 --to stack.bin",
@@ -59,6 +69,7 @@ inside DEST; existing files are never replaced and links are never followed.`,
   ],
   flags: {
     pid: { ...PID, help: "process, by its PID in the container" },
+    core: on("write ELF cores for debuggers"),
     range: parsed(addressRange, { value: "START-END", help: "addresses in hexadecimal; END is the first address after the range" }),
     to: text({ value: "DEST", help: "file or directory, - for standard output (default: the current directory)" }),
     "max-bytes": parsed(parseBytes, { value: "SIZE", help: "write at most this much (default: 4 times the archive)" }),
@@ -67,21 +78,24 @@ inside DEST; existing files are never replaced and links are never followed.`,
     ...PULL,
     ...COMMON,
   },
-  request(words, { pid, range, to, previous, "max-bytes": maxBytes, ...flags }): ExtractRequest {
+  request(words, { pid, range, core, to, previous, "max-bytes": maxBytes, ...flags }): ExtractRequest {
     const file = fileWord("extract", words, " PATH");
     const [, path, more] = words;
     if (more !== undefined)
       throw usageError(say`unexpected argument "${more}": extract takes one PATH`, "a directory is extracted with everything in it");
-    if ((path === undefined) === (pid === undefined)) {
+    if ((path === undefined) === (pid === undefined && !core)) {
       throw usageError(
-        path === undefined ? "PATH or --pid is required" : "PATH and --pid cannot be used together",
-        "/path/in/the/container, a member such as checkpoint/pstree.img, or --pid PID [--range START-END]",
+        path === undefined ? "PATH, --pid or --core is required" : `PATH and ${core ? "--core" : "--pid"} cannot be used together`,
+        "/path/in/the/container, a member such as checkpoint/pstree.img, --pid PID [--range START-END], or --core [--pid PID]",
       );
     }
     if (path === "") throw usageError("PATH is empty");
     if (range !== undefined && pid === undefined) throw usageError("--range requires --pid");
     if (to === "") throw usageError("--to is empty");
+    if (core && range !== undefined) throw usageError("--core and --range cannot be used together");
+    if (core && to === "-") throw usageError("a core cannot be written to standard output");
     const common = { file, previous, registry: registrySettings(flags), maxBytes, to };
+    if (core) return { ...common, what: { kind: "core", pid } };
     if (pid === undefined) return { ...common, what: { kind: "path", path: path ?? "" } };
     if (to === "-" && range === undefined) throw usageError("--to - requires --range: only one range can be written to standard output");
     return { ...common, what: { kind: "memory", pid, range } };
@@ -92,6 +106,10 @@ inside DEST; existing files are never replaced and links are never followed.`,
     const reading = pulling(call, registry);
     await using archive = await openCheckpoint(file, previous, { ...reading, pods });
     if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);
+    if (what.kind === "core") {
+      const { extractCores } = await import("./extract/core.ts");
+      return yield* extractCores(archive, what.pid, to, damages(file, archive), call);
+    }
     if (what.kind === "memory") {
       const problems = damages(file, archive);
       await using memory = await memoryOf(archive, what.pid, call.signal, (problem) => problems.push(problem));

@@ -1,4 +1,5 @@
 import type { UserError } from "../model/error.ts";
+import type { Source } from "../model/source.ts";
 import type { SharedPages } from "./commons.ts";
 import type { Contents } from "./contents.ts";
 import { placedRuns, sharedPages, type ProcessMemory } from "./memory.ts";
@@ -28,6 +29,14 @@ export type Absence =
 /** A part of a range: its bytes, or why they are not there. */
 export type MemoryPiece = AddressRange & ({ readonly bytes: Buffer } | { readonly absent: Absence });
 
+/** A part of a range: where its bytes are, from `offset` on, or why they are not there. */
+export type MemoryPlace = AddressRange & (Located | { readonly absent: Absence });
+
+interface Located {
+  readonly source: Source;
+  readonly offset: number;
+}
+
 /** Bytes read at once. */
 const CHUNK = 1024 * 1024;
 
@@ -42,18 +51,36 @@ export interface MemoryReading {
  * The bytes of a range of a process's memory, in order and without a gap: what is not in the archive comes as a piece
  * without bytes that says why. Throws a UserError where the images are damaged, or those of shared memory are missing.
  */
-export async function* readMemory(
+export async function* readMemory(memory: ProcessMemory, range: AddressRange, reading: MemoryReading = {}): AsyncGenerator<MemoryPiece> {
+  for await (const place of memoryPlaces(memory, range, reading)) {
+    if (!("source" in place)) {
+      yield place;
+      continue;
+    }
+    const { start, end, source, offset } = place;
+    for (let at = start; at < end;) {
+      const length = Math.min(CHUNK, Number(end - at));
+      const bytes = await source.read(offset + Number(at - start), length);
+      yield { start: at, end: at + BigInt(length), bytes };
+      at += BigInt(length);
+    }
+  }
+}
+
+/** As readMemory, but where the bytes are: none of them is read. */
+export async function* memoryPlaces(
   memory: ProcessMemory,
   range: AddressRange,
   { tell = thrown, contents }: MemoryReading = {},
-): AsyncGenerator<MemoryPiece> {
+): AsyncGenerator<MemoryPlace> {
   const lost = new Set<Region>();
-  const gap = (start: bigint, end: bigint): AsyncGenerator<MemoryPiece> => absent(memory, { start, end }, lost, tell, contents);
+  const gap = (start: bigint, end: bigint): AsyncGenerator<MemoryPlace> => absent(memory, { start, end }, lost, tell, contents);
   let at = range.start;
   for await (const { start, end, run, region } of mappedRuns(memory, range, lost, tell)) {
     if (start > at) yield* gap(at, start);
-    if (run.content === "present") yield* presentPieces(run, { start, end });
-    else if (run.content === "none") yield* gap(start, end);
+    if (run.content === "present") {
+      if (run.source !== undefined) yield { start, end, source: run.source, offset: run.offset + Number(start - run.address) };
+    } else if (run.content === "none") yield* gap(start, end);
     else yield { start, end, absent: region === undefined ? "unmapped" : run.content };
     at = end;
   }
@@ -111,16 +138,6 @@ function clipped(address: bigint, { pages }: PageRun, pageSize: number, range: A
   return start < end ? { start, end } : undefined;
 }
 
-async function* presentPieces({ address, source, offset }: PageRun, { start, end }: AddressRange): AsyncGenerator<MemoryPiece> {
-  for (let at = start; at < end;) {
-    const length = Math.min(CHUNK, Number(end - at));
-    const bytes = await source?.read(offset + Number(at - address), length);
-    if (bytes === undefined) return;
-    yield { start: at, end: at + BigInt(length), bytes };
-    at += BigInt(length);
-  }
-}
-
 /** What is no page of the process's own: of mapped files what the archive has of them, else why there is nothing. */
 async function* absent(
   { space, regions }: ProcessMemory,
@@ -128,7 +145,7 @@ async function* absent(
   lost: Set<Region>,
   tell: Tell,
   contents: Contents | undefined,
-): AsyncGenerator<MemoryPiece> {
+): AsyncGenerator<MemoryPlace> {
   const nothing = space.mappings === undefined ? "unknown" : "unmapped";
   let at = range.start;
   for (let index = regionAfter(regions, at); at < range.end; index += 1) {
@@ -150,7 +167,7 @@ async function* fileBytes(
   { start, end }: AddressRange,
   tell: Tell,
   contents: Contents | undefined,
-): AsyncGenerator<MemoryPiece> {
+): AsyncGenerator<MemoryPlace> {
   const content = fileId === undefined ? undefined : await attempt(tell, async () => await contents?.of(fileId));
   if (content === undefined) {
     yield { start, end, absent: "file" };
@@ -158,11 +175,7 @@ async function* fileBytes(
   }
   const { source } = content;
   const last = min(end, max(start, base + BigInt(source.size) - offset));
-  for (let at = start; at < last;) {
-    const length = Math.min(CHUNK, Number(last - at));
-    yield { start: at, end: at + BigInt(length), bytes: await source.read(Number(offset + (at - base)), length) };
-    at += BigInt(length);
-  }
+  if (start < last) yield { start, end: last, source, offset: Number(offset + (start - base)) };
   if (last < end) yield { start: last, end, absent: "untouched" };
 }
 

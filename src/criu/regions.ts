@@ -45,6 +45,8 @@ export interface AddressSpace {
   readonly exeId: number | undefined;
   /** Of prctl(PR_SET_DUMPABLE): 1 is as usual. */
   readonly dumpable: number | undefined;
+  /** What the kernel told the program, in pairs (getauxval(3)); empty where the image of its mappings is missing. */
+  readonly auxv: readonly bigint[];
 }
 
 export interface AddressRange {
@@ -96,13 +98,14 @@ export async function addressSpace(archive: Archive, pid: number): Promise<Addre
     env: { start: mm.mmEnvStart, end: mm.mmEnvEnd },
     exeId: mm.exeFileId,
     dumpable: given(MmHeadSchema, mm, "dumpable"),
+    auxv: mm.mmSavedAuxv,
   };
 }
 
 /** Of a process whose mm image is not there. */
 export function unknownSpace(pid: number): AddressSpace {
   const nowhere = { start: 0n, end: 0n };
-  return { pid, mappings: undefined, args: nowhere, env: nowhere, exeId: undefined, dumpable: undefined };
+  return { pid, mappings: undefined, args: nowhere, env: nowhere, exeId: undefined, dumpable: undefined, auxv: [] };
 }
 
 /** A piece of memory of which only the pages are known. */

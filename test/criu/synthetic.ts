@@ -6,6 +6,7 @@ import { InventoryEntrySchema } from "../../src/criu/gen/inventory_pb.ts";
 import { MmEntrySchema, PagemapEntrySchema, PagemapHeadSchema } from "../../src/criu/gen/memory_pb.ts";
 import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
 import { CoreEntrySchema, FsEntrySchema, PstreeEntrySchema } from "../../src/criu/gen/process_pb.ts";
+import { ThreadInfoAarch64Schema, ThreadInfoX86Schema } from "../../src/criu/gen/registers_pb.ts";
 import { UserError } from "../../src/model/error.ts";
 
 /** Magic words of the images that tests make, from criu-magics.tsv of the facts. */
@@ -111,6 +112,8 @@ export interface ProcessSpec {
   readonly bytes?: Buffer;
   readonly args?: { readonly start: bigint; readonly end: bigint };
   readonly env?: { readonly start: bigint; readonly end: bigint };
+  /** Of x86-64 or aarch64, by thread. */
+  readonly registers?: (tid: number) => MessageInitShape<typeof ThreadInfoX86Schema> | MessageInitShape<typeof ThreadInfoAarch64Schema>;
 }
 
 export interface CheckpointSpec extends ImageOptions {
@@ -135,9 +138,11 @@ export function checkpoint({ processes, pageSize = 4096, oldPagemap = false, mac
     processes.map(({ pid, ppid = 0, threads = [pid] }) => message(PstreeEntrySchema, { pid, ppid, pgid: pid, sid: pid, threads })),
   );
   add("files.img", MAGIC.files, [message(FileEntrySchema, { type: 1, id: 1, reg: { id: 1, name: "/" } })]);
-  for (const { pid, comm = "test", threads = [pid], mappings = [], runs = [], bytes, args, env } of processes) {
-    for (const tid of threads)
-      add(`core-${tid}.img`, MAGIC.core, [message(CoreEntrySchema, { mtype: machine, tc: { taskState: 1, comm } })]);
+  for (const { pid, comm = "test", threads = [pid], mappings = [], runs = [], bytes, args, env, registers } of processes) {
+    for (const tid of threads) {
+      const info = registers === undefined ? {} : threadInfo(machine, registers(tid));
+      add(`core-${tid}.img`, MAGIC.core, [message(CoreEntrySchema, { mtype: machine, tc: { taskState: 1, comm }, ...info })]);
+    }
     add(`ids-${pid}.img`, MAGIC.ids, [message(TaskKobjIdsEntrySchema, { filesId: pid })]);
     add(`fdinfo-${pid}.img`, MAGIC.fdinfo, []);
     add(`fs-${pid}.img`, MAGIC.fs, [message(FsEntrySchema, { cwdId: 1, rootId: 1 })]);
@@ -165,6 +170,15 @@ export function checkpoint({ processes, pageSize = 4096, oldPagemap = false, mac
   }
   return files;
 }
+
+function threadInfo(machine: number, registers: ReturnType<NonNullable<ProcessSpec["registers"]>>) {
+  return machine === AARCH64
+    ? { tiAarch64: message(ThreadInfoAarch64Schema, registers as MessageInitShape<typeof ThreadInfoAarch64Schema>) }
+    : { threadInfo: message(ThreadInfoX86Schema, registers as MessageInitShape<typeof ThreadInfoX86Schema>) };
+}
+
+/** core_entry.mtype. */
+export const AARCH64 = 3;
 
 export function pagemapImage(
   pagesId: number,
