@@ -79,49 +79,83 @@ export function given<D extends DescMessage, N extends keyof MessageShape<D> & s
   return message !== undefined && field !== undefined && isFieldSet(message, field) ? message[name] : undefined;
 }
 
-/** Counts what decoding would allocate, without allocating it. */
-function weigh(schema: DescMessage, bytes: Uint8Array, image: string): void {
-  const fields = new Map<DescMessage, Map<number, DescField>>();
+/**
+ * Reads a message without making anything of it. Throws a UserError where it is not a message of this kind, or decoding it would allocate too
+ * much.
+ */
+export function weigh(schema: DescMessage, bytes: Uint8Array, image: string): void {
   let items = 0;
-  let at = 0;
-  const fieldsOf = (message: DescMessage): Map<number, DescField> => {
-    let known = fields.get(message);
-    if (known === undefined) fields.set(message, (known = new Map(message.fields.map((field) => [field.number, field]))));
-    return known;
-  };
-  const varint = (): number => {
+  const here = { at: 0 };
+  const varint = (end: number): number => {
     let value = 0;
-    for (let scale = 1; at < bytes.length; scale *= 128) {
-      const byte = bytes[at++] ?? 0;
+    for (let scale = 1; here.at < end; scale *= 128) {
+      const byte = bytes[here.at++] ?? 0;
       value += (byte & 127) * scale;
       if (byte < 128) return value;
+      if (scale > LONGEST_VARINT) throw damaged(image, "an entry has a number of more than ten bytes");
     }
     throw damaged(image, "an entry ends in the middle of a number");
   };
+  const value = (field: DescField | undefined, wire: number, end: number, depth: number): void => {
+    // Each allocates something where it is a message or stands in a list.
+    if (field?.fieldKind === "list" || field?.fieldKind === "message") items += 1;
+    if (field !== undefined && wire !== wireOf(field) && !(wire === LENGTH && isPackable(field)))
+      throw damaged(image, `an entry is not a valid ${schema.name}`);
+    if (wire === VARINT) varint(end);
+    else if (wire === FIXED64 || wire === FIXED32) here.at += wire === FIXED64 ? 8 : 4;
+    else if (wire === LENGTH) {
+      const length = varint(end);
+      if (here.at + length > end) throw damaged(image, "an entry holds a field that is longer than itself");
+      if (field?.message !== undefined) message(field.message, here.at + length, depth + 1);
+      else if (field?.scalar === ScalarType.STRING && length > MAX_TEXT_BYTES) throw excessive(image, `a name of ${length} bytes`);
+      else {
+        if (field?.fieldKind === "list") items += length;
+        here.at += length;
+      }
+    } else throw damaged(image, "an entry is not a protobuf message");
+    if (here.at > end) throw damaged(image, "an entry ends in the middle of a number");
+    if (items > MAX_ENTRY_ITEMS) throw excessive(image, `an entry of more than ${MAX_ENTRY_ITEMS} parts`);
+  };
   const message = (desc: DescMessage, end: number, depth: number): void => {
     if (depth > 100) throw excessive(image, "an entry nests more than 100 messages");
-    const known = fieldsOf(desc);
-    while (at < end) {
-      const tag = varint();
-      const field = known.get(Math.floor(tag / 8));
-      const wire = tag % 8;
-      // Each allocates something where it is a message or stands in a list.
-      if (field?.fieldKind === "list" || field?.fieldKind === "message") items += 1;
-      if (wire === 0) varint();
-      else if (wire === 1) at += 8;
-      else if (wire === 5) at += 4;
-      else if (wire === 2) {
-        const length = varint();
-        if (at + length > end) throw damaged(image, "an entry holds a field that is longer than itself");
-        if (field?.message !== undefined) message(field.message, at + length, depth + 1);
-        else if (field?.scalar === ScalarType.STRING && length > MAX_TEXT_BYTES) throw excessive(image, `a name of ${length} bytes`);
-        else {
-          if (field?.fieldKind === "list") items += length;
-          at += length;
-        }
-      } else throw damaged(image, "an entry is not a protobuf message");
-      if (items > MAX_ENTRY_ITEMS) throw excessive(image, `an entry of more than ${MAX_ENTRY_ITEMS} parts`);
+    const fields = fieldsOf(desc);
+    while (here.at < end) {
+      const tag = varint(end);
+      if (tag < 8) throw damaged(image, "an entry is not a protobuf message");
+      value(fields.get(Math.floor(tag / 8)), tag % 8, end, depth);
     }
   };
   message(schema, bytes.length, 0);
+}
+
+/** Kinds of values on the wire: https://protobuf.dev/programming-guides/encoding/#structure */
+const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
+const LONGEST_VARINT = 128 ** 9;
+
+const FIXED: ReadonlyMap<ScalarType | undefined, number> = new Map([
+  [ScalarType.DOUBLE, FIXED64],
+  [ScalarType.FIXED64, FIXED64],
+  [ScalarType.SFIXED64, FIXED64],
+  [ScalarType.FLOAT, FIXED32],
+  [ScalarType.FIXED32, FIXED32],
+  [ScalarType.SFIXED32, FIXED32],
+  [ScalarType.STRING, LENGTH],
+  [ScalarType.BYTES, LENGTH],
+]);
+
+function wireOf({ message, scalar }: DescField): number {
+  return message === undefined ? (FIXED.get(scalar) ?? VARINT) : LENGTH;
+}
+
+/** Numbers of a list may come one by one or together, whatever the schema says. */
+function isPackable({ fieldKind, message }: DescField): boolean {
+  return fieldKind === "list" && message === undefined;
+}
+
+const fieldsByNumber = new Map<DescMessage, ReadonlyMap<number, DescField>>();
+
+function fieldsOf(message: DescMessage): ReadonlyMap<number, DescField> {
+  let fields = fieldsByNumber.get(message);
+  if (fields === undefined) fieldsByNumber.set(message, (fields = new Map(message.fields.map((field) => [field.number, field]))));
+  return fields;
 }

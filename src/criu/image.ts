@@ -82,6 +82,8 @@ export async function* entryBatches(
       const end = at + 4 + length;
       if (length > MAX_ENTRY_BYTES || offset + end > source.size)
         throw damaged(name, `an entry at byte ${offset + at} claims ${length} bytes`);
+      // A first one may have nothing to say; of several each has a number of something.
+      if (length === 0 && offset + at > start) throw damaged(name, `an entry at byte ${offset + at} is empty`);
       if (end > window.length) {
         wanted = Math.max(WINDOW, 4 + length);
         break;

@@ -1,5 +1,5 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { decode } from "./decode.ts";
+import { decode, weigh } from "./decode.ts";
 import { CgroupEntrySchema } from "./gen/cgroup_pb.ts";
 import { GhostChunkEntrySchema, GhostFileEntrySchema, IrmapCacheEntrySchema, RemapFilePathEntrySchema } from "./gen/deleted_pb.ts";
 import * as files from "./gen/files_pb.ts";
@@ -21,7 +21,7 @@ import type { Entry, Image } from "./image.ts";
 import { padded } from "./ipc.ts";
 import { count } from "./numbers.ts";
 
-/** Decodes an image's entries, one call for each in order; answers how many bytes follow the entry that are none. */
+/** Reads an image's entries, one call for each in order; answers how many bytes follow the entry that are none. */
 export type EntryReader = (entry: Entry) => number;
 
 /** What images of one kind are made of. */
@@ -109,8 +109,15 @@ export const KINDS: ReadonlyMap<number, ImageKind> = new Map([
 /** Images without CRIU's words: pages, archives of tmpfs, what the tools of the network wrote. */
 export const RAW = /^(pages-.*|.*\.tar\.gz|(ip6?|nf)tables-.*|ifaddr-.*|route6?-.*|rule-.*|netns-(ct|exp)-.*)\.img$/;
 
+/** Nothing is made of its entries: an image can have a million of them. */
 function plain(name: string, schema: DescMessage): ImageKind {
-  return followed(name, schema, () => 0);
+  return {
+    name,
+    reader: (image) => (entry) => {
+      weigh(schema, entry.bytes, image.name);
+      return 0;
+    },
+  };
 }
 
 function followed<D extends DescMessage>(name: string, schema: D, length: (entry: MessageShape<D>, image: Image) => number): ImageKind {
@@ -123,7 +130,7 @@ function headed(name: string, head: DescMessage, rest: DescMessage): ImageKind {
     reader: (image) => {
       let schema = head;
       return ({ bytes }) => {
-        decode(schema, bytes, image.name);
+        weigh(schema, bytes, image.name);
         schema = rest;
         return 0;
       };

@@ -41,7 +41,7 @@ test("data after messages of every kind", async () => {
       message(IpcMsgEntrySchema, { qnum: 2 }),
       [message(IpcMsgSchema, { msize: 3 }), data(8)],
       [message(IpcMsgSchema, { msize: 8 }), data(8)],
-      message(IpcMsgEntrySchema, { qnum: 0 }),
+      message(IpcMsgEntrySchema, { qbytes: 16384, qnum: 0 }),
     ]),
     "checkpoint/bpfmap-data.img": image(0x64324033, [[message(BpfmapDataEntrySchema, { keysBytes: 4, valuesBytes: 16 }), data(20)]]),
     "checkpoint/tcp-stream-1f.img": image(0x51465506, [[message(TcpStreamEntrySchema, { inqLen: 5, outqLen: 6 }), data(11)]]),
@@ -68,7 +68,7 @@ test("unknown kinds, damaged and stale images are told; raw ones are none", asyn
     "checkpoint/tmpfs-dev-1.tar.gz.img": Buffer.from("raw"),
   };
   assert.deepEqual((await findings(files)).sort(), [
-    "damaged checkpoint/files.img: an entry is not a valid FileEntry",
+    "damaged checkpoint/files.img: an entry ends in the middle of a number",
     "damaged checkpoint/fs-1.img: it does not begin as an image of CRIU does",
     "stale checkpoint/core-99.img: the process tree has no task 99: it is left over from an earlier checkpoint",
     "unknown checkpoint/future-1.img: its kind, 0x12345678, is not known to this version",

@@ -16,10 +16,15 @@ async function entries(bytes: Buffer): Promise<string[]> {
 
 test("entries in the byte order of either kind of machine", async () => {
   for (const bigEndian of [false, true]) {
-    const bytes = image(MAGIC.mm, [Buffer.from("one"), Buffer.from(""), Buffer.from("three")], { bigEndian });
+    const bytes = image(MAGIC.mm, [Buffer.from(""), Buffer.from("two"), Buffer.from("three")], { bigEndian });
     assert.equal((await open(bytes)).magic, MAGIC.mm);
-    assert.deepEqual(await entries(bytes), ["one", "", "three"]);
+    assert.deepEqual(await entries(bytes), ["", "two", "three"]);
   }
+});
+
+test("zeros that follow entries are no entries: a million of them take no time", async () => {
+  const zeros = image(MAGIC.mm, [Buffer.from("one"), ...Array.from({ length: 1_000_000 }, () => Buffer.alloc(0))]);
+  await assert.rejects(entries(zeros), /an entry at byte 15 is empty/);
 });
 
 test("the inventory has one word only", async () => {

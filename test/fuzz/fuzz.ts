@@ -10,9 +10,12 @@ export interface Failure {
   readonly what: string;
 }
 
-/** A case may take so long, in milliseconds; on a busy machine longer, while its process has not had so much of the processor. */
+/** A case may take so long, in milliseconds; on a busy machine longer, as long as its process has not had so much of the processor. */
 const LONGEST = 5000;
-const LONGEST_BUSY = 30_000;
+/** Of a case that waits for something: its process does nothing. */
+const LONGEST_IDLE = 30_000;
+/** Of the processor's time in LONGEST: less is nothing. */
+const IDLE = 20;
 /** A process may come to so much, in bytes. */
 const MOST_MEMORY = 300e6;
 /** Cases that one process tries. */
@@ -64,21 +67,25 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
   let peakBytes = 0;
   let lost: string | undefined;
   let timer: NodeJS.Timeout | undefined;
+  const watch = (before: number, last = before, idle = 0): void => {
+    timer = setTimeout(() => {
+      const now = processorTime(child.pid);
+      const idleNow = now - last < IDLE ? idle + LONGEST : 0;
+      if (now - before < 0.8 * LONGEST && idleNow < LONGEST_IDLE) {
+        watch(before, now, idleNow);
+        return;
+      }
+      lost = `took longer than ${LONGEST} ms`;
+      child.kill("SIGKILL");
+    }, LONGEST);
+  };
   return await new Promise((done) => {
     child.on("message", (report: Report) => {
       clearTimeout(timer);
       if (peakBytes > MOST_MEMORY) return;
       if ("begins" in report) {
         current = report.begins;
-        const before = processorTime(child.pid);
-        const kill = (): void => {
-          lost = `took longer than ${LONGEST} ms`;
-          child.kill("SIGKILL");
-        };
-        timer = setTimeout(() => {
-          if (processorTime(child.pid) - before >= 0.8 * LONGEST) kill();
-          else timer = setTimeout(kill, LONGEST_BUSY - LONGEST);
-        }, LONGEST);
+        watch(processorTime(child.pid));
         return;
       }
       peakBytes = report.peakBytes;
