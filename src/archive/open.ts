@@ -1,7 +1,7 @@
 import { closeSync, constants, createReadStream, existsSync, fstatSync, openSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { UserError, usageError } from "../model/error.ts";
-import { say } from "../model/phrase.ts";
+import { command, say, type Phrase } from "../model/phrase.ts";
 import type { OpenArchive, OpenOptions } from "./archive.ts";
 import { Budget } from "./budget.ts";
 import { openBytes, openPieces, type BytesOptions } from "./bytes.ts";
@@ -119,11 +119,20 @@ function orCannotOpen<T>(path: string, work: () => T): T {
 
 function cannotOpen(path: string, error: unknown): UserError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ENOENT") return new UserError({ reason: "NoSuchFile", message: say`there is no file ${path}`, cause: error });
+  if (code === "ENOENT")
+    return new UserError({ reason: "NoSuchFile", message: say`there is no file ${path}`, fix: elsewhere(path), cause: error });
   return new UserError({
     reason: code === "EACCES" ? "PermissionDenied" : "CannotOpen",
     message: say`cannot open ${path}`,
     why: code === "EACCES" ? "you may not read it: an archive is a memory dump, readable by its owner only" : (error as Error).message,
     cause: error,
   });
+}
+
+/** What a path may be that is none: an archive on a node, or a pod. */
+function elsewhere(path: string): Phrase | undefined {
+  if (/^[a-z0-9][a-z0-9.-]*:.*\.tar$/s.test(path))
+    return say`an archive on a node is copied first: ${command`kubectl checkpoint cp ${path}`}`;
+  if (!/^([a-z]+\/)?[a-z0-9][a-z0-9-]*$/.test(path)) return undefined;
+  return say`if a pod was meant, its archive is made first: ${command`kubectl checkpoint ${path} --copy`}`;
 }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Chalk } from "chalk";
 import type { Event } from "../model/context.ts";
 import { Interrupted, usageError } from "../model/error.ts";
-import type { Phrase, Table } from "../model/phrase.ts";
+import { say, type Phrase, type Table } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { jsonPieces, yamlPieces } from "./document.ts";
 import { errorText, stackText } from "./errors.ts";
@@ -35,10 +35,15 @@ export class Printer {
   readonly #err: Renderer;
   readonly #paint: (label: string) => string;
   readonly #progress: Progress;
+  /** Columns that the terminal had no room for. */
+  readonly #left = new Set<string>();
 
   constructor(options: PrinterOptions) {
     this.#options = options;
-    this.#out = new Renderer(chalkFor(options.stdout, options));
+    const { stdout } = options;
+    // What goes to a pipe, and what -o wide asks for, is whole.
+    const fits = stdout.isTTY && options.format === undefined;
+    this.#out = new Renderer(chalkFor(stdout, options), () => (fits ? stdout.columns || 80 : Infinity));
     const chalk = chalkFor(options.stderr, options);
     this.#err = new Renderer(chalk);
     this.#paint = chalk.bold.red;
@@ -57,12 +62,14 @@ export class Printer {
     } else if (format === "json" || format === "yaml") {
       if (document !== undefined) await this.#result(escapeJson(JSON.stringify(document)));
     } else if (text !== undefined) {
-      await this.#result(this.#shown(text));
+      await this.#text(text);
     }
   }
 
   async outcome({ document }: Outcome): Promise<void> {
     this.#progress.stop();
+    const left = say`not shown, for want of room: ${[...this.#left].join(", ")} (-o wide shows all)`;
+    if (this.#left.size > 0) this.event({ kind: "hint", text: { ...left, style: "dim" } });
     if (document === undefined) return;
     if (this.#options.format === "json") await this.#document(jsonPieces(document));
     if (this.#options.format === "yaml") await this.#document(yamlPieces(document));
@@ -98,8 +105,11 @@ export class Printer {
     this.#progress.stop();
   }
 
-  #shown(text: Phrase | Table): string {
-    return "columns" in text ? this.#out.table(text) : this.#out.phrase(text);
+  async #text(text: Phrase | Table): Promise<void> {
+    if (!("columns" in text)) return await this.#result(this.#out.phrase(text));
+    const { text: lines, left } = this.#out.tableAndRest(text);
+    await this.#result(lines);
+    for (const column of left) this.#left.add(column);
   }
 
   /** Where stdout cannot be written, the signal aborts the command, which cleans up. */

@@ -1,6 +1,7 @@
 import type { Phrase } from "../model/phrase.ts";
 import { formatSeconds } from "../model/units.ts";
 import type { Renderer } from "./render.ts";
+import { cut } from "./shorten.ts";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const LOG_EVERY = 10_000;
@@ -63,7 +64,7 @@ export class Progress {
     const width = this.#stderr.columns || 80;
     const lines = [...this.#lanes.values()].map((lane) => {
       const elapsed = formatSeconds((this.#now() - lane.since) / 1000);
-      return shortened(`${FRAMES[this.#frame]} ${elapsed} ${this.#renderer.phrase(lane.text)}`, width - 1);
+      return cut(`${FRAMES[this.#frame]} ${elapsed} ${this.#renderer.phrase(lane.text)}`, width - 1);
     });
     this.clear();
     this.#stderr.write(lines.map((line) => `${line}\n`).join(""));
@@ -77,8 +78,4 @@ export class Progress {
       this.#stderr.write(`${this.#renderer.phrase(lane.text)} (${formatSeconds((this.#now() - lane.since) / 1000)})\n`);
     }
   }
-}
-
-function shortened(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }

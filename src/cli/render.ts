@@ -1,36 +1,103 @@
 import type { ChalkInstance } from "chalk";
-import type { Phrase, PhraseValue, Style, Table } from "../model/phrase.ts";
+import type { Phrase, PhraseValue, Shortening, Style, Table } from "../model/phrase.ts";
 import { shellWord } from "../model/shell.ts";
 import { escapeText } from "./escape.ts";
+import { cut, shortened } from "./shorten.ts";
+
+/** Between two columns: kubectl's three, and less on a terminal where there is no room. */
+const GAP = 3;
+const NARROW_GAP = 2;
+/** Cells are not shortened to less. */
+const LEAST: Readonly<Record<Shortening, number>> = { end: 12, middle: 12, address: 22 };
 
 /** Phrases and tables as text for one stream: values escaped, styles as colours where the stream has them. */
 export class Renderer {
   readonly #chalk: ChalkInstance;
+  readonly #width: () => number;
 
-  constructor(chalk: ChalkInstance) {
+  /** `width`: of the terminal; infinite where there is none, or all is to be shown. */
+  constructor(chalk: ChalkInstance, width: () => number = () => Infinity) {
     this.#chalk = chalk;
+    this.#width = width;
   }
 
-  phrase({ literals, values, style }: Phrase): string {
+  phrase(phrase: Phrase): string {
+    const { literals, values, style } = phrase;
+    if (phrase.oneLine === true) {
+      // With what is painted inside it, it could not be cut; an empty line before it is no part of it.
+      const [, before = "", plain = ""] = /^(\n*)(.*)$/s.exec(plainText({ literals, values })) ?? [];
+      if (plain.length > this.#width()) return before + this.#painted(cut(plain, this.#width()), style);
+    }
     let text = literals[0] ?? "";
     for (const [index, value] of values.entries()) text += this.#value(value) + (literals[index + 1] ?? "");
-    return style === undefined ? text : this.#style(style)(text);
+    return this.#painted(text, style);
   }
 
-  /** Columns three spaces apart, as kubectl get prints; the last one is not padded. */
-  table({ columns, rows }: Table): string {
+  /** As kubectl get prints; the last column is not padded. */
+  table(table: Table): string {
+    return this.tableAndRest(table).text;
+  }
+
+  /** `left`: columns that the terminal has no room for. */
+  tableAndRest({ columns, rows, narrow }: Table): { readonly text: string; readonly left: readonly string[] } {
     const cells = rows.map((row) => row.map((value) => ({ plain: plainText(value), shown: this.#value(value) })));
     // Not by Math.max(...): a table may have more rows than a call has arguments.
     const widths = columns.map((heading, column) =>
       cells.reduce((widest, row) => Math.max(widest, row[column]?.plain.length ?? 0), heading.length),
     );
-    const line = (row: readonly { plain: string; shown: string }[]): string =>
-      row
-        .map(({ plain, shown }, column) =>
-          column === row.length - 1 ? shown : shown + " ".repeat((widths[column] ?? 0) - plain.length + 3),
-        )
+    const { gap, kept } = this.#room(columns, widths, narrow);
+    const shortens: Readonly<Record<string, Shortening>> = Object.assign({}, ...(narrow?.shorten ?? []));
+    const shown = (cell: Cell, column: number): Cell => {
+      const width = widths[column] ?? 0;
+      if (cell.plain.length <= width) return cell;
+      const text = shortens[columns[column] ?? ""] === "end" ? cut(cell.plain, width) : shortened(cell.plain, width);
+      return { plain: text, shown: text };
+    };
+    const line = (row: readonly Cell[]): string =>
+      kept
+        .flatMap((column, index) => {
+          const cell = row[column];
+          if (cell === undefined) return [];
+          const { plain, shown: text } = shown(cell, column);
+          return index === kept.length - 1 || column === row.length - 1
+            ? text
+            : text + " ".repeat((widths[column] ?? 0) - plain.length + gap);
+        })
         .join("");
-    return [line(columns.map((heading) => ({ plain: heading, shown: heading }))), ...cells.map(line)].join("\n");
+    return {
+      text: [line(columns.map((heading) => ({ plain: heading, shown: heading }))), ...cells.map(line)].join("\n"),
+      left: columns.filter((_, column) => !kept.includes(column)),
+    };
+  }
+
+  /** Which columns there is room for, how far apart; where it is not enough, `widths` are made smaller. */
+  #room(columns: readonly string[], widths: number[], narrow: Table["narrow"]): { gap: number; kept: readonly number[] } {
+    let kept = columns.map((_, column) => column);
+    const room = this.#width();
+    const total = (of: readonly number[], gap: number): number =>
+      kept.reduce((sum, column) => sum + (of[column] ?? 0), gap * (kept.length - 1));
+    if (narrow === undefined || total(widths, GAP) <= room) return { gap: GAP, kept };
+    const capped = (group: Readonly<Record<string, Shortening>>, cap: number): number[] =>
+      widths.map((width, column) => {
+        const heading = columns[column] ?? "";
+        const how = group[heading];
+        return how === undefined ? width : Math.min(width, Math.max(cap, heading.length, LEAST[how]));
+      });
+    for (const spare of narrow.without ?? []) {
+      if (total(capped(Object.assign({}, ...narrow.shorten), 0), NARROW_GAP) <= room) break;
+      kept = kept.filter((column) => columns[column] !== spare);
+    }
+    for (const group of narrow.shorten) {
+      // The widest cells that there is room for.
+      let cap = Math.min(room, Math.max(0, ...widths));
+      while (cap > 0 && total(capped(group, cap), NARROW_GAP) > room) cap -= 1;
+      for (const [column, width] of capped(group, cap).entries()) widths[column] = width;
+    }
+    return { gap: NARROW_GAP, kept };
+  }
+
+  #painted(text: string, style: Style | undefined): string {
+    return style === undefined ? text : this.#style(style)(text);
   }
 
   #value(value: PhraseValue): string {
@@ -41,6 +108,11 @@ export class Renderer {
     const { bold, dim, green, yellow, red } = this.#chalk;
     return { strong: bold, dim, good: green, warn: yellow, bad: red }[style];
   }
+}
+
+interface Cell {
+  readonly plain: string;
+  readonly shown: string;
 }
 
 /** A value escaped and without styles: what its width is measured by. */

@@ -1,4 +1,4 @@
-import { compareArchives } from "../flows/examine/diff/diff.ts";
+import { compareArchives, DIFF_SECTIONS, type DiffSection } from "../flows/examine/diff/diff.ts";
 import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { differenceViews } from "./diff/views.ts";
@@ -12,21 +12,26 @@ import { defineVerb } from "./shared/verb.ts";
 export interface DiffRequest {
   readonly from: string;
   readonly to: string;
-  /** Only changed files are compared, with their hashes. */
-  readonly changes: boolean;
+  /** None: all. */
+  readonly sections: ReadonlySet<DiffSection>;
+  /** Whether people see what they are rarely after: regions of memory that only one has, paths of cgroups. */
+  readonly addresses: boolean;
   readonly registry: ReadingSettings;
 }
 
 export const verb = defineVerb({
   name: "diff",
   summary: "Compare two archives",
-  usage: ["diff FILE FILE [--changes] [options]"],
+  usage: ["diff FILE FILE [--ps] [--env] [--files] [--sockets] [--mounts] [--memory] [--changes] [--addresses] [options]"],
   description: `Compare two archives on this machine: processes with their environment, files, sockets and memory, mounts, and the changes in the
 root file systems. Lines that start with "-" belong to the first archive, lines that start with "+" to the second.
 
 Processes of the same container are matched by their PID; those of different containers, such as replicas, by their place in the process
 tree and their command. Memory is compared page by page; a page that only one archive has counts as changed. What only one archive can
 answer is reported as not compared, never as a difference.
+
+Without a section, everything is compared. Memory regions that only one archive has (often they only moved) and cgroup paths are counted;
+--addresses, -o json and -o yaml list them. Processes that only one archive has are reported with every section of processes.
 
 Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison failed or part of an archive could not be compared.`,
   examples: [
@@ -41,8 +46,15 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     },
   ],
   flags: {
-    changes: on("compare only changed files, and print owner, time, type and SHA-256 of each"),
-    output: output("json", "yaml"),
+    ps: on("processes: command lines, users, capabilities, signals"),
+    env: on("variables of the processes"),
+    files: on("open files"),
+    sockets: on("sockets"),
+    mounts: on("mounts of the container"),
+    memory: on("memory, page by page"),
+    changes: on("changed files, with owner, time, type and SHA-256 of each"),
+    addresses: on("also memory regions that only one archive has, and cgroup paths"),
+    output: output("wide", "json", "yaml"),
     ...PULL,
     ...COMMON,
   },
@@ -54,9 +66,10 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     }
     if (more !== undefined) throw usageError(say`unexpected argument "${more}": diff takes two archives`);
     if (from === "-" && to === "-") throw usageError("only one of the two archives can be standard input");
-    return { from, to, changes: flags.changes, registry: registrySettings(flags) };
+    const sections = new Set(DIFF_SECTIONS.filter((section) => flags[section]));
+    return { from, to, sections, addresses: flags.addresses, registry: registrySettings(flags) };
   },
-  async *run({ from, to, changes, registry }, call) {
+  async *run({ from, to, sections, addresses, registry }, call) {
     const budget = new Budget();
     const reading = pulling(call, registry);
     await using before = await openCheckpoint(from, undefined, reading, budget);
@@ -68,10 +81,10 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     const { difference: compared, problems } = await compareArchives(
       { path: from, archive: before },
       { path: to, archive: after },
-      { signal: call.signal, onlyChanges: changes },
+      { signal: call.signal, sections },
     );
     const difference = { ...compared, problems: [...damage, ...problems].map(({ message }) => message) };
-    for (const text of differenceViews(difference)) yield { text };
+    for (const text of differenceViews(difference, addresses)) yield { text };
     for (const error of problems) yield { error };
     return { document: difference, exitCode: damage.length + problems.length > 0 ? 2 : difference.same ? 0 : 1 };
   },

@@ -92,7 +92,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     all: on("all sections"),
     pid: PID,
     previous: PREVIOUS,
-    output: output("json", "yaml"),
+    output: output("wide", "json", "yaml"),
     ...PULL,
     ...COMMON,
   },
@@ -101,7 +101,8 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     if (words.length > 1) throw usageError(say`unexpected argument "${words[1] ?? ""}": inspect takes one archive`);
     const chosen = SECTIONS.filter((section) => flags[section]);
     // Documents have nearly everything where nothing is chosen, the text for people only the process tree.
-    const unchosen = flags.output === undefined ? [] : SECTIONS.filter((section) => section !== "env" && section !== "threads");
+    const unchosen =
+      flags.output === undefined || flags.output === "wide" ? [] : SECTIONS.filter((section) => section !== "env" && section !== "threads");
     const sections = flags.all ? SECTIONS : chosen.length > 0 ? chosen : unchosen;
     return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous, registry: registrySettings(flags) };
   },

@@ -2,7 +2,7 @@ import type { VolumeMount } from "../archive/engines/info.ts";
 import { summaries as summariesOf, type Summary } from "../flows/examine/summary.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
-import { joined, say, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
+import { joined, say, type Narrow, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
 import { interruptedText } from "./shared/interrupted.ts";
 import { fileWord } from "./shared/archives.ts";
@@ -114,12 +114,21 @@ const WIDE_COLUMNS: readonly Column[] = [
   { heading: "IMAGE ID", cell: ({ info }) => info.imageID },
 ];
 
+const NARROW: Narrow = {
+  without: ["ENGINE", "CREATED", "RUNTIME", "NAMESPACE", "SIZE", "IMAGE"],
+  shorten: [
+    { IMAGE: "middle", FILE: "middle" },
+    { POD: "middle", NAMESPACE: "middle", CONTAINER: "middle" },
+  ],
+};
+
 /** As kubectl get prints; the file is named where there are several. */
 function summaryTable(summaries: readonly Summary[], wide: boolean): Table {
   const file: Column = { heading: "FILE", cell: ({ path }) => path };
-  const columns = [...(summaries.length > 1 || wide ? [file] : []), ...COLUMNS, ...(wide ? WIDE_COLUMNS : [])];
+  const columns = [...COLUMNS, ...(wide ? WIDE_COLUMNS : []), ...(summaries.length > 1 || wide ? [file] : [])];
   return {
     columns: columns.map(({ heading }) => heading),
+    narrow: NARROW,
     rows: summaries.map((summary) => columns.map(({ cell }) => cell(summary) ?? "<none>")),
   };
 }

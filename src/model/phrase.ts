@@ -8,6 +8,8 @@ export interface Phrase {
   readonly literals: readonly string[];
   readonly values: readonly PhraseValue[];
   readonly style?: Style;
+  /** On a terminal it is one line, cut at the terminal's width. */
+  readonly oneLine?: true;
 }
 
 export type PhraseValue = string | number | Word | Phrase;
@@ -71,8 +73,25 @@ export function joined(parts: readonly PhraseValue[], separator: string): Phrase
   return parts.length === 0 ? say`` : { literals, values: parts };
 }
 
+/** A phrase that is cut at the width of a terminal; -o wide and pipes have all of it. */
+export function oneLine(phrase: Phrase): Phrase {
+  return { ...phrase, oneLine: true };
+}
+
 /** A table that cli/ lays out: columns as wide as their widest cell, as kubectl get prints. */
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly PhraseValue[])[];
+  /** What becomes of it on a terminal that is too narrow; -o wide and pipes have all of it. */
+  readonly narrow?: Narrow;
+}
+
+/** Where a cell loses something. An address stays long enough for one of IPv4 with its port. */
+export type Shortening = "end" | "middle" | "address";
+
+export interface Narrow {
+  /** Columns that are not shown where there is no room, the first of them first. */
+  readonly without?: readonly string[];
+  /** Columns whose cells are shortened: those of the first group before those of the second. */
+  readonly shorten: readonly Readonly<Record<string, Shortening>>[];
 }

@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { verb as diff } from "../../src/commands/diff.ts";
+import { differenceViews } from "../../src/commands/diff/views.ts";
 import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
 import { CoreEntrySchema, FsEntrySchema } from "../../src/criu/gen/process_pb.ts";
 import type { Difference } from "../../src/model/difference.ts";
+import type { MountItem } from "../../src/model/inspection.ts";
+import { plain } from "../../src/model/phrase.ts";
 import { tar } from "../archive/tars.ts";
 import { checkpoint, image, MAGIC, message, pagemapImage, STATUS, type CheckpointSpec, type Files } from "../criu/synthetic.ts";
 import { altered, without } from "./altered.ts";
@@ -53,7 +56,20 @@ function made(name: string, spec: CheckpointSpec, rootfs: Record<string, string>
 }
 
 test("words become a request", () => {
-  assert.deepEqual(requestOf(diff, ["a", "-"]), { from: "a", to: "-", changes: false, registry: REGISTRY });
+  assert.deepEqual(requestOf(diff, ["a", "-"]), {
+    from: "a",
+    to: "-",
+    sections: new Set(),
+    addresses: false,
+    registry: REGISTRY,
+  });
+  assert.deepEqual(requestOf(diff, ["a", "b"], { sockets: true, changes: true, addresses: true }), {
+    from: "a",
+    to: "b",
+    sections: new Set(["sockets", "changes"]),
+    addresses: true,
+    registry: REGISTRY,
+  });
   for (const words of [[], ["a"], ["a", "b", "c"], ["-", "-"], ["a", ""]])
     assert.throws(() => requestOf(diff, words), { reason: "Usage", exitCode: 2 });
 });
@@ -126,12 +142,90 @@ test("people see what diff would print", async () => {
     "- 11 sleep 0.2",
     "+ 15 sleep 0.2",
     "",
-    "Process 1: /bin/sh -c i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done",
-    "memory: 20.0 KiB of 76.0 KiB changed, 26.3%",
+    "Memory",
+    "process 1: /bin/sh -c i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done",
+    "20.0 KiB of 76.0 KiB changed, 26.3%",
     "ADDRESS|KIND|CHANGED|OF|PERCENT|NAME",
     "0x2aab5000|heap|12.0 KiB|16.0 KiB|75%|[heap]",
     "0x7fff24435000|stack|8.0 KiB|16.0 KiB|50%|[stack]",
   ]);
+});
+
+test("sections: only they are compared, and only they decide whether the archives are the same", async () => {
+  const memory = await runVerb(diff, [BEFORE, AFTER], { memory: true });
+  assert.deepEqual(
+    memory.lines.filter((line) => ["Memory", "Mounts", "Changed files"].includes(line)),
+    ["Memory"],
+  );
+  assert.equal(memory.exitCode, 1);
+  const mounts = await runVerb(diff, [BEFORE, AFTER], { mounts: true });
+  assert.deepEqual([mounts.lines, mounts.exitCode, (mounts.document as Difference).same], [[], 0, true]);
+  // A process that only one has may have had sockets.
+  const sockets = await runVerb(diff, [BEFORE, AFTER], { sockets: true });
+  assert.deepEqual(sockets.lines.slice(3), ["Processes", "- 11 sleep 0.2", "+ 15 sleep 0.2"]);
+});
+
+test("files, processes and sockets come first; regions of one archive and cgroup paths are counted, and listed with --addresses", () => {
+  const mount = (type: string, root: string): MountItem => ({ path: `/${type}`, type, source: type, root, options: [] }) as never;
+  const socket = { fd: 3, protocol: "tcp", local: "10.0.0.1:80", remote: "" } as never;
+  const region = { kind: "anonymous", name: "", comparedBytes: 4096, changedBytes: 4096, percent: 100 };
+  const none = { added: [], removed: [], changed: [] };
+  const difference: Difference = {
+    apiVersion: "",
+    kind: "Difference",
+    same: false,
+    sameContainer: true,
+    from: { path: "a" },
+    to: { path: "b" },
+    processes: {
+      added: [],
+      removed: [],
+      changed: [
+        {
+          pid: 1,
+          comm: "web",
+          fields: [{ name: "state", from: "alive", to: "stopped" }],
+          environment: none,
+          files: none,
+          sockets: { ...none, added: [socket] },
+          memory: {
+            comparedBytes: 8192,
+            changedBytes: 8192,
+            percent: 100,
+            regions: [
+              { ...region, start: "0x1000", only: "from" },
+              { ...region, start: "0x2000", only: "to" },
+            ],
+          },
+        },
+      ],
+    },
+    mounts: {
+      ...none,
+      changed: [
+        { from: mount("cgroup2", "/a"), to: mount("cgroup2", "/b") },
+        { from: mount("ext4", "/a"), to: mount("ext4", "/b") },
+      ],
+    },
+    rootfs: { ...none, added: [{ path: "/tmp/x", change: "added", type: "file" } as never] },
+    problems: [],
+  };
+  const texts = (addresses: boolean): string[] =>
+    [...differenceViews(difference, addresses)].map((view) =>
+      "columns" in view ? view.rows.map(([start = ""]) => plain(start)).join() : plain(view).trim(),
+    );
+  const shown = texts(false);
+  const titles = new Set(["Changed files", "Processes", "Sockets", "Open files", "Environment", "Mounts", "Memory"]);
+  assert.deepEqual(
+    shown.filter((line) => titles.has(line)),
+    ["Changed files", "Processes", "Sockets", "Mounts", "Memory"],
+  );
+  assert.ok(shown.includes("1 cgroup path differs (--addresses shows them)"), shown.join("\n"));
+  assert.ok(shown.includes("2 regions of 8.0 KiB in one archive only, or moved (--addresses shows them)"));
+  assert.ok(!shown.join().includes("0x1000") && shown.join().includes("ext4[/b]"));
+  const all = texts(true);
+  assert.ok(all.includes("-0x1000,+0x2000") && all.join().includes("cgroup2[/b]"));
+  assert.doesNotMatch(all.join(), /--addresses/);
 });
 
 const heap = STATUS.regular | STATUS.heap | STATUS.anonymous;

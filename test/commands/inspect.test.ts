@@ -266,7 +266,8 @@ test("one process alone, and one that is not there", async () => {
 test("sections for people: the environment when asked for, each process under its name", async () => {
   const { lines } = await runVerb(inspect, [ENGINES.podman], { env: true, pid: "4" });
   assert.ok(lines.includes("Process 4: httpd -p 8080 -h /data"));
-  assert.ok(lines.includes("Environment of process 4:"));
+  // Of one section alone, the title of the process is enough.
+  assert.ok(!lines.includes("Environment of process 4:"));
   assert.ok(lines.includes("SECRET_TOKEN=s3cr3t-value-123"));
   const plain = await runVerb(inspect, [ENGINES.podman]);
   assert.ok(!plain.lines.join("\n").includes("s3cr3t"));

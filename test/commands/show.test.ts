@@ -24,12 +24,12 @@ test("words and flags become a request", () => {
 test("a line an archive, on all three engines and both generations of pagemaps", async () => {
   const { lines, exitCode } = await runVerb(show, [COUNTER, REDIS, CRIO, OLD_PAGEMAP, ZSTD]);
   assert.deepEqual(lines, [
-    "FILE|POD|NAMESPACE|CONTAINER|IMAGE|RUNTIME|ENGINE|CREATED|CHECKPOINTED|SIZE|MEMORY|PAUSED",
-    `${COUNTER}|counter|default|counter|docker.io/library/busybox:1.36|io.containerd.runc.v2|containerd|2026-11-24T02:28:10Z|2026-11-24T02:28:30Z|267 KiB|136 KiB|>175ms`,
-    `${REDIS}|apps|default|redis|10.90.0.1:5000/apps:1|io.containerd.runc.v2|containerd|2026-11-24T06:10:16Z|2026-11-24T06:10:21Z|6.3 MiB|6.0 MiB|>166ms`,
-    `${CRIO}|pod-k|default|counter|127.0.0.1:5000/bbc:1|crun|cri-o|2026-11-24T02:34:14Z|2026-11-24T02:34:18Z|441 KiB|276 KiB|>180ms`,
-    `${OLD_PAGEMAP}|<none>|<none>|fixture|localhost/bb:1|crun|podman|2026-11-24T02:22:32Z|2026-11-24T02:22:36Z|90.8 KiB|8.1 MiB|>201ms`,
-    `${ZSTD}|<none>|<none>|counter|localhost/bb:1|crun|podman|2026-11-24T00:31:26Z|2026-11-24T00:31:30Z|33.6 KiB|272 KiB|>445ms`,
+    "POD|NAMESPACE|CONTAINER|IMAGE|RUNTIME|ENGINE|CREATED|CHECKPOINTED|SIZE|MEMORY|PAUSED|FILE",
+    `counter|default|counter|docker.io/library/busybox:1.36|io.containerd.runc.v2|containerd|2026-11-24T02:28:10Z|2026-11-24T02:28:30Z|267 KiB|136 KiB|>175ms|${COUNTER}`,
+    `apps|default|redis|10.90.0.1:5000/apps:1|io.containerd.runc.v2|containerd|2026-11-24T06:10:16Z|2026-11-24T06:10:21Z|6.3 MiB|6.0 MiB|>166ms|${REDIS}`,
+    `pod-k|default|counter|127.0.0.1:5000/bbc:1|crun|cri-o|2026-11-24T02:34:14Z|2026-11-24T02:34:18Z|441 KiB|276 KiB|>180ms|${CRIO}`,
+    `<none>|<none>|fixture|localhost/bb:1|crun|podman|2026-11-24T02:22:32Z|2026-11-24T02:22:36Z|90.8 KiB|8.1 MiB|>201ms|${OLD_PAGEMAP}`,
+    `<none>|<none>|counter|localhost/bb:1|crun|podman|2026-11-24T00:31:26Z|2026-11-24T00:31:30Z|33.6 KiB|272 KiB|>445ms|${ZSTD}`,
   ]);
   assert.equal(exitCode, 0);
 });
@@ -38,7 +38,7 @@ test("one archive needs no column for its name; -o wide has more of it, -o name 
   const { lines, pieces } = await runVerb(show, [CRIO]);
   assert.match(lines[0] ?? "", /^POD\|/);
   const wide = await runVerb(show, [CRIO], { output: "wide" });
-  assert.match(wide.lines[0] ?? "", /^FILE\|.*\|PAUSED\|IMAGES\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID$/);
+  assert.match(wide.lines[0] ?? "", /^POD\|.*\|PAUSED\|IMAGES\|ROOTFS CHANGE\|COMPRESSION\|IP\|CONTAINER ID\|IMAGE ID\|FILE$/);
   assert.match(wide.lines[1] ?? "", /\|295 KiB\|2\.5 KiB\|none\|10\.213\.7\.33\|db3636326e8c.*\|9079477346761d/);
   assert.deepEqual(
     pieces.flatMap(({ name }) => name ?? []),
@@ -176,5 +176,19 @@ test("a producer that takes its time, on standard input and through a named pipe
     });
     assert.deepEqual([child.stdout, child.stderr], ["", ""]);
     assert.ok(performance.now() - started < 4000, `${file}: ended by the signal, not left behind`);
+  }
+});
+
+test("a pod or an archive on a node where a file is meant: what to do first", async () => {
+  const cases: Readonly<Record<string, string | undefined>> = {
+    nginx: "if a pod was meant, its archive is made first: kubectl checkpoint nginx --copy",
+    "pod/nginx": "if a pod was meant, its archive is made first: kubectl checkpoint pod/nginx --copy",
+    "node1:/var/lib/kubelet/checkpoints/checkpoint-x.tar":
+      "an archive on a node is copied first: kubectl checkpoint cp node1:/var/lib/kubelet/checkpoints/checkpoint-x.tar",
+    "/nonexistent.tar": undefined,
+  };
+  for (const [path, fix] of Object.entries(cases)) {
+    const { errors } = await runVerb(show, [path]);
+    assert.deepEqual([errors[0]?.reason, errors[0]?.fix], ["NoSuchFile", fix]);
   }
 });

@@ -1,5 +1,6 @@
 import type { PickerRow } from "../../model/context.ts";
 import { escapeText } from "../escape.ts";
+import { shortened } from "../shorten.ts";
 
 /** A row made ready to be matched and drawn: escaped once, when it arrives. */
 export interface Row<T> {
@@ -36,13 +37,6 @@ export function layout(rows: readonly (readonly string[])[], width: number): str
       .trimEnd()
       .slice(0, Math.max(1, width)),
   );
-}
-
-/** "checkpoint-counter-7d9f" in 12: "checkp…-7d9f". The ends of a name distinguish it better than its middle. */
-export function shortened(text: string, width: number): string {
-  if (text.length <= width) return text;
-  const head = Math.ceil((width - 1) / 2);
-  return `${text.slice(0, head)}…${text.slice(text.length - (width - 1 - head))}`;
 }
 
 function sum(numbers: readonly number[]): number {

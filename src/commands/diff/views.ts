@@ -1,25 +1,39 @@
-import type { Changes, Compared, Difference, ProcessDifference } from "../../model/difference.ts";
+import type { Changes, Compared, Difference, ProcessDifference, ProcessReference } from "../../model/difference.ts";
 import type { ChangeItem, FileItem, MountItem, SocketItem } from "../../model/inspection.ts";
-import { say, styled, type Phrase, type Table } from "../../model/phrase.ts";
-import { formatBytes } from "../../model/units.ts";
+import { oneLine, say, styled, type Phrase, type Table } from "../../model/phrase.ts";
+import { counted, formatBytes } from "../../model/units.ts";
 import { changeWords } from "../inspect/changes.ts";
 import { accessOf, fileDetails, fileName, socketDetails } from "../inspect/descriptors.ts";
 
 type View = Phrase | Table;
 
-/** What people see of a difference: as diff prints it, "-" is of the first archive and "+" of the second. */
-export function* differenceViews(difference: Difference): Generator<View> {
+/**
+ * What people see of a difference: as diff prints it, "-" is of the first archive and "+" of the second; changed files, processes and
+ * sockets first, memory last. Without `addresses`, what is rarely looked for is counted.
+ */
+export function* differenceViews(difference: Difference, addresses: boolean): Generator<View> {
   const { same, from, to, sameContainer, processes, mounts, rootfs } = difference;
   if (same) return;
-  yield styled("strong", say`--- ${side(from)}`);
-  yield styled("strong", say`+++ ${side(to)}`);
+  yield oneLine(styled("strong", say`--- ${side(from)}`));
+  yield oneLine(styled("strong", say`+++ ${side(to)}`));
   if (!sameContainer) yield say`different containers: processes are matched by their place in the process tree and their command`;
-  if (processes.removed.length + processes.added.length > 0) yield say`\n${styled("strong", "Processes")}`;
-  for (const { pid, args, comm } of processes.removed) yield minus(say`${pid} ${args?.join(" ") ?? `[${comm}]`}`);
-  for (const { pid, args, comm } of processes.added) yield plus(say`${pid} ${args?.join(" ") ?? `[${comm}]`}`);
-  for (const process of processes.changed) yield* processViews(process);
-  yield* section("Mounts", mounts, mountText);
-  yield* section("Root file system", rootfs, rootfsText);
+  yield* section("Changed files", [...lines(rootfs, rootfsText)]);
+  yield* section("Processes", [...processLines(processes)]);
+  const ofEach = function* (title: string, of: (process: ProcessDifference) => Iterable<View>): Generator<View> {
+    const all = processes.changed.map((process) => ({ process, views: [...of(process)] })).filter(({ views }) => views.length > 0);
+    if (all.length > 0) yield say`\n${styled("strong", title)}`;
+    for (const { process, views } of all) {
+      yield processTitle(process);
+      yield* views;
+    }
+  };
+  yield* ofEach("Sockets", ({ sockets }) => lines(sockets, socketText));
+  yield* ofEach("Open files", ({ files }) => lines(files, fileText));
+  yield* ofEach("Environment", ({ environment }) =>
+    lines(environment, ({ name, value }) => (value === undefined ? say`${name}` : say`${name}=${value}`)),
+  );
+  yield* section("Mounts", [...mountLines(mounts, addresses)]);
+  yield* ofEach("Memory", (process) => memoryViews(process, addresses));
 }
 
 function side({ path, container, pod, namespace, checkpointedAt }: Compared): Phrase {
@@ -27,30 +41,61 @@ function side({ path, container, pod, namespace, checkpointedAt }: Compared): Ph
   return say`${path}: ${container ?? "unnamed container"}${where}${checkpointedAt === undefined ? "" : say`, ${checkpointedAt.replace(/\.\d+Z$/, "Z")}`}`;
 }
 
-function* processViews({ pid, otherPid, comm, args, fields, environment, files, sockets, memory }: ProcessDifference): Generator<View> {
-  const pids = otherPid === undefined ? say`${pid}` : say`${pid}, now ${otherPid}`;
-  yield say`\n${styled("strong", say`Process ${pids}: ${args?.join(" ") ?? `[${comm}]`}`)}`;
-  for (const field of fields) yield* fieldViews(field);
-  yield* lines(environment, ({ name, value }) => (value === undefined ? say`${name}` : say`${name}=${value}`));
-  yield* lines(files, fileText);
-  yield* lines(sockets, socketText);
-  if (memory === undefined || memory.changedBytes === 0) return;
-  yield say`memory: ${formatBytes(memory.changedBytes)} of ${formatBytes(memory.comparedBytes)} changed, ${memory.percent}%`;
-  yield {
-    columns: ["ADDRESS", "KIND", "CHANGED", "OF", "PERCENT", "NAME"],
-    rows: memory.regions.map(({ start, kind, name, only, comparedBytes, changedBytes, percent }) => [
-      only === "to" ? `+${start}` : only === "from" ? `-${start}` : start,
-      kind,
-      formatBytes(changedBytes),
-      formatBytes(comparedBytes),
-      `${percent}%`,
-      name,
-    ]),
-  };
+/** Those that only one has, then what differs of those that both have. */
+function* processLines({ removed, added, changed }: Difference["processes"]): Generator<Phrase> {
+  for (const process of removed) yield oneLine(minus(processText(process)));
+  for (const process of added) yield oneLine(plus(processText(process)));
+  for (const process of changed.filter(({ fields }) => fields.length > 0)) {
+    yield processTitle(process);
+    for (const field of process.fields) yield* fieldViews(field);
+  }
 }
 
-function* section<T>(title: string, changes: Changes<T>, text: (thing: T) => Phrase): Generator<Phrase> {
-  const all = [...lines(changes, text)];
+function processText({ pid, args, comm }: ProcessReference): Phrase {
+  return say`${pid} ${args?.join(" ") ?? `[${comm}]`}`;
+}
+
+function processTitle(process: ProcessDifference): Phrase {
+  const { pid, otherPid, args, comm } = process;
+  const pids = otherPid === undefined ? say`${pid}` : say`${pid}, now ${otherPid}`;
+  return oneLine(say`process ${pids}: ${args?.join(" ") ?? `[${comm}]`}`);
+}
+
+/** Types of file systems whose place is where a container's cgroup is. */
+const CGROUP = /^cgroup2?$/;
+
+function* mountLines(mounts: Changes<MountItem>, addresses: boolean): Generator<Phrase> {
+  const isPath = ({ from, to }: { from: MountItem; to: MountItem }): boolean => CGROUP.test(from.type) && CGROUP.test(to.type);
+  const folded = addresses ? [] : mounts.changed.filter(isPath);
+  yield* lines({ ...mounts, changed: mounts.changed.filter((one) => !folded.includes(one)) }, mountText);
+  if (folded.length > 0)
+    yield say`${counted(folded.length, "cgroup path")} ${folded.length === 1 ? "differs" : "differ"} (--addresses shows them)`;
+}
+
+function* memoryViews({ memory }: ProcessDifference, addresses: boolean): Generator<View> {
+  if (memory === undefined || memory.changedBytes === 0) return;
+  yield say`${formatBytes(memory.changedBytes)} of ${formatBytes(memory.comparedBytes)} changed, ${memory.percent}%`;
+  const shown = addresses ? memory.regions : memory.regions.filter(({ only }) => only === undefined);
+  const folded = memory.regions.filter((region) => !shown.includes(region));
+  if (shown.length > 0)
+    yield {
+      columns: ["ADDRESS", "KIND", "CHANGED", "OF", "PERCENT", "NAME"],
+      rows: shown.map(({ start, kind, name, only, comparedBytes, changedBytes, percent }) => [
+        only === "to" ? `+${start}` : only === "from" ? `-${start}` : start,
+        kind,
+        formatBytes(changedBytes),
+        formatBytes(comparedBytes),
+        `${percent}%`,
+        name,
+      ]),
+      narrow: { shorten: [{ NAME: "middle" }] },
+    };
+  const bytes = folded.reduce((sum, { changedBytes }) => sum + changedBytes, 0);
+  if (folded.length > 0)
+    yield say`${counted(folded.length, "region")} of ${formatBytes(bytes)} in one archive only, or moved (--addresses shows ${folded.length === 1 ? "it" : "them"})`;
+}
+
+function* section(title: string, all: readonly Phrase[]): Generator<Phrase> {
   if (all.length === 0) return;
   yield say`\n${styled("strong", title)}`;
   yield* all;

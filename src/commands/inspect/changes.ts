@@ -28,6 +28,7 @@ function changesTable(changes: readonly ChangeItem[]): Table {
       item.sha256 ?? "-",
       item.target === undefined ? item.path : say`${item.path} -> ${item.target}`,
     ]),
+    narrow: { without: ["OWNER", "MODE", "MODIFIED"], shorten: [{ "SHA-256": "end" }, { TYPE: "end", PATH: "middle" }] },
   };
 }
 

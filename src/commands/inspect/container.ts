@@ -23,6 +23,7 @@ export function* filesViews({ deletedFiles = [], memfds = [], renamedFiles = [] 
     yield {
       columns: ["PATH", "SIZE", "MODE", "OWNER", "USED BY"],
       rows: deletedFiles.map((file) => [file.path, formatBytes(file.bytes), file.mode, `${file.uid}:${file.gid}`, usersText(file)]),
+      narrow: { shorten: [{ PATH: "middle", "USED BY": "end" }] },
     };
   }
   if (memfds.length > 0) {
@@ -30,11 +31,16 @@ export function* filesViews({ deletedFiles = [], memfds = [], renamedFiles = [] 
     yield {
       columns: ["NAME", "INODE", "SIZE", "SEALS", "USED BY"],
       rows: memfds.map((file) => [file.name, file.inode, formatBytes(file.bytes), file.seals.join(" ") || "-", usersText(file)]),
+      narrow: { shorten: [{ SEALS: "end", "USED BY": "end" }, { NAME: "middle" }] },
     };
   }
   if (renamedFiles.length > 0) {
     yield heading(say`Files that CRIU gave another name`);
-    yield { columns: ["PATH", "NOW", "USED BY"], rows: renamedFiles.map((file) => [file.path, file.renamedTo, usersText(file)]) };
+    yield {
+      columns: ["PATH", "NOW", "USED BY"],
+      rows: renamedFiles.map((file) => [file.path, file.renamedTo, usersText(file)]),
+      narrow: { shorten: [{ PATH: "middle", NOW: "middle", "USED BY": "end" }] },
+    };
   }
 }
 
@@ -56,6 +62,7 @@ export function* locksView(locks: readonly LockItem[] = []): Generator<View> {
   yield {
     columns: ["PID", "FD", "KIND", "MODE", "BYTES", "PATH"],
     rows: locks.map(({ pid, fd, kind, mode, start, length, path }) => [pid, fd, kind, mode, lockRange(start, length), path ?? "unknown"]),
+    narrow: { shorten: [{ PATH: "middle" }] },
   };
 }
 
@@ -71,6 +78,7 @@ export function* namespacesView(namespaces: readonly NamespaceItem[] = []): Gene
   yield {
     columns: ["TYPE", "ID", "PROCESSES", "DETAILS"],
     rows: namespaces.map((one) => [one.type, one.id, one.pids.length, namespaceText(one)]),
+    narrow: { shorten: [{ DETAILS: "end" }] },
   };
 }
 
@@ -191,6 +199,7 @@ function mountTable(mounts: readonly MountItem[]): Table {
       options.join(","),
       root === "/" ? source : `${source}[${root}]`,
     ]),
+    narrow: { shorten: [{ OPTIONS: "end", SOURCE: "middle" }, { PATH: "middle" }] },
   };
 }
 

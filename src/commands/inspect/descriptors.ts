@@ -9,6 +9,7 @@ export function* filesView(files: readonly FileItem[]): Generator<View> {
     yield {
       columns: ["FD", "MODE", "TYPE", "NAME", "DETAILS"],
       rows: files.map((file) => [file.fd, accessOf(file), file.type, fileName(file), fileDetails(file)]),
+      narrow: { shorten: [{ DETAILS: "end" }, { NAME: "middle" }] },
     };
 }
 
@@ -96,6 +97,7 @@ export function* socketsView(sockets: readonly SocketItem[]): Generator<View> {
         socket.remote || "*",
         socketDetails(socket),
       ]),
+      narrow: { without: ["DETAILS"], shorten: [{ DETAILS: "end" }, { LOCAL: "address", PEER: "address" }] },
     };
 }
 

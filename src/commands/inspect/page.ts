@@ -1,7 +1,7 @@
 import type { InspectionRequest } from "../../flows/examine/inspect/inspection.ts";
 import type { Section } from "../../flows/examine/inspect/process.ts";
 import type { Inspection, ProcessItem } from "../../model/inspection.ts";
-import { joined, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
+import { joined, oneLine, plain, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { interruptedText } from "../shared/interrupted.ts";
 import { changesView } from "./changes.ts";
@@ -17,7 +17,7 @@ export function* inspectionPage(inspection: Inspection, { sections, pid }: Inspe
   yield say``;
   yield treeView(inspection.processes);
   if (sections.has("threads")) yield* deadlocksView(inspection.deadlocks);
-  for (const process of everyProcess(inspection.processes)) yield* processViews(process, sections);
+  yield* processesViews([...everyProcess(inspection.processes)], sections);
   if (sections.has("ps")) {
     yield* namespacesView(inspection.namespaces);
     yield* networksView(inspection.networks);
@@ -33,23 +33,52 @@ export function* inspectionPage(inspection: Inspection, { sections, pid }: Inspe
   if (sections.has("stats")) yield* statsView(inspection.stats);
 }
 
-function* processViews(process: ProcessItem, sections: ReadonlySet<Section>): Generator<View> {
-  const { env, files, sockets, memory } = process;
-  const asked = [...SECTIONS].filter(([section]) => sections.has(section));
-  if (asked.length > 0 || sections.has("ps") || sections.has("threads")) yield heading(say`Process ${process.pid}: ${command(process)}`);
-  if (sections.has("ps")) yield* processView(process);
-  if (sections.has("threads")) yield* threadsView(process);
-  const views = {
-    env: env && environmentView(env),
-    files: files && filesView(files),
-    sockets: sockets && socketsView(sockets),
-    memory: memory && memoryView(memory),
-  };
-  for (const [section, title] of asked) {
-    yield say`\n${title} of process ${process.pid}:`;
-    // What is missing was reported as an error, except for zombies, which have nothing.
-    yield* views[section] ?? [process.state === "zombie" ? say`none` : say`not in the archive, or not readable`];
+/** What was asked for of each process. Processes that have nothing of a section share one line for it. */
+function* processesViews(processes: readonly ProcessItem[], sections: ReadonlySet<Section>): Generator<View> {
+  const asked = SECTIONS.filter(([section]) => sections.has(section));
+  const empty = new Map<string, number[]>();
+  const ofAll = sections.has("ps") || sections.has("threads");
+  for (const process of processes) {
+    const some = asked.filter(([section, sectionTitle]) => {
+      const what = contentOf(process, section);
+      if (what === "some") return true;
+      const line = what === "none" ? `${sectionTitle}: none` : `${sectionTitle}: not in the archive, or not readable`;
+      empty.set(line, [...(empty.get(line) ?? []), process.pid]);
+      return false;
+    });
+    if (some.length === 0 && !ofAll) continue;
+    yield heading(say`Process ${process.pid}: ${title(process)}`);
+    if (sections.has("ps")) yield* processView(process);
+    if (sections.has("threads")) yield* threadsView(process);
+    for (const [section, sectionTitle] of some) {
+      if (asked.length > 1 || ofAll) yield say`\n${sectionTitle} of process ${process.pid}:`;
+      yield* sectionViews(process, section);
+    }
   }
+  if (empty.size > 0) yield say``;
+  for (const [line, pids] of empty) {
+    const all = pids.length === processes.length && pids.length > 1;
+    yield oneLine(
+      say`${line} (${all ? `all ${pids.length} processes` : `${pids.length > 1 ? "processes" : "process"} ${pids.join(", ")}`})`,
+    );
+  }
+}
+
+type OfProcess = (typeof SECTIONS)[number][0];
+
+/** What is missing was reported as an error, except for zombies, which have nothing. */
+function contentOf(process: ProcessItem, section: OfProcess): "some" | "none" | "unknown" {
+  const { [section]: content, state } = process;
+  if (content === undefined) return state === "zombie" ? "none" : "unknown";
+  // Of an empty environment the section says why it is.
+  return section !== "env" && Array.isArray(content) && content.length === 0 ? "none" : "some";
+}
+
+function* sectionViews({ env, files, sockets, memory }: ProcessItem, section: OfProcess): Generator<View> {
+  if (section === "env" && env !== undefined) yield* environmentView(env);
+  if (section === "files" && files !== undefined) yield* filesView(files);
+  if (section === "sockets" && sockets !== undefined) yield* socketsView(sockets);
+  if (section === "memory" && memory !== undefined) yield* memoryView(memory);
 }
 
 const SECTIONS = [
@@ -102,7 +131,11 @@ function flat(process: ProcessItem): ProcessItem[] {
 
 /** The forest of processes as ps --forest draws it. */
 export function treeView(processes: readonly ProcessItem[]): Table {
-  return { columns: ["PID", "THREADS", "MEMORY", "COMMAND"], rows: [...rows(processes, "", true)] };
+  return {
+    columns: ["PID", "THREADS", "MEMORY", "COMMAND"],
+    rows: [...rows(processes, "", true)],
+    narrow: { shorten: [{ COMMAND: "end" }] },
+  };
 }
 
 function* rows(processes: readonly ProcessItem[], indent: string, top: boolean): Generator<PhraseValue[]> {
@@ -115,17 +148,20 @@ function* rows(processes: readonly ProcessItem[], indent: string, top: boolean):
   }
 }
 
-/** Longer command lines are cut: a Java program's can fill a screen. */
-const LONGEST = 1000;
+/** The command line is in the tree: of a longer one a heading has the start. */
+const LONGEST_TITLE = 80;
+
+function title(process: ProcessItem): Phrase {
+  const whole = plain(command(process));
+  return whole.length <= LONGEST_TITLE ? say`${whole}` : say`${whole.slice(0, LONGEST_TITLE)}…`;
+}
 
 /** A process's command line, with its name where that differs. */
 export function command({ args, comm, state, exitCode, exitSignal }: ProcessItem): Phrase {
   if (state === "zombie")
     return say`[${comm}] zombie, ended with ${exitSignal === undefined ? `status ${exitCode}` : `signal ${exitSignal}`}`;
   if (args === undefined || args.length === 0) return say`[${comm || "?"}]${state === "stopped" ? " stopped" : ""}`;
-  const line = args.join(" ");
-  const shown = line.length > LONGEST ? say`${line.slice(0, LONGEST)}… (${line.length - LONGEST} more characters)` : say`${line}`;
-  return say`${shown}${goesBy(args[0] ?? "", comm) ? "" : say` (${comm})`}${state === "stopped" ? " stopped" : ""}`;
+  return say`${args.join(" ")}${goesBy(args[0] ?? "", comm) ? "" : say` (${comm})`}${state === "stopped" ? " stopped" : ""}`;
 }
 
 /** Whether a program's name is what anyone would expect of its first argument. */

@@ -124,5 +124,6 @@ export function* memoryView(memory: MemoryItem): Generator<View> {
       archivedBytes === 0 ? "-" : formatBytes(archivedBytes),
       [name, growsDown ? "(grows down)" : "", ...advice.map((one) => `(${one})`)].filter((part) => part !== "").join(" "),
     ]),
+    narrow: { shorten: [{ NAME: "middle" }] },
   };
 }

@@ -38,52 +38,60 @@ interface Opened extends Side {
   readonly pageSize: number | undefined;
 }
 
+/** What is compared. */
+export const DIFF_SECTIONS = ["ps", "env", "files", "sockets", "mounts", "memory", "changes"] as const;
+export type DiffSection = (typeof DIFF_SECTIONS)[number];
+/** Of these, processes have to be matched. */
+const OF_PROCESSES: readonly DiffSection[] = ["ps", "env", "files", "sockets", "memory"];
+
 export interface CompareOptions {
   readonly signal: AbortSignal;
-  /** Only changed files are compared, and hashed. */
-  readonly onlyChanges?: boolean;
+  /** None: all. Where changed files are named, they are hashed. */
+  readonly sections?: ReadonlySet<DiffSection>;
 }
 
 /** How two checkpoints differ. Throws a UserError where one has no process tree. */
 export async function compareArchives(
   from: Side,
   to: Side,
-  { signal, onlyChanges = false }: CompareOptions,
+  { signal, sections = new Set() }: CompareOptions,
 ): Promise<{ difference: Difference; problems: readonly UserError[] }> {
+  const wanted: Wanted = (section) => sections.size === 0 || sections.has(section);
   const problems: UserError[] = [];
   const tell: Tell = (problem) => {
     if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
   };
   const [before, after] = [await open(from, tell), await open(to, tell)];
-  if (!onlyChanges && before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
+  if (wanted("memory") && before.pageSize !== after.pageSize) tell(pagesDiffer(before.pageSize, after.pageSize));
   const id = before.inspection.containerID;
   const sameContainer = id !== undefined && id === after.inspection.containerID;
   const match = sameContainer ? matchByPid : matchByTree;
-  const processesOf = ({ inspection }: Opened) => (onlyChanges ? [] : inspection.processes);
+  const processesOf = ({ inspection }: Opened) => (OF_PROCESSES.some(wanted) ? inspection.processes : []);
   const { pairs, removed, added } = match(processesOf(before), processesOf(after));
   const changed: ProcessDifference[] = [];
   const lacking = { from: untold(from.path), to: untold(to.path) };
   for (const [a, b] of pairs) {
     signal.throwIfAborted();
     const pair = { from: a, to: b, untold: { from: lacking.from.note, to: lacking.to.note } };
-    const difference = await processDifference(pair, before, after, sameContainer, tell);
+    const difference = await processDifference(pair, before, after, { sameContainer, wanted, tell });
     if (difference !== undefined) changed.push(difference);
   }
   for (const problem of [...lacking.from.problems(), ...lacking.to.problems()]) tell(problem);
-  const mounts = onlyChanges ? NO_CHANGES : compareMounts(mountsSide(before), mountsSide(after), sameContainer, tell);
-  const rootfs =
-    (await attempt(tell, async () => await compareRootfs(rootfsSide(before), rootfsSide(after), { signal, tell, hashes: onlyChanges }))) ??
-    NO_CHANGES;
+  const mounts = wanted("mounts") ? compareMounts(mountsSide(before), mountsSide(after), sameContainer, tell) : NO_CHANGES;
+  const ofRootfs = { signal, tell, hashes: sections.has("changes") };
+  const rootfs = wanted("changes")
+    ? await attempt(tell, async () => await compareRootfs(rootfsSide(before), rootfsSide(after), ofRootfs))
+    : undefined;
   const difference: Difference = {
     apiVersion: API_VERSION,
     kind: "Difference",
-    same: removed.length === 0 && added.length === 0 && changed.length === 0 && isEmpty(mounts) && isEmpty(rootfs),
+    same: removed.length === 0 && added.length === 0 && changed.length === 0 && isEmpty(mounts) && isEmpty(rootfs ?? NO_CHANGES),
     sameContainer,
     from: compared(before),
     to: compared(after),
     processes: { added: added.map(reference), removed: removed.map(reference), changed },
     mounts,
-    rootfs,
+    rootfs: rootfs ?? NO_CHANGES,
     problems: problems.map(({ message }) => message),
   };
   return { difference, problems };
@@ -103,13 +111,14 @@ function reference({ pid, comm, args }: ProcessItem): ProcessReference {
   return { pid, comm, args };
 }
 
+type Wanted = (section: DiffSection) => boolean;
+
 /** Undefined where nothing differs. */
 async function processDifference(
   pair: ProcessPair,
   from: Opened,
   to: Opened,
-  sameContainer: boolean,
-  tell: Tell,
+  { sameContainer, wanted, tell }: { sameContainer: boolean; wanted: Wanted; tell: Tell },
 ): Promise<ProcessDifference | undefined> {
   const { from: a, to: b } = pair;
   const difference: ProcessDifference = {
@@ -117,11 +126,11 @@ async function processDifference(
     ...(a.pid === b.pid ? {} : { otherPid: b.pid }),
     comm: a.comm,
     args: a.args,
-    fields: fieldsOf(pair),
-    environment: environmentOf(pair),
-    files: filesOf(pair, sameContainer),
-    sockets: socketsOf(pair),
-    memory: await attempt(tell, async () => await memoryDifference(pair, from, to, sameContainer, tell)),
+    fields: wanted("ps") ? fieldsOf(pair) : [],
+    environment: wanted("env") ? environmentOf(pair) : NO_CHANGES,
+    files: wanted("files") ? filesOf(pair, sameContainer) : NO_CHANGES,
+    sockets: wanted("sockets") ? socketsOf(pair) : NO_CHANGES,
+    memory: wanted("memory") ? await attempt(tell, async () => await memoryDifference(pair, from, to, sameContainer, tell)) : undefined,
   };
   const { fields, environment, files, sockets, memory } = difference;
   const same = fields.length === 0 && [environment, files, sockets].every(isEmpty) && (memory?.changedBytes ?? 0) === 0;

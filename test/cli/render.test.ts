@@ -1,0 +1,83 @@
+// Pages on terminals of several widths: nothing wraps, and what is left out is said; elsewhere all is there.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Chalk } from "chalk";
+import { Renderer } from "../../src/cli/render.ts";
+import { oneLine, say, styled, type Table } from "../../src/model/phrase.ts";
+
+const chalk = new Chalk({ level: 0 });
+const at = (width: number): Renderer => new Renderer(chalk, () => width);
+
+const TABLE: Table = {
+  columns: ["POD", "ENGINE", "SIZE", "FILE"],
+  rows: [
+    ["web-7d9f4c5b6d-x2x9z", "containerd", "6.3 MiB", "checkpoint-web-7d9f4c5b6d-x2x9z_default-web-2026-11-24T06:10:21Z.tar"],
+    ["db-0", "cri-o", "441 KiB", "db.tar"],
+  ],
+  narrow: { without: ["ENGINE", "SIZE"], shorten: [{ FILE: "middle" }, { POD: "middle" }] },
+};
+
+test("a table that has room is as kubectl prints it; without a terminal it always has", () => {
+  const whole = new Renderer(chalk).table(TABLE).split("\n");
+  assert.equal(whole[0], "POD                    ENGINE       SIZE      FILE");
+  assert.ok(whole[1]?.endsWith("2026-11-24T06:10:21Z.tar"));
+  assert.equal(at(200).table(TABLE), whole.join("\n"));
+});
+
+test("at every width down to 40 no line is wider, and columns that are left out are named", () => {
+  for (let width = 40; width <= 140; width += 1) {
+    const { text, left } = at(width).tableAndRest(TABLE);
+    const lines = text.split("\n");
+    assert.ok(
+      lines.every((line) => line.length <= width),
+      `${width}:\n${text}`,
+    );
+    for (const column of TABLE.columns) assert.equal(lines[0]?.includes(column), !left.includes(column), `${width}: ${column}`);
+  }
+  assert.deepEqual(at(80).tableAndRest(TABLE).left, []);
+  assert.match(at(80).table(TABLE), /^web-7d9f4c5b6d-x2x9z {2}containerd {2}6\.3 MiB {2}checkpoint-\S+…\S+Z\.tar$/m);
+  assert.deepEqual(at(44).tableAndRest(TABLE).left, ["ENGINE"]);
+});
+
+test("a column of the second group is shortened only where those of the first cannot be any more", () => {
+  assert.match(at(44).table(TABLE), /^web-7d9f4c5b6d-x2x9z {2}6\.3 MiB {2}\S+…\S+$/m);
+  assert.match(at(40).table(TABLE), /^web-7\S*…\S+ {2}/m);
+});
+
+test("an address keeps its 21 characters, or its column goes", () => {
+  const address = "255.255.255.255:65535";
+  const table: Table = {
+    columns: ["LOCAL", "DETAILS"],
+    rows: [[address, "x".repeat(100)]],
+    narrow: { without: ["DETAILS"], shorten: [{ DETAILS: "end" }, { LOCAL: "address" }] },
+  };
+  assert.equal(at(35).table(table), `LOCAL                  DETAILS\n${address}  ${"x".repeat(11)}…`);
+  assert.equal(at(30).table(table), `LOCAL\n${address}`);
+});
+
+test("a command line of a million characters is cut at once", () => {
+  const table: Table = { columns: ["PID", "COMMAND"], rows: [[1, "x".repeat(1e6)]], narrow: { shorten: [{ COMMAND: "end" }] } };
+  const started = performance.now();
+  assert.equal(at(80).table(table).split("\n")[1]?.length, 80);
+  assert.ok(performance.now() - started < 2000);
+});
+
+test("a line that is to stay one is cut at the width, its escapes and its empty line before it kept", () => {
+  const line = oneLine(say`\n${styled("strong", say`Process 7: ${"\u001b[31m".repeat(40)}`)}`);
+  const shown = at(60).phrase(line);
+  assert.equal(shown.length, 61);
+  assert.match(shown, /^\nProcess 7: \\e\[31m.*…$/);
+  assert.equal(new Renderer(chalk).phrase(line).length, 1 + 11 + 40 * 6);
+});
+
+test("what is written as two units is not cut between them", () => {
+  for (let width = 20; width < 30; width += 1) {
+    const table: Table = { columns: ["A"], rows: [["a" + "😀".repeat(40)]], narrow: { shorten: [{ A: "middle" }] } };
+    assert.ok(at(width).table(table).isWellFormed());
+    assert.ok(
+      at(width)
+        .phrase(oneLine(say`${"😀".repeat(40)}`))
+        .isWellFormed(),
+    );
+  }
+});
