@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { UserError } from "../model/error.ts";
 import { list, object, string } from "../model/json.ts";
@@ -6,7 +6,7 @@ import { say } from "../model/phrase.ts";
 import type { Member, OpenArchive, OpenOptions } from "./archive.ts";
 import type { Budget } from "./budget.ts";
 import { openBytes } from "./bytes.ts";
-import { fileSource } from "./file.ts";
+import { openPlain } from "./plain.ts";
 import { readRecord, recordedVolumes } from "./record.ts";
 import type { ContainerFiles } from "./rootfs.ts";
 
@@ -74,14 +74,9 @@ export async function openVolumes(file: string, budget: Budget, options: OpenOpt
 }
 
 async function openTar(path: string, budget: Budget, options: OpenOptions): Promise<OpenArchive> {
-  const fd = openSync(path, "r");
-  const close = async (): Promise<void> => closeSync(fd);
+  const { source, [Symbol.asyncDispose]: close } = await openPlain(path, options.unlock);
   try {
-    const { decryptedSource, isAgeSource } = await import("../age/open.ts");
-    const source = fileSource(fd, fstatSync(fd).size);
-    const { unlock } = options;
-    const plain = (await isAgeSource(source, path)) && unlock !== undefined ? await decryptedSource(source, path, unlock) : source;
-    return await openBytes(plain, path, { ...options, budget, ofFiles: true, counted: false, close });
+    return await openBytes(source, path, { ...options, budget, ofFiles: true, counted: false, close });
   } catch (error) {
     await close();
     throw error;

@@ -5,7 +5,7 @@ import { differenceViews } from "./diff/views.ts";
 import { Budget } from "../archive/budget.ts";
 import { damages, openCheckpoint } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -71,6 +71,7 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
   },
   async *run({ from, to, sections, addresses, registry }, call) {
     const budget = new Budget();
+    await noted(call, registry, "diff", [from, to]);
     const reading = pulling(call, registry);
     await using before = await openCheckpoint(from, undefined, reading, budget);
     // The second may build on the first.

@@ -10,7 +10,7 @@ import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on, parsed, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -103,6 +103,7 @@ Files are written with mode 0600 inside DEST; existing files are never replaced 
   async *run({ file, previous, registry, maxBytes, what, to }, call) {
     // A directory of a pod's archive is a member of it.
     const pods = what.kind === "path" && !what.path.startsWith("/");
+    await noted(call, registry, "extract", previous === undefined ? [file] : [file, previous]);
     const reading = pulling(call, registry);
     await using archive = await openCheckpoint(file, previous, { ...reading, pods });
     if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);

@@ -1,3 +1,4 @@
+import type { Unlock } from "../age/open.ts";
 import type { Compression } from "../archive/compression.ts";
 import { openArchive } from "../archive/open.ts";
 import { buildImage, type Place } from "../flows/restore/image/build.ts";
@@ -5,19 +6,18 @@ import { consentToPush } from "../flows/restore/image/consent.ts";
 import { archiveFacts, keepForFacts, type ArchiveFacts } from "../flows/restore/image/facts.ts";
 import { pushImage } from "../flows/restore/image/push.ts";
 import { recorded } from "../flows/restore/image/record.ts";
-import type { RegistrySettings } from "../flows/restore/image/registries.ts";
 import { archiveFile } from "../flows/restore/image/source.ts";
 import { formatReference, parseReference, type Reference } from "../image/reference.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { usageError } from "../model/error.ts";
+import { Interrupted, UserError, usageError } from "../model/error.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { ImageDocument } from "../model/restoration.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { choice, on, parsed } from "./shared/flags.ts";
-import { REGISTRY, registrySettings } from "./shared/registry.ts";
-import { defineVerb } from "./shared/verb.ts";
+import { noted, pulling, READING, REGISTRY, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface ImageRequest {
   /** "-" is standard input. */
@@ -28,7 +28,7 @@ export interface ImageRequest {
   /** Undefined: as the file is. */
   readonly compression: Compression | undefined;
   readonly yes: boolean;
-  readonly settings: RegistrySettings;
+  readonly settings: ReadingSettings;
 }
 
 export const verb = defineVerb({
@@ -38,7 +38,8 @@ export const verb = defineVerb({
   description: `Build an OCI image from an archive on this machine; containerd, CRI-O and Podman can restore the container from it. The archive is
 the image's only layer, byte for byte. Neither root nor a container engine is needed.
 
-FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input. REFERENCE is
+FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, encrypted with age (the image is not, and that
+is confirmed), or "-" for standard input. REFERENCE is
 REGISTRY/REPOSITORY:TAG. --push uploads it in pieces, resumes after a lost connection where the registry allows it, and skips layers that
 the registry already has. --to writes an OCI layout or an OCI archive.
 
@@ -69,6 +70,7 @@ variables.`,
       help: "compress the layer: zstd, gzip or none (default: as FILE is)",
     }),
     output: output("name", "json", "yaml"),
+    ...READING,
     ...REGISTRY,
     ...COMMON,
   },
@@ -96,16 +98,18 @@ variables.`,
   async *run(request, call) {
     const { file, reference, compression, to, settings, yes } = request;
     const started = performance.now();
-    const archive = await archiveFile(file, call.stdin);
-    const { origin, sha256, problem } = await recorded(file);
+    await noted(call, settings, "image", [file]);
+    const { unlock } = pulling(call, settings);
+    const archive = await archiveFile(file, { stdin: call.stdin, unlock });
+    const { origin, sha256, problem } = await recorded(file, unlock);
     if (problem !== undefined) call.emit({ kind: "warning", text: problem });
-    const what = checkpointOf(await early(file, call.signal));
+    const what = checkpointOf(await early(file, call.signal, unlock));
     const name = formatReference(reference);
     let image: Omit<ImageDocument, "apiVersion" | "kind">;
     if (to === undefined) {
       const expected = sha256 === undefined ? undefined : `sha256:${sha256}`;
       const consent = async (found: Parameters<typeof consentToPush>[4]): Promise<void> =>
-        await consentToPush(call, yes, reference, what, found);
+        await consentToPush(call, yes, reference, what, found, archive.isEncrypted);
       const pushed = await pushImage(call, { reference, archive, compression, origin, expected, settings, consent });
       const { digest, bytes, sentBytes } = pushed;
       image = { reference: name, digest, bytes, pushed: true, sentBytes };
@@ -116,6 +120,7 @@ variables.`,
           : say` in ${formatSeconds(seconds)} (${formatBytes(Math.round(sentBytes / seconds))}/s)`;
       yield { text: say`${name} pushed: ${formatBytes(bytes)}${how}\n${pushed.reference}`, name: pushed.reference };
     } else {
+      if (archive.isEncrypted && !yes) await consentToPlain(call, what, to.path);
       const { digest, bytes } = await buildImage(call, { archive, compression, origin, reference: name, to });
       image = { reference: name, digest, bytes, pushed: false, path: to.path };
       yield { text: say`${name} written to ${to.path}: ${formatBytes(bytes)}, ${digest}`, name: to.path };
@@ -131,10 +136,23 @@ function placeOf(text: string, name: string): Place {
   return { kind: kind as Place["kind"], path };
 }
 
+/** Asks before what is in an encrypted file is written to this machine in plain. Throws where it is refused. */
+async function consentToPlain({ ask }: Call, what: Phrase, path: string): Promise<void> {
+  if (!ask.possible) {
+    throw new UserError({
+      reason: "ConsentNeeded",
+      message: say`this would write an encrypted checkpoint to ${path} unencrypted`,
+      fix: "rerun with --yes to confirm",
+      exitCode: 2,
+    });
+  }
+  if (!(await ask.confirm(say`${what} is encrypted; the image in ${path} will not be. Write it?`))) throw new Interrupted("SIGINT");
+}
+
 /** Whose checkpoint a file is, before anything is sent. Standard input is known only when it has been read. */
-async function early(file: string, signal: AbortSignal): Promise<ArchiveFacts | undefined> {
+async function early(file: string, signal: AbortSignal, unlock: Unlock | undefined): Promise<ArchiveFacts | undefined> {
   if (file === "-") return undefined;
-  await using archive = await openArchive(file, { keep: keepForFacts, signal });
+  await using archive = await openArchive(file, { keep: keepForFacts, signal, ...(unlock === undefined ? {} : { unlock }) });
   return await archiveFacts(archive);
 }
 

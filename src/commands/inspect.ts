@@ -8,7 +8,7 @@ import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -107,6 +107,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous, registry: registrySettings(flags) };
   },
   async *run({ file, previous, registry, ...request }, call) {
+    await noted(call, registry, "inspect", previous === undefined ? [file] : [file, previous]);
     await using archive = await openCheckpoint(file, previous, pulling(call, registry));
     const damage = damages(file, archive);
     for (const error of damage) yield { error };

@@ -13,12 +13,13 @@ import { COMMON, DRY_RUN, output } from "./shared/common.ts";
 import type { DryRun } from "./shared/dry-run.ts";
 import { list, on, text } from "./shared/flags.ts";
 import { HELPER, helperSettings } from "./shared/helper-pods.ts";
-import { REGISTRY, registrySettings } from "./shared/registry.ts";
+import { noted, pulling, READING, REGISTRY, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { BYPASS_SCHEDULER, CHECKPOINT_IMAGE, EXPLAIN_RESTORE, proof, shown } from "./shared/restoring.ts";
 import { defineVerb } from "./shared/verb.ts";
 import { SANDBOX, sandboxCommand, type SandboxCommand } from "./restore/sandbox.ts";
 
-export interface RestoreRequest extends Omit<Request, "helpers"> {
+export interface RestoreRequest extends Omit<Request, "helpers" | "settings"> {
+  readonly settings: ReadingSettings;
   readonly dryRun: DryRun | undefined;
   /** Whether CRIU's log is to be read where it fails. */
   readonly explain: boolean;
@@ -83,6 +84,7 @@ reach the restored processes, and each restart of the container restores the che
     "dry-run": DRY_RUN,
     output: output("name", "json", "yaml"),
     ...SANDBOX,
+    ...READING,
     ...REGISTRY,
     ...HELPER,
     ...CLUSTER,
@@ -135,7 +137,8 @@ reach the restored processes, and each restart of the container restores the che
     const { dryRun, explain } = request;
     const context = await connected(request.cluster, call);
     const helpers = new Helpers(context.connection, call, request.helper);
-    const asked = { ...request, helpers: explain ? helpers : undefined };
+    const asked = { ...request, unlock: pulling(call, request.settings).unlock, helpers: explain ? helpers : undefined };
+    if (request.file !== undefined && dryRun === undefined) await noted(call, request.settings, "restore", [request.file]);
     const planned = await planOf(context, asked);
     if (dryRun === "client") {
       const { policy, pod } = planned.plan;

@@ -9,7 +9,7 @@ import { formatBytes } from "../model/units.ts";
 import { activity, item, line, type Item } from "./search/matches.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { choices, count, on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -108,6 +108,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
   },
   async *run({ file, previous, registry, pattern, scopes, pid, around, max, document: collects }, call) {
     const { signal } = call;
+    await noted(call, registry, "search", previous === undefined ? [file] : [file, previous]);
     const reading = pulling(call, registry);
     await using archive = await openCheckpoint(file, previous, reading);
     const problems = damages(file, archive);

@@ -7,7 +7,7 @@ import { formatBytes, formatSeconds } from "../model/units.ts";
 import { interruptedText } from "./shared/interrupted.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface ShowRequest {
@@ -44,6 +44,7 @@ more than (>) CRIU's part of it. Podman does not record when it made a checkpoin
     return { files: words, wide: flags.output === "wide", registry: registrySettings(flags) };
   },
   async *run({ files, wide, registry }, call) {
+    await noted(call, registry, "show", files);
     const reading = pulling(call, registry);
     const summaries: Summary[] = [];
     let whole = true;

@@ -10,7 +10,7 @@ import { joined, say, styled, type Phrase } from "../model/phrase.ts";
 import { fileWord } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { text } from "./shared/flags.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 interface VerifyRequest {
@@ -66,6 +66,7 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
       timestampCa === undefined ? undefined : await (await import("../evidence/authority.ts")).readAuthorities(timestampCa),
     );
     const items: object[] = [];
+    const archives: string[] = [];
     let sound = 0;
     for (const file of files) {
       try {
@@ -75,6 +76,7 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
           for (const note of notes) call.emit({ kind: "hint", text: say`${path}: ${note}` });
           const ok = problems.length === 0;
           if (ok) sound += 1;
+          if (!path.endsWith(".jsonl")) archives.push(path);
           items.push({ path, ok, problems, notes, checks: checks.map(({ check, status, message }) => ({ check, status, message })) });
           yield { text: lines(verification), ...(ok ? { name: path } : {}) };
         }
@@ -86,6 +88,7 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
         call.emit({ kind: "idle", lane: file });
       }
     }
+    await noted(call, registry, "verify", archives);
     return {
       document: { apiVersion: API_VERSION, kind: "VerificationList", items },
       exitCode: sound === items.length ? 0 : sound === 0 ? 1 : 3,

@@ -13,11 +13,13 @@ import { openArchive } from "../../src/archive/open.ts";
 import { unlocking } from "../../src/age/unlock.ts";
 import { verb as diff } from "../../src/commands/diff.ts";
 import { verb as extract } from "../../src/commands/extract.ts";
+import { verb as image } from "../../src/commands/image.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
 import { verb as search } from "../../src/commands/search.ts";
 import { verb as seal } from "../../src/commands/seal.ts";
 import { verb as show } from "../../src/commands/show.ts";
 import { verb as verify } from "../../src/commands/verify.ts";
+import { readChain } from "../../src/evidence/custody.ts";
 import { runVerb } from "../commands/running.ts";
 import { context } from "../fakes.ts";
 import { archive, folder, keyPair, sha256 } from "./files.ts";
@@ -134,4 +136,72 @@ test("verify without the identity: record and signature, and that the inside was
   assert.equal(wrong.exitCode, 1);
   assert.match(wrong.lines.join("\n"), /is cut short, or its end was changed/);
   assert.match(wrong.lines.join("\n"), /its SHA-256 is/);
+});
+
+test("image of FILE.age: its layer is the archive, which is confirmed; with the pod of FILE.json.age", async () => {
+  const own = folder();
+  const plain = archive(own, "web.tar");
+  const bytes = readFileSync(plain);
+  const path = await encryptedFile(join(own, "other.tar.age"), bytes);
+  const copy = { path, bytes: bytes.length, sha256: sha256(plain), encrypted: { bytes: statSync(path).size, sha256: sha256(path) } };
+  writeFileSync(join(own, "other.tar.json"), JSON.stringify({ items: [{ copy }] }));
+  const pod = { metadata: { name: "web", namespace: "shop" }, spec: { containers: [{ name: "counter", image: "x" }] } };
+  await encryptedFile(join(own, "other.tar.json.age"), Buffer.from(JSON.stringify({ items: [{ copy }], record: { pod } })));
+  const to = join(own, "layout");
+  const words = [path, "reg.local/a:1"];
+  await assert.rejects(runVerb(image, words, { to: `oci:${to}` }), { reason: "IdentityNeeded" });
+  await assert.rejects(runVerb(image, words, { to: `oci:${to}`, identity }), {
+    reason: "ConsentNeeded",
+    message: `this would write an encrypted checkpoint to ${to} unencrypted`,
+  });
+  assert.equal(readdirSync(own).includes("layout"), false);
+  assert.equal((await runVerb(image, words, { to: `oci:${to}`, identity, yes: true })).exitCode, 0);
+  const blobs = readdirSync(join(to, "blobs/sha256"));
+  assert.ok(blobs.includes(sha256(plain)), "the layer is the archive");
+  const manifests = blobs.map((name) => readFileSync(join(to, "blobs/sha256", name))).filter((blob) => blob.length < 65_536);
+  assert.ok(
+    manifests.some((blob) => blob.includes("shop")),
+    "the pod is in the annotations",
+  );
+});
+
+test("--custody on verbs that read: a line each, what cannot be written does not fail them, other bytes are named", async () => {
+  const own = folder();
+  const path = archive(own, "web.tar");
+  const custody = join(own, "custody.jsonl");
+  const key = keyPair(folder(), "key");
+  for (const [verb, words] of [
+    [show, [path]],
+    [inspect, [path]],
+    [search, [path, "a"]],
+    [diff, [path, path]],
+    [extract, [path, "config.dump"]],
+    [verify, [path]],
+  ] as const) {
+    const flags: Record<string, string> = { custody, ...(verb === extract ? { to: join(folder(), "out") } : {}) };
+    const { exitCode } = await runVerb(verb as typeof show, words, flags);
+    assert.equal(exitCode, 0, verb.name);
+  }
+  assert.equal((await runVerb(image, [path, "reg.local/a:1"], { to: `oci:${join(folder(), "layout")}`, custody })).exitCode, 0);
+  const lines = readChain(readFileSync(custody, "utf8"));
+  assert.deepEqual(lines.problems, []);
+  assert.deepEqual(
+    lines.lines.map(({ action, object }) => `${action} ${object}`),
+    ["show", "inspect", "search", "diff", "diff", "extract", "verify", "image"].map((action) => `${action} web.tar`),
+  );
+  assert.equal((await runVerb(seal, [path], { "sign-key": key.secret, custody })).exitCode, 0);
+  assert.deepEqual((await runVerb(verify, [own], { key: key.public })).errors, []);
+  // Whoever only reads it meets other bytes: the line does not make them those of the archive.
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 2000] = (bytes.at(-2000) ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  await runVerb(show, [path], { custody });
+  const found = await runVerb(verify, [custody]);
+  assert.match(found.lines.join("\n"), /web\.tar was changed between two lines: seal by .*, and show by /);
+  // A custody file that cannot be written, and one that is damaged.
+  for (const bad of [join(own, "none", "custody.jsonl"), path]) {
+    const { events, lines: shown } = await runVerb(show, [path], { custody: bad });
+    assert.ok(shown.length > 1);
+    assert.match(JSON.stringify(events), /this is not in the custody file: /);
+  }
 });

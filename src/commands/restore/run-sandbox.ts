@@ -5,11 +5,14 @@ import type { Outcome, Piece } from "../../model/report.ts";
 import type { Restoration } from "../../model/restoration.ts";
 import { formatSeconds } from "../../model/units.ts";
 import { connected } from "../shared/cluster.ts";
+import { noted, pulling } from "../shared/registry.ts";
 import type { Call } from "../shared/verb.ts";
 import type { SandboxCommand } from "./sandbox.ts";
 
 /** Restores in a sandbox, and prints what can be done with it then. */
-export async function* runSandbox(request: SandboxCommand, call: Call): AsyncGenerator<Piece, Outcome> {
+export async function* runSandbox(given: SandboxCommand, call: Call): AsyncGenerator<Piece, Outcome> {
+  const request = { ...given, unlock: pulling(call, given.settings).unlock };
+  if (given.file !== undefined && given.dryRun === undefined) await noted(call, given.settings, "restore", [given.file]);
   const context = await connected(request.cluster, call);
   const { dryRun } = request;
   await using planned = await planSandbox(context, request, dryRun !== "client");

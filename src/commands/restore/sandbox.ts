@@ -7,7 +7,7 @@ import { say } from "../../model/phrase.ts";
 import { formatSeconds } from "../../model/units.ts";
 import type { DryRun } from "../shared/dry-run.ts";
 import { choice, duration, group, on, text } from "../shared/flags.ts";
-import type { RegistrySettings } from "../../flows/restore/image/registries.ts";
+import type { ReadingSettings } from "../shared/registry.ts";
 
 export const SANDBOX = group("Sandbox", {
   sandbox: on("restore with CRIU in a pod with a user namespace of its own, on any runtime"),
@@ -21,7 +21,7 @@ export interface SandboxCommand extends Omit<SandboxRequest, "image" | "pullSecr
   readonly dryRun: DryRun | undefined;
   readonly image: string;
   readonly pullSecret: string | undefined;
-  readonly settings: RegistrySettings;
+  readonly settings: ReadingSettings;
   readonly cluster: ConnectionOptions;
 }
 
@@ -46,7 +46,7 @@ interface Given {
   /** Flags of a restore by the runtime that were given too. */
   readonly others: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  readonly settings: RegistrySettings;
+  readonly settings: ReadingSettings;
   readonly cluster: ConnectionOptions;
 }
 

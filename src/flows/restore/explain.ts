@@ -1,3 +1,4 @@
+import type { Unlock } from "../../age/open.ts";
 import { openArchive } from "../../archive/open.ts";
 import { fileTable } from "../../criu/files/table.ts";
 import type { Helpers } from "../../helper/helpers.ts";
@@ -11,6 +12,8 @@ import { RestoreFailed, watchRestore, type Restored, type Watched } from "./watc
 
 /** Where the cause of a failure of CRIU is looked for, besides the runtime's own answer. */
 export interface Explaining {
+  /** Opens FILE.age. */
+  readonly unlock?: Unlock | undefined;
   /** For CRIU's log, through a helper pod; undefined where nobody asked for it. */
   readonly helpers: Helpers | undefined;
   /** The archive, where it is on this machine. */
@@ -38,7 +41,12 @@ interface Cause {
   readonly fix?: Text | undefined;
 }
 
-async function causeOf(context: FlowContext, watched: Watched, error: RestoreFailed, { helpers, file }: Explaining): Promise<Cause> {
+async function causeOf(
+  context: FlowContext,
+  watched: Watched,
+  error: RestoreFailed,
+  { helpers, file, unlock }: Explaining,
+): Promise<Cause> {
   // CRI-O quotes CRIU's log in its answer.
   const reader = new CriuLogReader();
   for (const line of quotedLog(error.answer)) reader.read(Buffer.from(`${line}\n`));
@@ -48,7 +56,7 @@ async function causeOf(context: FlowContext, watched: Watched, error: RestoreFai
     const { readLog } = await import("./log.ts");
     return (await readLog(context, helpers, watched, error.node)) ?? {};
   }
-  const causes = file === undefined ? [] : await suspicions(file, context.signal);
+  const causes = file === undefined ? [] : await suspicions(file, context.signal, unlock);
   const rerun = say`rerun with --explain to have CRIU's log read`;
   const { fix } = error.said;
   return { ...(causes.length === 0 ? {} : { why: joined(causes, "\n") }), fix: fix === undefined ? rerun : say`${fix}\n${rerun}` };
@@ -57,9 +65,9 @@ async function causeOf(context: FlowContext, watched: Watched, error: RestoreFai
 const NAMED = 5;
 
 /** What in an archive CRIU is known to fail at when it restores. Never throws a UserError. */
-async function suspicions(path: string, signal: AbortSignal): Promise<Phrase[]> {
+async function suspicions(path: string, signal: AbortSignal, unlock: Unlock | undefined): Promise<Phrase[]> {
   try {
-    await using archive = await openArchive(path, { signal });
+    await using archive = await openArchive(path, { signal, ...(unlock === undefined ? {} : { unlock }) });
     const { files } = await fileTable(archive);
     const sockets = [...files.values()].flatMap(({ socket }) => socket ?? []);
     const connected = sockets.filter(({ protocol, state }) => protocol === "tcp" && state === "ESTABLISHED");

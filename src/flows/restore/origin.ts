@@ -1,3 +1,4 @@
+import type { Unlock } from "../../age/open.ts";
 import { Budget } from "../../archive/budget.ts";
 import { openBytes } from "../../archive/bytes.ts";
 import { openArchive } from "../../archive/open.ts";
@@ -25,9 +26,9 @@ export interface Checkpoint {
 }
 
 /** Of an archive on this machine, and the record beside it. */
-export async function checkpointInFile(path: string, signal: AbortSignal): Promise<Checkpoint> {
-  const { origin, sha256, problem } = await recorded(path);
-  await using archive = await openArchive(path, { keep: keepForFacts, signal });
+export async function checkpointInFile(path: string, signal: AbortSignal, unlock: Unlock | undefined): Promise<Checkpoint> {
+  const { origin, sha256, problem } = await recorded(path, unlock);
+  await using archive = await openArchive(path, { keep: keepForFacts, signal, ...(unlock === undefined ? {} : { unlock }) });
   return {
     facts: await archiveFacts(archive),
     origin,

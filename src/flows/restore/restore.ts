@@ -1,3 +1,4 @@
+import type { Unlock } from "../../age/open.ts";
 import type { Helpers } from "../../helper/helpers.ts";
 import { formatReference, pinned, type Reference } from "../../image/reference.ts";
 import type { FoundManifest } from "../../image/registry/manifests.ts";
@@ -29,6 +30,8 @@ export interface RestoreRequest {
   readonly reference: Reference;
   readonly options: RestoreOptions;
   readonly settings: RegistrySettings;
+  /** Opens FILE.age. */
+  readonly unlock?: Unlock | undefined;
   /** For CRIU's log, where it fails. */
   readonly helpers: Helpers | undefined;
   /** --yes */
@@ -60,7 +63,7 @@ export interface Restoring {
 export async function planOf(context: FlowContext, request: RestoreRequest): Promise<Planned> {
   const { file, reference, options, settings } = request;
   const inRegistry = file === undefined ? await checkpointInRegistry(context, reference, settings) : undefined;
-  const checkpoint = inRegistry ?? (await checkpointInFile(file ?? "", context.signal));
+  const checkpoint = inRegistry ?? (await checkpointInFile(file ?? "", context.signal, request.unlock));
   if (checkpoint.problem !== undefined) context.emit({ kind: "warning", text: checkpoint.problem });
   const image = inRegistry === undefined ? formatReference(reference) : pinned(reference, inRegistry.digest);
   return { checkpoint, plan: planRestore(checkpoint, options, image, undefined, context.connection.namespace) };
@@ -90,7 +93,8 @@ export async function restore(context: FlowContext, request: RestoreRequest, ahe
   await agreeToPowers(context, ahead.plan, request.options.node, request.yes);
   if (request.file !== undefined) {
     const what = say`The checkpoint of container ${checkpoint.facts.info.container ?? ""}`;
-    await consentToPush(context, request.yes, request.reference, what, found);
+    const { isEncrypted } = await archiveFile(request.file, { unlock: request.unlock });
+    await consentToPush(context, request.yes, request.reference, what, found, isEncrypted);
   }
   for (const text of ahead.plan.gaps) context.emit({ kind: "warning", text });
   for (const text of ahead.plan.notes) context.emit({ kind: "hint", text: say`note: ${text}` });
@@ -136,7 +140,7 @@ async function pushed(
   const { file, reference, settings } = request;
   if (file === undefined) return { reference: plan.image, keep: () => {} };
   const { origin, expected } = checkpoint;
-  const archive = await archiveFile(file);
+  const archive = await archiveFile(file, { unlock: request.unlock });
   const image = await pushForRestore(context, { reference, archive, compression: undefined, origin, expected, settings }, found, undo);
   if (image.sentBytes > 0) context.emit({ kind: "hint", text: say`pushed ${image.reference}` });
   return image;
@@ -165,7 +169,7 @@ async function watched(
   const { namespace, name, container, image } = plan;
   const attempt = { namespace, pod: name, container, image, uid: created.uid };
   try {
-    return await watchExplained(context, attempt, { helpers: request.helpers, file: request.file });
+    return await watchExplained(context, attempt, { helpers: request.helpers, file: request.file, unlock: request.unlock });
   } catch (error) {
     if (context.signal.aborted || (error instanceof RestoreFailed && !error.ran)) throw error;
     for (const one of [created, pushedImage]) one.keep();

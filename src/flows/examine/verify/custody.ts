@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { CUSTODY, readChain, type Chain, type CustodyLine } from "../../../evidence/custody.ts";
+import { SUMS } from "../../../evidence/sums.ts";
 import { object, string } from "../../../model/json.ts";
 import { findSignature, type FoundSignature } from "./signature.ts";
 import type { CheckResult, Verification } from "./result.ts";
@@ -23,6 +24,8 @@ export async function custodyCheck(path: string, found: FoundSignature | undefin
   const [problem] = [...chain.problems, ...unsigned(chain, signed)];
   if (problem !== undefined) return wrong(`${custody}: ${problem}`);
   const about = chain.lines.filter((line) => line.object !== "" && at(dirname(custody), line.object) === resolve(path));
+  const [change] = changes(about);
+  if (change !== undefined) return wrong(`${custody}: ${change}`);
   const last = about.at(-1);
   if (last === undefined) return { check: CHECK, status: "missing", message: `${custody} does not mention it` };
   const sha256 = await trust.hashOf(path);
@@ -35,7 +38,7 @@ export async function verifyCustody(path: string, trust: Trust): Promise<Verific
   const chain = await readCustody(path);
   const problems = [...chain.problems];
   const latest = new Map(chain.lines.filter((line) => line.object !== "").map((line) => [line.object, line]));
-  const objects: string[] = [];
+  const objects = [...Map.groupBy(chain.lines, (line) => line.object).values()].flatMap(changes);
   for (const [name, line] of latest) {
     const file = at(dirname(resolve(path)), name);
     if (!existsSync(file)) objects.push(`${name} is missing (${deed(line)})`);
@@ -71,6 +74,19 @@ export async function verifyCustody(path: string, trust: Trust): Promise<Verific
           ),
     ],
   };
+}
+
+/** Verbs that may give a file other bytes. */
+const WRITES = new Set(["checkpoint", "cp"]);
+
+/** Of lines about one file: where somebody who only read it met other bytes than the one before. Sums are written anew by each seal. */
+function changes(lines: readonly CustodyLine[]): string[] {
+  return lines.flatMap((line, index) => {
+    const before = lines[index - 1];
+    if (before === undefined || before.object === "" || before.sha256 === line.sha256 || WRITES.has(line.action)) return [];
+    if (line.action === "seal" && basename(line.object) === SUMS) return [];
+    return `${line.object} was changed between two lines: ${deed(before)}, and ${deed(line)}`;
+  });
 }
 
 /** What a signature says of a custody file. */

@@ -1,5 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
+import type { Unlock } from "../../../age/open.ts";
+import { openPlain } from "../../../archive/plain.ts";
 import { recordPath } from "../../../archive/record.ts";
 import { list, number, object, string, type Json } from "../../../model/json.ts";
 import { say, type Phrase } from "../../../model/phrase.ts";
@@ -17,14 +20,20 @@ export interface Recorded {
 /** In bytes. */
 const LARGEST_RECORD = 16 << 20;
 
-/** Nothing where there is no record; one that is of another archive is said to be so, and not used. */
-export async function recorded(path: string): Promise<Recorded> {
-  const record = recordPath(path);
+/**
+ * Nothing where there is no record; one that is of another archive is said to be so, and not used. Beside FILE.age, FILE.json.age has all of
+ * it, where `unlock` opens that.
+ */
+export async function recorded(path: string, unlock?: Unlock): Promise<Recorded> {
   if (path === "-") return { origin: {} };
+  const whole = `${recordPath(path)}.age`;
+  const isPrivate = path.endsWith(".age") && unlock !== undefined && existsSync(whole);
+  const record = isPrivate ? whole : recordPath(path);
   try {
-    const { size } = await stat(record);
+    await using opened = await openPlain(record, unlock);
+    const { size } = opened.source;
     if (size > LARGEST_RECORD) return unusable(say`the record ${record} is absurdly large`);
-    return await from(object(JSON.parse(await readFile(record, "utf8"))), path);
+    return await from(object(JSON.parse((await opened.source.read(0, size)).toString("utf8"))), path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { origin: {} };
     return unusable(
@@ -39,7 +48,8 @@ async function from(document: Json, path: string): Promise<Recorded> {
   const item = items.length === 1 ? items[0] : items.find((one) => basename(string(copyOf(one)["path"])) === basename(path));
   const copy = copyOf(item ?? {});
   const { size } = await stat(path);
-  if (number(copy["bytes"]) !== size) return unusable(say`the record ${recordPath(path)} is not of this archive: it tells another size`);
+  const file = path.endsWith(".age") && copy["encrypted"] !== undefined ? object(copy["encrypted"]) : copy;
+  if (number(file["bytes"]) !== size) return unusable(say`the record ${recordPath(path)} is not of this archive: it tells another size`);
   const record = object(document["record"]);
   const pod = record["pod"];
   const kernel = string(object(record["node"])["kernel"]);

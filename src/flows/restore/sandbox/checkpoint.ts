@@ -1,8 +1,10 @@
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
+import type { Unlock } from "../../../age/open.ts";
 import type { OpenArchive } from "../../../archive/archive.ts";
 import { Budget } from "../../../archive/budget.ts";
 import { openBytes } from "../../../archive/bytes.ts";
 import { openArchive } from "../../../archive/open.ts";
+import { openPlain } from "../../../archive/plain.ts";
 import { formatReference, pinned, type Reference } from "../../../image/reference.ts";
 import { blobSource } from "../../../image/registry/blobs.ts";
 import { findManifest } from "../../../image/registry/manifests.ts";
@@ -30,9 +32,9 @@ export interface SandboxCheckpoint extends AsyncDisposable {
   readonly problem: Phrase | undefined;
 }
 
-export async function checkpointFile(path: string, { signal }: Context): Promise<SandboxCheckpoint> {
-  const { origin, sha256, problem } = await recorded(path);
-  const archive = await openArchive(path, { signal });
+export async function checkpointFile(path: string, { signal }: Context, unlock?: Unlock): Promise<SandboxCheckpoint> {
+  const { origin, sha256, problem } = await recorded(path, unlock);
+  const archive = await openArchive(path, { signal, ...(unlock === undefined ? {} : { unlock }) });
   try {
     if (archive.form !== "engine" || archive.image !== undefined || archive.pod !== undefined || !(await stat(path)).isFile()) {
       throw new UserError({
@@ -42,17 +44,10 @@ export async function checkpointFile(path: string, { signal }: Context): Promise
         exitCode: 2,
       });
     }
-    const file = await open(path, "r");
-    const { size } = await file.stat();
-    const read = async (offset: number, length: number): Promise<Buffer> => {
-      const bytes = Buffer.alloc(length);
-      for (let filled = 0; filled < length;) {
-        const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
-        if (bytesRead === 0) throw new UserError({ reason: "ArchiveChanged", message: say`${path} became shorter while it was read` });
-        filled += bytesRead;
-      }
-      return bytes;
-    };
+    const { source, [Symbol.asyncDispose]: close } = await openPlain(path, unlock);
+    const { size } = source;
+    // In turn into other memory: what was sent may not have left yet.
+    const read = async (offset: number, length: number): Promise<Buffer> => Buffer.from(await source.read(offset, length));
     return {
       archive,
       origin,
@@ -62,7 +57,7 @@ export async function checkpointFile(path: string, { signal }: Context): Promise
       expected: sha256,
       problem,
       [Symbol.asyncDispose]: async () => {
-        await file.close();
+        await close();
         await archive[Symbol.asyncDispose]();
       },
     };

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import type { Unlock } from "../../../age/open.ts";
 import { engineOf } from "../../../archive/engines/engine.ts";
 import { ApiFailure } from "../../../cluster/answer.ts";
 import type { Right } from "../../../cluster/access.ts";
@@ -41,6 +42,8 @@ export interface SandboxRequest {
   readonly image: string;
   readonly pullSecret: string | undefined;
   readonly settings: RegistrySettings;
+  /** Opens FILE.age. */
+  readonly unlock?: Unlock | undefined;
   /** Whether CRIU's log is shown whole where it fails. */
   readonly explain: boolean;
 }
@@ -74,7 +77,7 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
   const checkpoint =
     file === undefined && reference !== undefined
       ? await checkpointImage(context, reference, request.settings)
-      : await checkpointFile(file ?? "", context);
+      : await checkpointFile(file ?? "", context, request.unlock);
   try {
     const { archive, origin, image } = checkpoint;
     if (checkpoint.problem !== undefined) context.emit({ kind: "warning", text: checkpoint.problem });
