@@ -10,6 +10,7 @@ const ROOMS = new Set([
   "doctor",
   "elf",
   "evidence",
+  "findings",
   "helper",
   "image",
   "kubelet",

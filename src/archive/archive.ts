@@ -17,6 +17,8 @@ export interface Member {
   readonly gid: number;
   /** Seconds since the epoch, as the header says. */
   readonly modifiedAt: number;
+  /** Of "other", where it is one of these. */
+  readonly special?: "character device" | "block device" | "fifo";
   /** Target of a link or symlink, as it stands there and nameText writes it. */
   readonly target: string;
 }

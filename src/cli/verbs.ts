@@ -10,6 +10,7 @@ import { verb as inspect } from "../commands/inspect.ts";
 import { verb as ls } from "../commands/ls.ts";
 import { verb as move } from "../commands/move.ts";
 import { verb as prune } from "../commands/prune.ts";
+import { verb as report } from "../commands/report.ts";
 import { verb as restore } from "../commands/restore.ts";
 import { verb as rm } from "../commands/rm.ts";
 import { verb as seal } from "../commands/seal.ts";
@@ -27,6 +28,7 @@ export const RUNNABLE: readonly [Verb, ...Verb[]] = [
   prune,
   doctor,
   show,
+  report,
   inspect,
   search,
   diff,

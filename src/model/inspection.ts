@@ -64,6 +64,8 @@ export interface ChangeItem {
   readonly change: "added" | "changed" | "deleted" | "added or changed";
   /** "unknown" of what was deleted. */
   readonly type: "file" | "directory" | "link" | "symlink" | "other" | "unknown";
+  /** Of "other", where it is one of these. */
+  readonly special?: "character device" | "block device" | "fifo";
   /** What a file is, by its first bytes. */
   readonly content?: FileContent;
   readonly executable?: true;

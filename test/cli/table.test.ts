@@ -76,7 +76,7 @@ test("no verb's help is longer than 60 lines, the root's than 80", () => {
 
 test("options has the flags that verbs share, by group, with the verbs that take them", () => {
   assert.match(OPTIONS, /^Cluster options, of checkpoint, cp, .*:\n {6}--kubeconfig FILE /m);
-  assert.match(OPTIONS, /^Registry options, of show, inspect, search, diff, extract, verify, image, restore, move:\n/m);
+  assert.match(OPTIONS, /^Registry options, of show, report, inspect, search, diff, extract, verify, image, restore, move:\n/m);
   assert.match(OPTIONS, /^Common options, of every verb:\n/m);
 });
 

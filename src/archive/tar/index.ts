@@ -76,7 +76,7 @@ export async function indexTar(source: Source, { label, keep, budget, ofFiles = 
     if (why !== undefined || name === "") continue;
     const { mode, uid, gid, modifiedAt } = entry;
     const size = typeof entry.sparse === "object" ? entry.sparse.size : entry.size;
-    const member: Member = { name, type, size, mode, uid, gid, modifiedAt, target: nameText(entry.target) };
+    const member: Member = { name, type, size, mode, uid, gid, modifiedAt, target: nameText(entry.target), ...SPECIAL[entry.type] };
     if (members.has(name)) problems.add(`there is more than one member ${name}`);
     members.set(name, member);
     places.set(name, await place(member, entry));
@@ -178,6 +178,12 @@ function cleaned(target: string): string {
     .filter((part) => part !== "" && part !== ".")
     .join("/");
 }
+
+const SPECIAL: Readonly<Record<string, Pick<Member, "special">>> = {
+  "3": { special: "character device" },
+  "4": { special: "block device" },
+  "6": { special: "fifo" },
+};
 
 function typeOf({ type }: Entry): Member["type"] {
   switch (type) {

@@ -33,8 +33,8 @@ function changesTable(changes: readonly ChangeItem[]): Table {
 }
 
 /** "ELF, executable, setuid" */
-function typeText({ type, content, executable, setuid, setgid }: ChangeItem): string {
-  const kind = type === "unknown" ? "-" : (content ?? type);
+function typeText({ type, special, content, executable, setuid, setgid }: ChangeItem): string {
+  const kind = type === "unknown" ? "-" : (content ?? special ?? type);
   return [kind, executable ? "executable" : "", setuid ? "setuid" : "", setgid ? "setgid" : ""].filter((part) => part !== "").join(", ");
 }
 

@@ -65,7 +65,7 @@ async function* itemsOf(files: ContainerFiles, archive: Archive, options: Change
 /** How something in the archive differs from the image. */
 export async function changeItem(
   path: string,
-  { type, size, mode, uid, gid, modifiedAt, target }: Member,
+  { type, size, mode, uid, gid, modifiedAt, target, special }: Member,
   files: Pick<ContainerFiles, "member" | "open">,
   archive: Archive,
   { signal, tell, hashes, inImage }: ChangesOptions,
@@ -80,6 +80,7 @@ export async function changeItem(
     path,
     change: inImage === undefined ? "added or changed" : inImage(path) ? "changed" : "added",
     type,
+    ...(special === undefined ? {} : { special }),
     ...(read === undefined ? {} : { content: read.content }),
     ...(type === "file" && (mode & 0o111) !== 0 ? { executable: true } : {}),
     ...(type === "file" && (mode & 0o4000) !== 0 ? { setuid: true } : {}),

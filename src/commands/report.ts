@@ -1,0 +1,115 @@
+import { reportArchive } from "../flows/examine/report/report.ts";
+import { UserError, usageError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+import { headView, treeView } from "./inspect/page.ts";
+import { evidenceView, findingsView, findingView } from "./report/screen.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
+import { COMMON, output } from "./shared/common.ts";
+import { choice, on, text } from "./shared/flags.ts";
+import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { defineVerb } from "./shared/verb.ts";
+
+export interface ReportRequest {
+  readonly file: string;
+  /** The archive of the checkpoint before. */
+  readonly previous: string | undefined;
+  readonly registry: ReadingSettings;
+  readonly rules: readonly string[];
+  readonly showSecrets: boolean;
+  /** "html" and "timesketch" are written to a file, Timesketch's lines also to stdout. */
+  readonly form: "screen" | "document" | "html" | "timesketch";
+  readonly to: string | undefined;
+}
+
+/** Rows of the process tree that are shown. */
+const MOST_ROWS = 12;
+/** Places with secrets that are shown. */
+const MOST_SECRETS = 6;
+
+export const verb = defineVerb({
+  name: "report",
+  summary: "Report what an investigator should see first in an archive",
+  usage: ["report FILE [--rules RULES]... [--show-secrets] [--to FILE.html] [--format html|timesketch] [options]"],
+  description: `Report what an investigator should see first in an archive on this machine: programs that are not the image's, false names, shells with
+a connection, listeners that the pod does not declare, files that keep somebody in, memory that may be executed, secrets, capabilities. Each
+finding has an identifier, a severity, its reason and the command that shows more.
+
+"high" is what no ordinary container has, "medium" what few have, "note" what one wants to know of any. No finding proves an attack, and none
+proves that there was none. Secrets are masked in all forms, by their names and by known forms, unless --show-secrets is given: others may
+remain.
+
+--to FILE.html writes one page that needs nothing else, mode 0600; --format timesketch prints the timeline as lines of JSON for Timesketch.
+
+Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of it cannot be read.`,
+  examples: [
+    { what: "What should I see first?", command: "kubectl checkpoint report nginx.tar" },
+    {
+      what: "The same as a page, with processes, sockets, memory, changes and timeline",
+      command: "kubectl checkpoint report nginx.tar --to nginx.html",
+    },
+    {
+      what: "In a script: is there anything grave?",
+      command: "kubectl checkpoint report nginx.tar -o json | jq -e '.findings[] | select(.severity == \"high\")'",
+    },
+    { what: "For Timesketch", command: "kubectl checkpoint report nginx.tar --format timesketch --to nginx.jsonl" },
+  ],
+  flags: {
+    "show-secrets": on("do not mask passwords, tokens and keys"),
+    to: text({ value: "FILE", help: "write the report to a new file (default: FILE.html is a page)" }),
+    format: choice(["html", "timesketch"], { help: "form of the file: a page, or the timeline as JSON lines" }),
+    previous: PREVIOUS,
+    output: output("json", "yaml"),
+    ...PULL,
+    ...COMMON,
+  },
+  request(words, flags): ReportRequest {
+    const file = fileWord("report", words);
+    if (words.length > 1) throw usageError(say`unexpected argument "${words[1] ?? ""}": report takes one archive`);
+    const { to, format, previous, output: documents } = flags;
+    if (to === "") throw usageError("--to is empty");
+    if (documents !== undefined && (to !== undefined || format !== undefined))
+      throw usageError(`--output and ${to === undefined ? "--format" : "--to"} cannot be used together`);
+    if (format === "html" && to === undefined) throw usageError("--format html requires --to FILE.html");
+    const form = documents !== undefined ? "document" : (format ?? (to === undefined ? "screen" : "html"));
+    if (form === "html" && format === undefined && !/\.html?$/i.test(to ?? ""))
+      throw usageError(say`cannot tell the form of ${to ?? ""} by its name: use FILE.html, or --format html|timesketch`);
+    return { file, previous, registry: registrySettings(flags), rules: [], showSecrets: flags["show-secrets"], form, to };
+  },
+  async *run({ file, previous, registry, showSecrets, form, to }, call) {
+    await using archive = await openCheckpoint(file, previous, pulling(call, registry));
+    const damage = damages(file, archive);
+    for (const error of damage) yield { error };
+    const request = { file, hashes: form !== "screen", showSecrets, signal: call.signal };
+    let failed = damage.length;
+    for await (const part of reportArchive(archive, request)) {
+      if (part.kind === "problem") {
+        failed += 1;
+        yield { error: part.error };
+      } else if (part.kind === "found" && form === "screen") {
+        for (const phrase of headView(part.inspection, true)) yield { text: phrase };
+        const { columns, rows } = treeView(part.inspection.processes);
+        yield { text: say`` };
+        yield { text: { columns, rows: rows.slice(0, MOST_ROWS) } };
+        if (rows.length > MOST_ROWS) yield { text: say`and ${rows.length - MOST_ROWS} more processes: kubectl checkpoint inspect ${file}` };
+        for (const phrase of findingsView(part.findings, file)) yield { text: phrase };
+      } else if (part.kind === "done") {
+        const exitCode = failed === 0 ? 0 : 3;
+        if (form === "document") {
+          const { report } = part.reported;
+          return {
+            document: { ...report, complete: failed === 0, problems: [...damage.map(({ message }) => message), ...report.problems] },
+            exitCode,
+          };
+        }
+        if (form === "screen") {
+          for (const phrase of part.more.slice(0, MOST_SECRETS).flatMap((finding) => [...findingView(finding)])) yield { text: phrase };
+          if (part.more.length > MOST_SECRETS) yield { text: say`and ${part.more.length - MOST_SECRETS} more places with secrets` };
+          for (const phrase of evidenceView(part.evidence)) yield { text: phrase };
+        }
+        void to;
+        return { exitCode };
+      }
+    }
+    throw new UserError({ reason: "NoReport", message: say`${file} could not be reported on` });
+  },
+});
