@@ -1,7 +1,7 @@
 import { captureOne, proved } from "../flows/capture/one.ts";
 import type { CopyPlan } from "../flows/collect/copy/prepare.ts";
 import type { FlowContext } from "../flows/context.ts";
-import { pickContainer } from "../flows/capture/pick.ts";
+import { pickContainers } from "../flows/capture/pick.ts";
 import { checkpointRights, requireRights, type Rights, type VerbContext } from "../flows/rights.ts";
 import { resolveTargets } from "../flows/capture/targets/resolve.ts";
 import { ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
@@ -54,7 +54,7 @@ in it; --volumes copies a pod's emptyDirs beside it. Several containers are reco
     if (dryRun !== undefined && request.copy === undefined) throw usageError("--dry-run requires --copy: only copies create helper pods");
     const context = withRights(await connected(request.cluster, call), request);
     if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
-    const targets = await findTargets(context, request);
+    const { targets, offered } = await chosen(context, request);
     if (dryRun !== undefined) return yield* dryRunCopies(context, request, targets, dryRun);
     const [only] = targets;
     if (request.series !== undefined) {
@@ -62,8 +62,8 @@ in it; --volumes copies a pod's emptyDirs beside it. Several containers are reco
         throw usageError(`--every requires one container: ${targets.length} are selected`, "select one with POD -c NAME");
       return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
     }
-    if (only === undefined || targets.length > 1) return yield* (await import("./checkpoint/many.ts")).takeMany(context, request, targets);
-    const offered = await withOffer(context, request, only);
+    if (only === undefined || targets.length > 1)
+      return yield* (await import("./checkpoint/many.ts")).takeMany(withRights(context, offered), offered, targets);
     return yield* takeOne(withRights(context, offered), offered, only, call.terminal);
   },
 });
@@ -183,15 +183,22 @@ async function ensureFitsHere({ emit }: FlowContext, { destination, force }: Cop
   emit({ kind: "warning", text: say`the archive might not fit: ${why}` });
 }
 
-/** Asks for the destination of the archive, where the container was picked at the terminal. */
-async function withOffer(context: FlowContext, request: CheckpointRequest, target: ContainerTarget): Promise<CheckpointRequest> {
-  if (request.query !== undefined || request.copy !== undefined) return request;
-  const { offerCopy } = await import("./checkpoint/consent.ts");
-  return { ...request, copy: await offerCopy(context, target, request.settings, request.yes) };
+/** What the command line or the person at the terminal chose; for what was picked, the destination of the archives too. Esc there picks again. */
+async function chosen(
+  context: VerbContext,
+  request: CheckpointRequest,
+): Promise<{ readonly targets: readonly ContainerTarget[]; readonly offered: CheckpointRequest }> {
+  for (;;) {
+    const targets = await findTargets(context, request);
+    if (request.query !== undefined || request.copy !== undefined || request.series !== undefined) return { targets, offered: request };
+    const { offerCopy } = await import("./checkpoint/consent.ts");
+    const offer = await offerCopy(context, targets, request.settings, request.yes);
+    if (offer !== undefined) return { targets, offered: { ...request, copy: offer.copy } };
+  }
 }
 
 async function findTargets(context: VerbContext, { query, pick }: CheckpointRequest): Promise<ContainerTarget[]> {
   return await requireRights(context.connection, context.rights ?? [], async () =>
-    query === undefined ? [await pickContainer(context, pick)] : await resolveTargets(context, query),
+    query === undefined ? await pickContainers(context, pick) : await resolveTargets(context, query),
   );
 }

@@ -26,10 +26,13 @@ export interface Asking {
   readonly confirm: (question: Phrase) => Promise<boolean>;
   /** What is typed is not shown. */
   readonly secret: (question: Phrase) => Promise<string>;
-  /** One of a few. */
-  readonly choose: <T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]) => Promise<T>;
-  /** One of rows that may still be arriving. */
-  readonly pick: <T>(picker: Picker<T>) => Promise<T>;
+  /** One of a few; undefined: back to what was asked before (Esc). */
+  readonly choose: <T>(
+    question: Phrase,
+    choices: readonly { readonly value: T; readonly label: Phrase }[],
+  ) => Promise<{ value: T } | undefined>;
+  /** At least one of rows that may still be arriving. */
+  readonly pick: <T>(picker: Picker<T>) => Promise<readonly T[]>;
 }
 
 export interface Picker<T> {
@@ -38,13 +41,25 @@ export interface Picker<T> {
   readonly columns: readonly string[];
   /** Batches of rows as they arrive. */
   readonly rows: AsyncIterable<readonly PickerRow<T>[]>;
-  /** One more column, fetched for the rows on the screen only. */
-  readonly detail?: { readonly column: string; readonly of: (value: T) => Promise<string> };
+  /** One more column, fetched for the rows on the screen, and for all where they are sorted by it. */
+  readonly detail?: { readonly column: string; readonly of: (value: T) => Promise<Detail> };
+  /** Whether more than one may be picked. */
+  readonly several: boolean;
+}
+
+export interface Detail {
+  readonly text: string;
+  /** What rows are sorted by, the most first; undefined where it is not known. */
+  readonly amount?: number;
 }
 
 export interface PickerRow<T> {
   readonly value: T;
   readonly cells: readonly string[];
+  /** Milliseconds since the epoch: rows can be sorted by age, the youngest first. */
+  readonly since?: number;
+  /** More about it, shown while it is marked. */
+  readonly about?: string;
 }
 
 /** What every flow is given: no globals anywhere below cli/. */

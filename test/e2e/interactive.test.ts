@@ -58,7 +58,7 @@ clusterTest("pick by typing: one row a running container, Enter takes it", async
   const screen = terminal(t, []);
   await screen.see(/4 of 4 · type to filter/);
   const lines = await screen.lines();
-  assert.equal(lines[0]?.trimEnd(), `Container to checkpoint in namespace ${namespace}`);
+  assert.equal(lines[0]?.trimEnd(), `Container to checkpoint in namespace ${namespace}:`);
   assert.match(lines[1] ?? "", /POD +CONTAINER +NODE +AGE +MEMORY/);
   assert.equal(lines.filter((line) => / node\d +\d+[smh]/.test(line)).length, 4, "a row each, none for what has ended");
   await screen.see(/beta +only +node\d +\S+ +\d\S* [KM]iB/);
@@ -92,17 +92,25 @@ clusterTest("picked, copied and removed: the helper pod is named before it is ma
   assert.match((await screen.lines()).join(""), /, removed from node\d/);
 });
 
-clusterTest("arrows move the mark, and typing goes on", async (t) => {
+clusterTest("Tab picks several, which share one question; Esc there picks again, and cancel leaves the cluster as it was", async (t) => {
   const screen = terminal(t, []);
   await screen.see(/4 of 4/);
+  await screen.see(/^ {2}image \S+busybox\S*, 0 restarts, memory \S+ [KM]iB/);
   screen.type("alpha");
-  await screen.see(/^> alpha +(web|log) /);
-  const first = await screen.see(/^> alpha/);
-  screen.type("\u001b[B");
-  await screen.see(new RegExp(`^> alpha +${/ log /.test(first) ? "web" : "log"} `));
+  await screen.see(/2 of 4/);
+  screen.type("\t\t");
+  await screen.see(/2 of 4, 2 selected/);
   screen.type("\r");
-  await leaveIt(screen);
-  assert.equal(await screen.ended(), 0);
+  await screen.see(/^\? Checkpoint 2 containers of alpha:/);
+  screen.type("\u001b");
+  await screen.see(/4 of 4/);
+  screen.type("beta\r");
+  await screen.see(/^\? Checkpoint container only of pod\/beta/);
+  screen.type("\u001b[F");
+  await screen.see(/^❯ cancel$/);
+  screen.type("\r");
+  assert.equal(await screen.ended(), 130);
+  assert.doesNotMatch((await screen.lines()).join("\n"), /checkpointed/);
 });
 
 clusterTest("several containers and no default: only the container is picked", async (t) => {

@@ -1,7 +1,9 @@
-import { createPrompt, isDownKey, isEnterKey, isUpKey, useEffect, useKeypress, useRef, useState } from "@inquirer/core";
+import { createPrompt, isDownKey, isEnterKey, isTabKey, isUpKey, useEffect, useKeypress, useRef, useState } from "@inquirer/core";
 import { styleText } from "node:util";
-import type { Picker } from "../../model/context.ts";
-import { layout, matching, prepareRow, type Row } from "./rows.ts";
+import type { Detail, Picker } from "../../model/context.ts";
+import { escapeText } from "../escape.ts";
+import { shortened } from "../shorten.ts";
+import { fitted, layout, matching, prepareRow, sorted, type Order, type Row } from "./rows.ts";
 
 /** The answer where nothing was picked: Esc on an empty term. */
 export const CANCELLED = Symbol("cancelled");
@@ -15,16 +17,23 @@ type Arrival = { readonly state: "arriving" | "complete" } | { readonly state: "
 
 /** Redraws while rows arrive, at most this often: typing comes first. */
 const REDRAW_MS = 100;
-/** Lines around the rows: question, headings, count. */
-const FRAME_LINES = 4;
+/** Lines around the rows: question, headings, what the marked row is, count and keys. */
+const FRAME_LINES = 5;
+/** What a terminal does for a screen of its own, and what clears it: nothing of what was drawn for another size stays. */
+export const OWN_SCREEN = "\u001b[?1049h\u001b[H";
+export const FORMER_SCREEN = "\u001b[?1049l";
+const CLEAR = "\u001b[H\u001b[2J";
 
 /**
  * A list that one filters by typing, on rows that are still arriving (inquirer's own search prompt asks for rows only
- * when the term changes). Enter takes the marked row, arrows and page keys move, Esc clears the term and then cancels.
+ * when the term changes). Enter takes the marked row, or those that Tab has selected; arrows, page keys, Home and End move; Ctrl-S sorts;
+ * Esc clears the term and then cancels.
  */
-export const pick = createPrompt<unknown, PickConfig>((config, done) => {
+export const pick = createPrompt<readonly unknown[] | typeof CANCELLED, PickConfig>((config, done) => {
   const rows = useRef<Row<unknown>[]>([]);
-  const details = useRef(new Map<unknown, string>());
+  const details = useRef(new Map<unknown, Detail>());
+  const selected = useRef(new Set<Row<unknown>>());
+  const [order, setOrder] = useState<Order>("list");
   const [, redraw] = useState(0);
   const [arrival, setArrival] = useState<Arrival>({ state: "arriving" });
   const [term, setTerm] = useState("");
@@ -42,62 +51,112 @@ export const pick = createPrompt<unknown, PickConfig>((config, done) => {
 
   useEffect(() => collect(config.rows, rows.current, drawAgain, setArrival), []);
   useEffect(() => {
-    config.screen.on("resize", drawAgain);
+    const resized = (): void => {
+      config.screen.write(CLEAR);
+      drawAgain();
+    };
+    config.screen.on("resize", resized);
     return () => {
-      config.screen.off("resize", drawAgain);
+      config.screen.off("resize", resized);
       clearTimeout(waiting.current);
     };
   }, []);
 
   if (arrival.state === "failed") throw arrival.error;
-  const shown = matching(rows.current, term);
+  const shown = sorted(matching(rows.current, term), order, details.current);
   const marked = Math.min(active, Math.max(0, shown.length - 1));
   const height = Math.max(3, (config.screen.rows || 24) - FRAME_LINES);
   const top = Math.max(0, Math.min(marked - Math.floor(height / 2), shown.length - height));
   const visible = shown.slice(top, top + height);
 
   useEffect(() => {
-    for (const row of config.detail === undefined ? [] : visible) {
+    // Whoever sorts by it wants to know it of all.
+    for (const row of config.detail === undefined ? [] : order === "detail" ? shown : visible) {
       if (details.current.has(row.value)) continue;
-      details.current.set(row.value, "");
+      details.current.set(row.value, { text: "" });
       void fetchDetail(config, row, details.current).then(drawSoon);
     }
-  }, [visible.map((row) => row.haystack).join("\n")]);
+  }, [order, shown.length, visible.map((row) => row.haystack).join("\n")]);
 
+  const orders: readonly Order[] = ["list", "age", ...(config.detail === undefined ? [] : (["detail"] as const))];
   useKeypress((key, readline) => {
-    const move = { pageup: -height, pagedown: height }[key.name] ?? (isUpKey(key) ? -1 : isDownKey(key) ? 1 : 0);
+    const last = shown.length - 1;
+    const moves: Readonly<Record<string, number>> = { pageup: -height, pagedown: height, home: -last, end: last };
+    const move = moves[key.name] ?? (isUpKey(key) ? -1 : isDownKey(key) ? 1 : undefined);
+    const keepTerm = (): void => {
+      readline.clearLine(0);
+      readline.write(term);
+    };
+    const go = (by: number): void => setActive(Math.max(0, Math.min(last, marked + by)));
+    const row = shown[marked];
     if (isEnterKey(key)) {
-      const row = shown[marked];
-      if (row === undefined) readline.write(term);
-      else done(row.value);
+      const all = selected.current.size > 0 ? rows.current.filter((one) => selected.current.has(one)) : row === undefined ? [] : [row];
+      if (all.length === 0) readline.write(term);
+      else done(all.map(({ value }) => value));
     } else if (key.name === "escape") {
       readline.clearLine(0);
       if (term === "") done(CANCELLED);
       else setTerm("");
-    } else if (move !== 0) {
-      readline.clearLine(0);
-      readline.write(term);
-      setActive(Math.max(0, Math.min(shown.length - 1, marked + move)));
+    } else if (isTabKey(key)) {
+      keepTerm();
+      if (!config.several || row === undefined) return;
+      if (!selected.current.delete(row)) selected.current.add(row);
+      if (marked < last) go(1);
+      else drawAgain();
+    } else if (key.ctrl && key.name === "s") {
+      keepTerm();
+      setOrder(orders[(orders.indexOf(order) + 1) % orders.length] ?? "list");
+      setActive(0);
+    } else if (move !== undefined) {
+      keepTerm();
+      go(move);
     } else {
       setTerm(readline.line);
       setActive(0);
     }
   });
 
-  const headings = [...config.columns, ...(config.detail === undefined ? [] : [config.detail.column])];
-  const cells = visible.map((row) => [...row.cells, ...(config.detail === undefined ? [] : [details.current.get(row.value) ?? ""])]);
+  const { detail } = config;
+  const headings = [...config.columns, ...(detail === undefined ? [] : [detail.column])];
+  const cells = visible.map((row) => [...row.cells, ...(detail === undefined ? [] : [details.current.get(row.value)?.text ?? ""])]);
   const width = (config.screen.columns || 80) - 3;
   const [heading = "", ...lines] = layout([headings, ...cells], width);
-  const drawn = lines.map((line, index) => (top + index === marked ? styleText("cyan", `> ${line}`) : `  ${line}`));
-  const [count = ""] = layout([[counted(shown.length, rows.current.length, arrival.state)]], width);
+  const drawn = lines.map((line, index) => {
+    const [isMarked, row] = [top + index === marked, visible[index]];
+    const text = `${isMarked ? ">" : " "}${row !== undefined && selected.current.has(row) ? "*" : " "}${line}`;
+    return isMarked ? styleText("cyan", text) : text;
+  });
+  const about = shown[marked] === undefined ? "" : preview(shown[marked], details.current, detail?.column);
+  const count = counted(shown.length, rows.current.length, selected.current.size, arrival.state);
+  const sorting = order === "list" ? "" : ` (by ${order === "age" ? "age" : (detail?.column.toLowerCase() ?? "")})`;
+  // In the order of their importance: where there is no room, the last are not shown.
+  const keys = [
+    "type to filter",
+    config.several ? "Tab: several" : "",
+    `Ctrl-S: sort${sorting}`,
+    "Esc: cancel",
+    "Enter: select",
+    "↑↓: move",
+  ];
+  const noMatch = shown.length === 0 && term !== "" && rows.current.length > 0;
+  const help = noMatch ? [`nothing matches "${escapeText(term)}": type less, or Esc to clear`] : keys.filter((key) => key !== "");
+  const status = fitted([count, ...help], width);
   return [
     `${styleText("bold", config.question)} ${term}`,
-    [styleText("dim", `  ${heading}`), ...drawn, styleText("dim", `  ${count}`)].join("\n"),
+    [styleText("dim", `  ${heading}`), ...drawn, styleText("dim", `  ${shortened(about, width)}`), styleText("dim", `  ${status}`)].join(
+      "\n",
+    ),
   ];
 });
 
-async function fetchDetail({ detail }: PickConfig, { value }: Row<unknown>, into: Map<unknown, string>): Promise<void> {
-  into.set(value, (await detail?.of(value)) ?? "");
+/** What the marked row is: its image, its restarts, its memory. */
+function preview({ value, about }: Row<unknown>, details: ReadonlyMap<unknown, Detail>, column = ""): string {
+  const text = details.get(value)?.text ?? "";
+  return [about, text === "" ? "" : `${column.toLowerCase()} ${text}`].filter((part) => part !== "").join(", ");
+}
+
+async function fetchDetail({ detail }: PickConfig, { value }: Row<unknown>, into: Map<unknown, Detail>): Promise<void> {
+  into.set(value, (await detail?.of(value)) ?? { text: "" });
 }
 
 /** Adds rows as they arrive; the first ones are drawn at once. */
@@ -120,9 +179,9 @@ function collect(source: PickConfig["rows"], into: Row<unknown>[], draw: () => v
   };
 }
 
-function counted(shown: number, all: number, state: Arrival["state"]): string {
+function counted(shown: number, all: number, selected: number, state: Arrival["state"]): string {
   const number = (value: number): string => value.toLocaleString("en-US");
-  if (state === "complete" && all === 0) return "no running containers (Esc: cancel)";
+  if (state === "complete" && all === 0) return "no running containers";
   const rest = state === "complete" ? "" : ", loading";
-  return `${number(shown)} of ${number(all)}${rest} · type to filter, ↑↓: move, Enter: select, Esc: cancel`;
+  return `${number(shown)} of ${number(all)}${rest}${selected === 0 ? "" : `, ${number(selected)} selected`}`;
 }

@@ -1,10 +1,12 @@
 import { AbortPromptError, ExitPromptError } from "@inquirer/core";
 import { createPromptModule } from "inquirer";
+import { styleText } from "node:util";
 import type { Asking, Picker } from "../../model/context.ts";
 import { Interrupted } from "../../model/error.ts";
 import type { Phrase } from "../../model/phrase.ts";
 import { plainText } from "../render.ts";
-import { CANCELLED, pick } from "./pick.ts";
+import { BACK, choose, confirm } from "./choose.ts";
+import { CANCELLED, FORMER_SCREEN, OWN_SCREEN, pick } from "./pick.ts";
 
 /** Where questions are asked. */
 export interface Terminal {
@@ -13,7 +15,7 @@ export interface Terminal {
   readonly signal: AbortSignal;
 }
 
-/** Questions through inquirer, drawn on stderr. Ctrl-C and Esc end the command as SIGINT does. */
+/** Questions through inquirer, drawn on stderr. Ctrl-C ends the command as SIGINT does, and so does Esc where there is nothing to go back to. */
 export class Prompts implements Asking {
   readonly possible = true;
   readonly #streams: { input: NodeJS.ReadStream; output: NodeJS.WriteStream; signal: AbortSignal };
@@ -23,10 +25,9 @@ export class Prompts implements Asking {
   }
 
   async confirm(question: Phrase): Promise<boolean> {
-    const ask = createPromptModule(this.#streams);
-    const { answer } = await interruptible(
-      ask<{ answer: boolean }>([{ type: "confirm", name: "answer", message: plainText(question), default: false }]),
-    );
+    const text = plainText(question);
+    const answer = await interruptible(confirm({ question: text }, this.#context()));
+    this.#answered(text, answer ? "yes" : "no");
     return answer;
   }
 
@@ -36,20 +37,31 @@ export class Prompts implements Asking {
     return (await interruptible(ask<{ answer: string }>([{ type: "password", name: "answer", message }]))).answer;
   }
 
-  async choose<T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]): Promise<T> {
-    const ask = createPromptModule(this.#streams);
-    const options = choices.map(({ label }, value) => ({ name: plainText(label), value }));
-    const { answer } = await interruptible(
-      ask<{ answer: number }>([{ type: "select", name: "answer", message: plainText(question), choices: options }]),
-    );
-    return (choices[answer] as { value: T }).value;
+  async choose<T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]): Promise<{ value: T } | undefined> {
+    const text = plainText(question);
+    const labels = choices.map(({ label }) => plainText(label));
+    const answer = await interruptible(choose({ question: text, labels }, this.#context()));
+    if (answer === BACK) return undefined;
+    this.#answered(text, labels[answer] ?? "");
+    return choices[answer];
   }
 
-  async pick<T>(picker: Picker<T>): Promise<T> {
-    const config = { ...(picker as Picker<unknown>), screen: this.#streams.output };
-    const picked = await interruptible(pick(config, { ...this.#streams, clearPromptOnDone: true }));
+  async pick<T>(picker: Picker<T>): Promise<readonly T[]> {
+    const { output } = this.#streams;
+    const config = { ...(picker as Picker<unknown>), screen: output };
+    output.write(OWN_SCREEN);
+    const picked = await interruptible(pick(config, this.#context())).finally(() => output.write(FORMER_SCREEN));
     if (picked === CANCELLED) throw new Interrupted("SIGINT");
-    return picked as T;
+    return picked as readonly T[];
+  }
+
+  #context() {
+    return { ...this.#streams, clearPromptOnDone: true };
+  }
+
+  /** What was asked and answered stays on the screen. */
+  #answered(question: string, answer: string): void {
+    this.#streams.output.write(`${styleText("green", "✔")} ${question} ${styleText("cyan", answer)}\n`);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { PickerRow } from "../../model/context.ts";
+import type { Detail, PickerRow } from "../../model/context.ts";
 import { escapeText } from "../escape.ts";
 import { shortened } from "../shorten.ts";
 
@@ -6,19 +6,38 @@ import { shortened } from "../shorten.ts";
 export interface Row<T> {
   readonly value: T;
   readonly cells: readonly string[];
+  readonly since: number;
+  readonly about: string;
   /** In lower case. */
   readonly haystack: string;
 }
 
-export function prepareRow<T>({ value, cells }: PickerRow<T>): Row<T> {
+export function prepareRow<T>({ value, cells, since = 0, about = "" }: PickerRow<T>): Row<T> {
   const escaped = cells.map(escapeText);
-  return { value, cells: escaped, haystack: escaped.join(" ").toLowerCase() };
+  return { value, cells: escaped, since, about: escapeText(about), haystack: escaped.join(" ").toLowerCase() };
 }
 
 /** Rows that contain every word of the term, in any column. */
 export function matching<T>(rows: readonly Row<T>[], term: string): readonly Row<T>[] {
   const words = term.toLowerCase().split(/\s+/).filter(Boolean);
   return words.length === 0 ? rows : rows.filter(({ haystack }) => words.every((word) => haystack.includes(word)));
+}
+
+/** How rows are sorted. */
+export type Order = "list" | "age" | "detail";
+
+/** The youngest first, or those with the most; the others as they came. */
+export function sorted<T>(rows: readonly Row<T>[], order: Order, details: ReadonlyMap<T, Detail>): readonly Row<T>[] {
+  if (order === "list") return rows;
+  const amount = (row: Row<T>): number => (order === "age" ? row.since : (details.get(row.value)?.amount ?? -1));
+  return rows.toSorted((a, b) => amount(b) - amount(a));
+}
+
+/** As many of the parts as there is room for, the first of them most important. */
+export function fitted(parts: readonly string[], width: number): string {
+  const some = [...parts];
+  while (some.length > 1 && some.join(" · ").length > width) some.pop();
+  return shortened(some.join(" · "), width);
 }
 
 /** Lines of cells in columns, no wider than the terminal: the widest columns are shortened in the middle. */

@@ -47,28 +47,59 @@ function podLine(targets: readonly ContainerTarget[], withNamespace: boolean): P
 }
 
 const FORECAST_MS = 500;
+/** Of several pods that were picked, so many are named. */
+const PODS_NAMED = 3;
 const HERE = { destination: undefined, force: false, codec: "auto" } as const;
 
-/** Asks for the destination of the archive of a container that was picked. A privileged pod is created only after it was confirmed. */
+/**
+ * Asks for the destination of the archives of containers that were picked. A privileged pod is created only after it was confirmed.
+ * Undefined: back to the picker. Throws an Interrupted where nothing is to be done.
+ */
 export async function offerCopy(
   context: FlowContext,
-  { pod, container }: ContainerTarget,
+  targets: readonly ContainerTarget[],
   settings: HelperSettings,
   yes: boolean,
-): Promise<CopyOptions | undefined> {
+): Promise<{ readonly copy: CopyOptions | undefined } | undefined> {
   const { ask, connection } = context;
+  const what = await question(context, targets);
+  const nodes = [...new Set(targets.map(({ pod }) => pod.node))];
+  const the = nodes.length === 1 ? say`the node` : say`the nodes`;
+  for (;;) {
+    const chosen = await ask.choose<CopyOptions | "leave" | "cancel">(what, [
+      { value: { ...HERE, remove: true }, label: say`copy here and remove from ${the}` },
+      { value: { ...HERE, remove: false }, label: say`copy here` },
+      { value: "leave", label: say`leave ${targets.length === 1 ? "it" : "them"} on ${the}` },
+      { value: "cancel", label: say`cancel` },
+    ]);
+    if (chosen === undefined) return undefined;
+    const { value } = chosen;
+    if (value === "cancel") throw new Interrupted("SIGINT");
+    if (value === "leave") return { copy: undefined };
+    if (yes) return { copy: value };
+    const helpers = new Helpers(connection, context, settings);
+    const pods =
+      nodes.length === 1
+        ? say`a privileged helper pod on ${nodes[0] ?? ""}`
+        : say`privileged helper pods on ${counted(nodes.length, "node")}`;
+    const place = say`namespace ${await helpers.namespace()}, image ${settings.image}`;
+    const create = say`The copy needs ${pods} (${place}). Create ${nodes.length === 1 ? "it" : "them"}?`;
+    // Whoever does not want that chooses again.
+    if (await ask.confirm(create)) return { copy: value };
+  }
+}
+
+async function question({ connection }: FlowContext, targets: readonly ContainerTarget[]): Promise<Phrase> {
+  const [first] = targets;
+  if (first === undefined || targets.length > 1) {
+    const pods = [...new Set(targets.map(({ pod }) => pod.name))];
+    const named = joined(pods.slice(0, PODS_NAMED), ", ");
+    return say`Checkpoint ${counted(targets.length, "container")} of ${named}${pods.length > PODS_NAMED ? say` and ${pods.length - PODS_NAMED} more pods` : say``}:`;
+  }
+  const { pod, container } = first;
   const target = { node: pod.node, namespace: pod.namespace, pod: pod.name, container: container.name };
   const { memoryBytes } = await forecast(connection, target, FORECAST_MS);
-  const what = say`Checkpoint container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}:`;
-  const choice = await ask.choose<CopyOptions | undefined>(what, [
-    { value: { ...HERE, remove: true }, label: say`copy here and remove from the node` },
-    { value: { ...HERE, remove: false }, label: say`copy here` },
-    { value: undefined, label: say`leave it on the node` },
-  ]);
-  if (choice === undefined || yes) return choice;
-  const helpers = new Helpers(connection, context, settings);
-  const pods = say`a privileged helper pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${settings.image})`;
-  return (await ask.confirm(say`The copy needs ${pods}. Create it?`)) ? choice : undefined;
+  return say`Checkpoint container ${container.name} of pod/${pod.name} on ${pod.node}${expectation(memoryBytes)}:`;
 }
 
 function expectation(memoryBytes: number | undefined): Phrase {

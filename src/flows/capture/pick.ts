@@ -1,9 +1,10 @@
 import { listPods, NOT_ENDED, type Pod } from "../../cluster/pods.ts";
 import { memoryOnNode } from "../../kubelet/memory.ts";
-import type { PickerRow } from "../../model/context.ts";
+import type { Detail, PickerRow } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
+import { list, object, string } from "../../model/json.ts";
 import { command, joined, say, type Phrase } from "../../model/phrase.ts";
-import { formatAge, formatBytes } from "../../model/units.ts";
+import { counted, formatAge, formatBytes } from "../../model/units.ts";
 import type { FlowContext } from "../context.ts";
 import { matchingContainers, type ContainerTarget } from "./targets/containers.ts";
 import { findPod } from "./targets/find.ts";
@@ -24,33 +25,34 @@ interface Candidate {
 const LISTED = 50;
 
 /**
- * Lets the person at the terminal pick a running container. Where no question may be asked, throws ChoiceNeeded with the
+ * Lets the person at the terminal pick running containers: several, where it is not said of which pod. Where no question may be asked, throws ChoiceNeeded with the
  * choices (exit status 2).
  */
-export async function pickContainer(context: FlowContext, choice: Choice): Promise<ContainerTarget> {
+export async function pickContainers(context: FlowContext, choice: Choice, several = true): Promise<ContainerTarget[]> {
   const { ask, connection } = context;
   const everywhere = "allNamespaces" in choice && choice.allNamespaces;
   const rows = "pod" in choice ? onePage(rowsOf(context, choice.pod, false)) : pagesOfRows(context, everywhere, choice.containers);
   if (!ask.possible) throw await choices(context, rows, everywhere);
   const place = everywhere ? "any namespace" : `namespace ${connection.namespace}`;
   const picked = await ask.pick<Candidate>({
-    question: "pod" in choice ? `Container of pod/${choice.pod.name}` : `Container to checkpoint in ${place}`,
+    question: "pod" in choice ? `Container of pod/${choice.pod.name}:` : `Container to checkpoint in ${place}:`,
     columns: [...(everywhere ? ["NAMESPACE"] : []), "POD", "CONTAINER", "NODE", "AGE"],
     rows,
     detail: { column: "MEMORY", of: memoryReader(context) },
+    several,
   });
-  return await asItIsNow(context, picked);
+  return await Promise.all(picked.map(async (one) => await asItIsNow(context, one)));
 }
 
 /** Asks each node once, when the first of its containers comes into view. */
-function memoryReader({ connection }: FlowContext): (candidate: Candidate) => Promise<string> {
+function memoryReader({ connection }: FlowContext): (candidate: Candidate) => Promise<Detail> {
   const nodes = new Map<string, Promise<Map<string, number>>>();
   return async ({ namespace, pod, container, node }) => {
-    if (node === "") return "";
+    if (node === "") return { text: "" };
     const asked = nodes.get(node) ?? memoryOnNode(connection, node);
     nodes.set(node, asked);
     const bytes = (await asked).get(`${namespace}/${pod}/${container}`);
-    return bytes === undefined ? "" : formatBytes(bytes);
+    return bytes === undefined ? { text: "" } : { text: formatBytes(bytes), amount: bytes };
   };
 }
 
@@ -81,7 +83,16 @@ function rowsOf({ now }: FlowContext, pod: Pod, everywhere: boolean, containers:
   return matchingContainers(pod, containers.length === 0 ? ["*"] : containers).map((container) => ({
     value: { namespace, pod: name, uid, container: container.name, node },
     cells: [...(everywhere ? [namespace] : []), name, container.name, node, formatAge(now() - pod.createdAt)],
+    since: pod.createdAt,
+    about: `image ${imageOf(pod, container.name)}, ${counted(container.restartCount, "restart")}`,
   }));
+}
+
+/** As the pod's author wrote it. */
+function imageOf({ object: { spec } }: Pod, container: string): string {
+  const { initContainers, containers, ephemeralContainers } = object(spec);
+  const all = [initContainers, containers, ephemeralContainers].flatMap((some) => list(some)).map(object);
+  return string(all.find(({ name }) => name === container)?.["image"]) || "unknown";
 }
 
 async function choices({ connection }: FlowContext, pages: AsyncIterable<PickerRow<Candidate>[]>, everywhere: boolean): Promise<UserError> {

@@ -3,7 +3,7 @@ import { workloadSelector } from "../../../cluster/workloads.ts";
 import { UserError } from "../../../model/error.ts";
 import { joined, say, type Phrase } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
-import { pickContainer } from "../pick.ts";
+import { pickContainers } from "../pick.ts";
 import {
   choiceNeeded,
   containerNames,
@@ -84,7 +84,7 @@ async function containersOfNamed(context: FlowContext, pod: Pod, { containers, a
   }
   const container = containerOf(pod, undefined);
   if (container !== undefined) return [{ pod, container }];
-  if (context.ask.possible) return [await pickContainer(context, { pod })];
+  if (context.ask.possible) return await pickContainers(context, { pod });
   throw choiceNeeded(pod);
 }
 
