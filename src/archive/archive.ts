@@ -123,7 +123,7 @@ export interface OpenOptions {
   /** Of the command; where it is not given, the archive gets one of its own. */
   readonly budget?: Budget;
   /** Finds the image of registry:REFERENCE, for those who may be asked to read one. */
-  readonly pull?: (reference: string) => Promise<RemoteImage>;
+  readonly pull?: (reference: string, architecture?: string) => Promise<RemoteImage>;
   /** Opens FILE.age, for those who may be asked to read one. */
   readonly unlock?: Unlock;
   /** The archive of a pod with several containers is opened as it is; else that is an error. */

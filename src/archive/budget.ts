@@ -138,6 +138,16 @@ export class Budget {
     }
   }
 
+  /** As excuse(), of work that others wait for: an image that is pulled and unpacked. */
+  async excused<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#clock();
+    try {
+      return await work();
+    } finally {
+      this.#started += this.#clock() - before;
+    }
+  }
+
   #lookAtTime(): void {
     this.#steps = 0;
     this.#bytesSince = 0;

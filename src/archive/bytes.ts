@@ -119,6 +119,21 @@ export async function openNested(archive: Archive, name: string, options: OpenOp
   return await openBytes(archive.open(name), name, { ...options, budget: archive.budget, ofFiles: true });
 }
 
+/** Opens the layer of an image of files, of which the bytes come in order. */
+export async function openLayer(input: AsyncIterable<Buffer>, label: string, bytes: number, options: BytesOptions): Promise<OpenArchive> {
+  const iterator = input[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
+  const head = await headOf(iterator);
+  if (head.length === 0) throw empty(label);
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  const { openStream } = await import("./stream.ts");
+  const stream = { input: whole(), compression: compressionOf(head, label), bytes, label, ofFiles: true, close: NOTHING_TO_CLOSE };
+  options.budget.opened(bytes);
+  return await openStream(stream, options);
+}
+
 /** The first bytes of a stream, as many as tell what it is; a pipe may give them one by one. */
 async function headOf(iterator: AsyncIterator<Buffer, undefined>): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);

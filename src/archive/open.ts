@@ -2,7 +2,7 @@ import { closeSync, constants, createReadStream, existsSync, fstatSync, openSync
 import type { Readable } from "node:stream";
 import { UserError, usageError } from "../model/error.ts";
 import { command, say, type Phrase } from "../model/phrase.ts";
-import type { OpenArchive, OpenOptions } from "./archive.ts";
+import type { OpenArchive, OpenOptions, RemoteImage } from "./archive.ts";
 import { Budget } from "./budget.ts";
 import { openBytes, openPieces, type BytesOptions } from "./bytes.ts";
 import { isCheckpoint } from "./engines/engine.ts";
@@ -23,6 +23,28 @@ export async function openArchive(file: string, given: OpenOptions = {}): Promis
   if (form === undefined && isCheckpoint(archive)) return archive;
   const { unwrapped } = await import("./containers/unwrap.ts");
   return await unwrapped(archive, { ...options, label: path, wanted });
+}
+
+/**
+ * The layers of an image that is no checkpoint's: of oci:DIR or oci-archive:FILE (either with :NAME after it), or of a registry. `architecture`
+ * ("amd64") chooses where a registry has several. Throws a UserError where there is no such image.
+ */
+export async function openImage(image: string, given: OpenOptions, architecture?: string): Promise<RemoteImage> {
+  const [, form, rest = ""] = /^(oci|oci-archive):(.*)$/s.exec(image) ?? [];
+  if (form === undefined) {
+    if (given.pull === undefined) throw usageError(say`${image} cannot be pulled here`);
+    return await given.pull(image, architecture);
+  }
+  const { path, wanted } = withoutName(rest);
+  const options = { ...given, budget: given.budget ?? new Budget() };
+  const archive = await openPath(path, options);
+  try {
+    const { layersOf } = await import("./containers/image.ts");
+    return await layersOf(archive, { ...options, label: path, wanted });
+  } catch (error) {
+    await archive[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** A path, and the name of an image after it, where the whole is no path. */

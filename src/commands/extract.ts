@@ -9,7 +9,7 @@ import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
-import { COMMON, output, PID } from "./shared/common.ts";
+import { BASE_IMAGE, COMMON, output, PID } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on, parsed, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
@@ -24,7 +24,10 @@ export interface ExtractRequest {
   readonly what:
     | { readonly kind: "path"; readonly path: string }
     | { readonly kind: "memory"; readonly pid: number; readonly range: AddressRange | undefined }
-    | { readonly kind: "core"; readonly pid: number | undefined };
+    | { readonly kind: "core"; readonly pid: number | undefined }
+    | { readonly kind: "root" };
+  /** Of the image that files come from that the archive does not have: "" is the one that it names. */
+  readonly base: string | undefined;
   /** "-" is stdout; undefined is the working directory. */
   readonly to: string | undefined;
 }
@@ -35,7 +38,8 @@ export const verb = defineVerb({
   usage: [
     "extract FILE PATH [--to DEST]",
     "extract FILE --pid PID [--range START-END] [--to DEST]",
-    "extract FILE --core [--pid PID] [--to DEST]",
+    "extract FILE --core [--pid PID] [--base-image[=REFERENCE]] [--to DEST]",
+    "extract FILE / --base-image[=REFERENCE] [--to DIR]",
   ],
   description: `Extract from an archive on this machine: a file that the container changed, a file that was deleted while it was open, a member of
 the archive, the memory of a process, or a core for debuggers.
@@ -50,7 +54,11 @@ were copied with it (--volumes): volume:NAME/PATH is a file in one that this con
 file; memory that was never used reads as zeros, and a byte that is not in the archive is an error.
 
 --core writes an ELF core that gdb, lldb, delve, py-spy and readelf read: core.PID, or one for each process in a new directory, each with a
-file of commands that names its threads for gdb. Memory that is not in the archive, such as program code, is not in it either.
+file of commands that names its threads for gdb. Program code is not in an archive: --base-image writes the root file system of the image
+beside the cores, which debuggers need, after it has compared its programs and libraries with those that were mapped.
+
+/ with --base-image writes what the container saw: the layers of its image, pulled by digest, and its changes over them. Devices are not
+created, links stay inside DIR, and modes and owners are only listed, in DIR/.kubectl-checkpoint-modes.tsv.
 
 Files are written with mode 0600 inside DEST; existing files are never replaced and links are never followed.`,
   examples: [
@@ -69,6 +77,7 @@ Files are written with mode 0600 inside DEST; existing files are never replaced 
   ],
   flags: {
     pid: { ...PID, help: "process, by its PID in the container" },
+    "base-image": BASE_IMAGE,
     core: on("write ELF cores for debuggers"),
     range: parsed(addressRange, { value: "START-END", help: "addresses in hexadecimal; END is the first address after the range" }),
     to: text({ value: "DEST", help: "file or directory, - for standard output (default: the current directory)" }),
@@ -78,7 +87,7 @@ Files are written with mode 0600 inside DEST; existing files are never replaced 
     ...PULL,
     ...COMMON,
   },
-  request(words, { pid, range, core, to, previous, "max-bytes": maxBytes, ...flags }): ExtractRequest {
+  request(words, { pid, range, core, to, previous, "max-bytes": maxBytes, "base-image": base, ...flags }): ExtractRequest {
     const file = fileWord("extract", words, " PATH");
     const [, path, more] = words;
     if (more !== undefined)
@@ -94,13 +103,16 @@ Files are written with mode 0600 inside DEST; existing files are never replaced 
     if (to === "") throw usageError("--to is empty");
     if (core && range !== undefined) throw usageError("--core and --range cannot be used together");
     if (core && to === "-") throw usageError("a core cannot be written to standard output");
-    const common = { file, previous, registry: registrySettings(flags), maxBytes, to };
+    if (base !== undefined && !core && path !== "/") throw usageError("--base-image requires --core, or / as PATH");
+    if (base !== undefined && to === "-") throw usageError("a root file system cannot be written to standard output");
+    const common = { file, previous, registry: registrySettings(flags), maxBytes, to, base };
+    if (base !== undefined && !core) return { ...common, what: { kind: "root" } };
     if (core) return { ...common, what: { kind: "core", pid } };
     if (pid === undefined) return { ...common, what: { kind: "path", path: path ?? "" } };
     if (to === "-" && range === undefined) throw usageError("--to - requires --range: only one range can be written to standard output");
     return { ...common, what: { kind: "memory", pid, range } };
   },
-  async *run({ file, previous, registry, maxBytes, what, to }, call) {
+  async *run({ file, previous, registry, maxBytes, what, to, base }, call) {
     // A directory of a pod's archive is a member of it.
     const pods = what.kind === "path" && !what.path.startsWith("/");
     await noted(call, registry, "extract", previous === undefined ? [file] : [file, previous]);
@@ -109,7 +121,11 @@ Files are written with mode 0600 inside DEST; existing files are never replaced 
     if (maxBytes !== undefined) archive.budget.allowWriting(maxBytes);
     if (what.kind === "core") {
       const { extractCores } = await import("./extract/core.ts");
-      return yield* extractCores(archive, what.pid, to, damages(file, archive), call);
+      return yield* extractCores({ archive, pid: what.pid, to, base, problems: damages(file, archive) }, { ...call, ...reading });
+    }
+    if (what.kind === "root") {
+      const { extractRoot } = await import("./extract/root.ts");
+      return yield* extractRoot({ archive, to, base: base ?? "", problems: damages(file, archive) }, { ...call, ...reading });
     }
     if (what.kind === "memory") {
       const problems = damages(file, archive);

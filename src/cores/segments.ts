@@ -17,12 +17,8 @@ export interface SegmentPart {
   readonly length: number;
 }
 
-/** Of a file that is mapped: bytes from elsewhere for what the archive does not have, as far as they go. */
-export type FilePages = (
-  region: Region,
-  start: bigint,
-  end: bigint,
-) => Promise<{ readonly source: Source; readonly length: number } | undefined>;
+/** Of a file that is mapped: bytes from elsewhere for what the archive does not have, from `start` as far as they go. */
+export type FilePages = (region: Region, start: bigint) => Promise<Source | undefined>;
 
 export interface SegmentSetting {
   readonly memory: ProcessMemory;
@@ -43,28 +39,23 @@ export async function* segmentsOf({ memory, contents, tell, filePages }: Segment
   let at = 0;
   let open: Building | undefined;
   for await (const place of memoryPlaces(memory, EVERYWHERE, { contents, tell })) {
-    const { start, end } = place;
+    const { start } = place;
     while (at < regions.length && (regions[at]?.end ?? 0n) <= start) at += 1;
     const next = regions[at];
     const region = next !== undefined && next.start <= start ? next : undefined;
     // Of many gaps nothing is wanted: they are passed over at once.
     if (!("source" in place) && region === undefined) continue;
-    const found = "source" in place ? partOf(place) : await zerosOrFile(place, region, filePages);
-    if (found === undefined) continue;
-    const joins = open !== undefined && open.region === region && open.end === start && open.parts.length < MOST_PARTS;
-    if (open !== undefined && joins && "source" in found && open.fileBytes === open.end - open.start) {
-      open.add(found, end);
-      continue;
-    }
-    // The rest of a file's last page is zeros; so is what comes after it.
-    if (open !== undefined && joins && !("source" in found) && start % BigInt(memory.pageSize) !== 0n) {
-      open.end = end;
+    const part = "source" in place ? partOf(place) : await filePart(place, region, filePages);
+    if (part === undefined && !isZeros(place, region)) continue;
+    const end = part === undefined ? place.end : start + BigInt(part.length);
+    const joins = open !== undefined && open.region === region && open.end === start;
+    if (open !== undefined && joins && open.takes(part, memory.pageSize)) {
+      open.add(part, end);
       continue;
     }
     if (open !== undefined) yield open.segment();
     open = new Building(start, region);
-    if ("source" in found) open.add(found, end);
-    else open.end = end;
+    open.add(part, end);
   }
   if (open !== undefined) yield open.segment();
 }
@@ -77,24 +68,20 @@ function partOf({ start, end, source, offset }: Extract<MemoryPlace, SourceAt>):
 
 type SourceAt = { readonly source: Source };
 
-/** Undefined for what is not known, and for what nobody can read. */
-async function zerosOrFile(
-  { start, end, absent }: Exclude<MemoryPlace, SourceAt>,
+/** Of a mapped file that the archive does not have, what there is of it elsewhere. */
+async function filePart(
+  { start, absent }: Exclude<MemoryPlace, SourceAt>,
   region: Region | undefined,
   filePages: FilePages,
-): Promise<SegmentPart | Zeros | undefined> {
-  if (region === undefined) return undefined;
-  if (absent === "untouched") return region.access.startsWith("r") ? ZEROS : undefined;
-  if (absent !== "file") return undefined;
-  const pages = await filePages(region, start, end);
-  return pages && { source: pages.source, offset: 0, length: pages.length };
+): Promise<SegmentPart | undefined> {
+  const source = region === undefined || absent !== "file" ? undefined : await filePages(region, start);
+  return source && { source, offset: 0, length: source.size };
 }
 
-interface Zeros {
-  readonly zeros: true;
+/** Whether a process reads zeros there: of what nobody can read, debuggers need not know. */
+function isZeros(place: MemoryPlace, region: Region | undefined): boolean {
+  return "absent" in place && place.absent === "untouched" && region?.access.startsWith("r") === true;
 }
-
-const ZEROS: Zeros = { zeros: true };
 
 class Building {
   readonly start: bigint;
@@ -109,14 +96,23 @@ class Building {
     this.region = region;
   }
 
-  add(part: SegmentPart, end: bigint): void {
+  /** Whether it may go on with bytes, or with zeros: those come last. */
+  takes(part: SegmentPart | undefined, pageSize: number): boolean {
+    const isFull = this.fileBytes === this.end - this.start;
+    if (part !== undefined) return isFull && this.fileBytes > 0n && this.parts.length < MOST_PARTS;
+    // The rest of a file's last page is zeros; so is what comes after it.
+    return !isFull || this.end % BigInt(pageSize) !== 0n;
+  }
+
+  add(part: SegmentPart | undefined, end: bigint): void {
+    this.end = end;
+    if (part === undefined) return;
     const last = this.parts.at(-1);
     // Pages that lie one after the other in their file too are read at once.
     if (last?.source === part.source && last.offset + last.length === part.offset)
       this.parts[this.parts.length - 1] = { ...last, length: last.length + part.length };
     else this.parts.push(part);
     this.fileBytes += BigInt(part.length);
-    this.end = end;
   }
 
   segment(): PlacedSegment {

@@ -71,16 +71,21 @@ async function table(source: Source, offset: bigint, entryBytes: number, count: 
 
 /** The build ID of a file, in lowercase hexadecimal; undefined where it has none. */
 export async function buildIdOf(source: Source): Promise<string | undefined> {
+  return (await noteOf(source, "GNU", NT_GNU_BUILD_ID))?.toString("hex");
+}
+
+/** The content of a note by its owner and type; undefined where the file has none. */
+export async function noteOf(source: Source, owner: string, type: number): Promise<Buffer | undefined> {
   const elf = await readElf(source);
-  for (const { type, offset, fileBytes } of elf?.segments ?? []) {
-    if (type !== PT_NOTE || fileBytes > BigInt(LONGEST_NOTES) || offset + fileBytes > BigInt(source.size)) continue;
+  for (const { type: kind, offset, fileBytes } of elf?.segments ?? []) {
+    if (kind !== PT_NOTE || fileBytes > BigInt(LONGEST_NOTES) || offset + fileBytes > BigInt(source.size)) continue;
     const notes = await source.read(Number(offset), Number(fileBytes));
     for (let at = 0; at + 12 <= notes.length;) {
-      const [nameBytes, bytes, kind] = [notes.readUInt32LE(at), notes.readUInt32LE(at + 4), notes.readUInt32LE(at + 8)];
+      const [nameBytes, bytes, found] = [notes.readUInt32LE(at), notes.readUInt32LE(at + 4), notes.readUInt32LE(at + 8)];
       const start = at + 12 + aligned(nameBytes);
       if (start + bytes > notes.length) break;
-      if (kind === NT_GNU_BUILD_ID && notes.toString("latin1", at + 12, at + 15) === "GNU")
-        return notes.toString("hex", start, start + bytes);
+      if (found === type && notes.toString("latin1", at + 12, at + 12 + owner.length + 1) === `${owner}\0`)
+        return notes.subarray(start, start + bytes);
       at = start + aligned(bytes);
     }
   }

@@ -1,6 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { link, lstat, mkdir, open, readdir, rename, stat, statfs, unlink, type FileHandle } from "node:fs/promises";
+import {
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rmdir,
+  stat,
+  statfs,
+  symlink,
+  unlink,
+  type FileHandle,
+} from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { UserError } from "../model/error.ts";
 import { command, say } from "../model/phrase.ts";
@@ -108,6 +122,11 @@ export class Directory implements AsyncDisposable {
     }
   }
 
+  /** The same directory, opened once more. */
+  async reopened(): Promise<Directory> {
+    return await this.#in(undefined, async (path) => await Directory.#openAt(path, this.path, 0, this.#openFiles));
+  }
+
   /** As results and messages name a file in it. */
   pathOf(name: string): string {
     return join(this.path, name);
@@ -210,6 +229,31 @@ export class Directory implements AsyncDisposable {
   /** Where there is none it is well, too. */
   async remove(name: string): Promise<void> {
     await this.#in(name, async (path) => await unlink(path).catch(unlessMissing));
+  }
+
+  /** Where a symbolic link points to; undefined where the name is none. */
+  async readLink(name: string): Promise<string | undefined> {
+    return await this.#in(name, async (path) => {
+      const stats = await lstat(path).catch(unlessMissing);
+      return stats?.isSymbolicLink() === true ? await readlink(path) : undefined;
+    });
+  }
+
+  /** A new symbolic link. Throws AlreadyExists. */
+  async link(name: string, target: string): Promise<void> {
+    await this.#in(name, async (path) => await symlink(target, path));
+  }
+
+  /** Whatever has this name, with everything in it; no link is followed. */
+  async removeAll(name: string): Promise<void> {
+    const entry = await this.look(name);
+    if (entry === undefined) return;
+    if (entry.kind !== "directory") return await this.remove(name);
+    {
+      await using inside = await this.enter(name);
+      for (const one of await inside.names()) await inside.removeAll(one);
+    }
+    await this.#in(name, async (path) => await rmdir(path));
   }
 
   /** A new directory in it, mode 0700, opened. Throws AlreadyExists. */

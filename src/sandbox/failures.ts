@@ -8,7 +8,7 @@ interface Cause {
   readonly fix: Phrase;
 }
 
-const OTHER_BASE = say`give the image that the container was made from, by its digest: --base-image REFERENCE@sha256:…`;
+const OTHER_BASE = say`give the image that the container was made from, by its digest: --base-image=REFERENCE@sha256:…`;
 const EXAMINE = say`examine the archive instead: kubectl checkpoint inspect FILE --all`;
 
 /** What CRIU 4.2 writes into its restore.log, each with its cause. Of several, the first in this list is the one. */

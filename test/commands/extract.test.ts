@@ -54,7 +54,7 @@ function archiveOf(...members: readonly TarMember[]): string {
 
 test("words and flags become a request", () => {
   const request = (words: readonly string[], flags: Readonly<Record<string, string>> = {}) => requestOf(extract, words, flags);
-  const unset = { file: "a.tar", previous: undefined, registry: REGISTRY, maxBytes: undefined };
+  const unset = { file: "a.tar", previous: undefined, registry: REGISTRY, maxBytes: undefined, base: undefined };
   assert.deepEqual(request(["a.tar", "/data/new"], { to: "-" }), { ...unset, what: { kind: "path", path: "/data/new" }, to: "-" });
   assert.deepEqual(request(["a.tar"], { pid: "7" }), { ...unset, what: { kind: "memory", pid: 7, range: undefined }, to: undefined });
   assert.deepEqual(request(["a.tar"], { pid: "7", range: "0x7fff00001000-7FFF00002000", to: "x", "max-bytes": "2Gi", previous: "b.tar" }), {
@@ -62,6 +62,7 @@ test("words and flags become a request", () => {
     previous: "b.tar",
     registry: REGISTRY,
     maxBytes: 2 ** 31,
+    base: undefined,
     what: { kind: "memory", pid: 7, range: { start: 0x7fff00001000n, end: 0x7fff00002000n } },
     to: "x",
   });

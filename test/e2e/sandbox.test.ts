@@ -142,7 +142,7 @@ clusterTest("a terminal, a shared PID namespace, a root file system that is read
 
 clusterTest("what cannot be restored is deleted again, and explained", async (t) => {
   const file = await archiveOf(t, "redis");
-  const ended = await sandbox(file, "other-base", "--base-image", BUSYBOX);
+  const ended = await sandbox(file, "other-base", `--base-image=${BUSYBOX}`);
   assert.equal(ended.code, 1, ended.stdout);
   assert.match(
     ended.stderr,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { UserError } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
 import { joined, say } from "../../model/phrase.ts";
-import type { OpenArchive } from "../archive.ts";
+import type { OpenArchive, RemoteImage } from "../archive.ts";
 import { isCheckpoint } from "../engines/engine.ts";
 import { openBytes } from "../bytes.ts";
 import { readJson } from "../read.ts";
@@ -62,6 +62,39 @@ export async function layerOf(archive: OpenArchive, options: Unwrapping): Promis
     };
   }
   throw noCheckpoint(options.label, image);
+}
+
+/** All layers of an image, whatever is in them; the archive is closed with it. Throws a UserError where there is no such image, or several. */
+export async function layersOf(archive: OpenArchive, options: Unwrapping): Promise<RemoteImage> {
+  const { members } = archive;
+  if (!members.has("index.json") && !members.has("manifest.json"))
+    throw new UserError({
+      reason: "ImageNotFound",
+      message: say`there is no image in ${options.label}`,
+      why: "it is neither an OCI layout nor an archive of Docker",
+    });
+  const { layers, digest } = chosen(members.has("index.json") ? await inLayout(archive) : await inDockerArchive(archive), options);
+  return {
+    digest: digest ?? "",
+    layers: layers.map((layer) => ({
+      bytes: members.get(layer.member)?.size ?? 0,
+      open: () => checked(archive, layer.member, layer.digest),
+    })),
+    [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
+  };
+}
+
+/** The bytes of a blob. Throws a UserError at the end where they are not those of its digest. */
+async function* checked(archive: OpenArchive, member: string, digest: string | undefined): AsyncGenerator<Buffer, void> {
+  const [algorithm = "sha256", hex] = digest?.split(":") ?? [];
+  const hash = createHash(algorithm);
+  for await (const piece of pieces(archive.open(member))) {
+    hash.update(piece);
+    yield piece;
+  }
+  const actual = hash.digest("hex");
+  if (hex !== undefined && actual !== hex)
+    throw new UserError({ reason: "DigestMismatch", message: say`the image's blob ${digest ?? ""} is ${algorithm}:${actual}` });
 }
 
 async function inLayout(archive: OpenArchive): Promise<FoundImage[]> {

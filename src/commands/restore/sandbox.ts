@@ -5,8 +5,9 @@ import { parseReference } from "../../image/reference.ts";
 import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 import { formatSeconds } from "../../model/units.ts";
+import { BASE_IMAGE } from "../shared/common.ts";
 import type { DryRun } from "../shared/dry-run.ts";
-import { choice, duration, group, on, text } from "../shared/flags.ts";
+import { choice, duration, group, on } from "../shared/flags.ts";
 import type { ReadingSettings } from "../shared/registry.ts";
 
 export const SANDBOX = group("Sandbox", {
@@ -14,7 +15,7 @@ export const SANDBOX = group("Sandbox", {
   stopped: on("restore, but run nothing until it is resumed"),
   network: choice(["none", "pod"], { help: "network of the processes: none but the loopback, or the pod's (default: none)" }),
   ttl: duration("delete everything in the pod after this time (default: 8h)"),
-  "base-image": text({ value: "REFERENCE", help: "image that the container was made from (default: as the archive names it)" }),
+  "base-image": BASE_IMAGE,
 });
 
 export interface SandboxCommand extends Omit<SandboxRequest, "image" | "pullSecret" | "settings"> {
@@ -75,7 +76,7 @@ export function sandboxCommand(words: readonly string[], { flags, others, env, s
     node: flags.node,
     name: flags.name,
     namespace: flags.namespace,
-    baseImage: flags["base-image"],
+    baseImage: flags["base-image"] || undefined,
     image: flags["helper-image"] ?? (env["KUBECTL_CHECKPOINT_HELPER_IMAGE"] || HELPER_IMAGE),
     pullSecret: flags["helper-pull-secret"] ?? (env["KUBECTL_CHECKPOINT_HELPER_PULL_SECRET"] || undefined),
     settings,

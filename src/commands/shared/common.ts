@@ -1,4 +1,4 @@
-import { choice, count, group, list, on, parsed, type Flag } from "./flags.ts";
+import { choice, count, group, list, on, optional, parsed, type Flag } from "./flags.ts";
 import { usageError } from "../../model/error.ts";
 import { say } from "../../model/phrase.ts";
 
@@ -26,6 +26,12 @@ export const DRY_RUN = choice(["client", "server"], {
 
 /** For verbs that remove. */
 export const REMOVAL_DRY_RUN = { ...DRY_RUN, help: "show what would be removed" };
+
+/** The image that the container was made from. */
+export const BASE_IMAGE = optional({
+  value: "REFERENCE",
+  help: "image that the container was made from, oci:DIR or oci-archive:FILE (default: as the archive names it)",
+});
 
 /** A process of an archive. */
 export const PID = count({ value: "PID", help: "only this process, by its PID in the container" });

@@ -69,10 +69,10 @@ export function pulling(call: Call, settings: ReadingSettings): Call & Reading {
         await unlock
       )(header, label);
     },
-    async pull(reference) {
+    async pull(reference, architecture) {
       const { parseReference } = await import("../../image/reference.ts");
       const { pullImage } = await import("../../flows/restore/image/pull.ts");
-      return await pullImage(call, settings, parseReference(reference));
+      return await pullImage(call, settings, parseReference(reference), architecture);
     },
   };
 }

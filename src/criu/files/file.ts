@@ -50,6 +50,8 @@ export interface OpenFile {
   readonly shmid?: bigint;
   /** Of a file: the mount that it is in, of mountpoints-N.img. */
   readonly mountId?: number;
+  /** Of an ELF file that is mapped: its build ID, in lowercase hexadecimal. */
+  readonly buildId?: string;
   /** Of an epoll: descriptors of the process that added them. */
   readonly watches?: readonly EpollWatch[];
 }

@@ -149,7 +149,7 @@ const TYPES: Readonly<Record<number, FileType>> = {
 
 /** Anything with a path: files, directories, devices. */
 function regularFile(entry: RegFileEntry, image: string): OpenFile {
-  const { id, name, flags, pos, mode, ext } = entry;
+  const { id, name, flags, pos, mode, ext, buildId } = entry;
   // CRIU leaves it out of what is open for appending only.
   const size = given(RegFileEntrySchema, entry, "size");
   const mountId = given(RegFileEntrySchema, entry, "mntId");
@@ -160,10 +160,18 @@ function regularFile(entry: RegFileEntry, image: string): OpenFile {
     name,
     flags,
     ...(mountId === undefined ? {} : { mountId }),
+    ...(buildId.length === 0 ? {} : { buildId: buildIdText(buildId) }),
     details: details({
       position: type === "file" && count(pos, image),
       size: type === "file" && size !== undefined && count(size, image),
       external: ext,
     }),
   };
+}
+
+/** CRIU keeps the bytes as words of its machine, all of them little-endian ones where there are build IDs to compare. */
+function buildIdText(words: readonly number[]): string {
+  const bytes = Buffer.alloc(words.length * 4);
+  for (const [index, word] of words.entries()) bytes.writeUInt32LE(word >>> 0, index * 4);
+  return bytes.toString("hex");
 }

@@ -13,7 +13,12 @@ export interface FoundManifest {
   readonly annotations: Json;
   readonly layers: readonly FoundLayer[];
   /** Of an index: the manifests it lists. */
-  readonly manifests: readonly { readonly digest: string; readonly annotations: Json }[];
+  readonly manifests: readonly {
+    readonly digest: string;
+    readonly annotations: Json;
+    /** "amd64", "arm64"; "" where it is not said. */
+    readonly architecture: string;
+  }[];
 }
 
 const ACCEPT = [
@@ -55,16 +60,21 @@ export async function findManifest(registry: Registry, wanted = registry.referen
     manifests: list(manifest["manifests"]).map((one) => ({
       digest: string(object(one)["digest"]),
       annotations: object(object(one)["annotations"]),
+      architecture: string(object(object(one)["platform"])["architecture"]),
     })),
   };
 }
 
-/** The image at the reference: where there is an index, the only one it lists. Throws ImageNotFound, ImageAmbiguous. */
-export async function findImage(registry: Registry): Promise<FoundManifest> {
+/**
+ * The image at the reference: where there is an index, the only one it lists, or the only one of an architecture. Throws ImageNotFound,
+ * ImageAmbiguous.
+ */
+export async function findImage(registry: Registry, architecture?: string): Promise<FoundManifest> {
   const found = await findManifest(registry);
   if (found === undefined) throw notFound(formatReference(registry.reference));
   if (found.manifests.length === 0) return found;
-  const [only, more] = found.manifests;
+  const fitting = found.manifests.filter((one) => architecture !== undefined && one.architecture === architecture);
+  const [only, more] = fitting.length > 0 ? fitting : found.manifests;
   if (only === undefined || more !== undefined) {
     throw new UserError({
       reason: "ImageAmbiguous",

@@ -1,5 +1,7 @@
 import { posix } from "node:path";
+import { noteOf } from "../../../elf/reader.ts";
 import type { Archive } from "../../../archive/archive.ts";
+import { bufferSource } from "../../../archive/sources.ts";
 import { coreOf } from "../../../cores/core.ts";
 import { fileNote, processNotes, threadNotes, type MappedFile, type ProcessFacts } from "../../../cores/notes.ts";
 import { segmentsOf, type FilePages } from "../../../cores/segments.ts";
@@ -20,6 +22,7 @@ import { writeNew } from "../../../local/write.ts";
 import { UserError } from "../../../model/error.ts";
 import { nameBytes } from "../../../model/name.ts";
 import { say } from "../../../model/phrase.ts";
+import type { WrittenRoot } from "../base/root.ts";
 import { paidFor } from "./extract.ts";
 
 /** A core that was written, with what a debugger has to be told. */
@@ -34,6 +37,8 @@ export interface ExtractedCore {
   readonly executable: string | undefined;
   readonly architecture: string;
   readonly isPython: boolean;
+  /** As its executable in the root tells. */
+  readonly isGo: boolean;
 }
 
 /** What cores are made from. */
@@ -41,8 +46,8 @@ export interface CoreSetting {
   readonly archive: Archive;
   readonly signal: AbortSignal;
   readonly tell: Tell;
-  /** Pages of mapped files that are had from elsewhere. */
-  readonly filePages: FilePages;
+  /** Where the files of the container are, if they are: the first page of each that is mapped goes into the core. */
+  readonly root: WrittenRoot | undefined;
 }
 
 /** The processes that have a core: the one that is asked for, else all that live. Throws NoSuchProcess, and where there is none. */
@@ -60,7 +65,7 @@ export async function coreProcesses(archive: Archive, pid: number | undefined, t
 
 /** Writes the core of a process, and beside it a file of commands that name its threads for gdb. Throws a UserError, and leaves nothing then. */
 export async function writeCore(process: Process, directory: Directory, name: string, setting: CoreSetting): Promise<ExtractedCore> {
-  const { archive, signal, tell, filePages } = setting;
+  const { archive, signal, tell, root } = setting;
   const { pid, comm } = process;
   const commons = commonsOf(archive);
   const table: FileTable = (await attempt(tell, commons.files)) ?? { files: new Map(), remaps: new Map() };
@@ -78,7 +83,8 @@ export async function writeCore(process: Process, directory: Directory, name: st
   const facts = await factsOf(process, memory, executable, tell);
   const threads = await readableThreads(process, setting);
   const segments = new SegmentTable();
-  for await (const segment of segmentsOf({ memory, contents, tell, filePages })) segments.add(segment, lease);
+  for await (const segment of segmentsOf({ memory, contents, tell, filePages: firstPages(table, root, memory.pageSize) }))
+    segments.add(segment, lease);
   const core = await coreOf({
     architecture: threads.architecture,
     pageSize: memory.pageSize,
@@ -106,9 +112,31 @@ export async function writeCore(process: Process, directory: Directory, name: st
     threadNames: directory.pathOf(names),
     executable,
     architecture: threads.architecture,
+    isGo: await isGoProgram(executable, root),
     isPython: files.some(({ path }) => /(^|\/)(lib)?python\d[^/]*$/.test(path.toString("latin1"))),
   };
 }
+
+/** By the first page of a file debuggers see whether another one that they find under its name is the same: it has the build ID. */
+function firstPages({ files }: FileTable, root: WrittenRoot | undefined, pageSize: number): FilePages {
+  return async ({ fileId, offset, start: base }, start) => {
+    const name = files.get(fileId ?? -1)?.name;
+    if (root === undefined || name === undefined || offset + (start - base) !== 0n) return undefined;
+    const source = await root.open(name);
+    if (source === undefined) return undefined;
+    const page = Buffer.alloc(pageSize);
+    (await source.read(0, Math.min(pageSize, source.size))).copy(page);
+    return bufferSource(page);
+  };
+}
+
+async function isGoProgram(executable: string | undefined, root: WrittenRoot | undefined): Promise<boolean> {
+  const source = executable === undefined ? undefined : await root?.open(executable);
+  return source !== undefined && (await noteOf(source, "Go", NT_GO_BUILD_ID)) !== undefined;
+}
+
+/** What Go's linker puts into every program. */
+const NT_GO_BUILD_ID = 4;
 
 async function memoryFor({ pid }: Process, commons: Commons, { archive, tell }: CoreSetting): Promise<ProcessMemory> {
   const size = await pageSizeOf(archive);

@@ -7,11 +7,16 @@ import { say } from "../../../model/phrase.ts";
 import { byteProgress } from "../../progress.ts";
 import { registryFor, type RegistrySettings } from "./registries.ts";
 
-/** Finds the image at a reference; its layers are pulled when they are read. Throws a UserError. */
-export async function pullImage(context: Context, settings: RegistrySettings, reference: Reference): Promise<RemoteImage> {
+/** Finds the image at a reference, of an architecture ("amd64") where there are several; its layers are pulled when they are read. Throws a UserError. */
+export async function pullImage(
+  context: Context,
+  settings: RegistrySettings,
+  reference: Reference,
+  architecture?: string,
+): Promise<RemoteImage> {
   const registry = await registryFor(context, settings, reference, "pull");
   try {
-    const { digest, layers } = await findImage(registry);
+    const { digest, layers } = await findImage(registry, architecture);
     return {
       digest,
       layers: layers.map((layer) => ({

@@ -35,7 +35,7 @@ export function baseImage({ image, imageID, container }: CheckpointInfo, { pod }
     reason: "BaseImageUnknown",
     message: say`the archive does not name the image that its container was made from`,
     why: known[0] === undefined ? undefined : say`it has only the ID ${known[0]}`,
-    fix: say`give it: --base-image REFERENCE`,
+    fix: say`give it: --base-image=REFERENCE`,
     exitCode: 2,
   });
 }

@@ -222,7 +222,7 @@ function endedAtOnce(): UserError {
     reason: "RestoredEnded",
     message: "the processes were restored, and ended at once",
     why: say`they may need instructions that the node's processor lacks, or the base image is another build`,
-    fix: say`choose a node with the processor of the original (--node NODE), or give the image by its digest (--base-image REFERENCE@sha256:…), or examine it with --stopped`,
+    fix: say`choose a node with the processor of the original (--node NODE), or give the image by its digest (--base-image=REFERENCE@sha256:…), or examine it with --stopped`,
   });
 }
 
