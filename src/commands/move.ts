@@ -3,9 +3,10 @@ import { choiceNeeded, containerOf, ensureRunning, type ContainerTarget } from "
 import { findPod } from "../flows/capture/targets/find.ts";
 import { agreeTo } from "../flows/consent.ts";
 import type { FlowContext } from "../flows/context.ts";
+import { undecided, warnOfUndecided } from "../flows/restore/configured.ts";
 import { isCheckpoint } from "../flows/restore/image/push.ts";
 import type { RegistrySettings } from "../flows/restore/image/registries.ts";
-import { lookAhead, untouched } from "../flows/restore/move/before.ts";
+import { lookAhead, untouched, type Ahead } from "../flows/restore/move/before.ts";
 import { movePod, type Moved } from "../flows/restore/move/move.ts";
 import { obstacles, refuse, refuseQuiesce } from "../flows/restore/move/obstacles.ts";
 import { originOfPod, planMoveAhead } from "../flows/restore/move/plan.ts";
@@ -13,7 +14,6 @@ import { resumeMove, type Finished } from "../flows/restore/move/resume.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { formatReference, parseReference, type Reference } from "../image/reference.ts";
-import type { FoundManifest } from "../image/registry/manifests.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { joined, say } from "../model/phrase.ts";
@@ -143,8 +143,8 @@ volumes that are not empty (their files are not moved), generic ephemeral volume
       ...request,
       target,
       helpers,
-      consent: async (there) => {
-        if (!yes) await consent(context, request, target, helpers, there);
+      consent: async (ahead) => {
+        if (!yes) await consent(context, request, target, helpers, ahead);
       },
       consentToDelete: async (frozenAt, created) => {
         if (yes) return;
@@ -232,6 +232,7 @@ async function* dryRunMove(
       ? await lookAhead(context, { ...request, target, helpers, consent: never, consentToDelete: never })
       : { plan: planMoveAhead(target, request, await originOfPod(context, target), reference), objects: undefined };
   const { plan, objects = [plan.pod] } = ahead;
+  if ("place" in ahead) warnOfUndecided(context, undecided(ahead.place));
   const read = yield* dryRunHelper(connection, helpers, { node: pod.node, access: "read" }, dryRun);
   yield* shown(call, plan, objects, dryRun === "server" ? "server dry run" : "dry run");
   const remove = yield* dryRunHelper(connection, helpers, { node: pod.node, access: "write" }, dryRun);
@@ -259,12 +260,12 @@ async function consent(
   { to, reference, helper }: MoveRequest,
   { pod }: ContainerTarget,
   helpers: Helpers,
-  there: FoundManifest | undefined,
+  { found, place }: Ahead,
 ): Promise<void> {
   const image = formatReference(reference);
   const replaced =
-    there !== undefined && !isCheckpoint(there) ? say` The existing image, which is not a checkpoint, will be replaced.` : say``;
-  const helperPod = say`A privileged helper pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${helper.image}) reads the archive.`;
+    found !== undefined && !isCheckpoint(found) ? say` The existing image, which is not a checkpoint, will be replaced.` : say``;
+  const helperPod = say`A privileged helper pod on ${pod.node} (namespace ${await helpers.namespace()}, image ${helper.image}) reads the archive.${undecided(place).length === 0 ? say`` : say` Another one there and one on ${to} read how the runtimes are configured.`}`;
   await agreeTo(
     context,
     say`This moves pod/${pod.name} from ${pod.node} to ${to}. All its memory, with passwords and keys, is pushed to ${image}: everyone who can pull it can read them. ${helperPod} Everything that the pod does after the freeze is lost.${replaced} Move pod/${pod.name}?`,

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
+import { undecided, warnOfUndecided } from "../flows/restore/configured.ts";
 import { lookAhead, planOf, restore, type RestoreRequest as Request } from "../flows/restore/restore.ts";
 import { Helpers } from "../helper/helpers.ts";
-import type { HelperSettings } from "../helper/manifest.ts";
 import { parseReference } from "../image/reference.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { usageError } from "../model/error.ts";
@@ -21,9 +21,6 @@ import { SANDBOX, sandboxCommand, type SandboxCommand } from "./restore/sandbox.
 export interface RestoreRequest extends Omit<Request, "helpers" | "settings"> {
   readonly settings: ReadingSettings;
   readonly dryRun: DryRun | undefined;
-  /** Whether CRIU's log is to be read where it fails. */
-  readonly explain: boolean;
-  readonly helper: HelperSettings;
   readonly cluster: ConnectionOptions;
 }
 
@@ -134,10 +131,10 @@ reach the restored processes, and each restart of the container restores the che
   },
   async *run(request, call) {
     if ("sandbox" in request) return yield* (await import("./restore/run-sandbox.ts")).runSandbox(request.sandbox, call);
-    const { dryRun, explain } = request;
+    const { dryRun } = request;
     const context = await connected(request.cluster, call);
     const helpers = new Helpers(context.connection, call, request.helper);
-    const asked = { ...request, unlock: pulling(call, request.settings).unlock, helpers: explain ? helpers : undefined };
+    const asked = { ...request, unlock: pulling(call, request.settings).unlock, helpers };
     if (request.file !== undefined && dryRun === undefined) await noted(call, request.settings, "restore", [request.file]);
     const planned = await planOf(context, asked);
     if (dryRun === "client") {
@@ -145,7 +142,10 @@ reach the restored processes, and each restart of the container restores the che
       return yield* shown(call, planned.plan, policy === undefined ? [pod] : [policy, pod], "dry run");
     }
     const ahead = await lookAhead(context, asked, planned);
-    if (dryRun === "server") return yield* shown(call, ahead.plan, ahead.objects, "server dry run");
+    if (dryRun === "server") {
+      warnOfUndecided(context, undecided(ahead.target));
+      return yield* shown(call, ahead.plan, ahead.objects, "server dry run");
+    }
     const { plan, restored, seconds } = await restore(context, asked, ahead);
     const { name, namespace, container, image } = plan;
     const { node, evidence } = restored;

@@ -37,6 +37,16 @@ export const HOST_OPERATIONS = `  node) # what checkpoints depend on
     has stat && stat -f -c '%a %S %b %d %c' ${HOST}/tmp | say tmp
     has stat && stat -f -c '%a %S %b %d %c' ${HOST}/var/lib/containers/storage 2>/dev/null | say storage
     echo end ;;
+  runtime) # settings of the runtimes that run here, by their own programs: tables, and in them what restores depend on
+    has chroot && has tr || no chroot
+    set +f
+    for p in ${HOST}/proc/[0-9]*; do
+      read -r v 2>/dev/null <$p/comm || continue
+      case $v in
+        containerd|crio) echo "runtime $v"; settings "$v" "\${p#${HOST}}" | chosen ;;
+      esac
+    done
+    echo end ;;
   processes) # processes ID...: of the processes in each container's cgroup, after a line "container ID"
     shift
     for t in readlink stat tr chroot; do has $t && echo "looked $t"; done
@@ -58,6 +68,30 @@ export const HOST_OPERATIONS = `  node) # what checkpoints depend on
 
 /** Functions of HOST_OPERATIONS. */
 export const HOST_FUNCTIONS = `say() { while IFS= read -r v; do printf '%s %s\\n' "$1" "$v"; done; }
+settings() { # settings NAME /proc/PID: as TOML; of CRI-O what it runs with, else what it would start with
+  tr '\\000' '\\n' <"${HOST}$2/cmdline" | {
+    name=$1 exe=$2/exe k=
+    set --
+    while IFS= read -r v; do
+      case $k$v in
+        =*) set -- "$@" "\${k#=}" "$v"; k= ;;
+        --config|--config-dir|-c|-d|--listen) k="=$v" ;;
+        --config=*|--config-dir=*|--listen=*) set -- "$@" "$v" ;;
+      esac
+    done
+    case $name in
+      containerd) chroot ${HOST} "$exe" "$@" config dump </dev/null ;;
+      crio) chroot ${HOST} "$exe" "$@" status config </dev/null || chroot ${HOST} "$exe" "$@" config </dev/null ;;
+    esac
+  } 2>/dev/null
+}
+chosen() { # of TOML: nothing that could be a secret
+  while read -r v; do
+    case $v in
+      '['*|enable_criu*|enable_experimental_restore*|container_level_enabled*|default_runtime*|BinaryName*|runtime_path*) printf 'set %s\\n' "$v" ;;
+    esac
+  done
+}
 plain() { v=$1; while [ "\${v#0}" != "$v" ] && [ -n "\${v#0}" ]; do v=\${v#0}; done; echo "$v"; } # a number as map_files has it
 deleted() { # deleted WHAT LINK: of a deleted file that is open or mapped: bytes, names that are left, what, and its path
   has stat && set -- "$1" "$2" $(stat -L -c '%s %h' "$2" 2>/dev/null)

@@ -2,7 +2,7 @@ import type { Explanation } from "../model/error.ts";
 import { number, string, type Json } from "../model/json.ts";
 import { command, joined, say, type Phrase, type Text } from "../model/phrase.ts";
 import type { Runtime } from "../model/runtime.ts";
-import { restoreVerdict } from "./runtimes.ts";
+import { CONTAINERD_SWITCH, restoreVerdict } from "./runtimes.ts";
 
 /** One restore, for the words of its failure. */
 export interface Attempt {
@@ -110,6 +110,16 @@ const KNOWN: readonly Known[] = [
   {
     said: /criu failed: type \S+ errno \d+|OCI runtime restore failed|container restore failed/,
     explain: criuFailed,
+  },
+  {
+    // containerd's own words, whatever is known of its version.
+    said: /checkpoint restore via CreateContainer is disabled by configuration/,
+    explain: (attempt, [said]) => ({
+      reason: "RuntimeCannotRestore",
+      message: say`the runtime of ${on(attempt)} does not restore from images`,
+      why: said,
+      fix: CONTAINERD_SWITCH.fix,
+    }),
   },
   {
     said: /checkpoint.{0,60}(not supported|not available|not enabled|disabled)|restore.{0,60}(not supported|not enabled|disabled)|experimental_restore/i,

@@ -24,7 +24,7 @@ interface Row {
 }
 
 /** Of containerd 2.2.7 and 2.3.4 and later. */
-const CONTAINERD_SWITCH: Verdict = {
+export const CONTAINERD_SWITCH: Verdict = {
   restores: "maybe",
   byDefault: false,
   why: "this containerd restores only with enable_experimental_restore_via_create = true under [plugins.'io.containerd.cri.v1.runtime']",
@@ -41,7 +41,7 @@ const CRIO_EITHER: Verdict = {
   why: `CRI-O's releases since September 2026 restore only with ${CRIO_LEVEL_SWITCH}`,
   fix: `in CRI-O's configuration on the node, set ${CRIO_LEVEL_SWITCH} (before September 2026: ${CRIO_CRIU_SWITCH}), then restart CRI-O`,
 };
-const CRIO_LEVEL: Verdict = {
+export const CRIO_LEVEL: Verdict = {
   restores: "maybe",
   byDefault: true,
   why: 'this CRI-O restores unless container_level_enabled = "checkpoint_only" or "none" under [crio.checkpoint_restore]',

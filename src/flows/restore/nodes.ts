@@ -7,6 +7,7 @@ import { list, object, string, type Json } from "../../model/json.ts";
 import { command, joined, say, type Phrase, type Text } from "../../model/phrase.ts";
 import type { Candidates } from "../../restore/placement.ts";
 import { parseRuntime, restoreVerdict, restoringRuntimes, type Runtime } from "../../restore/runtimes.ts";
+import { refusedForCrun } from "../../restore/settings.ts";
 import type { FlowContext } from "../context.ts";
 import type { Needs, Origin } from "./image/facts.ts";
 
@@ -112,7 +113,7 @@ interface Unfit {
   readonly fix?: Text | undefined;
 }
 
-function unfitness(node: TargetNode, { info, architecture }: Needs, wanted: Wanted): Unfit | undefined {
+function unfitness(node: TargetNode, { info, architecture, oci }: Needs, wanted: Wanted): Unfit | undefined {
   const { name, runtime } = node;
   if (!node.ready) return { reason: "NodeNotReady", why: say`${name} is not ready` };
   if (node.architecture !== "" && node.architecture !== architecture)
@@ -123,6 +124,7 @@ function unfitness(node: TargetNode, { info, architecture }: Needs, wanted: Want
     const why = say`${name} runs ${runtime.name}, the checkpoint was made by ${info.engine}: each restores only its own`;
     return { reason: "EngineMismatch", why };
   }
+  if (runtime?.name === "containerd" && oci === "crun") return refusedForCrun(name, undefined);
   const verdict = restoreVerdict(runtime);
   if (verdict.restores === "no") {
     const fix = info.engine === undefined ? undefined : say`restore it on a node with ${restoringRuntimes(info.engine)}`;

@@ -1,22 +1,25 @@
 import type { Unlock } from "../../age/open.ts";
 import type { Helpers } from "../../helper/helpers.ts";
+import type { HelperSettings } from "../../helper/manifest.ts";
 import { formatReference, pinned, type Reference } from "../../image/reference.ts";
 import type { FoundManifest } from "../../image/registry/manifests.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, type Json } from "../../model/json.ts";
 import { command, joined, say, type Phrase } from "../../model/phrase.ts";
 import { powersOf } from "../../restore/powers.ts";
+import { restoreVerdict } from "../../restore/runtimes.ts";
 import { agreeTo } from "../consent.ts";
 import type { FlowContext } from "../context.ts";
 import { ensureRights, requireRights } from "../rights.ts";
 import { ensureAccepted } from "./admission.ts";
 import { checkBaseImage } from "./base.ts";
+import { configuredOf, undecided, warnOfUndecided } from "./configured.ts";
 import { createRestored, restoreRights, type Created } from "./create.ts";
 import { watchExplained } from "./explain.ts";
 import { consentToPush } from "./image/consent.ts";
 import type { RegistrySettings } from "./image/registries.ts";
 import { archiveFile } from "./image/source.ts";
-import { findTarget } from "./nodes.ts";
+import { findTarget, type Target, type TargetNode } from "./nodes.ts";
 import { unseen } from "./objects.ts";
 import { checkpointInFile, checkpointInRegistry, type Checkpoint } from "./origin.ts";
 import { planRestore, type RestoreOptions, type RestorePlan } from "./plan.ts";
@@ -32,8 +35,11 @@ export interface RestoreRequest {
   readonly settings: RegistrySettings;
   /** Opens FILE.age. */
   readonly unlock?: Unlock | undefined;
-  /** For CRIU's log, where it fails. */
-  readonly helpers: Helpers | undefined;
+  /** To read a runtime's configuration, and CRIU's log where it fails. */
+  readonly helpers: Helpers;
+  readonly helper: HelperSettings;
+  /** CRIU's log is read where it fails. */
+  readonly explain: boolean;
   /** --yes */
   readonly yes: boolean;
 }
@@ -46,6 +52,7 @@ export interface Planned {
 
 /** Everything that can be known before anything is sent or created. */
 export interface Ahead extends Planned {
+  readonly target: Target;
   /** As the cluster would have them. */
   readonly objects: readonly Json[];
   /** What is at the reference now, where it is to be pushed to. */
@@ -84,7 +91,7 @@ export async function lookAhead(context: FlowContext, request: RestoreRequest, {
   const plan = planRestore(checkpoint, options, first.image, target.candidates, connection.namespace);
   const objects = await ensureAccepted(context, plan);
   const found = file === undefined ? undefined : await ensureWritable(context, reference, settings);
-  return { checkpoint, plan, objects, found };
+  return { checkpoint, plan, target, objects, found };
 }
 
 /** Asks what has to be asked, pushes the archive where it is a file, creates the pod, and watches it until it runs from the checkpoint. */
@@ -96,23 +103,55 @@ export async function restore(context: FlowContext, request: RestoreRequest, ahe
     const { isEncrypted } = await archiveFile(request.file, { unlock: request.unlock });
     await consentToPush(context, request.yes, request.reference, what, found, isEncrypted);
   }
-  for (const text of ahead.plan.gaps) context.emit({ kind: "warning", text });
-  for (const text of ahead.plan.notes) context.emit({ kind: "hint", text: say`note: ${text}` });
-  const rights = restoreRights(ahead.plan.namespace, request.options.isolated);
+  const planned = await configuredPlan(context, request, ahead);
+  for (const text of planned.gaps) context.emit({ kind: "warning", text });
+  for (const text of planned.notes) context.emit({ kind: "hint", text: say`note: ${text}` });
+  const rights = restoreRights(planned.namespace, request.options.isolated);
   return await requireRights(
     context.connection,
     rights,
     async () =>
       await undoing(context, async (undo) => {
         const image = await pushed(context, request, ahead, undo);
-        const plan = withImage(ahead.plan, image.reference);
+        const plan = withImage(planned, image.reference);
         const started = performance.now();
         const created = await createRestored(context, plan, undo);
-        const restored = await watched(context, request, plan, created, image);
+        const restored = await watched(context, request, { ...ahead, plan }, created, image);
         undo.keepAll();
         return { plan, restored, seconds: Math.round(performance.now() - started) / 1000 };
       }),
   );
+}
+
+/** Of more nodes the configuration is not read. */
+const LOOKED_AT = 4;
+
+/** The plan for the nodes that are configured to restore: helper pods can read that, where they were asked for or are agreed to. */
+async function configuredPlan(context: FlowContext, request: RestoreRequest, { checkpoint, plan, target }: Ahead): Promise<RestorePlan> {
+  const nodes = undecided(target);
+  if (nodes.length === 0) return plan;
+  if (nodes.length > LOOKED_AT || !(request.yes || request.explain || (await agreed(context, request, nodes)))) {
+    warnOfUndecided(context, nodes);
+    return plan;
+  }
+  const runtimeClass = object(plan.pod["spec"])["runtimeClassName"] !== undefined;
+  const fit = await configuredOf(context, request.helpers, target, { made: checkpoint.facts.oci, runtimeClass });
+  if (fit.length === target.nodes.length) return plan;
+  const unfit = target.nodes.filter((node) => !fit.includes(node));
+  const candidates = { fit: namesOf(fit), unfit: [...(target.candidates?.unfit ?? []), ...namesOf(unfit)] };
+  return planRestore(checkpoint, request.options, plan.image, candidates, context.connection.namespace);
+}
+
+function namesOf(nodes: readonly TargetNode[]): string[] {
+  return nodes.map(({ name }) => name);
+}
+
+/** It is worth a question where a runtime does not simply restore. */
+async function agreed({ ask }: FlowContext, { helpers, helper }: RestoreRequest, nodes: readonly TargetNode[]): Promise<boolean> {
+  if (!ask.possible || nodes.every(({ runtime }) => restoreVerdict(runtime).byDefault === true)) return false;
+  const names = joined(namesOf(nodes), ", ");
+  const pods = say`${nodes.length === 1 ? "a privileged helper pod" : "privileged helper pods"} on ${names} (namespace ${await helpers.namespace()}, image ${helper.image})`;
+  return await ask.confirm(say`Whether ${names} can restore it depends on the configuration there. Create ${pods} to read it first?`);
 }
 
 const NAMED = 30;
@@ -162,14 +201,15 @@ export function withImage(plan: RestorePlan, image: string): RestorePlan {
 async function watched(
   context: FlowContext,
   request: RestoreRequest,
-  plan: RestorePlan,
+  { plan, target: { nodes } }: Ahead,
   created: Created,
   pushedImage: Taken,
 ): Promise<Restored> {
   const { namespace, name, container, image } = plan;
-  const attempt = { namespace, pod: name, container, image, uid: created.uid };
+  const attempt = { namespace, pod: name, container, image, uid: created.uid, nodes };
   try {
-    return await watchExplained(context, attempt, { helpers: request.helpers, file: request.file, unlock: request.unlock });
+    const helpers = request.explain ? request.helpers : undefined;
+    return await watchExplained(context, attempt, { helpers, file: request.file, unlock: request.unlock });
   } catch (error) {
     if (context.signal.aborted || (error instanceof RestoreFailed && !error.ran)) throw error;
     for (const one of [created, pushedImage]) one.keep();

@@ -6,6 +6,7 @@ import { command, say } from "../../model/phrase.ts";
 import type { Attempt } from "../../restore/failures.ts";
 import { evidenceOf, outcomeOf, type Outcome } from "../../restore/outcome.ts";
 import type { FlowContext } from "../context.ts";
+import type { TargetNode } from "./nodes.ts";
 import { isGoing, uidOf } from "./objects.ts";
 
 /** A container that runs from the checkpoint, and what proves it. */
@@ -15,7 +16,11 @@ export interface Restored {
 }
 
 /** One pod that is watched. */
-export type Watched = Omit<Attempt, "node"> & { readonly uid: string };
+export type Watched = Omit<Attempt, "node" | "runtime"> & {
+  readonly uid: string;
+  /** Where it may come to, as far as they may be read. */
+  readonly nodes?: readonly TargetNode[];
+};
 
 /** It was seen that the container was not restored, or that it has ended. */
 export class RestoreFailed extends UserError {
@@ -103,7 +108,8 @@ class Waiting {
     if (pod === undefined || uidOf(pod) !== uid || isGoing(pod))
       throw this.#failed({ reason: "PodDeleted", message: say`pod/${name} was deleted from namespace ${namespace} by somebody else` });
     this.#node = string(object(pod["spec"])["nodeName"]);
-    const outcome = outcomeOf(pod, { ...this.#watched, node: this.#node });
+    const runtime = this.#watched.nodes?.find((node) => node.name === this.#node)?.runtime;
+    const outcome = outcomeOf(pod, { ...this.#watched, node: this.#node, runtime });
     this.#isWaiting = outcome.kind === "waiting";
     if (outcome.kind === "failed") throw this.#failed(outcome.explanation, outcome.ran, outcome.said);
     if (outcome.kind === "running") return { ...outcome, node: this.#node };

@@ -1,11 +1,13 @@
 import type { Archive, Member } from "../../../archive/archive.ts";
 import { ENGINE_FILES, engineOf } from "../../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../../archive/engines/info.ts";
+import { mounts } from "../../../criu/mounts.ts";
 import { allThreads } from "../../../criu/threads.ts";
 import { POD_ANNOTATION, type ImageFacts } from "../../../image/manifest.ts";
 import type { Context } from "../../../model/context.ts";
 import { UserError } from "../../../model/error.ts";
 import { say } from "../../../model/phrase.ts";
+import { ociRuntime, type OciRuntime } from "../../../restore/settings.ts";
 import { list, object, string, type Json } from "../../../model/json.ts";
 
 /** Where a checkpoint came from, as far as it is known besides the archive. */
@@ -23,6 +25,8 @@ export interface Needs {
   readonly info: Pick<CheckpointInfo, "engine" | "image" | "imageID">;
   /** As Go and Kubernetes call it: "amd64". */
   readonly architecture: string;
+  /** That made it, where that is known. */
+  readonly oci?: OciRuntime | undefined;
 }
 
 /** What an archive tells of itself, for its image and for restores. */
@@ -41,6 +45,7 @@ const GOARCH: Readonly<Record<string, string>> = {
   riscv64: "riscv64",
 };
 const CORE = /^checkpoint\/core-(\d+)\.img$/;
+const MOUNTPOINTS = /^checkpoint\/mountpoints-\d+\.img$/;
 /** A manifest is 4 MiB at most in many registries; a pod that large is none. In bytes of JSON. */
 const LARGEST_POD = 512 << 10;
 /** Of a variable in the manifest: its value is in the record and in the processes' memory, but not in the image's annotations. */
@@ -50,7 +55,7 @@ const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
 /** Members that archiveFacts reads, for archives that come in order. */
 export function keepForFacts({ name }: Member): boolean {
-  return ENGINE_FILES.has(name) || CORE.test(name);
+  return ENGINE_FILES.has(name) || CORE.test(name) || MOUNTPOINTS.test(name);
 }
 
 /** Throws a UserError where it holds no checkpoint, or does not tell what machine it is for. */
@@ -66,7 +71,21 @@ export async function archiveFacts(archive: Archive): Promise<ArchiveFacts> {
       why: core === undefined ? "no process is in it" : `CRIU's image of process ${core} cannot be read`,
     });
   }
-  return { info, architecture };
+  return { info, architecture, oci: await ociRuntimeOf(archive, info) };
+}
+
+/**
+ * Which OCI runtime made it. CRI-O names it; containerd does not, but crun masks directories with an empty one of its own (seen in archives of
+ * crun 1.28 and runc 1.3.6). Undefined where that cannot be told.
+ */
+async function ociRuntimeOf(archive: Archive, { runtime = "" }: CheckpointInfo): Promise<OciRuntime | undefined> {
+  const named = ociRuntime(runtime);
+  if (named !== undefined) return named;
+  const all = await mounts(archive).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    return [];
+  });
+  return all.some(({ external, root }) => external && root.endsWith("/.empty-directory")) ? "crun" : undefined;
 }
 
 /** The node's engine may find something else in such an archive than was found here. */

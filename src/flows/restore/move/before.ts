@@ -12,8 +12,9 @@ import type { FlowContext } from "../../context.ts";
 import { ensureRights, helperRights } from "../../rights.ts";
 import { ensureAccepted } from "../admission.ts";
 import { checkBaseImage } from "../base.ts";
+import { configuredOf, ociRuntimeOn, undecided } from "../configured.ts";
 import { restoreRights } from "../create.ts";
-import { findTarget } from "../nodes.ts";
+import { findTarget, type Target } from "../nodes.ts";
 import type { RestorePlan } from "../plan.ts";
 import { ensureWritable } from "../registry.ts";
 import type { MoveRequest } from "./move.ts";
@@ -34,6 +35,7 @@ export async function untouched<T>({ signal, emit }: FlowContext, name: string, 
 export interface Ahead {
   readonly origin: OriginOfPod;
   readonly plan: RestorePlan;
+  readonly place: Target;
   /** The new pod as the cluster would have it. */
   readonly objects: readonly Json[];
   /** What is at the reference now. */
@@ -71,7 +73,15 @@ export async function lookAhead(context: FlowContext, request: MoveRequest): Pro
   if (bypassScheduler) await ensureBound(context, plan);
   const objects = await ensureAccepted(context, plan);
   await ensureHelpers(context, helpers, [pod.node], ["read", "write"]);
-  return { origin, plan, objects, services, found: await ensureWritable(context, reference, settings) };
+  return { origin, plan, place, objects, services, found: await ensureWritable(context, reference, settings) };
+}
+
+/** Whether the node is configured to restore it: read by helper pods on both nodes, where their configuration decides. */
+export async function lookAtRuntimes(context: FlowContext, { target, helpers }: MoveRequest, { place, plan }: Ahead): Promise<void> {
+  if (undecided(place).length === 0) return;
+  const runtimeClass = object(plan.pod["spec"])["runtimeClassName"] !== undefined;
+  const made = runtimeClass ? undefined : ociRuntimeOn(context, helpers, target.pod.node);
+  await configuredOf(context, helpers, place, { made, runtimeClass });
 }
 
 /** With --quiesce they have to be known; without it they are worth a word. */

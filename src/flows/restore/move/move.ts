@@ -2,7 +2,6 @@ import { apiPath } from "../../../cluster/connection.ts";
 import { isRunning, readPod } from "../../../cluster/pods.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
 import type { Reference } from "../../../image/reference.ts";
-import type { FoundManifest } from "../../../image/registry/manifests.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
 import { command, joined, say } from "../../../model/phrase.ts";
@@ -20,7 +19,7 @@ import type { RestorePlan } from "../plan.ts";
 import { pushForRestore } from "../registry.ts";
 import { undoing, type Taken, type Undo } from "../undo.ts";
 import { RestoreFailed, type Restored } from "../watch.ts";
-import { lookAhead, moveRights, untouched, type Ahead } from "./before.ts";
+import { lookAhead, lookAtRuntimes, moveRights, untouched, type Ahead } from "./before.ts";
 import { copyRecord } from "./leftovers.ts";
 import { planMove, type Destination } from "./plan.ts";
 import { bothRun, replaceOriginal } from "./replace.ts";
@@ -36,7 +35,7 @@ export interface MoveRequest extends Destination {
   /** The original is taken out of its Services before it is frozen. */
   readonly quiesce: boolean;
   /** Before anything is done. Throws where it is refused. */
-  readonly consent: (found: FoundManifest | undefined) => Promise<void>;
+  readonly consent: (ahead: Ahead) => Promise<void>;
   /** Once the new pod runs, before the original is deleted. Throws where it is refused. */
   readonly consentToDelete: (frozenAt: Date, created: { readonly name: string; readonly node: string }) => Promise<void>;
 }
@@ -63,7 +62,8 @@ export async function movePod(context: FlowContext, request: MoveRequest): Promi
   const { pod } = target;
   const ahead = await untouched(context, pod.name, async () => {
     const known = await lookAhead(context, request);
-    await request.consent(known.found);
+    await request.consent(known);
+    await lookAtRuntimes(context, request, known);
     return known;
   });
   const selecting = ahead.services?.services ?? [];
@@ -96,7 +96,7 @@ async function moved(context: FlowContext, request: MoveRequest, ahead: Ahead, u
   const plan = planMove(target, request, image.facts, origin, image.reference, frozenAt.toISOString());
   for (const note of plan.notes) context.emit({ kind: "hint", text: say`note: ${note}` });
   const copy = await createRestored(context, plan, undo);
-  const restored = await watched(context, request, plan, copy, image);
+  const restored = await watched(context, request, { ...ahead, plan }, copy, image);
   await request.consentToDelete(frozenAt, { name: plan.name, node: to });
   const seconds = Math.round(performance.now() - started) / 1000;
   const labels = copyRecord(plan.pod)?.labels ?? {};
@@ -160,9 +160,15 @@ async function push(context: FlowContext, request: MoveRequest, ahead: Ahead, ar
 }
 
 /** Only what was seen of a copy makes it worthless. One that may run stays, without labels, and the original too. */
-async function watched(context: FlowContext, request: MoveRequest, plan: RestorePlan, copy: Created, image: Taken): Promise<Restored> {
+async function watched(
+  context: FlowContext,
+  request: MoveRequest,
+  { plan, place: { nodes } }: Pick<Ahead, "plan" | "place">,
+  copy: Created,
+  image: Taken,
+): Promise<Restored> {
   const { namespace, name, container } = plan;
-  const attempt = { namespace, pod: name, container, image: plan.image, uid: copy.uid };
+  const attempt = { namespace, pod: name, container, image: plan.image, uid: copy.uid, nodes };
   try {
     return await watchExplained(context, attempt, { helpers: request.explain ? request.helpers : undefined, file: undefined });
   } catch (error) {

@@ -39,8 +39,7 @@ export async function replaceOriginal(context: FlowContext, replacement: Replace
   const deletedAt = new Date(context.now()).toISOString();
   commit();
   await label(context, replacement, undo);
-  if (context.signal.aborted)
-    context.emit({ kind: "warning", text: say`pod/${plan.name} took over from pod/${original.name}, which is deleted` });
+  whenInterrupted(context, say`pod/${plan.name} took over from pod/${original.name}, which is deleted`);
   const gone = await isGone(context, pathOf(original.namespace, original.name), original.uid, undo.last, GONE_MS).catch(() => false);
   if (!gone) {
     const look = command`kubectl get pod ${original.name} -n ${original.namespace}`;
@@ -48,6 +47,13 @@ export async function replaceOriginal(context: FlowContext, replacement: Replace
   }
   copy.keep();
   return deletedAt;
+}
+
+/** Said at once, now or later: what is left to do may take all the time that an interrupted command has. */
+function whenInterrupted({ signal, emit }: FlowContext, text: Phrase): void {
+  const warn = (): void => emit({ kind: "warning", text });
+  if (signal.aborted) warn();
+  else signal.addEventListener("abort", warn, { once: true });
 }
 
 /** Since the proof, somebody may have taken their time for an answer. */
