@@ -40,6 +40,8 @@ checkpointed container is restored; the others start from the beginning. Labels,
 is given, because labels attract traffic and ReplicaSets. Without a manifest, the pod is created from the contents of the archive, and
 everything that is missing is reported.
 
+Where the runtime restores only if it is configured to, a helper pod reads its configuration first: with --yes, --explain, or when confirmed.
+
 A manifest can come from anybody: whatever makes its pod more than a plain pod must be confirmed; --yes confirms it. With --isolated, a
 pod that could leave the sandbox is refused. A pod that was not restored is deleted again. A changed environment or command does not
 reach the restored processes, and each restart of the container restores the checkpoint again.`,

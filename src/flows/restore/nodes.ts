@@ -53,8 +53,8 @@ export interface Wanted {
 }
 
 /**
- * Whether the node, or any node, can restore the checkpoint: architecture, engine, the runtime's version, taints. Throws a UserError where
- * none can; what is not known is a warning.
+ * Whether the node, or any node, can restore the checkpoint: architecture, engine, the runtime's version, and whether the scheduler would take it:
+ * cordons, taints. Throws a UserError where none can; what is not known is a warning.
  */
 export async function findTarget(context: FlowContext, wanted: Wanted, needs: Needs, origin: Origin): Promise<Target> {
   const { node } = wanted;
@@ -63,12 +63,13 @@ export async function findTarget(context: FlowContext, wanted: Wanted, needs: Ne
     const what = node === undefined ? say`which nodes can restore it` : say`whether ${node} can restore it`;
     return { node, candidates: undefined, nodes: [], warnings: [say`${what} is unknown: reading nodes is not permitted`] };
   }
-  const able = nodes.filter((one) => unfitness(one, needs, wanted) === undefined);
-  if (able.length === 0) throw noneFits(nodes, needs, wanted);
-  const warnings = able.flatMap((one) => doubts(one, origin));
+  const able = nodes.filter((one) => unfitness(one, needs) === undefined);
+  const open = able.filter((one) => keptOff(one, wanted) === undefined);
+  if (open.length === 0) throw noneFits(nodes, (one) => unfitness(one, needs) ?? keptOff(one, wanted));
+  const warnings = open.flatMap((one) => doubts(one, origin));
   const fit = able.map(({ name }) => name);
   const unfit = nodes.map(({ name }) => name).filter((name) => !fit.includes(name));
-  return { node, candidates: node !== undefined || unfit.length === 0 ? undefined : { fit, unfit }, nodes: able, warnings };
+  return { node, candidates: node !== undefined || unfit.length === 0 ? undefined : { fit, unfit }, nodes: open, warnings };
 }
 
 async function readNodes({ connection }: FlowContext, wanted: string | undefined): Promise<TargetNode[] | undefined> {
@@ -113,7 +114,7 @@ interface Unfit {
   readonly fix?: Text | undefined;
 }
 
-function unfitness(node: TargetNode, { info, architecture, oci }: Needs, wanted: Wanted): Unfit | undefined {
+function unfitness(node: TargetNode, { info, architecture, oci }: Needs): Unfit | undefined {
   const { name, runtime } = node;
   if (!node.ready) return { reason: "NodeNotReady", why: say`${name} is not ready` };
   if (node.architecture !== "" && node.architecture !== architecture)
@@ -126,17 +127,18 @@ function unfitness(node: TargetNode, { info, architecture, oci }: Needs, wanted:
   }
   if (runtime?.name === "containerd" && oci === "crun") return refusedForCrun(name, undefined);
   const verdict = restoreVerdict(runtime);
-  if (verdict.restores === "no") {
-    const fix = info.engine === undefined ? undefined : say`restore it on a node with ${restoringRuntimes(info.engine)}`;
-    return { reason: "RuntimeCannotRestore", why: say`${name}: ${verdict.why ?? ""}`, fix };
-  }
-  return wanted.node === undefined ? undefined : keptOff(node, wanted);
+  if (verdict.restores !== "no") return undefined;
+  const fix = info.engine === undefined ? undefined : say`restore it on a node with ${restoringRuntimes(info.engine)}`;
+  return { reason: "RuntimeCannotRestore", why: say`${name}: ${verdict.why ?? ""}`, fix };
 }
 
-/** What the scheduler would say, or the kubelet, of a node that was asked for. */
-function keptOff({ name, unschedulable, taints }: TargetNode, { bypassScheduler, tolerations }: Wanted): Unfit | undefined {
-  const around = say`or rerun with --bypass-scheduler`;
-  if (unschedulable && !bypassScheduler)
+/** What the API server, or the node's controller, puts on a node that is cordoned: who tolerates it is scheduled there. */
+const CORDONED: Taint = { key: "node.kubernetes.io/unschedulable", value: "", effect: "NoSchedule" };
+
+/** What the scheduler would say of a node, or without it the kubelet. */
+function keptOff({ name, unschedulable, taints }: TargetNode, { node, bypassScheduler, tolerations }: Wanted): Unfit | undefined {
+  const around = node === undefined ? say`or use --node ${name} with --bypass-scheduler` : say`or rerun with --bypass-scheduler`;
+  if (unschedulable && !bypassScheduler && !tolerations.some((toleration) => tolerates(toleration, CORDONED)))
     return { reason: "NodeCordoned", why: say`${name} is cordoned`, fix: say`${command`kubectl uncordon ${name}`}\n${around}` };
   const minded = bypassScheduler ? ["NoExecute"] : ["NoSchedule", "NoExecute"];
   const taint = taints.find((one) => minded.includes(one.effect) && !tolerations.some((toleration) => tolerates(toleration, one)));
@@ -152,8 +154,8 @@ function tolerates(toleration: Json, taint: Taint): boolean {
   return key === taint.key && string(toleration["value"]) === taint.value;
 }
 
-function noneFits(nodes: readonly TargetNode[], needs: Needs, wanted: Wanted): UserError {
-  const unfit = nodes.flatMap((node) => unfitness(node, needs, wanted) ?? []);
+function noneFits(nodes: readonly TargetNode[], judge: (node: TargetNode) => Unfit | undefined): UserError {
+  const unfit = nodes.flatMap((node) => judge(node) ?? []);
   const [only] = nodes;
   const one = nodes.length === 1 && only !== undefined;
   const message = one
