@@ -84,7 +84,7 @@ export class Printer {
     const { quiet, level, exchangeLog: log } = this.#options;
     switch (event.kind) {
       case "activity":
-        if (!quiet) this.#progress.activity(event.lane, event.text);
+        if (!quiet) this.#progress.activity(event.lane, event.text, event.lead);
         break;
       case "idle":
         this.#progress.idle(event.lane);

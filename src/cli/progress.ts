@@ -1,4 +1,5 @@
-import type { Phrase } from "../model/phrase.ts";
+import { WHOLE } from "../model/context.ts";
+import { say, type Phrase } from "../model/phrase.ts";
 import { formatSeconds } from "../model/units.ts";
 import type { Renderer } from "./render.ts";
 import { cut } from "./shorten.ts";
@@ -9,13 +10,14 @@ const DRAW_EVERY = 100;
 
 interface Lane {
   text: Phrase;
+  lead: Phrase | undefined;
   readonly since: number;
   logged: number;
 }
 
 /**
- * What is going on, on stderr: one live line a lane on a terminal; elsewhere a log line for a lane that has been busy
- * for 10 s, and every 10 s after that.
+ * What is going on, on stderr: on a terminal one live line a lane, the whole first, and no more lanes than there is room for; elsewhere a
+ * log line for a lane that has been busy for 10 s, and every 10 s after that; of many lanes that are summed up, for the sum alone.
  */
 export class Progress {
   readonly #stderr: NodeJS.WriteStream;
@@ -34,10 +36,10 @@ export class Progress {
     this.#now = options.now;
   }
 
-  activity(lane: string, text: Phrase): void {
+  activity(lane: string, text: Phrase, lead?: Phrase): void {
     const known = this.#lanes.get(lane);
-    if (known === undefined) this.#lanes.set(lane, { text, since: this.#now(), logged: this.#now() });
-    else known.text = text;
+    if (known === undefined) this.#lanes.set(lane, { text, lead, since: this.#now(), logged: this.#now() });
+    else Object.assign(known, { text, lead });
     this.#timer ??= setInterval(() => (this.#live ? this.#draw() : this.#log()), this.#live ? DRAW_EVERY : 500).unref();
   }
 
@@ -61,21 +63,37 @@ export class Progress {
 
   #draw(): void {
     this.#frame = (this.#frame + 1) % FRAMES.length;
-    const width = this.#stderr.columns || 80;
-    const lines = [...this.#lanes.values()].map((lane) => {
-      const elapsed = formatSeconds((this.#now() - lane.since) / 1000);
-      return cut(`${FRAMES[this.#frame]} ${elapsed} ${this.#renderer.phrase(lane.text)}`, width - 1);
-    });
+    const width = (this.#stderr.columns || 80) - 1;
+    // The command line that started it stays on the screen.
+    const room = Math.max(1, (this.#stderr.rows || 24) - 2);
+    const lanes = this.#inOrder();
+    const shown = lanes.length <= room ? lanes : lanes.slice(0, Math.max(1, room - 1));
+    const lines = shown.map((lane) => this.#line(lane, width));
+    if (shown.length < lanes.length) lines.push(cut(`  and ${lanes.length - shown.length} more`, width));
     this.clear();
     this.#stderr.write(lines.map((line) => `${line}\n`).join(""));
     this.#drawn = lines.length;
   }
 
+  #inOrder(): Lane[] {
+    const whole = this.#lanes.get(WHOLE);
+    const others = [...this.#lanes.values()].filter((lane) => lane !== whole);
+    return whole === undefined ? others : [whole, ...others];
+  }
+
+  #line({ text, lead, since }: Lane, width: number): string {
+    const first = lead ?? say`${formatSeconds((this.#now() - since) / 1000)}`;
+    return this.#renderer.within(say`${FRAMES[this.#frame] ?? ""} ${first} ${text}`, width);
+  }
+
   #log(): void {
-    for (const lane of this.#lanes.values()) {
+    const whole = this.#lanes.get(WHOLE);
+    for (const lane of whole === undefined ? this.#lanes.values() : [whole]) {
       if (this.#now() - lane.logged < LOG_EVERY) continue;
       lane.logged = this.#now();
-      this.#stderr.write(`${this.#renderer.phrase(lane.text)} (${formatSeconds((this.#now() - lane.since) / 1000)})\n`);
+      const lead = lane.lead === undefined ? say`` : say`${lane.lead}, `;
+      const elapsed = formatSeconds((this.#now() - lane.since) / 1000);
+      this.#stderr.write(`${this.#renderer.phrase(say`${lane.text} (${lead}${elapsed})`)}\n`);
     }
   }
 }

@@ -33,6 +33,17 @@ export class Renderer {
     return this.#painted(text, style);
   }
 
+  /** In one line of so many characters: the longest of its values are shortened in their middle, then its end is cut. */
+  within(phrase: Phrase, width: number): string {
+    let fitted = phrase;
+    for (let over = plainText(fitted).length - width; over > 0; over = plainText(fitted).length - width) {
+      const longest = longestValue(fitted);
+      if (longest.length <= NAME) return cut(plainText(fitted), width);
+      fitted = replaced(fitted, longest, shortened(longest, Math.max(NAME, longest.length - over)));
+    }
+    return this.phrase(fitted);
+  }
+
   /** As kubectl get prints; the last column is not padded. */
   table(table: Table): string {
     return this.tableAndRest(table).text;
@@ -108,6 +119,25 @@ export class Renderer {
     const { bold, dim, green, yellow, red } = this.#chalk;
     return { strong: bold, dim, good: green, warn: yellow, bad: red }[style];
   }
+}
+
+/** Names in a line are not shortened to less. */
+const NAME = 20;
+
+function longestValue({ values }: Phrase): string {
+  let longest = "";
+  for (const value of values) {
+    const text = typeof value === "string" ? value : typeof value === "object" && !("word" in value) ? longestValue(value) : "";
+    if (text.length > longest.length) longest = text;
+  }
+  return longest;
+}
+
+function replaced(phrase: Phrase, text: string, by: string): Phrase {
+  const values = phrase.values.map((value) =>
+    value === text ? by : typeof value === "object" && !("word" in value) ? replaced(value, text, by) : value,
+  );
+  return { ...phrase, values };
 }
 
 interface Cell {

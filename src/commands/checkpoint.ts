@@ -53,7 +53,8 @@ in it; --volumes copies a pod's emptyDirs beside it. Several containers are reco
     const { dryRun } = request;
     if (dryRun !== undefined && request.copy === undefined) throw usageError("--dry-run requires --copy: only copies create helper pods");
     const context = withRights(await connected(request.cluster, call), request);
-    if (request.resume !== undefined) return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume);
+    if (request.resume !== undefined)
+      return yield* (await import("./checkpoint/many.ts")).resumeMany(context, request, request.resume, call.terminal);
     const { targets, offered } = await chosen(context, request);
     if (dryRun !== undefined) return yield* dryRunCopies(context, request, targets, dryRun);
     const [only] = targets;
@@ -63,7 +64,7 @@ in it; --volumes copies a pod's emptyDirs beside it. Several containers are reco
       return yield* (await import("./checkpoint/series.ts")).takeTurns(context, request, request.series, only);
     }
     if (only === undefined || targets.length > 1)
-      return yield* (await import("./checkpoint/many.ts")).takeMany(withRights(context, offered), offered, targets);
+      return yield* (await import("./checkpoint/many.ts")).takeMany(withRights(context, offered), offered, targets, call.terminal);
     return yield* takeOne(withRights(context, offered), offered, only, call.terminal);
   },
 });

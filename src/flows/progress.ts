@@ -26,10 +26,15 @@ export function byteProgress({ emit }: Pick<Context, "emit">, lane: string, what
       const since = window[0] ?? { at, bytes };
       window.push({ at, bytes });
       const rate = (1000 * (bytes - since.bytes)) / Math.max(1, at - since.at);
+      const known = total !== undefined && total >= bytes && total > 0;
+      const parts = [
+        ...(known ? [`${Math.floor((100 * bytes) / total)}%`] : []),
+        `${formatBytes(Math.round(rate))}/s`,
+        ...(known && rate > 0 ? [`${formatSeconds((total - bytes) / rate)} left`] : []),
+      ];
       const of = total === undefined ? say`` : say` of ${formatBytes(total)}`;
-      const left = rate > 0 && total !== undefined && total >= bytes ? say`, ${formatSeconds((total - bytes) / rate)} left` : say``;
       const last = how === undefined ? say`` : say`, ${how}`;
-      emit({ kind: "activity", lane, text: say`${what}: ${formatBytes(bytes)}${of}, ${formatBytes(Math.round(rate))}/s${left}${last}` });
+      emit({ kind: "activity", lane, text: say`${what} (${formatBytes(bytes)}${of}${last})`, lead: say`${parts.join(", ")}` });
     },
     end: () => emit({ kind: "idle", lane }),
   };

@@ -2,12 +2,18 @@ import type { Phrase } from "./phrase.ts";
 
 /** What happens while a flow runs: progress, warnings and requests. cli/ decides what of it is shown, and how. */
 export type Event =
-  /** What a lane (a node, a container, a transfer) is busy with: replaces what the lane said before. */
-  | { readonly kind: "activity"; readonly lane: string; readonly text: Phrase }
+  /**
+   * What a lane (a node, a container, a transfer) is busy with: replaces what the lane said before. `lead` (percent, rate, time left) stands
+   * before it, in the place of the time that has passed. The lane WHOLE sums up the others.
+   */
+  | { readonly kind: "activity"; readonly lane: string; readonly text: Phrase; readonly lead?: Phrase }
   /** The lane has nothing more to say. */
   | { readonly kind: "idle"; readonly lane: string }
   | { readonly kind: "warning" | "hint"; readonly text: Phrase }
   | { readonly kind: "request"; readonly exchange: Exchange };
+
+/** The lane of the whole where there are many: it is the first, and the only one that is logged where there is no terminal. */
+export const WHOLE = "";
 
 /** One HTTP exchange, for -v. */
 export interface Exchange {

@@ -12,11 +12,12 @@ import type { Codec } from "../../helper/directory.ts";
 import type { CheckpointItem } from "../../model/documents.ts";
 import { UserError } from "../../model/error.ts";
 import { command, say, type Phrase } from "../../model/phrase.ts";
-import { counted } from "../../model/units.ts";
+import { WHOLE } from "../../model/context.ts";
+import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { agree } from "./consent.ts";
 import { explained } from "./explain.ts";
-import { checkpointList, endText, exitCodeOf, pieces, settled, summaryText } from "./report.ts";
+import { checkpointList, endText, exitCodeOf, pieces, resultTable, settled, summaryText } from "./report.ts";
 import { criuOptionsOf, planOf, PROVE_MS, type CheckpointRequest } from "./request.ts";
 
 const PER_NODE = 1;
@@ -27,6 +28,7 @@ export async function* takeMany(
   context: FlowContext,
   request: CheckpointRequest,
   targets: readonly ContainerTarget[],
+  terminal: boolean,
 ): AsyncGenerator<Piece, Outcome> {
   const { timeoutMs, proveMs = PROVE_MS, perNode = PER_NODE, parallel = PARALLEL, copy, force, yes } = request;
   await using plan = await planOf(context, request, targets, true);
@@ -53,11 +55,17 @@ export async function* takeMany(
     { targets, timeoutMs, proveMs, plan, perNode, parallel, expectations },
     state,
     [],
+    terminal,
   );
 }
 
 /** --resume: what is left of the run in that file, with its options. */
-export async function* resumeMany(context: FlowContext, request: CheckpointRequest, path: string): AsyncGenerator<Piece, Outcome> {
+export async function* resumeMany(
+  context: FlowContext,
+  request: CheckpointRequest,
+  path: string,
+  terminal: boolean,
+): AsyncGenerator<Piece, Outcome> {
   const state = await RunState.read(path);
   const { options, server } = state.document;
   if (server !== context.connection.server) {
@@ -87,7 +95,7 @@ export async function* resumeMany(context: FlowContext, request: CheckpointReque
   const given = request.criuOptions.length > 0 ? request.criuOptions : (options.criuOptions ?? []);
   await using criuOptions = await criuOptionsOf(context, { ...request, criuOptions: given }, nodesOf(taken));
   const run = { targets, captured, timeoutMs, proveMs, plan, perNode, parallel, expectations };
-  return yield* work({ ...context, criuOptions }, request, run, state, [...done.map((item) => ({ item })), ...lost]);
+  return yield* work({ ...context, criuOptions }, request, run, state, [...done.map((item) => ({ item })), ...lost], terminal);
 }
 
 function moreOf({ logLines, volumes }: CopyOptions): Pick<NonNullable<RunOptions["copy"]>, "logLines" | "volumes"> {
@@ -110,11 +118,15 @@ async function* work(
   run: RunRequest,
   state: RunState | undefined,
   before: readonly Captured[],
+  terminal: boolean,
 ): AsyncGenerator<Piece, Outcome> {
   const results: Captured[] = [...before];
   const of = run.targets.length;
-  // At a terminal there are live lines.
-  const silent = of < 2 || request.printed || context.ask.possible;
+  // At a terminal there is a line for each, and a table in the end; scripts get the result of each as it comes.
+  const tabled = terminal && request.printed && of > 1;
+  const silent = !tabled && (of < 2 || request.printed || context.ask.possible);
+  const whole = wholeOf(context, of);
+  whole([]);
   let kept = state;
   const watched: Promise<void>[] = [];
   const known: { readonly taken: Captured; readonly done: Captured }[] = [];
@@ -133,7 +145,9 @@ async function* work(
       results.push(taken);
       kept = await recorded(context, kept, taken);
       if (!silent) context.emit({ kind: "hint", text: endText(taken.item, results.length - before.length, of) });
-      yield* pieces(taken);
+      if (!tabled) yield* pieces(taken);
+      else if (taken.error !== undefined) yield { error: taken.error };
+      whole(results.slice(before.length));
       if (taken.proof !== undefined || taken.item.copy !== undefined) follow(taken);
       yield* settle();
     }
@@ -141,6 +155,7 @@ async function* work(
     // Whoever stops a run wants to know how far it came, and how to continue it.
     if (!context.signal.aborted) throw error;
   }
+  context.emit({ kind: "idle", lane: WHOLE });
   await Promise.all(watched);
   yield* settle();
   const missing = of + before.length - results.length;
@@ -148,11 +163,26 @@ async function* work(
     results.map(({ item }) => item),
     state,
   );
+  if (tabled && items.length > 0) yield { text: resultTable(items) };
   context.emit({ kind: "hint", text: summaryText(items) });
   const open = missing + items.filter(({ error }) => error?.reason === "Interrupted").length;
   if (open > 0) context.emit({ kind: "hint", text: unfinished(open, kept) });
   context.signal.throwIfAborted();
   return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeOf(results) };
+}
+
+/** Of several, says how far they all are, in the line above those of the nodes. */
+function wholeOf({ emit, now }: FlowContext, of: number): (results: readonly Captured[]) => void {
+  const started = now();
+  return (results) => {
+    if (of < 2) return;
+    const bytes = results.reduce((sum, { item }) => sum + (item.copy?.bytes ?? 0), 0);
+    const copied = bytes === 0 ? say`` : say`, ${formatBytes(bytes)} copied`;
+    const left =
+      results.length === 0 ? "" : `, about ${formatSeconds(((now() - started) / 1000 / results.length) * (of - results.length))} left`;
+    const lead = say`${`${Math.floor((100 * results.length) / of)}%`}${left}`;
+    emit({ kind: "activity", lane: WHOLE, text: say`${results.length} of ${counted(of, "container")} done${copied}`, lead });
+  };
 }
 
 /** What of a run is still to be done, and the command that does it. */

@@ -5,7 +5,7 @@ import type { Evidence } from "../../flows/evidence/open.ts";
 import { API_VERSION, itemError, type CheckpointItem, type CheckpointList, type Copy, type Volumes } from "../../model/documents.ts";
 import { exitCodeFor, UserError } from "../../model/error.ts";
 import { location } from "../../model/location.ts";
-import { joined, say, type Phrase } from "../../model/phrase.ts";
+import { joined, say, styled, type Phrase, type Table } from "../../model/phrase.ts";
 import type { Piece } from "../../model/report.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { copyText } from "../shared/copies.ts";
@@ -83,6 +83,28 @@ function volumesText({ path, names, entries, bytes, sha256 }: Volumes): Phrase {
 
 export function checkpointList(clockOffsetSeconds: number, items: readonly CheckpointItem[]): CheckpointList {
   return { apiVersion: API_VERSION, kind: "CheckpointList", clockOffsetSeconds, items };
+}
+
+/** Of several, on a terminal: what became of each, in a line. FREEZE is CRIU's own time, or less than (<) the call to the kubelet. */
+export function resultTable(items: readonly CheckpointItem[]): Table {
+  const namespaces = new Set(items.map(({ namespace }) => namespace)).size;
+  return {
+    columns: ["CONTAINER", "NODE", "FREEZE", "SIZE", "RUNNING", "PATH"],
+    rows: items.map((item) => [
+      `${namespaces > 1 ? `${item.namespace}/` : ""}${item.pod}/${item.container}`,
+      item.node || "-",
+      freezeText(item),
+      item.copy === undefined ? "-" : formatBytes(item.copy.bytes),
+      item.stillRunning === false ? styled("bad", "no") : item.stillRunning === true ? "yes" : "unknown",
+      item.copy?.path ?? item.nodePath ?? styled("bad", item.error?.reason ?? "-"),
+    ]),
+    narrow: { without: ["SIZE"], shorten: [{ PATH: "middle" }, { CONTAINER: "middle", NODE: "middle" }] },
+  };
+}
+
+function freezeText({ copy, pausedSeconds }: CheckpointItem): string {
+  if (copy?.frozenSeconds !== undefined) return `${Math.round(copy.frozenSeconds * 1000)}ms`;
+  return pausedSeconds === undefined ? "-" : `<${formatSeconds(pausedSeconds)}`;
 }
 
 /** What a run with several targets ends with: how many were checkpointed, every failure with its reason, and every original that ended. */

@@ -5,7 +5,8 @@ import type { NodeFile } from "../../../helper/listing.ts";
 import type { Copy, InterruptedThread, ItemError } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
-import { say } from "../../../model/phrase.ts";
+import { command, say, type Phrase } from "../../../model/phrase.ts";
+import { formatBytes } from "../../../model/units.ts";
 import type { Destination } from "../../../local/destination.ts";
 import type { Directory } from "../../../local/directory.ts";
 import { encryptedName, localArchiveName } from "../../../local/names.ts";
@@ -173,8 +174,15 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     throw error;
   } finally {
     progress.end();
+    if (signal.aborted && !closed) context.emit({ kind: "hint", text: stopped(request, part, directory.pathOf(final), file.bytes) });
     if (!closed) await part.close();
   }
+}
+
+/** Whoever stops a copy wants to know how far it came, and how to continue it. */
+function stopped({ archive, remove }: CopyRequest, part: Part, path: string, bytes: number): Phrase {
+  const flag = remove ? say` --remove` : say``;
+  return say`${formatBytes(totalBytes(part.done))} of ${formatBytes(bytes)} were copied; to continue: ${command`kubectl checkpoint cp ${location(archive)} ${path}${flag}`}`;
 }
 
 function localCopy(directory: Directory, final: string): { readonly path: string; readonly record: string } {
