@@ -5,6 +5,7 @@ import { BLOCK } from "../helper/operations.ts";
 import { isPassing } from "../helper/transport.ts";
 import { CodecChooser } from "./choose.ts";
 import { decoder } from "./decode.ts";
+import { PageGather } from "./pages.ts";
 import { Malformed } from "./plain.ts";
 import { asTransferError, type PieceSource } from "./download.ts";
 
@@ -29,29 +30,42 @@ export async function* streamFile(
   codec: Codec | "auto",
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, Streamed> {
-  const chooser = new CodecChooser(source.codecs, codec, AT_ONCE);
   const hash = createHash("sha256");
+  const pages = streamPages(source, size, codec, signal);
+  for (;;) {
+    const next = await pages.next();
+    if (next.done === true) return { sha256: hash.digest("hex"), ...next.value };
+    hash.update(next.value);
+    yield next.value;
+  }
+}
+
+/** The same without the hash. Each page's memory is its reader's, who may put it into `spare` when it is used up: PAGE bytes. */
+export async function* streamPages(
+  source: PieceSource,
+  size: number,
+  codec: Codec | "auto",
+  signal: AbortSignal,
+  spare: Buffer[] = [],
+): AsyncGenerator<Buffer, { readonly wireBytes: number }> {
+  const chooser = new CodecChooser(source.codecs, codec, AT_ONCE);
   let wireBytes = 0;
 
   const fetch = async (begin: number, end: number, first: ReturnType<CodecChooser["next"]>): Promise<Buffer[]> => {
     for (let attempt = 1, choice = first; ; attempt += 1, choice = chooser.next()) {
       const { codec: chosen } = choice;
-      const pieces: Buffer[] = [];
+      const gather = new PageGather(spare);
       const enough = new AbortController();
-      let length = 0;
       const wireBefore = wireBytes;
-      const keep = (piece: Buffer): Promise<void> | undefined => {
-        pieces.push(piece);
-        length += piece.length;
-        if (length === end - begin) enough.abort();
-        return length > end - begin ? Promise.reject(new Malformed("more bytes came than were asked for")) : undefined;
+      const checked = (): Promise<void> | undefined => {
+        if (gather.bytes >= end - begin) enough.abort();
+        return gather.bytes > end - begin ? Promise.reject(new Malformed("more bytes came than were asked for")) : undefined;
       };
-      let place: Buffer = Buffer.alloc(0);
       const decode = decoder(chosen, {
-        write: (piece) => keep(Buffer.from(piece)),
-        take: keep,
-        place: (bytes) => (place = Buffer.allocUnsafeSlow(bytes)),
-        filled: () => keep(place),
+        write: (piece) => (gather.write(piece), checked()),
+        take: (piece, release) => (gather.take(piece, release), checked()),
+        place: (bytes) => gather.place(bytes),
+        filled: (bytes) => (gather.filled(bytes), checked()),
       });
       const started = performance.now();
       try {
@@ -60,12 +74,13 @@ export async function* streamFile(
           return decode.sink(piece);
         };
         await source.pour({ offset: begin, length: end - begin, codec: chosen, sink, signal, enough: enough.signal });
-        if (length < end - begin) await decode.end();
-        if (length < end - begin) throw new Malformed("bytes are missing");
+        if (gather.bytes < end - begin) await decode.end();
+        if (gather.bytes < end - begin) throw new Malformed("bytes are missing");
+        gather.end();
         const seconds = (performance.now() - started) / 1000;
         const linkBytes = wireBytes - wireBefore;
-        chooser.measured(choice, { plainBytes: length, wireBytes: linkBytes, linkBytes, seconds });
-        return pieces;
+        chooser.measured(choice, { plainBytes: gather.bytes, wireBytes: linkBytes, linkBytes, seconds });
+        return gather.pages;
       } catch (error) {
         signal.throwIfAborted();
         const explained = asTransferError(error);
@@ -94,10 +109,7 @@ export async function* streamFile(
   for (let next = fetching.shift(); next !== undefined; next = fetching.shift()) {
     const pieces = await next;
     begin();
-    for (const piece of pieces) {
-      hash.update(piece);
-      yield piece;
-    }
+    yield* pieces;
   }
-  return { sha256: hash.digest("hex"), wireBytes };
+  return { wireBytes };
 }

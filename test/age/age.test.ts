@@ -1,8 +1,9 @@
 // Files of age: what is written here is read by age-encryption and by age itself, and the other way round.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -11,6 +12,7 @@ import { newHeader } from "../../src/age/header.ts";
 import { decryptedPieces, decryptedSource } from "../../src/age/open.ts";
 import { encrypted, encryptedSize } from "../../src/age/payload.ts";
 import { readIdentities, readRecipients } from "../../src/age/recipients.ts";
+import { sealingThread } from "../../src/age/sealing.ts";
 import { unlocking } from "../../src/age/unlock.ts";
 import { bufferSource } from "../../src/archive/sources.ts";
 import { context } from "../fakes.ts";
@@ -50,6 +52,39 @@ async function byLibrary(plain: Buffer): Promise<Buffer> {
   encrypter.addRecipient(recipient);
   return Buffer.from(await encrypter.encrypt(plain));
 }
+
+test("the thread writes what this one does, and hashes both; what it meets is thrown; used pages come back", async () => {
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(identity);
+  const path = join(directory, "by-thread");
+  const hex = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+  for (const size of [...SIZES, 40 * CHUNK + 1]) {
+    const plain = randomBytes(size);
+    const file = await open(path, "w");
+    const header = await newHeader([recipient]);
+    const spare: Buffer[] = [];
+    const sealing = sealingThread(file.fd, header, spare);
+    for (let at = 0; at < size; at += 100_000) {
+      // Of a page that is not full, too.
+      const page = Buffer.allocUnsafeSlow(1 << 20);
+      const length = plain.copy(page, 0, at, at + 100_000);
+      await sealing.write(page.subarray(0, length));
+    }
+    const { plainSha256, bytes, sha256 } = await sealing.finish();
+    await sealing.stop();
+    await file.close();
+    const written = readFileSync(path);
+    assert.equal(written.length, encryptedSize(header.bytes.length, size));
+    assert.deepEqual([plainSha256, bytes, sha256], [hex(plain), written.length, hex(written)]);
+    assert.ok(Buffer.from(await decrypter.decrypt(written)).equals(plain), `${size} bytes`);
+    assert.ok(spare.every(({ length }) => length === 1 << 20));
+  }
+  const readOnly = await open(path, "r");
+  const sealing = sealingThread(readOnly.fd, await newHeader([recipient]));
+  await assert.rejects(sealing.finish(), { code: "EBADF" });
+  await sealing.stop();
+  await readOnly.close();
+});
 
 test("the library reads what is written here, however the bytes come, and it is as long as was said", async () => {
   const decrypter = new Decrypter();

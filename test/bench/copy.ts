@@ -1,5 +1,6 @@
 // npm run bench copy [-- ROUNDS]: `kubectl checkpoint cp` against `kubectl cp` out of a pod that stands, on the real cluster, in the
-// same rounds: 512 MiB that do not compress, and real checkpoints of redis and Python; on links of different speed.
+// same rounds: 512 MiB that do not compress, and real checkpoints of redis and Python; on links of different speed. npm run bench copy --
+// ROUNDS encrypted: only encrypted copies beside plain ones, on the link of 1 Gbit/s.
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -27,7 +28,8 @@ const ROUNDS = Number(process.argv[2] ?? 5);
 const NODE = "node1";
 const DIRECTORY = "/var/lib/kubelet/checkpoints";
 const NAMESPACE = "default";
-const LINKS = ["unlimited", "1gbit", "100mbit"] as const;
+const ONLY_ENCRYPTED = process.argv[3] === "encrypted";
+const LINKS = ONLY_ENCRYPTED ? (["1gbit"] as const) : (["unlimited", "1gbit", "100mbit"] as const);
 const OWN = process.env["OWN_IMAGE"];
 
 interface Kind {
@@ -36,10 +38,11 @@ interface Kind {
 }
 
 const RECIPIENT = await identityToRecipient(await generateX25519Identity());
+const [PLAIN, ENCRYPTED] = ["stock busybox", "stock busybox, encrypted"] as const;
 const KINDS: Readonly<Record<string, Kind>> = {
-  "stock busybox": { image: BUSYBOX },
-  "stock busybox, encrypted": { image: BUSYBOX, more: ["--encrypt-to", RECIPIENT] },
-  "busybox with zstd": { image: `${REGISTRY}/tools:1` },
+  [PLAIN]: { image: BUSYBOX },
+  [ENCRYPTED]: { image: BUSYBOX, more: ["--encrypt-to", RECIPIENT] },
+  ...(ONLY_ENCRYPTED ? {} : { "busybox with zstd": { image: `${REGISTRY}/tools:1` } }),
   ...(OWN === undefined ? {} : { "own image": { image: OWN } }),
 };
 const CLUSTER = resolve(import.meta.dirname, "../cluster/cluster");
@@ -133,23 +136,28 @@ const rows: string[][] = [];
 try {
   for (const link of LINKS) {
     for (const [name, path] of Object.entries(archives)) {
-      if (name === "random" && link !== "unlimited") continue;
-      const contenders: Record<string, Contender> = { "kubectl cp": async () => await peer(link, path) };
+      if (name === "random" && link === "100mbit") continue;
+      const contenders: Record<string, Contender> = ONLY_ENCRYPTED ? {} : { "kubectl cp": async () => await peer(link, path) };
       for (const [kind, how] of Object.entries(KINDS)) contenders[kind] = async () => await ours(link, path, how);
       const times = await measure(contenders, ROUNDS);
       const { "kubectl cp": base } = times;
       const cell = (figure: string): string[] => {
         const one = times[figure];
-        if (one === undefined || base === undefined) return ["", ""];
-        return [secondsText(one), ratioText(ratioOf(base, one))];
+        if (one === undefined) return ["", ""];
+        return [secondsText(one), base === undefined ? "" : ratioText(ratioOf(base, one))];
       };
       const size = Number((await onNode(NODE, "stat", "-c", "%s", path)).trim()) / 2 ** 20;
       const what = [`${name}, ${size.toFixed(0)} MiB`, link];
       rows.push([...what, "kubectl cp", base === undefined ? "" : secondsText(base), "", ""]);
       for (const kind of Object.keys(KINDS)) rows.push(["", "", kind, ...cell(`${kind}, transfer`), cell(kind)[1] ?? ""]);
+      const beside = ["", ", transfer"].map((end) => {
+        const [plain, encrypted] = [times[PLAIN + end], times[ENCRYPTED + end]];
+        return plain === undefined || encrypted === undefined ? "" : ratioText(ratioOf(plain, encrypted));
+      });
+      rows.push(["", "", "encrypted beside plain", "", beside[1] ?? "", beside[0] ?? ""]);
       process.stderr.write(
         `${rows
-          .slice(-1 - Object.keys(KINDS).length)
+          .slice(-2 - Object.keys(KINDS).length)
           .map((row) => row.join(" | "))
           .join("\n")}\n`,
       );

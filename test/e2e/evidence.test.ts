@@ -9,6 +9,7 @@ import { program, tool } from "../tools/tool.ts";
 import {
   apply,
   BUSYBOX,
+  cluster,
   clusterTest,
   container,
   eventually,
@@ -39,7 +40,7 @@ if (NO_CLUSTER === undefined) {
     const command = "a=needle-7f1c9a52; export KEPT=$a-in-memory-only; for n in 1 2 3; do echo line $n; done; while true; do sleep 1; done";
     await apply(pod(namespace, "keeper", [container("keeper", command)], { node: NODE }));
     // A file of 32 MiB makes its copy long enough to be killed in the middle.
-    const large = `head -c 33554432 /dev/urandom >/large; echo ready; ${command}`;
+    const large = `head -c 33554432 /dev/urandom >/large; b=needle-7f1c9a52; echo $b-in-memory-only >/kept/file; echo ready; ${command}`;
     await apply(pod(namespace, "large", [container("keeper", large)], { node: NODE }));
     await running(namespace, "keeper", "large");
   });
@@ -102,14 +103,49 @@ clusterTest("--copy --sign-key --custody: signed after the proof, as it is in th
   assert.equal((JSON.parse(again.stdout) as CopyList).items[0]?.copy?.bundle, join(directory, "again.tar.sigstore.json"));
 });
 
-clusterTest("--encrypt-to: no byte in plain is written, by strace; the record is a stub; cp - too", async (t) => {
+clusterTest("a user who may copy, and may not read logs, events and nodes: the record says so of each part", async (t) => {
+  const kubeconfig = (await cluster("user", "copies-only")).trim();
+  const user = { ...env, KUBECONFIG: kubeconfig };
+  const directory = await temporaryDirectory(t);
+  const words = ["keeper", "-n", namespace, `--copy=${directory}/`, "--prove", "0", "-o", "json"];
+  const refused = await plugin(words, { env: user });
+  assert.equal(refused.code, 1);
+  // What it prints is what it needs, and no more.
+  const grants = refused.stderr.split("\n").flatMap((line) => /^ *(kubectl create .*)$/.exec(line.replace("fix:", ""))?.[1] ?? []);
+  for (const grant of grants) assert.equal((await run("sh", ["-c", grant])).code, 0, grant);
+  try {
+    const { code, stdout, stderr } = await plugin(words, { env: user });
+    assert.equal(code, 0, stderr);
+    const [item] = (JSON.parse(stdout) as CheckpointList).items;
+    const { record } = JSON.parse(readFileSync(item?.copy?.record ?? "", "utf8")) as {
+      record: Record<string, { readonly missing?: string; readonly readAt?: string }>;
+    };
+    for (const part of ["events", "log"]) {
+      assert.match(record[part]?.missing ?? "", /^not permitted: .*forbidden/, part);
+      assert.ok(Date.parse(record[part]?.readAt ?? "") > 0, part);
+    }
+    assert.equal(record["node"]?.missing, "the node could not be read");
+    // What may be read is there.
+    assert.equal((record["after"] as { status?: { phase: string } }).status?.phase, "Running");
+    assert.equal(record["network"]?.missing, undefined);
+    assert.equal((await plugin(["verify", item?.copy?.path ?? ""], { env })).code, 0);
+  } finally {
+    for (const grant of grants)
+      await run("sh", ["-c", grant.replace(/^kubectl create (\S+) (\S+).*?( -n \S+)?$/, "kubectl delete $1 $2$3")]);
+  }
+});
+
+clusterTest("--encrypt-to: no byte of archive and volumes in plain is written, by strace; the record is a stub; cp - too", async (t) => {
   const strace = program("strace");
   if (strace === undefined || keygen.missing) return t.skip(strace === undefined ? "no strace" : keygen.missing || "");
   const keys = keysIn(await temporaryDirectory(t));
   const directory = await temporaryDirectory(t);
   const log = join(await temporaryDirectory(t), "log");
+  // Large enough to be encrypted in a thread of its own.
+  await eventually(async () => (await kubectl("logs", "-n", namespace, "large")).stdout.includes("ready"), "the large file");
   const words = [
-    "keeper",
+    "large",
+    "--volumes",
     "-n",
     namespace,
     `--copy=${directory}/`,
@@ -136,6 +172,7 @@ clusterTest("--encrypt-to: no byte in plain is written, by strace; the record is
   assert.match(path, /\.tar\.age$/);
   const found = await plugin(["search", path, NEEDLE, "--identity", keys.identity, "-o", "json"], { env });
   assert.equal(found.code, 0, "it is in the memory that was copied");
+  assert.match(found.stdout, /"path": "\/kept\/file"/, "and in the volume");
   const written = readFileSync(log, "latin1");
   const hex = (text: string): string => [...Buffer.from(text)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
   assert.ok(written.includes(hex("age-encryption.org/v1")), "what is written is seen");

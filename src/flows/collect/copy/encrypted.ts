@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { newHeader } from "../../../age/header.ts";
+import type { FileHandle } from "node:fs/promises";
+import { newHeader, type Header } from "../../../age/header.ts";
 import { encrypted, encryptedSize } from "../../../age/payload.ts";
 import type { Codec, NodeDirectory } from "../../../helper/directory.ts";
 import type { NodeFile } from "../../../helper/listing.ts";
@@ -7,13 +8,17 @@ import { alreadyExists, writing } from "../../../local/failure.ts";
 import { writeAll } from "../../../local/write.ts";
 import type { Copy, InterruptedThread } from "../../../model/documents.ts";
 import { say } from "../../../model/phrase.ts";
-import { streamFile, type Streamed } from "../../../transfer/stream.ts";
+import type { PieceSource } from "../../../transfer/download.ts";
+import { streamFile, streamPages, type Streamed } from "../../../transfer/stream.ts";
 import type { FlowContext } from "../../context.ts";
 import type { Encryption } from "../../evidence/open.ts";
 import { byteProgress } from "../../progress.ts";
 import { ensureSame, nodeHash } from "./compare.ts";
 import { checkCopy } from "./complete.ts";
 import type { CopyRequest } from "./copy.ts";
+
+/** A thread of its own costs some 30 ms: less than this is encrypted sooner without. */
+const WORTH_A_THREAD = 16 * 1024 * 1024;
 
 export interface EncryptedRequest extends CopyRequest {
   readonly encryption: Encryption;
@@ -58,18 +63,17 @@ export async function bringEncrypted(context: FlowContext, source: NodeDirectory
     const there = nodeHash(context, source, file.name);
     // Its failure is said when it is compared.
     there.catch(() => undefined);
-    const plain = counted(
-      streamFile({ codecs, pour: async (piece) => await source.pour(file, piece) }, file.bytes, codec, signal),
-      (bytes) => progress.update(bytes, undefined),
-    );
-    const hash = createHash("sha256");
-    let bytes = 0;
-    for await (const piece of encrypted(header, plain.pieces)) {
-      hash.update(piece);
-      await writing(directory.pathOf(final), async () => await writeAll(part, piece, bytes));
-      bytes += piece.length;
-    }
-    const { sha256, wireBytes } = plain.streamed();
+    const write = file.bytes < WORTH_A_THREAD ? writeHere : writeBeside;
+    const { sha256, wireBytes, sealed } = await write({
+      source: { codecs, pour: async (piece) => await source.pour(file, piece) },
+      bytes: file.bytes,
+      codec,
+      signal,
+      header,
+      part,
+      path: directory.pathOf(final),
+      progress: (bytes) => progress.update(bytes, undefined),
+    });
     verifying();
     const onNode = await there;
     const hashedAt = { node: onNode.computedAt, here: new Date(context.now()).toISOString() };
@@ -87,7 +91,7 @@ export async function bringEncrypted(context: FlowContext, source: NodeDirectory
       seconds: Math.round(performance.now() - started) / 1000,
       wireBytes,
       ...(frozenSeconds === undefined ? {} : { frozenSeconds }),
-      encrypted: { bytes, sha256: hash.digest("hex") },
+      encrypted: sealed,
       encryptedTo: encryption.recipients,
     };
     return { copy, hashedAt, ...(interrupted === undefined ? {} : { interrupted }) };
@@ -98,29 +102,71 @@ export async function bringEncrypted(context: FlowContext, source: NodeDirectory
   }
 }
 
-/** The pieces of a stream, and what it returns when all of them are through. */
-function counted(
-  stream: AsyncGenerator<Buffer, Streamed>,
-  report: (bytes: number) => void,
-): { readonly pieces: AsyncIterable<Buffer>; readonly streamed: () => Streamed } {
+interface Writing {
+  readonly source: PieceSource;
+  /** Of the archive. */
+  readonly bytes: number;
+  readonly codec: Codec | "auto";
+  readonly signal: AbortSignal;
+  readonly header: Header;
+  readonly part: FileHandle;
+  /** As messages name it. */
+  readonly path: string;
+  readonly progress: (bytes: number) => void;
+}
+
+interface Written {
+  /** Of the archive. */
+  readonly sha256: string;
+  readonly wireBytes: number;
+  /** Of the age file. */
+  readonly sealed: { readonly bytes: number; readonly sha256: string };
+}
+
+async function writeHere({ source, bytes, codec, signal, header, part, path, progress }: Writing): Promise<Written> {
+  const hash = createHash("sha256");
+  let [at, arrived] = [0, 0];
   let end: Streamed | undefined;
-  async function* pieces(): AsyncGenerator<Buffer, void> {
-    let bytes = 0;
+  async function* plain(): AsyncGenerator<Buffer, void> {
+    const stream = streamFile(source, bytes, codec, signal);
     for (let next = await stream.next(); ; next = await stream.next()) {
       if (next.done === true) {
         end = next.value;
         return;
       }
       yield next.value;
-      bytes += next.value.length;
-      report(bytes);
+      progress((arrived += next.value.length));
     }
   }
-  return {
-    pieces: pieces(),
-    streamed() {
-      if (end === undefined) throw new Error("the stream has not ended");
-      return end;
-    },
-  };
+  for await (const piece of encrypted(header, plain())) {
+    hash.update(piece);
+    await writing(path, async () => await writeAll(part, piece, at));
+    at += piece.length;
+  }
+  if (end === undefined) throw new Error("the stream has not ended");
+  return { ...end, sealed: { bytes: at, sha256: hash.digest("hex") } };
+}
+
+/** What encrypts, hashes and writes does so in a thread of its own, beside what receives and decompresses. */
+async function writeBeside({ source, bytes, codec, signal, header, part, path, progress }: Writing): Promise<Written> {
+  const { sealingThread } = await import("../../../age/sealing.ts");
+  const spare: Buffer[] = [];
+  const sealing = sealingThread(part.fd, header, spare);
+  const pages = streamPages(source, bytes, codec, signal, spare);
+  try {
+    let arrived = 0;
+    for (;;) {
+      const next = await pages.next();
+      if (next.done === true) {
+        const { plainSha256, ...sealed } = await writing(path, async () => await sealing.finish());
+        return { sha256: plainSha256, ...next.value, sealed };
+      }
+      arrived += next.value.length;
+      await writing(path, async () => await sealing.write(next.value));
+      progress(arrived);
+    }
+  } finally {
+    await sealing.stop();
+    await pages.return({ wireBytes: 0 });
+  }
 }

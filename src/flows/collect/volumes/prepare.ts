@@ -75,7 +75,8 @@ export async function prepareVolumes(
     large ||= bytes > LARGE_VOLUMES;
     total += bytes;
   }
-  const size = known ? say`about ${formatBytes(total)}` : say`at least ${formatBytes(total)}: not all sizes are known`;
+  const some = total === 0 ? say`their size is unknown` : say`at least ${formatBytes(total)}, not all sizes are known`;
+  const size = known ? say`about ${formatBytes(total)}` : some;
   context.emit({ kind: "hint", text: say`volumes to copy: ${size}` });
   if (!large || yes) return { large: yes, of, brought: new Map() };
   await agreeTo(context, say`The volumes to copy have ${size}. Copy them?`, {
