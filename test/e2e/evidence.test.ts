@@ -41,7 +41,9 @@ if (NO_CLUSTER === undefined) {
     await apply(pod(namespace, "keeper", [container("keeper", command)], { node: NODE }));
     // A file of 32 MiB makes its copy long enough to be killed in the middle.
     const large = `head -c 33554432 /dev/urandom >/large; b=needle-7f1c9a52; echo $b-in-memory-only >/kept/file; echo ready; ${command}`;
-    await apply(pod(namespace, "large", [container("keeper", large)], { node: NODE }));
+    const kept = { volumeMounts: [{ name: "kept", mountPath: "/kept" }] };
+    const spec = { volumes: [{ name: "kept", emptyDir: {} }] };
+    await apply(pod(namespace, "large", [container("keeper", large, kept)], { node: NODE, spec }));
     await running(namespace, "keeper", "large");
   });
 }
