@@ -193,7 +193,7 @@ clusterTest("--encrypt-to: no byte of archive and volumes in plain is written, b
     const script = `kubectl-checkpoint cp ${NODE}:${item?.nodePath} - --encrypt-to ${keys.recipient} >${piped}`;
     assert.equal((await run("sh", ["-c", script], { env })).code, 0);
     assert.ok(readFileSync(piped).subarray(0, 21).equals(Buffer.from("age-encryption.org/v1")));
-    assert.ok(execFileSync(age, ["-d", "-i", keys.identity, piped]).includes(NEEDLE));
+    assert.ok(execFileSync(age, ["-d", "-i", keys.identity, piped], { maxBuffer: 1 << 28 }).includes(NEEDLE));
   }
   // The name is taken, and what has it cannot be compared.
   const taken = await plugin(["cp", `${NODE}:${item?.nodePath}`, directory, "--encrypt-to", keys.recipient], { env });
