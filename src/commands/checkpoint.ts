@@ -43,7 +43,6 @@ in it; --volumes copies a pod's emptyDirs beside it. Several containers are reco
       what: "Checkpoint every container of a deployment and copy the archives",
       command: "kubectl checkpoint deploy/web --all-containers --copy=evidence/",
     },
-    { what: "Print the result as JSON, and wait at most five minutes", command: "kubectl checkpoint nginx -c nginx --timeout 5m -o json" },
     { what: "Every ten minutes, keep the last six archives", command: "kubectl checkpoint nginx -c nginx --every 10m --keep 6 --yes" },
     { what: "A pod that has the name of a verb", command: "kubectl checkpoint pod/version" },
   ],

@@ -1,3 +1,4 @@
+import type { Grantee } from "../cluster/access.ts";
 import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { summarize } from "../doctor/summary.ts";
 import type { FlowContext } from "../flows/context.ts";
@@ -7,13 +8,13 @@ import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import type { Diagnosis, DiagnosisItem } from "../model/diagnosis.ts";
 import { API_VERSION } from "../model/documents.ts";
-import { usageError } from "../model/error.ts";
+import { usageError, UserError } from "../model/error.ts";
 import { object, string } from "../model/json.ts";
-import { joined, say, styled, type Phrase, type Style, type Table } from "../model/phrase.ts";
+import { command, joined, say, styled, type Phrase, type Style, type Table } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, output } from "./shared/common.ts";
-import { list, on, optional } from "./shared/flags.ts";
+import { list, on, optional, parsed } from "./shared/flags.ts";
 import { HELPER, helperSettings } from "./shared/helper-pods.ts";
 import { defineVerb } from "./shared/verb.ts";
 
@@ -21,6 +22,8 @@ export interface DoctorRequest {
   readonly subject: Subject;
   readonly deep: boolean;
   readonly fix: "print" | "apply" | undefined;
+  /** Whose rights are looked at; undefined: those of the user. */
+  readonly grantee: Grantee | undefined;
   readonly yes: boolean;
   readonly settings: HelperSettings;
   readonly cluster: ConnectionOptions;
@@ -29,7 +32,7 @@ export interface DoctorRequest {
 export const verb = defineVerb({
   name: "doctor",
   summary: "Check whether checkpoints, copies and restores will work",
-  usage: ["doctor [POD | node/NODE] [-c NAME] [--deep] [--fix[=apply]] [options]"],
+  usage: ["doctor [POD | node/NODE] [-c NAME] [--deep] [--fix[=apply]] [--for group:NAME | user:NAME] [options]"],
   description: `Check whether checkpoints, copies and restores will work, and how to fix what will not: on all nodes, on one node, or for the
 containers of a pod. Nothing is checkpointed and nothing is changed.
 
@@ -37,14 +40,15 @@ containers of a pod. Nothing is checkpointed and nothing is changed.
 and the processes of the pod, or of all pods of the namespace: what their process 1 sleeps in (a checkpoint interrupts it), deleted files,
 connections, locks, devices, io_uring and the rest that CRIU fails at. Without --deep these are reported as not checked.
 
---fix prints the RBAC objects that are missing, and nothing else, to standard output. --fix=apply applies them after confirmation, waits
-until the kubelets accept them, puts back CRIU's options that an interrupted --criu-option left on a node (with --deep), and checks again.
-Exit status: 0, or 1 if a check fails.`,
+--fix prints the RBAC objects that are missing, as few as possible, and nothing else, to standard output. --for checks the permissions of a
+group or a user instead of yours. --fix=apply applies the objects after confirmation, waits until the kubelets accept them, puts back
+CRIU's options that an interrupted --criu-option left on a node (with --deep), and checks again. Exit status: 0, or 1 if a check fails.`,
   examples: [
     { what: "Check all nodes", command: "kubectl checkpoint doctor" },
     { what: "Check one container, including its processes", command: "kubectl checkpoint doctor nginx -c nginx --deep" },
     { what: "Check one node, including CRIU", command: "kubectl checkpoint doctor node/node1 --deep" },
     { what: "Write the missing permissions to a file, for a cluster admin", command: "kubectl checkpoint doctor --fix >rbac.yaml" },
+    { what: "All that a group needs", command: "kubectl checkpoint doctor --fix --for group:responders | kubectl apply -f -" },
     {
       what: "In a script: which checks fail?",
       command: `kubectl checkpoint doctor -o json | jq -r '.items[] | select(.status == "fail").check'`,
@@ -54,6 +58,7 @@ Exit status: 0, or 1 if a check fails.`,
     container: list({ short: "c", value: "NAME", help: "only this container of the pod" }),
     deep: on("check the nodes themselves, through helper pods"),
     fix: optional({ value: "apply", help: "print the missing RBAC objects; =apply: apply them after confirmation" }),
+    for: parsed(granteeOf, { value: "group:NAME|user:NAME", help: "check and grant permissions of this group or user" }),
     output: output("json", "yaml"),
     ...HELPER,
     ...CLUSTER,
@@ -67,6 +72,7 @@ Exit status: 0, or 1 if a check fails.`,
       subject: subjectOf(words, flags.container.at(-1)),
       deep: flags.deep,
       fix: fix === undefined ? undefined : fix === "apply" ? "apply" : "print",
+      grantee: flags.for,
       yes: flags.yes,
       settings: helperSettings(flags, env),
       cluster: connectionOptions(flags),
@@ -75,7 +81,10 @@ Exit status: 0, or 1 if a check fails.`,
   async *run(request, call) {
     const context = await connected(request.cluster, call);
     const helpers = new Helpers(context.connection, call, request.settings);
-    const look = async (): Promise<Diagnosed> => await diagnose(context, helpers, request.subject, request.deep);
+    const look = async (): Promise<Diagnosed> =>
+      await diagnose(context, helpers, request.subject, request.deep, request.grantee).catch((error: unknown) => {
+        throw orNode(error, request.subject);
+      });
     let found = await look();
     if (request.fix === "print") return yield* printManifests(context, found);
     if (request.fix === "apply" && (await repaired(context, helpers, found, request.yes))) found = await look();
@@ -86,6 +95,21 @@ Exit status: 0, or 1 if a check fails.`,
     return { document: document(items), exitCode: exitCodeOf(items) };
   },
 });
+
+/** A pod that was not found may be a node. */
+function orNode(error: unknown, subject: Subject): unknown {
+  if (!(error instanceof UserError) || error.reason !== "PodNotFound" || subject.kind !== "pod") return error;
+  const { message, why, fix } = error.said;
+  const node = say`if the node was meant: ${command`kubectl checkpoint doctor ${`node/${subject.pod}`}`}`;
+  return new UserError({ reason: error.reason, message, why, fix: fix === undefined ? node : joined([node, fix], "\n"), cause: error });
+}
+
+/** Of a user, what its groups may do does not count: the API server knows the groups of nobody but those who ask it. */
+function granteeOf(text: string, name: string): Grantee {
+  const [, kind, who = ""] = /^(group|user):(.+)$/s.exec(text) ?? [];
+  if (kind !== "group" && kind !== "user") throw usageError(say`invalid value "${text}" for ${name}: use group:NAME or user:NAME`);
+  return { kind, name: who };
+}
 
 function subjectOf(words: readonly string[], container: string | undefined): Subject {
   const word = words.length === 2 && /^(pods?|po|nodes?|no)$/.test(words[0] ?? "") ? words.join("/") : words[0];
@@ -109,7 +133,15 @@ async function* printManifests(context: FlowContext, found: Diagnosed): AsyncGen
   const manifests = missingManifests(found);
   const items = summarize(found.findings);
   for (const { check, status, message } of items) if (status === "fail") context.emit({ kind: "hint", text: say`${check}: ${message}` });
-  if (manifests.length === 0) context.emit({ kind: "hint", text: say`no permissions are missing` });
+  const { who, unasked } = found.cluster;
+  const asked =
+    who === undefined ? say`which permissions are missing is unknown: the API server does not answer` : say`no permissions are missing`;
+  if (manifests.length === 0) context.emit({ kind: "hint", text: say`${asked}; nothing was printed` });
+  if (unasked)
+    context.emit({
+      kind: "warning",
+      text: say`what ${who?.kind ?? ""} "${who?.name ?? ""}" may do already could not be asked: all of it is printed`,
+    });
   const yaml = manifests.map((manifest) => dump(manifest, { lineWidth: -1 }).trimEnd()).join("\n---\n");
   if (manifests.length > 0) yield { text: joined(yaml.split("\n"), "\n") };
   return { document: { ...document(items), manifests }, exitCode: exitCodeOf(items) };

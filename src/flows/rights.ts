@@ -70,7 +70,7 @@ class Forbidden extends ApiFailure {
       reason: "Forbidden",
       message: say`user "${subject}" is missing ${missing.length === 1 ? "this permission" : "these permissions"}: ${joined(missing.map(describeRight), ", ")}`,
       why: refusal.message,
-      fix: say`a cluster admin runs once:\n${grantCommands(missing, subject)}`,
+      fix: say`a cluster admin runs once:\n${grantCommands(missing, { kind: "user", name: subject })}`,
       cause: refusal,
     });
     this.refusal = refusal;

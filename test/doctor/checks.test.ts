@@ -31,7 +31,8 @@ const needed = neededRights("web", "helpers");
 const CLUSTER: ClusterFacts = {
   server: "https://a:6443",
   version: "v1.36.3",
-  user: "ann",
+  who: { kind: "user", name: "ann" },
+  unasked: false,
   needed,
   missing: new Set<Right>(),
   helperNamespace: "helpers",
@@ -72,7 +73,7 @@ test("exec does in place of port-forward: its lack is warned of, and decides not
 
 test("an API server that is away, old, or does not admit the helper pod", () => {
   const away = new UserError({ reason: "ApiserverUnreachable", message: "cannot be reached", fix: "look" });
-  assert.deepEqual(Object.values(statuses(CLUSTER_CHECKS, { ...CLUSTER, version: away, user: undefined })), [
+  assert.deepEqual(Object.values(statuses(CLUSTER_CHECKS, { ...CLUSTER, version: away, who: undefined })), [
     "fail",
     "skip",
     "skip",
@@ -83,7 +84,7 @@ test("an API server that is away, old, or does not admit the helper pod", () => 
   assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, version: "v1.24.9" })["api-server"], "fail");
   const refused = new UserError({ reason: "HelperPodSecurity", message: "not admitted", why: "PodSecurity", fix: "kubectl label x" });
   assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, admission: refused })["helper-pod"], "fail");
-  assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, admission: "unasked" })["helper-pod"], "skip");
+  assert.equal(statuses(CLUSTER_CHECKS, { ...CLUSTER, admission: "forbidden" })["helper-pod"], "skip");
 });
 
 function node(

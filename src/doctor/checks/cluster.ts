@@ -32,7 +32,8 @@ export const CLUSTER_CHECKS: readonly Check<ClusterFacts>[] = [
     judge: ({ version, admission, helperNamespace }) => {
       if (version instanceof UserError) return skip("the API server does not answer");
       if (admission === "admitted") return ok(say`would be admitted in namespace ${helperNamespace}`);
-      if (admission === "unasked")
+      if (admission === "no node") return skip("not asked: no node is known that it would be for");
+      if (admission === "forbidden")
         return skip(say`whether namespace ${helperNamespace} admits it cannot be asked (this needs create pods)`);
       return fail(admission.whole, admission.said.fix);
     },
@@ -58,14 +59,15 @@ function rightsCheck(
     name,
     decides,
     judge: (facts) => {
-      const { version, user, missing } = facts;
-      if (version instanceof UserError || user === undefined) return skip("the API server does not answer");
+      const { version, who, unasked, missing } = facts;
+      if (version instanceof UserError || who === undefined) return skip("the API server does not answer");
+      if (unasked) return skip(say`what ${who.kind} "${who.name}" may do cannot be asked (this needs create subjectaccessreviews)`);
       const lacking = of(facts).filter((right) => missing.has(right));
-      if (lacking.length === 0) return ok(say`user "${user}" may ${described(of(facts))}`);
-      const message = say`user "${user}" may not ${described(lacking)}`;
+      if (lacking.length === 0) return ok(say`${who.kind} "${who.name}" may ${described(of(facts))}`);
+      const message = say`${who.kind} "${who.name}" may not ${described(lacking)}`;
       return bad(
         note === undefined ? message : say`${message}: ${note}`,
-        say`a cluster admin runs once:\n${grantCommands(lacking, user)}`,
+        say`a cluster admin runs once:\n${grantCommands(lacking, who)}`,
         facts,
       );
     },

@@ -142,7 +142,8 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     name: "runtime-request-timeout",
     decides: ["checkpoint"],
     judge: ({ runtimeRequestTimeout }) => {
-      if (runtimeRequestTimeout === undefined) return skip("the kubelet's configuration cannot be read (this needs get nodes/proxy)");
+      if (runtimeRequestTimeout === undefined)
+        return skip("the kubelet's configuration was not read: it did not answer, or get nodes/proxy is missing (see rights-forecast)");
       const ms = milliseconds(runtimeRequestTimeout);
       const bound = say`every checkpoint is limited to ${runtimeRequestTimeout}`;
       return ms !== undefined && ms < CRI_DEFAULT_MS
@@ -154,7 +155,8 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     name: "disk",
     decides: ["checkpoint"],
     judge: ({ name, roomBytes }) => {
-      if (roomBytes === undefined) return skip("how much is free cannot be read (this needs get nodes/proxy)");
+      if (roomBytes === undefined)
+        return skip("how much is free was not read: the kubelet did not answer, or get nodes/proxy is missing (see rights-forecast)");
       const message = `${formatBytes(roomBytes)} free above the eviction threshold`;
       return roomBytes < LITTLE_ROOM
         ? warn(message, command`kubectl checkpoint ls -A --node ${name}\nkubectl checkpoint prune -A --keep 1 --node ${name}`)

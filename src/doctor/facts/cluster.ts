@@ -1,4 +1,4 @@
-import { missingRights, whoAmI, type Right } from "../../cluster/access.ts";
+import { missingRights, missingRightsOf, whoAmI, type Grantee, type Right } from "../../cluster/access.ts";
 import { callJson } from "../../cluster/api.ts";
 import type { Connection } from "../../cluster/connection.ts";
 import { ensureAdmitted } from "../../helper/admission.ts";
@@ -12,12 +12,15 @@ export interface ClusterFacts {
   readonly server: string;
   /** "v1.36.3"; or why it does not answer. */
   readonly version: string | UserError;
-  readonly user: string | undefined;
+  /** Whose rights were asked about; undefined where the API server does not know the user. */
+  readonly who: Grantee | undefined;
+  /** Whether the rights of somebody else could not be asked about: then all count as missing. */
+  readonly unasked: boolean;
   readonly needed: NeededRights;
   readonly missing: ReadonlySet<Right>;
   readonly helperNamespace: string;
   /** Whether it would take the helper pod; "unasked" where that may not be asked, or no node is known. */
-  readonly admission: "admitted" | "unasked" | UserError;
+  readonly admission: "admitted" | "forbidden" | "no node" | UserError;
 }
 
 /** Throws no UserError. `node` is one that a helper pod might go to. */
@@ -26,6 +29,7 @@ export async function askCluster(
   helpers: Helpers,
   namespace: string,
   node: string | undefined,
+  other?: Grantee,
 ): Promise<ClusterFacts> {
   const { server } = connection;
   const version = await orError(async () => string(object(await callJson(connection, { path: "/version" }))["gitVersion"]));
@@ -35,24 +39,27 @@ export async function askCluster(
     return {
       server,
       version: version instanceof UserError ? version : notKnown(),
-      user,
+      who: undefined,
+      unasked: false,
       needed,
       missing: new Set(),
       helperNamespace: "",
-      admission: "unasked",
+      admission: "no node",
     };
   }
   const helperNamespace = await helpers.namespace();
   const needed = neededRights(namespace, helperNamespace);
+  const all = Object.values(needed).flat();
   const [missing, admission] = await Promise.all([
-    missingRights(connection, Object.values(needed).flat()),
-    node === undefined ? ("unasked" as const) : orError(async () => await askAdmission(connection, helpers, node)),
+    other === undefined ? missingRights(connection, all) : missingRightsOf(connection, all, other),
+    node === undefined ? ("no node" as const) : orError(async () => await askAdmission(connection, helpers, node)),
   ]);
-  return { server, version, user, needed, missing: new Set(missing), helperNamespace, admission };
+  const who = other ?? { kind: "user", name: user };
+  return { server, version, who, unasked: missing === undefined, needed, missing: new Set(missing ?? all), helperNamespace, admission };
 }
 
-async function askAdmission(connection: Connection, helpers: Helpers, node: string): Promise<"admitted" | "unasked"> {
-  return (await ensureAdmitted(connection, await helpers.request(node, "read"))) ? "admitted" : "unasked";
+async function askAdmission(connection: Connection, helpers: Helpers, node: string): Promise<"admitted" | "forbidden"> {
+  return (await ensureAdmitted(connection, await helpers.request(node, "read"))) ? "admitted" : "forbidden";
 }
 
 function notKnown(): UserError {

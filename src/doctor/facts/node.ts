@@ -34,7 +34,9 @@ export async function askNode(connection: Connection, name: string, serverVersio
     readNode(connection, name, TIMEOUT_MS),
   ]);
   const granted =
-    probe.identity === undefined ? undefined : await isAllowed(connection, KUBELET_RIGHT, probe.identity).catch(() => undefined);
+    probe.identity === undefined
+      ? undefined
+      : await isAllowed(connection, KUBELET_RIGHT, { kind: "user", name: probe.identity }).catch(() => undefined);
   return { name, node, serverVersion, probe, granted, runtimeRequestTimeout, roomBytes };
 }
 

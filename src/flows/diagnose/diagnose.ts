@@ -1,3 +1,4 @@
+import type { Grantee } from "../../cluster/access.ts";
 import { ApiFailure } from "../../cluster/answer.ts";
 import { listNodes } from "../../cluster/nodes.ts";
 import { isRunning, listPods, NOT_ENDED, type Container, type Pod } from "../../cluster/pods.ts";
@@ -50,14 +51,20 @@ const PARALLEL = 16;
 const FORECAST_MS = 3000;
 
 /** Will a checkpoint work, a copy, a restore? Asks what there is to ask, and judges it. Throws where the subject does not exist. */
-export async function diagnose(context: FlowContext, helpers: Helpers, subject: Subject, deep: boolean): Promise<Diagnosed> {
+export async function diagnose(
+  context: FlowContext,
+  helpers: Helpers,
+  subject: Subject,
+  deep: boolean,
+  other?: Grantee,
+): Promise<Diagnosed> {
   const { connection, emit } = context;
   emit({ kind: "activity", lane: "doctor", text: say`asking the API server` });
   try {
     const found = await orError(async () => await resolve(context, subject));
     if (found instanceof UserError && (found.reason === "PodNotFound" || found.exitCode === 2)) throw found;
     const { nodes: names, pod, unasked } = found instanceof UserError ? { nodes: [], pod: undefined, unasked: [notListed(found)] } : found;
-    const cluster = await askCluster(connection, helpers, connection.namespace, names[0]);
+    const cluster = await askCluster(connection, helpers, connection.namespace, names[0], other);
     const findings = runChecks(CLUSTER_CHECKS, cluster);
     const { version } = cluster;
     if (version instanceof UserError) return { findings, cluster, nodes: [], leftovers: [] };
@@ -65,6 +72,7 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
 
     const nodes: JudgedNode[] = [];
     const containers = deep ? await containersOf(context, pod, subject) : [];
+    const unlisted = containers === undefined;
     const leftovers: Leftover[] = [];
     const ofNodes = new Map<string, Finding[]>();
     const progress = (): void =>
@@ -80,7 +88,7 @@ export async function diagnose(context: FlowContext, helpers: Helpers, subject: 
       if (!absent)
         own.push(
           ...(deep
-            ? await lookDeep(helpers, node, containers, pod !== undefined, leftovers)
+            ? await lookDeep(helpers, node, containers ?? [], { ofPodAlone: pod !== undefined, unlisted }, leftovers)
             : [criuNotLookedAt(name, subject, connection.namespace)]),
         );
       ofNodes.set(name, own);
@@ -142,8 +150,8 @@ function criuNotLookedAt(node: string, subject: Subject, namespace: string): Fin
 /** Containers of a node whose processes are looked at. */
 const MOST_CONTAINERS = 100;
 
-/** Those whose processes are looked at: the pod's, or all that run in the namespace, as far as they may be listed. */
-async function containersOf({ connection }: FlowContext, pod: Pod | undefined, subject: Subject): Promise<ContainerTarget[]> {
+/** Those whose processes are looked at: the pod's, or all that run in the namespace; undefined where they could not be listed. */
+async function containersOf({ connection }: FlowContext, pod: Pod | undefined, subject: Subject): Promise<ContainerTarget[] | undefined> {
   if (pod !== undefined && subject.kind === "pod")
     return wantedOf(pod, subject.container).flatMap((container) => (isRunning(container) ? [{ pod, container }] : []));
   const found: ContainerTarget[] = [];
@@ -153,6 +161,7 @@ async function containersOf({ connection }: FlowContext, pod: Pod | undefined, s
       for (const one of page) found.push(...one.containers.filter(isRunning).map((container) => ({ pod: one, container })));
   } catch (error) {
     if (!(error instanceof ApiFailure)) throw error;
+    return undefined;
   }
   return found;
 }
@@ -162,7 +171,7 @@ async function lookDeep(
   helpers: Helpers,
   { name, node, probe, runtime }: JudgedNode,
   all: readonly ContainerTarget[],
-  ofPodAlone: boolean,
+  { ofPodAlone, unlisted }: { readonly ofPodAlone: boolean; readonly unlisted: boolean },
   leftovers: Leftover[],
 ): Promise<Finding[]> {
   const ready = node instanceof UserError || node.ready;
@@ -202,7 +211,9 @@ async function lookDeep(
   return [
     ...runChecks(DEEP_CHECKS, { ...found, runtime }, name),
     ...(ofPodAlone ? judged : judged.filter(isBad).map(ofMany)),
-    ...(ofPodAlone ? [] : [{ check: "containers", decides: [], of: name, ...lookedAt(looked, here.length, judged.filter(isBad)) }]),
+    ...(ofPodAlone
+      ? []
+      : [{ check: "containers", decides: [], of: name, ...lookedAt(looked, here.length, judged.filter(isBad), unlisted) }]),
   ];
 }
 
@@ -215,9 +226,10 @@ function isBad({ status }: Finding): boolean {
   return status === "warn" || status === "fail";
 }
 
-function lookedAt(looked: readonly ContainerTarget[], all: number, bad: readonly Finding[]): Verdict {
+function lookedAt(looked: readonly ContainerTarget[], all: number, bad: readonly Finding[], unlisted: boolean): Verdict {
   const [first] = looked;
-  if (first === undefined) return skip("no running container of the namespace is there, or none may be listed");
+  if (unlisted) return skip("the pods of the namespace could not be listed: no processes were looked at");
+  if (first === undefined) return skip("no container of the namespace runs there");
   const affected = new Set(bad.map(({ of }) => of)).size;
   const more = all > looked.length ? say`; ${all - looked.length} more were not looked at` : say``;
   return ok(

@@ -20,15 +20,15 @@ const REMEMBERED_MS = 45_000;
 const POLL_MS = 1000;
 
 /** Roles and bindings that would give the rights whose lack was found: the user's, and the API server's own. */
-export function missingManifests({ cluster: { user, needed, missing }, nodes }: Diagnosed): object[] {
+export function missingManifests({ cluster: { who, needed, missing }, nodes }: Diagnosed): object[] {
   const lacking: Right[] = [...new Set([...needed.checkpoint, ...needed.copy, ...needed.restore])].filter((right) => missing.has(right));
   const identities = new Set(nodes.flatMap(({ probe, granted }) => (granted === true ? [] : (probe.identity ?? []))));
   return [
-    ...(user === undefined ? [] : grantManifests(lacking, user)),
+    ...(who === undefined ? [] : grantManifests(lacking, who)),
     ...[...identities].flatMap((identity, index) => {
       const name = index === 0 ? KUBELET_ROLE : `${KUBELET_ROLE}-${index + 1}`;
       const rules = [{ apiGroups: [KUBELET_RIGHT.group], resources: ["nodes/checkpoint"], verbs: [KUBELET_RIGHT.verb] }];
-      return roleAndBinding({ role: name, binding: name, rules, user: identity, namespace: undefined });
+      return roleAndBinding({ role: name, binding: name, rules, grantee: { kind: "user", name: identity }, namespace: undefined });
     }),
   ];
 }
