@@ -31,8 +31,7 @@ export const verb = defineVerb({
   ],
   description: `Checkpoint running containers. A container is paused for a moment while CRIU writes its memory and state to an archive on
 the node; then it keeps running. System calls that sleep are interrupted: most programs repeat them, but a container whose process 1
-is busybox' sleep ends. So the original is watched afterwards (--prove); exit status 3 says that it ended. Without POD, on a terminal,
-you pick a container from a list. TYPE/NAME (deploy, rs, sts, ds, rc, job, cronjob, svc) selects every running pod behind it.
+is busybox' sleep ends. So the original is watched afterwards (--prove); exit status 3 says that it ended. TYPE/NAME (deploy, rs, sts, ds, rc, job, cronjob, svc) selects every running pod behind it.
 
 The archive stays on the node, or is copied to this machine with --copy. It is a memory dump: treat it as a secret. Volumes are not
 in it; --volumes copies a pod's emptyDirs beside it. Several containers are recorded in a run file, and --resume continues an interrupted run.`,

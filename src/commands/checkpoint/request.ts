@@ -81,7 +81,7 @@ export const FLAGS = {
   "dry-run": { ...DRY_RUN, help: "with --copy: show the helper pods, take no checkpoint" },
   volumes: optional({
     value: "NAME,...",
-    help: "with --copy: copy the pod's emptyDir volumes too, all or these, to POD.volumes.tar",
+    help: "with --copy: copy emptyDir volumes too, all or these",
   }),
   remove: on("with --copy: remove the archive from the node after the copy"),
   force: on("continue if space may not suffice; with --copy: replace files"),
