@@ -15,6 +15,7 @@ const ROOMS = new Set([
   "image",
   "kubelet",
   "local",
+  "report",
   "restore",
   "sandbox",
   "threads",

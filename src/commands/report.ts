@@ -1,13 +1,14 @@
-import { reportArchive } from "../flows/examine/report/report.ts";
+import { reportArchive, type Reported } from "../flows/examine/report/report.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
+import { counted, formatBytes } from "../model/units.ts";
 import { headView, treeView } from "./inspect/page.ts";
 import { evidenceView, findingsView, findingView } from "./report/screen.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { choice, on, text } from "./shared/flags.ts";
 import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
-import { defineVerb } from "./shared/verb.ts";
+import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface ReportRequest {
   readonly file: string;
@@ -106,10 +107,55 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
           if (part.more.length > MOST_SECRETS) yield { text: say`and ${part.more.length - MOST_SECRETS} more places with secrets` };
           for (const phrase of evidenceView(part.evidence)) yield { text: phrase };
         }
-        void to;
+        if (form === "timesketch" || form === "html") {
+          const { report } = part.reported;
+          const complete = { ...report, complete: failed === 0, problems: [...damage.map(({ message }) => message), ...report.problems] };
+          const text =
+            form === "timesketch"
+              ? (await import("../report/timesketch.ts")).timesketchLines(complete)
+              : await htmlPage({ ...part.reported, report: complete }, showSecrets, call);
+          if (to === undefined || to === "-") yield { bytes: encoded(text) };
+          else {
+            const bytes = await writtenTo(to, encoded(text), call.signal);
+            yield {
+              text: say`${to} written: ${formatBytes(bytes)}, ${counted(report.findings.length, "finding")}. It holds parts of a memory dump: treat it as a secret`,
+            };
+          }
+        }
         return { exitCode };
       }
     }
     throw new UserError({ reason: "NoReport", message: say`${file} could not be reported on` });
   },
 });
+
+async function htmlPage(reported: Reported, showsSecrets: boolean, { version, now }: Call): Promise<Iterable<string>> {
+  const { page } = await import("../report/page.ts");
+  return page({ ...reported, showsSecrets, version, now: new Date(now()).toISOString() });
+}
+
+/** In pieces of some size: rows are small. */
+async function* encoded(texts: Iterable<string>): AsyncGenerator<Buffer> {
+  let waiting: string[] = [];
+  let length = 0;
+  for (const text of texts) {
+    waiting.push(text);
+    length += text.length;
+    if (length < PIECE) continue;
+    yield Buffer.from(waiting.join(""));
+    [waiting, length] = [[], 0];
+  }
+  yield Buffer.from(waiting.join(""));
+}
+
+const PIECE = 1 << 20;
+
+/** A new file, mode 0600. Answers with its size in bytes. */
+async function writtenTo(to: string, pieces: AsyncIterable<Buffer>, signal: AbortSignal): Promise<number> {
+  const { openDestination } = await import("../local/destination.ts");
+  const { writeNew } = await import("../local/write.ts");
+  await using destination = await openDestination(to);
+  const { directory, file } = destination;
+  if (file === undefined) throw usageError(say`${to} is a directory: --to takes the name of a new file`);
+  return await writeNew(directory, file, pieces, signal);
+}
