@@ -114,8 +114,11 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
             form === "timesketch"
               ? (await import("../report/timesketch.ts")).timesketchLines(complete)
               : await htmlPage({ ...part.reported, report: complete }, showSecrets, call);
-          if (to === undefined || to === "-") yield { bytes: encoded(text) };
-          else {
+          if (to === undefined || to === "-") {
+            // A terminal shows lines, and gets no other bytes.
+            if (call.terminal) for (const line of text) yield { text: say`${line.trimEnd()}` };
+            else yield { bytes: encoded(text) };
+          } else {
             const bytes = await writtenTo(to, encoded(text), call.signal);
             yield {
               text: say`${to} written: ${formatBytes(bytes)}, ${counted(report.findings.length, "finding")}. It holds parts of a memory dump: treat it as a secret`,

@@ -24,9 +24,10 @@ input { flex: 1 1 12rem; min-width: 8rem; }
 details { border-top: 1px solid var(--line); padding: .6rem 0; }
 summary { cursor: pointer; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
-th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; min-width: 3.5rem; }
-td.code, .tree td:last-child { min-width: 12rem; }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 56rem; margin: 0; }
+col.narrow { width: 5rem; } col.middle { width: 10rem; }
+.piece { content-visibility: auto; contain-intrinsic-size: auto 100% auto 6000px; } .piece + .piece { border-top: 1px solid var(--dim); }
+th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 .tree td:last-child { white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .finding { border: 1px solid var(--line); border-left-width: .4rem; border-radius: .3rem; padding: .4rem .8rem; margin: .5rem 0; overflow-wrap: anywhere; }
@@ -42,7 +43,7 @@ rect.shared, i.shared { fill: var(--shared); background: var(--shared); } rect.o
 rect.alarm, i.alarm { fill: var(--alarm); background: var(--alarm); }
 i { display: inline-block; width: .8em; height: .8em; margin: 0 .2em 0 .8em; }
 [hidden] { display: none; }
-@media print { .tools, nav, .skip { display: none; } body { max-width: none; padding: 0; font-size: 10px; } .finding, tr, svg { break-inside: avoid; } .wide { overflow: visible; }
+@media print { .tools, nav, .skip { display: none; } body { max-width: none; padding: 0; font-size: 10px; } .finding, tr, svg { break-inside: avoid; } .wide { overflow: visible; } .piece { content-visibility: visible; } table { min-width: 0; }
   @page { size: A4 landscape; margin: 12mm; } }
 `;
 

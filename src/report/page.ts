@@ -19,6 +19,7 @@ export interface PageInput {
 
 /** Rows of a table: a page that a browser opens in a moment. The documents have all. */
 const MOST_ROWS = 20_000;
+const AT_ONCE = 200;
 /** Levels of the process tree that are indented. */
 const DEEPEST = 30;
 
@@ -71,7 +72,11 @@ function* pieces(input: PageInput): Generator<Html> {
     "timeline",
     counted(report.timeline.length, "entry", "").replace(/^(?!1 )(\d+) entry$/, "$1 entries"),
     table(
-      ["Time (UTC)", "What", "Message"],
+      [
+        ["Time (UTC)", "middle"],
+        ["What", "middle"],
+        ["Message", "rest"],
+      ],
       report.timeline.map(({ time, what, message }) => [time, what, message]),
     ),
   );
@@ -170,7 +175,11 @@ function* evidenceParts({ evidence }: Report): Generator<Html> {
     ["SHA-256", evidence.sha256],
   ]);
   yield* table(
-    ["Check", "Result", "What was found"],
+    [
+      ["Check", "narrow"],
+      ["Result", "narrow"],
+      ["What was found", "rest"],
+    ],
     evidence.checks.map(({ check, status, message }) => [
       check,
       status === "wrong" ? markup`<span class="wrong">wrong</span>` : status,
@@ -193,7 +202,15 @@ function* flat(processes: readonly ProcessItem[], depth: number): Generator<Tree
 
 function* processTable(rows: readonly TreeRow[]): Generator<Html> {
   yield* table(
-    ["PID", "Parent", "User", "Threads", "Memory", "Program", "Command"],
+    [
+      ["PID", "narrow"],
+      ["Parent", "narrow"],
+      ["User", "narrow"],
+      ["Threads", "narrow"],
+      ["Memory", "narrow"],
+      ["Program", "middle"],
+      ["Command", "rest"],
+    ],
     rows.map(({ item, depth }) => [
       item.pid,
       item.ppid ?? "",
@@ -209,7 +226,16 @@ function* processTable(rows: readonly TreeRow[]): Generator<Html> {
 
 function* socketTable(rows: readonly TreeRow[]): Generator<Html> {
   yield* table(
-    ["PID", "Process", "FD", "Protocol", "State", "Local", "Remote", "Unread"],
+    [
+      ["PID", "narrow"],
+      ["Process", "middle"],
+      ["FD", "narrow"],
+      ["Protocol", "narrow"],
+      ["State", "middle"],
+      ["Local", "rest"],
+      ["Remote", "rest"],
+      ["Unread", "narrow"],
+    ],
     rows.flatMap(({ item }) =>
       (item.sockets ?? []).map(({ fd, protocol, state, local, remote, receiveQueue }) => [
         item.pid,
@@ -227,7 +253,16 @@ function* socketTable(rows: readonly TreeRow[]): Generator<Html> {
 
 function* changeTable(changes: readonly ChangeItem[]): Generator<Html> {
   yield* table(
-    ["Change", "Type", "Mode", "Owner", "Size", "Modified", "Path", "SHA-256"],
+    [
+      ["Change", "middle"],
+      ["Type", "middle"],
+      ["Mode", "narrow"],
+      ["Owner", "narrow"],
+      ["Size", "narrow"],
+      ["Modified", "middle"],
+      ["Path", "rest"],
+      ["SHA-256", "rest"],
+    ],
     changes.map(
       ({ change, type, content, special, executable, setuid, setgid, mode, uid, gid, bytes, modifiedAt, path, target, sha256 }) => [
         change,
@@ -245,21 +280,24 @@ function* changeTable(changes: readonly ChangeItem[]): Generator<Html> {
   );
 }
 
-function* table(columns: readonly string[], rows: readonly (readonly HtmlValue[])[], kind: Html = markup`plain`): Generator<Html> {
+/** A heading, and how wide its column is: short numbers, words, or all that is left. */
+type Column = readonly [heading: string, width: "narrow" | "middle" | "rest"];
+
+/** In pieces of so many rows, with columns of a fixed width: a browser lays out what is seen. */
+function* table(columns: readonly Column[], rows: readonly (readonly HtmlValue[])[], kind: Html = markup`plain`): Generator<Html> {
   if (rows.length === 0) return yield markup`<p class="dim">none</p>`;
-  yield markup`<div class="wide" tabindex="0" role="region" aria-label="${columns.join(", ")}">
-    <table class="${kind}">
-      <thead>
-        <tr>
-          ${columns.map((column) => markup`<th scope="col">${column}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-   `;
-  for (const row of rows.slice(0, MOST_ROWS))
-    yield markup`<tr data-row>
-      ${row.map((cell) => markup`<td>${cell}</td>`)}
-    </tr> `;
-  yield markup`</tbody></table></div>`;
+  const names = columns.map(([heading]) => heading);
+  const head = markup`<table class="${kind}"><colgroup>${columns.map(([, width]) => markup`<col class="${width}">`)}</colgroup><thead><tr>${names.map((name) => markup`<th scope="col">${name}</th>`)}</tr></thead><tbody>`;
+  yield markup`<div class="wide" tabindex="0" role="region" aria-label="${names.join(", ")}">
+`;
+  for (let from = 0; from < Math.min(rows.length, MOST_ROWS); from += AT_ONCE) {
+    yield markup`<div class="piece">${head}
+`;
+    for (const row of rows.slice(from, Math.min(from + AT_ONCE, MOST_ROWS)))
+      yield markup`<tr data-row>${row.map((cell) => markup`<td>${cell}</td>`)}</tr>
+`;
+    yield markup`</tbody></table></div>`;
+  }
+  yield markup`</div>`;
   if (rows.length > MOST_ROWS) yield markup`<p>and ${rows.length - MOST_ROWS} more rows: -o json has them</p>`;
 }
