@@ -25,7 +25,7 @@ details { border-top: 1px solid var(--line); padding: .6rem 0; }
 summary { cursor: pointer; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 56rem; margin: 0; }
-col.narrow { width: 5rem; } col.middle { width: 10rem; }
+col.narrow { width: 6.2rem; } col.middle { width: 10rem; }
 .piece { content-visibility: auto; contain-intrinsic-size: auto 100% auto 6000px; } .piece + .piece { border-top: 1px solid var(--dim); }
 th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 .tree td:last-child { white-space: pre-wrap; }

@@ -285,7 +285,10 @@ type Column = readonly [heading: string, width: "narrow" | "middle" | "rest"];
 
 /** In pieces of so many rows, with columns of a fixed width: a browser lays out what is seen. */
 function* table(columns: readonly Column[], rows: readonly (readonly HtmlValue[])[], kind: Html = markup`plain`): Generator<Html> {
-  if (rows.length === 0) return yield markup`<p class="dim">none</p>`;
+  if (rows.length === 0) {
+    yield markup`<p class="dim">none</p>`;
+    return;
+  }
   const names = columns.map(([heading]) => heading);
   const head = markup`<table class="${kind}"><colgroup>${columns.map(([, width]) => markup`<col class="${width}">`)}</colgroup><thead><tr>${names.map((name) => markup`<th scope="col">${name}</th>`)}</tr></thead><tbody>`;
   yield markup`<div class="wide" tabindex="0" role="region" aria-label="${names.join(", ")}">

@@ -29,7 +29,7 @@ function line(time: string, what: string, message: string, more: object): string
     ...more,
   });
   // What a terminal obeys, or a reader of lines takes for an end.
-  return `${text.replaceAll(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, (character) => [...character].map(unicode).join(""))}\n`;
+  return `${text.replaceAll(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, unicode)}\n`;
 }
 
 function unicode(character: string): string {
