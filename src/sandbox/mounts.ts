@@ -29,7 +29,7 @@ export async function plannedMounts(archive: Archive): Promise<PlannedMount[]> {
   const all = await mounts(archive);
   const keys = await externalKeys(archive);
   const ids = new Map(all.map((mount) => [mount.id, mount]));
-  const root = all.find(({ path, parent }) => path === "/" && !ids.has(parent)) ?? all.find(({ path }) => path === "/");
+  const root = rootOf(all, ids);
   const used = new Set<string>();
   return parentsFirst(all, ids).map((mount) => {
     const { id, parent, path } = mount;
@@ -41,6 +41,16 @@ export async function plannedMounts(archive: Archive): Promise<PlannedMount[]> {
     const kind = id === root?.id ? "root" : standIn(mount, key !== undefined);
     return { id, parent, path, below: below.replace(/^\/+/, ""), kind, key: isFirst && id !== root?.id ? key : undefined };
   });
+}
+
+function rootOf(all: readonly Mount[], ids: ReadonlyMap<string, Mount>): Mount | undefined {
+  return all.find(({ path, parent }) => path === "/" && !ids.has(parent)) ?? all.find(({ path }) => path === "/");
+}
+
+/** The ID of the mount of the root file system. */
+export async function rootMount(archive: Archive): Promise<string | undefined> {
+  const all = await mounts(archive);
+  return rootOf(all, new Map(all.map((mount) => [mount.id, mount])))?.id;
 }
 
 function standIn({ path, root, type }: Mount, external: boolean): StandIn {

@@ -31,6 +31,7 @@ export interface SandboxPodRequest {
 
 export const CONTAINER = "sandbox";
 const MiB = 1 << 20;
+const LARGEST_BASE_MIB = 16 << 10;
 
 /**
  * A pod in a user namespace of its own, which is the boundary: what is restored in it may be root there, and hostile. It has no token, no
@@ -39,6 +40,8 @@ const MiB = 1 << 20;
 export function sandboxPod(request: SandboxPodRequest): Json {
   const { name, namespace, base, imageVolumes, checkpoint, ttlSeconds, terminal, pullSecret, memory, archiveBytes } = request;
   const storage = `${Math.ceil((archiveBytes * 2) / MiB) + 1024}Mi`;
+  // The copy of a base image counts too; how large it is nobody knows before it is pulled.
+  const limits = imageVolumes ? storage : `${Math.ceil((archiveBytes * 2) / MiB) + 1024 + LARGEST_BASE_MIB}Mi`;
   const limit = `${Math.ceil((memory * 1.25) / MiB) + 320}Mi`;
   return {
     apiVersion: "v1",
@@ -64,8 +67,8 @@ export function sandboxPod(request: SandboxPodRequest): Json {
           ...(terminal ? { stdin: true, tty: true } : {}),
           securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0 },
           resources: {
-            requests: { cpu: "10m", memory: "64Mi" },
-            limits: { cpu: "2", memory: limit, "ephemeral-storage": storage },
+            requests: { cpu: "10m", memory: "64Mi", "ephemeral-storage": "256Mi" },
+            limits: { cpu: "2", memory: limit, "ephemeral-storage": limits },
           },
           volumeMounts: [
             { name: "base", mountPath: "/base", readOnly: true },
@@ -96,6 +99,8 @@ function annotations({ origin, user }: SandboxPodRequest): Record<string, string
   return {
     "kubectl-checkpoint/purpose": `kubectl checkpoint: sandbox of a checkpoint of ${origin}`,
     "kubectl-checkpoint/user": user,
+    // Beside containers that copy the base image.
+    "kubectl.kubernetes.io/default-container": CONTAINER,
     "sidecar.istio.io/inject": "false",
     "linkerd.io/inject": "disabled",
     "consul.hashicorp.com/connect-inject": "false",

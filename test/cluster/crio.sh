@@ -6,10 +6,6 @@ crio_machine() {
   in_machine "$1" bash -euc '
     mkdir -p /etc/containers /var/lib/containers/storage
     echo "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}" >/etc/containers/policy.json
-    # Where there is no hugetlb hierarchy, CRI-O cannot leave out limits on huge pages: the kubelet sends none where no size is to be seen.
-    if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ ! -e /sys/fs/cgroup/hugetlb ]; then
-      mount -t tmpfs tmpfs /sys/kernel/mm/hugepages
-    fi
     # CRI-O gives privileged containers every capability that the kernel knows, also those that this machine lacks (24: CAP_SYS_RESOURCE).
     read -r _ bounding < <(grep ^CapBnd: /proc/self/status)
     if ! ((0x$bounding >> 24 & 1)); then
@@ -22,6 +18,19 @@ crio_machine() {
     fi' <"$HERE/oci-wrapper.py"
   # Its sandboxes' image can only be pulled.
   wait_until 120 "the registry" in_machine control skopeo --insecure-policy copy --quiet --preserve-digests "oci:$IMAGES/pause" "docker://$REGISTRY/pause:1"
+}
+
+# without_huge_pages COMMAND…: for the kubelet of such a node. Where there is no hugetlb hierarchy, CRI-O cannot leave out limits on huge
+# pages: the kubelet sends none where no size is to be seen. Not for the whole machine: a mount below /sys would keep the kernel from giving
+# pods with user namespaces a sysfs.
+without_huge_pages() {
+  # shellcheck disable=SC2016 # expanded inside
+  printf '%s\0' unshare --mount --propagation unchanged bash -euc '
+    if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ ! -e /sys/fs/cgroup/hugetlb ]; then
+      mount --make-private /sys
+      mount -t tmpfs tmpfs /sys/kernel/mm/hugepages
+    fi
+    exec "$@"' kubelet "$@"
 }
 
 crio_start() {

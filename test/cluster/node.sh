@@ -86,8 +86,10 @@ imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 1Mi, nodefs.available: 1%, imagefs.available: 1%}
 featureGates: {ContainerCheckpoint: $gate}
 END
-  service_start "$node" kubelet kubelet --config="$config" --kubeconfig="$RUN/machines/$node/$node.conf" \
-    --hostname-override="$node" --node-ip="$(node_ip "$node")" --v=2
+  local command=(kubelet --config="$config" --kubeconfig="$RUN/machines/$node/$node.conf" --hostname-override="$node"
+    --node-ip="$(node_ip "$node")" --v=2)
+  if is_crio "$node"; then mapfile -d '' command < <(without_huge_pages "${command[@]}"); fi
+  service_start "$node" kubelet "${command[@]}"
 }
 
 # node_wait NODE SINCE: until the node is ready, by a heartbeat not older than SINCE (seconds since 1970), and its kubelet works.

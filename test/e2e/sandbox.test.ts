@@ -11,6 +11,7 @@ import {
   container,
   eventually,
   kubectl,
+  NETWORK,
   NO_CLUSTER,
   ownNamespace,
   plugin,
@@ -22,6 +23,7 @@ import {
   temporaryDirectory,
   type Ended,
 } from "./harness.ts";
+import { CA } from "./skopeo.ts";
 
 shareCluster();
 
@@ -36,6 +38,7 @@ if (NO_CLUSTER === undefined) {
     const redis = { name: "redis", image: APPS, command: ["redis-server", "--save", ""] };
     await apply(
       pod(namespace, "redis", [redis]),
+      pod(namespace, "hostile", [container("hostile", COUNTER, { securityContext: { privileged: true } })]),
       pod(
         namespace,
         "pair",
@@ -46,7 +49,7 @@ if (NO_CLUSTER === undefined) {
         { spec: { shareProcessNamespace: true } },
       ),
     );
-    await running(namespace, "redis", "pair");
+    await running(namespace, "redis", "pair", "hostile");
     await kubectl("exec", "-n", namespace, "redis", "--", "redis-cli", "set", "session:42", "secret-cookie");
   });
 }
@@ -95,21 +98,46 @@ clusterTest("redis continues with its data, without a network, and behind the bo
   );
   const route = await kubectl("exec", "-n", namespace, "redis-sandbox", "--", "sh", "-c", "nc -w 2 10.92.0.1 6443 </dev/null");
   assert.notEqual(route.code, 0, "something outside was reached");
+});
 
-  // The boundary, as root in the pod.
-  const [, host = "0", count = ""] = (await inPod("redis-sandbox", "cat", "/proc/self/uid_map")).trim().split(/\s+/);
-  assert.ok(Number(host) >= 65_536 && count === "65536", "root in the pod is nobody on the node");
-  const refused = async (command: string): Promise<void> => {
-    const { code } = await kubectl("exec", "-n", namespace, "redis-sandbox", "--", "sh", "-c", command);
-    assert.notEqual(code, 0, `${command} was allowed`);
-  };
-  await refused("mknod /work/disk b 254 0");
-  await refused("ls /var/run/secrets/kubernetes.io");
-  await refused("echo 1 >/proc/sys/kernel/panic");
-  await refused("echo b >/proc/sysrq-trigger");
-  await refused("mount -t ext4 $(ls -d /dev/vd? /dev/sd? 2>/dev/null | head -n 1) /mnt");
-  const mounts = await inPod("redis-sandbox", "cat", "/proc/mounts");
-  assert.doesNotMatch(mounts, /checkpoints|docker\.sock|containerd\.sock/);
+clusterTest("the boundary, from inside as root, with the archive of a container that had all capabilities", async (t) => {
+  const file = await archiveOf(t, "hostile");
+  const ended = await sandbox(file, "hostile-sandbox");
+  assert.equal(ended.code, 0, ended.stderr);
+  /** In the restored process's own namespaces, with every capability that root of the pod can give it. */
+  const inside = async (command: string): Promise<Ended> =>
+    await kubectl("exec", "-n", namespace, "hostile-sandbox", "--", "sandbox", "shell", "sh", "-c", command);
+  const beside = async (command: string): Promise<Ended> =>
+    await kubectl("exec", "-n", namespace, "hostile-sandbox", "--", "sh", "-c", command);
+  for (const where of [inside, beside]) {
+    const [, host = "0", count = ""] = (await where("cat /proc/self/uid_map")).stdout.trim().split(/\s+/);
+    assert.ok(Number(host) >= 65_536 && count === "65536", "root in the pod is nobody on the node");
+    for (const attempt of [
+      "mknod /tmp/disk b 254 0",
+      "for device in /dev/* /dev/*/*; do [ -b $device ] && head -c 1 $device && exit 0; done; false",
+      "head -c 1 /dev/mem",
+      "echo 1 >/proc/sys/kernel/panic",
+      "echo /x >/proc/sys/kernel/core_pattern",
+      "echo b >/proc/sysrq-trigger",
+      "mkdir -p /tmp/m && mount -t ext4 $(ls -d /dev/vd? /dev/sd? 2>/dev/null | head -n 1) /tmp/m",
+      "mkdir -p /tmp/c && mount -t cgroup -o devices cgroup /tmp/c",
+      "date -s 2001-01-01",
+      "hostname -F /proc/1/root/etc/hostname && [ $(hostname) != hostile-sandbox ] && ls /var/lib/kubelet",
+      "ls /var/run/secrets/kubernetes.io/serviceaccount/token /run/secrets/kubernetes.io/serviceaccount/token",
+      `nc -w 2 ${NETWORK}.1 6443 </dev/null`,
+    ]) {
+      const { code, stdout } = await where(attempt);
+      assert.notEqual(code, 0, `${attempt} was allowed: ${stdout}`);
+    }
+    const mounts = (await where("cat /proc/self/mountinfo")).stdout;
+    assert.doesNotMatch(mounts, /checkpoints|docker\.sock|containerd\.sock|crio\.sock|kubernetes\.io~projected/);
+    // What is bound in from the node's file systems is this pod's own.
+    for (const root of [...mounts.matchAll(/^\d+ \d+ \S+ (\S*\/var\/lib\/kubelet\/\S*)/gm)].map(([, path = ""]) => path))
+      assert.match(root, /\/pods\/[0-9a-f-]{36}\//);
+  }
+  // No process of the node is seen from inside.
+  const programs = (await beside("cat /proc/[0-9]*/comm")).stdout;
+  assert.doesNotMatch(programs, /^(kubelet|containerd|systemd|etcd)$/m);
 });
 
 clusterTest("--stopped: nothing runs until it is resumed", async (t) => {
@@ -149,6 +177,29 @@ clusterTest("what cannot be restored is deleted again, and explained", async (t)
     /error: CRIU could not restore the processes; pod\/other-base was deleted again\n {2}why: .*\n {2}fix: .*--base-image/,
   );
   await eventually(async () => (await kubectl("get", "pod", "-n", namespace, "other-base")).code !== 0, "the pod is gone");
+});
+
+clusterTest("another base image is refused before the pod, with the files that differ", async (t) => {
+  const file = await archiveOf(t, "redis");
+  const ended = await sandbox(file, "other-build", "--base-image", BUSYBOX, "--ca-file", CA);
+  assert.equal(ended.code, 1, ended.stdout);
+  assert.match(ended.stderr, /error: the base image \S+ is not the one that the container was made from; nothing was created\n/);
+  assert.match(ended.stderr, /why: .*redis-server is not in it/);
+  const tag = await sandbox(file, "same-build", "--base-image", APPS, "--ca-file", CA);
+  assert.equal(tag.code, 0, tag.stderr);
+  assert.doesNotMatch(tag.stderr, /compared/);
+});
+
+clusterTest("--image: the pod has the archive from a registry", async (t) => {
+  const file = await archiveOf(t, "redis");
+  const reference = `${REGISTRY}/e2e-sandbox/redis-${Date.now()}:1`;
+  const pushed = await plugin(["image", file, reference, "--push", "--yes", "--ca-file", CA]);
+  assert.equal(pushed.code, 0, pushed.stderr);
+  const words = ["restore", "--image", reference, "--sandbox", "--name", "of-image", "-n", namespace, "--ca-file", CA, "-o", "json"];
+  const ended = await plugin(words, { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: image } });
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.match((JSON.parse(ended.stdout) as { image: string }).image, /redis-\d+@sha256:/);
+  assert.equal((await inPod("of-image", "sandbox", "shell", "redis-cli", "get", "session:42")).trim(), "secret-cookie");
 });
 
 clusterTest("--dry-run prints the pod, and creates nothing", async (t) => {

@@ -1,13 +1,13 @@
 import type { CheckpointInfo } from "../../../archive/engines/info.ts";
 import { UserError } from "../../../model/error.ts";
 import { list, object, string } from "../../../model/json.ts";
-import { say, type Phrase } from "../../../model/phrase.ts";
+import { say } from "../../../model/phrase.ts";
 import type { Origin } from "../image/facts.ts";
 
 export interface Base {
   readonly reference: string;
-  /** Why it may be another one than the container had. */
-  readonly warning?: Phrase;
+  /** Whether it is the one that the container had, by its digest. */
+  readonly certain: boolean;
 }
 
 const DIGEST = /@sha256:[0-9a-f]{64}$/;
@@ -15,7 +15,6 @@ const ID = /^(sha256:)?[0-9a-f]{64}$/;
 
 /** The image that the container was made from: by its digest where that is known. `given` is --base-image. Throws a UserError where it has no name. */
 export function baseImage({ image, imageID, container }: CheckpointInfo, { pod }: Origin, given: string | undefined): Base {
-  if (given !== undefined) return { reference: given };
   const status = list(object(pod?.["status"])["containerStatuses"])
     .map(object)
     .find(({ name }) => name === container);
@@ -23,14 +22,10 @@ export function baseImage({ image, imageID, container }: CheckpointInfo, { pod }
     one === undefined || one === "" ? [] : [one],
   );
   const digest = known.find((one) => DIGEST.test(one));
-  if (digest !== undefined) return { reference: digest };
+  if (given !== undefined) return { reference: given, certain: digest !== undefined && given.endsWith(DIGEST.exec(digest)?.[0] ?? " ") };
+  if (digest !== undefined) return { reference: digest, certain: true };
   const name = known.find((one) => !ID.test(one));
-  if (name !== undefined) {
-    return {
-      reference: name,
-      warning: say`the archive does not have the digest of its base image ${name}: CRIU checks the files that the processes used`,
-    };
-  }
+  if (name !== undefined) return { reference: name, certain: false };
   throw new UserError({
     reason: "BaseImageUnknown",
     message: say`the archive does not name the image that its container was made from`,

@@ -25,8 +25,9 @@ export interface SandboxCheckpoint extends AsyncDisposable {
   readonly bytes: number;
   /** The image by its digest; undefined where the archive is sent. */
   readonly image: string | undefined;
-  readonly sent: Sent | undefined;
-  /** Of the file, as its record says: "sha256" in hex. */
+  /** How it is sent where no node mounts it: an image's layer comes from its registry. */
+  readonly sent: Sent;
+  /** Of the file, as its record says, or of the layer: "sha256" in hex. */
   readonly expected: string | undefined;
   /** Why a record is not used. */
   readonly problem: Phrase | undefined;
@@ -75,14 +76,15 @@ export async function checkpointImage(context: Context, reference: Reference, se
     if (found === undefined || layer === undefined)
       throw new UserError({ reason: "ImageNotFound", message: say`image ${formatReference(reference)} not found in its registry` });
     const options = { signal: context.signal, budget: Budget.withoutClock() };
-    const archive = await openBytes(blobSource(registry, layer), `the layer of ${formatReference(reference)}`, options);
+    const source = blobSource(registry, layer);
+    const archive = await openBytes(source, `the layer of ${formatReference(reference)}`, options);
     return {
       archive,
       origin: originIn(string(found.annotations[POD_ANNOTATION])),
       bytes: layer.bytes,
       image: pinned(reference, found.digest),
-      sent: undefined,
-      expected: undefined,
+      sent: { codec: archive.compression, bytes: layer.bytes, read: async (offset, length) => await source.read(offset, length) },
+      expected: /^sha256:([0-9a-f]{64})$/.exec(layer.digest)?.[1],
       problem: undefined,
       [Symbol.asyncDispose]: async () => {
         await archive[Symbol.asyncDispose]();

@@ -15,10 +15,12 @@ export interface SandboxNodes {
   readonly imageVolumes: boolean;
 }
 
-/** From which version on: user namespaces for pods, images as volumes. */
-const RUNTIMES: Readonly<Record<string, { readonly userNamespaces: readonly number[]; readonly imageVolumes: readonly number[] }>> = {
+/** From which version on: user namespaces for pods, images as volumes in such pods. CRI-O 1.36 has runc map their IDs, which it refuses. */
+const RUNTIMES: Readonly<
+  Record<string, { readonly userNamespaces: readonly number[]; readonly imageVolumes: readonly number[] | undefined }>
+> = {
   containerd: { userNamespaces: [2, 0, 0], imageVolumes: [2, 1, 0] },
-  "cri-o": { userNamespaces: [1, 25, 0], imageVolumes: [1, 33, 0] },
+  "cri-o": { userNamespaces: [1, 25, 0], imageVolumes: undefined },
 };
 /** Image volumes are on by default from this kubelet on. */
 const KUBELET = [1, 35];
@@ -90,6 +92,7 @@ function judge(
       return say`${name} runs ${runtime.name} ${runtime.version.join(".")}, which has no user namespaces for pods: a sandbox is not made without`;
     return undefined;
   };
-  const volumes = runtime !== undefined && known !== undefined && atLeast(runtime.version, known.imageVolumes) && atLeast(kubelet, KUBELET);
+  const volumes =
+    runtime !== undefined && known?.imageVolumes !== undefined && atLeast(runtime.version, known.imageVolumes) && atLeast(kubelet, KUBELET);
   return { name, imageVolumes: volumes, unfit: why() };
 }

@@ -21,6 +21,7 @@ import { archiveFacts } from "../image/facts.ts";
 import type { RegistrySettings } from "../image/registries.ts";
 import { undoing } from "../undo.ts";
 import { baseImage } from "./base.ts";
+import { compareBase } from "./base-files.ts";
 import { SandboxChannel } from "./channel.ts";
 import { checkpointFile, checkpointImage, type SandboxCheckpoint } from "./checkpoint.ts";
 import { sandboxNodes } from "./nodes.ts";
@@ -57,6 +58,8 @@ export interface PlannedSandbox extends AsyncDisposable {
   readonly plan: SandboxPlan;
   readonly port: number;
   readonly checkpoint: SandboxCheckpoint;
+  /** Whether the archive is sent to the pod; else the pod mounts it. */
+  readonly sent: boolean;
 }
 
 export interface RestoredSandbox {
@@ -84,10 +87,12 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
     const info = await engineOf(archive);
     const { architecture } = await archiveFacts(archive);
     const base = baseImage(info, origin, request.baseImage);
-    if (base.warning !== undefined) context.emit({ kind: "warning", text: base.warning });
-    const options = { stopped, network, archive: image === undefined ? "/work/archive" : "/archive" } as const;
-    const plan = await sandboxPlan(archive, options, context.signal);
+    const other = look ? await compareBase(context, request.settings, base, { archive, architecture }) : undefined;
+    if (other !== undefined) context.emit({ kind: "warning", text: other });
     const nodes = look ? await sandboxNodes(context, request.node, architecture) : { candidates: undefined, imageVolumes: true };
+    const mounted = nodes.imageVolumes ? image : undefined;
+    const options = { stopped, network, archive: mounted === undefined ? "/work/archive" : "/archive" } as const;
+    const plan = await sandboxPlan(archive, options, context.signal);
     const original = info.pod ?? info.container ?? "checkpoint";
     const name = request.name ?? `${podName(original).slice(0, LONGEST_NAME - SUFFIX.length)}${SUFFIX}`;
     const namespace = request.namespace ?? NAMESPACE;
@@ -100,10 +105,10 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
       architecture,
       image: request.image,
       base: base.reference,
-      imageVolumes: nodes.imageVolumes || image !== undefined,
-      checkpoint: image,
+      imageVolumes: nodes.imageVolumes,
+      checkpoint: mounted,
       memory: plan.memory,
-      archiveBytes: image === undefined ? checkpoint.bytes : 0,
+      archiveBytes: mounted === undefined ? expandedBytes(checkpoint) : 0,
       ttlSeconds: request.ttlSeconds,
       port,
       terminal: plan.terminal,
@@ -121,12 +126,19 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
       plan,
       port,
       checkpoint,
+      sent: mounted === undefined,
       [Symbol.asyncDispose]: async () => await checkpoint[Symbol.asyncDispose](),
     };
   } catch (error) {
     await checkpoint[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function expandedBytes({ archive, bytes }: SandboxCheckpoint): number {
+  let sum = 0;
+  for (const { size } of archive.members.values()) sum += size;
+  return Math.max(sum, bytes);
 }
 
 export function sandboxRights(namespace: string): Right[] {
@@ -186,16 +198,16 @@ export async function restoreSandbox(context: FlowContext, planned: PlannedSandb
 /** Has CRIU restore the processes in the pod; answers with its node. Throws a UserError where they are not restored. */
 async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain: boolean): Promise<string> {
   const { connection, emit, signal } = context;
-  const { name, namespace, checkpoint, plan, port } = planned;
+  const { name, namespace, checkpoint, plan, port, sent } = planned;
   const lane = `sandbox ${namespace}/${name}`;
   const activity = (text: Phrase): void => emit({ kind: "activity", lane, text });
   try {
     activity(say`waiting for pod/${name}`);
     const node = await running(context, planned);
     const channel = new SandboxChannel(connection, { namespace, name }, port, signal);
-    if (checkpoint.sent !== undefined) {
+    if (sent) {
       const progress = byteProgress(context, lane, say`sending the archive to pod/${name}`, checkpoint.bytes);
-      const sha256 = await channel.send(checkpoint.sent, (sent) => progress.update(sent));
+      const sha256 = await channel.send(checkpoint.sent, (bytes) => progress.update(bytes));
       progress.end();
       if (checkpoint.expected !== undefined && checkpoint.expected !== sha256) {
         throw new UserError({
@@ -207,8 +219,12 @@ async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain
     }
     activity(say`restoring in pod/${name}`);
     const [outcome = "", ...lines] = await channel.go(plan.files);
-    if (outcome === "restored") return node;
-    if (outcome === "ended") throw endedAtOnce();
+    const lacks = lines.flatMap((line) => /^lacks (\w+)$/.exec(line)?.[1] ?? []);
+    if (outcome === "ended") throw endedAtOnce(node, lacks);
+    if (outcome === "restored") {
+      if (lacks.length > 0) emit({ kind: "warning", text: otherProcessor(node, lacks) });
+      return node;
+    }
     const failure = criuFailure(lines);
     const whole = explain ? say`\nits log:\n${joined(lines, "\n")}` : say``;
     throw new UserError({ ...failure, why: say`${failure.why ?? ""}${whole}` });
@@ -217,13 +233,20 @@ async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain
   }
 }
 
-function endedAtOnce(): UserError {
+function endedAtOnce(node: string, lacks: readonly string[]): UserError {
   return new UserError({
-    reason: "RestoredEnded",
+    reason: lacks.length > 0 ? "ProcessorDiffers" : "RestoredEnded",
     message: "the processes were restored, and ended at once",
-    why: say`they may need instructions that the node's processor lacks, or the base image is another build`,
-    fix: say`choose a node with the processor of the original (--node NODE), or give the image by its digest (--base-image=REFERENCE@sha256:…), or examine it with --stopped`,
+    why: lacks.length > 0 ? otherProcessor(node, lacks) : say`the base image may be another build, or what they waited for was over`,
+    fix:
+      lacks.length > 0
+        ? say`choose a node whose processor has it (--node NODE), or examine it with --stopped`
+        : say`give the image by its digest (--base-image=REFERENCE@sha256:…), or examine it with --stopped`,
   });
+}
+
+function otherProcessor(node: string, lacks: readonly string[]): Phrase {
+  return say`the processor of ${node} does not have ${joined(lacks, ", ")}, which that of the checkpoint had: a process that uses it ends with SIGILL`;
 }
 
 function podsPath(namespace: string): string {

@@ -1,0 +1,163 @@
+// Plans of sandboxes from archives of real containers, and pods for them.
+import assert from "node:assert/strict";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { Parser, type ReadEntry } from "tar";
+import { openArchive } from "../../src/archive/open.ts";
+import { rootMount } from "../../src/sandbox/mounts.ts";
+import { baseFiles } from "../../src/sandbox/mapped.ts";
+import { sandboxPlan, type SandboxOptions } from "../../src/sandbox/plan.ts";
+import { sandboxPod, type SandboxPodRequest } from "../../src/sandbox/pod.ts";
+import { processorFlags } from "../../src/sandbox/processor.ts";
+import { criuFailure } from "../../src/sandbox/failures.ts";
+import { plain } from "../../src/model/phrase.ts";
+
+const ARCHIVES = resolve(import.meta.dirname, "../data/archives");
+const OPTIONS: SandboxOptions = { stopped: false, network: "none", archive: "/work/archive" };
+const { signal } = new AbortController();
+
+async function planOf(name: string, options: Partial<SandboxOptions> = {}) {
+  await using archive = await openArchive(join(ARCHIVES, name), { signal });
+  const plan = await sandboxPlan(archive, { ...OPTIONS, ...options }, signal);
+  return { plan, files: await filesOf(plan.files) };
+}
+
+async function filesOf(tar: Buffer): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  const reading: Promise<unknown>[] = [];
+  const parser = new Parser({
+    onReadEntry: (entry: ReadEntry) => void reading.push(entry.concat().then((bytes) => files.set(entry.path, Buffer.from(bytes)))),
+  });
+  const ended = new Promise((done) => parser.on("end", done));
+  parser.end(tar);
+  await ended;
+  await Promise.all(reading);
+  return files;
+}
+
+test("of a redis in Kubernetes: its port, its pipes, the pod's network, stand-ins for what came from outside", async () => {
+  const { plan, files } = await planOf("containerd-2.1.9-criu4.2.1-k8s-redis.tar");
+  assert.deepEqual([plan.ports, plan.terminal, plan.notes], [[6379], false, []]);
+  const text = (name: string): string[] => files.get(name)?.toString().trimEnd().split("\n") ?? [];
+  assert.deepEqual(text("network"), ["none"]);
+  assert.equal(text("options").join(" "), "--inherit-fd fd[9]:extRootNetNS");
+  const [stdin, ...pipes] = text("stdio");
+  assert.equal(stdin, "-");
+  assert.ok(pipes.length === 2 && pipes.every((pipe) => /^pipe:\[\d+\]$/.test(pipe)));
+  const kinds = new Map(
+    text("mounts")
+      .map((line) => line.split("\t"))
+      .map(([, , path = "", , kind = ""]) => [path, kind]),
+  );
+  assert.deepEqual(
+    ["/", "/etc/hosts", "/etc/resolv.conf", "/dev/termination-log", "/proc", "/var/run/secrets/kubernetes.io/serviceaccount"].map((path) =>
+      kinds.get(path),
+    ),
+    ["root", "file", "file", "file", "inside", "auto"],
+  );
+  // The images that are put in the place of those of the archive: nothing but the namespaces.
+  assert.deepEqual(
+    [...files.keys()].filter((name) => /^images\/./.test(name)),
+    ["images/ids-1.img"],
+  );
+  assert.deepEqual(text("processor"), ["avx", "avx512f"]);
+});
+
+test("--stopped, and the archive as an image", async () => {
+  const { files } = await planOf("containerd-2.1.9-criu4.2.1-k8s-redis.tar", { stopped: true, archive: "/archive", network: "pod" });
+  assert.match(files.get("options")?.toString() ?? "", /^--leave-stopped$/m);
+  assert.equal(files.get("archive")?.toString(), "/archive\n");
+  assert.equal(files.get("network")?.toString(), "pod\n");
+});
+
+test("of Podman: the ports of all addresses", async () => {
+  assert.deepEqual((await planOf("podman-zstd.tar.zst")).plan.ports, [8080]);
+});
+
+test("every archive here has a plan, or is refused with its reason", async () => {
+  for (const name of [
+    "checkpoint-counter_default-counter-2026-11-24T02-28-30Z.tar",
+    "containerd-2.1.9-criu4.2.1.tar",
+    "containerd-a.tar",
+    "crio-1.34.11-criu4.2.1.tar",
+    "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz",
+  ]) {
+    const { files } = await planOf(name);
+    assert.equal([...(files.get("mounts")?.toString() ?? "").matchAll(/\troot\t/g)].length, 1, `${name} has one root`);
+  }
+  await assert.rejects(planOf("containerd-zoo.tar.gz"), (error: { reason?: string; said: { why?: Parameters<typeof plain>[0] } }) => {
+    assert.equal(error.reason, "SandboxImpossible");
+    return error.said.why !== undefined && /System V IPC|devices/.test(plain(error.said.why));
+  });
+});
+
+test("files of the base image by their size and build ID, and the processor's flags", async () => {
+  await using archive = await openArchive(join(ARCHIVES, "containerd-a.tar"), { signal });
+  const files = await baseFiles(archive, await rootMount(archive), signal);
+  assert.deepEqual([...files.keys()], ["/bin/busybox"]);
+  assert.match(files.get("/bin/busybox")?.buildId ?? "", /^[0-9a-f]{40}$/);
+  // What the container wrote itself is in no image.
+  assert.ok(!files.has("/data/new"));
+  assert.deepEqual(await processorFlags(archive), ["avx"]);
+});
+
+const REQUEST: SandboxPodRequest = {
+  name: "redis-sandbox",
+  namespace: "lab",
+  node: undefined,
+  candidates: undefined,
+  architecture: "amd64",
+  image: "registry/helper@sha256:1",
+  base: "registry/redis@sha256:2",
+  imageVolumes: true,
+  checkpoint: undefined,
+  memory: 300 << 20,
+  archiveBytes: 310 << 20,
+  ttlSeconds: 3600,
+  port: 20_000,
+  terminal: false,
+  pullSecret: undefined,
+  origin: "default/redis",
+  user: "alice",
+};
+
+interface Pod {
+  readonly spec: Record<string, unknown> & {
+    readonly containers: readonly { readonly volumeMounts: readonly { readonly name: string; readonly readOnly?: boolean }[] }[];
+    readonly initContainers?: readonly { readonly image: string; readonly securityContext?: object }[];
+    readonly volumes: readonly Record<string, unknown>[];
+  };
+}
+
+test("whatever is asked for, the pod has a user namespace, an end, and nothing of the node or the cluster", () => {
+  for (const more of [{}, { imageVolumes: false }, { checkpoint: "registry/c@sha256:3" }, { terminal: true, node: "node1" }]) {
+    const { spec } = sandboxPod({ ...REQUEST, ...more }) as unknown as Pod;
+    const { hostUsers, automountServiceAccountToken, enableServiceLinks, activeDeadlineSeconds } = spec;
+    assert.deepEqual([hostUsers, automountServiceAccountToken, enableServiceLinks, activeDeadlineSeconds], [false, false, false, 3600]);
+    for (const name of ["hostNetwork", "hostPID", "hostIPC", "serviceAccountName"]) assert.ok(!(name in spec), name);
+    for (const volume of spec.volumes) assert.match(Object.keys(volume).join(), /^name,(image|emptyDir)$/);
+    for (const { volumeMounts } of spec.containers)
+      for (const { name, readOnly } of volumeMounts) assert.equal(readOnly === true, name !== "work", name);
+    assert.ok(!JSON.stringify(spec.initContainers ?? []).includes("privileged"));
+  }
+});
+
+test("without image volumes the base image copies itself", () => {
+  const { spec } = sandboxPod({ ...REQUEST, imageVolumes: false }) as unknown as Pod;
+  assert.deepEqual(
+    spec.initContainers?.map(({ image }) => image),
+    [REQUEST.image, REQUEST.base],
+  );
+  assert.ok(spec.volumes.every((volume) => !("image" in volume)));
+});
+
+test("CRIU's words have causes", () => {
+  const reasonOf = (line: string): string => criuFailure([line]).reason ?? "";
+  assert.equal(reasonOf("(00.1) 8: Error (criu/files-reg.c:2100): File bin/busybox has bad size 1 (expect 2)"), "BaseImageDiffers");
+  assert.equal(reasonOf("(00.1) 8: Error (criu/files-reg.c:2200): Can't open file data/log on restore: No such file"), "FileMissing");
+  assert.equal(
+    reasonOf("(00.1) Error (criu/tty.c:1): tty: Found slave peer index 0 without correspond master peer"),
+    "TerminalNotRestored",
+  );
+  assert.equal(reasonOf("(00.1) Error (x.c:1): something new"), "RestoreFailed");
+});
