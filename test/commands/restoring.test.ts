@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { verb as image } from "../../src/commands/image.ts";
 import { verb as move } from "../../src/commands/move.ts";
 import { verb as restore } from "../../src/commands/restore.ts";
+import { HELPER_IMAGE } from "../../src/helper/image.ts";
 import { UserError } from "../../src/model/error.ts";
 import { requestOf } from "./running.ts";
 
@@ -95,6 +96,8 @@ test("restore --sandbox: an archive or an image, with flags of its own", () => {
     "base-image": "reg.local/base:1",
   };
   const all = requestOf(restore, ["a.tar"], { ...given, "helper-image": "reg.local/helper:1" });
+  const named = requestOf(restore, ["a.tar"], { ...given, "helper-image": "helper" });
+  assert.ok("sandbox" in named && named.sandbox.image === HELPER_IMAGE);
   assert.ok("sandbox" in all);
   const { cluster: _cluster, ...request } = all.sandbox;
   assert.deepEqual(request, {

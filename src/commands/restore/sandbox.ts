@@ -8,6 +8,7 @@ import { formatSeconds } from "../../model/units.ts";
 import { BASE_IMAGE } from "../shared/common.ts";
 import type { DryRun } from "../shared/dry-run.ts";
 import { choice, duration, group, on } from "../shared/flags.ts";
+import { imageNamed } from "../shared/helper-pods.ts";
 import type { ReadingSettings } from "../shared/registry.ts";
 
 export const SANDBOX = group("Sandbox", {
@@ -77,7 +78,7 @@ export function sandboxCommand(words: readonly string[], { flags, others, env, s
     name: flags.name,
     namespace: flags.namespace,
     baseImage: flags["base-image"] || undefined,
-    image: flags["helper-image"] ?? (env["KUBECTL_CHECKPOINT_HELPER_IMAGE"] || HELPER_IMAGE),
+    image: imageNamed(flags["helper-image"] ?? (env["KUBECTL_CHECKPOINT_HELPER_IMAGE"] || undefined)) ?? HELPER_IMAGE,
     pullSecret: flags["helper-pull-secret"] ?? (env["KUBECTL_CHECKPOINT_HELPER_PULL_SECRET"] || undefined),
     settings,
     explain: flags.explain,

@@ -1,4 +1,5 @@
 import { platform } from "node:os";
+import { HELPER_IMAGE } from "../../helper/image.ts";
 import { archiveName } from "../../helper/names.ts";
 import { DEFAULT_CHECKPOINT_DIR, DEFAULT_IMAGE, type HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
@@ -10,7 +11,7 @@ import { group, parsed, text, type Values } from "./flags.ts";
 export const HELPER = group("Helper pod", {
   "helper-image": text({
     value: "IMAGE",
-    help: "image with sh, dd, cat, wc and sha256sum; faster with httpd and zstd (default: $KUBECTL_CHECKPOINT_HELPER_IMAGE, or busybox by digest)",
+    help: "image with sh, dd, cat, wc and sha256sum; faster with httpd and zstd; helper: that of --sandbox, which has them (default: $KUBECTL_CHECKPOINT_HELPER_IMAGE, or busybox by digest)",
   }),
   "helper-namespace": text({
     value: "NAME",
@@ -30,11 +31,16 @@ export const HELPER = group("Helper pod", {
 export function helperSettings(flags: Values<typeof HELPER>, env: NodeJS.ProcessEnv): HelperSettings {
   const setting = (flag: string | undefined, variable: string): string | undefined => flag ?? (env[variable] || undefined);
   return {
-    image: setting(flags["helper-image"], "KUBECTL_CHECKPOINT_HELPER_IMAGE") ?? DEFAULT_IMAGE,
+    image: imageNamed(setting(flags["helper-image"], "KUBECTL_CHECKPOINT_HELPER_IMAGE")) ?? DEFAULT_IMAGE,
     namespace: setting(flags["helper-namespace"], "KUBECTL_CHECKPOINT_HELPER_NAMESPACE"),
     pullSecret: setting(flags["helper-pull-secret"], "KUBECTL_CHECKPOINT_HELPER_PULL_SECRET"),
     checkpointDir: flags["checkpoint-dir"] ?? DEFAULT_CHECKPOINT_DIR,
   };
+}
+
+/** "helper" is the helper image of this version, which sandboxes have by default. */
+export function imageNamed(image: string | undefined): string | undefined {
+  return image === "helper" ? HELPER_IMAGE : image;
 }
 
 function absolutePath(path: string, name: string): string {

@@ -35,14 +35,18 @@ export class SandboxChannel {
     this.#signal = signal;
   }
 
+  /** Until it answers: httpd starts a moment after its container. */
+  async ready(): Promise<void> {
+    await persistently(async () => await this.#post("receive?nothing"), this.#signal);
+  }
+
   /**
    * Sends an archive, and compares the SHA-256 of what arrived with that of what was sent. Answers with that of the file. Throws a
    * UserError where they differ, or the connection is lost.
    */
   async send(archive: Sent, progress: (sent: number) => void): Promise<string> {
     const { codec, bytes } = archive;
-    // httpd starts a moment after its container.
-    await persistently(async () => await this.#post(`receive?begin-${codec === "none" ? "zstd" : codec}`), this.#signal);
+    await this.#post(`receive?begin-${codec === "none" ? "zstd" : codec}`);
     const file = createHash("sha256");
     // What is compressed already is sent as it is.
     const sent = codec === "none" ? createHash("sha256") : file;

@@ -205,6 +205,7 @@ async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain
     activity(say`waiting for pod/${name}`);
     const node = await running(context, planned);
     const channel = new SandboxChannel(connection, { namespace, name }, port, signal);
+    await channel.ready();
     if (sent) {
       const progress = byteProgress(context, lane, say`sending the archive to pod/${name}`, checkpoint.bytes);
       const sha256 = await channel.send(checkpoint.sent, (bytes) => progress.update(bytes));
