@@ -8,8 +8,8 @@ import { systemCalls } from "./syscalls.ts";
 export interface SeccompFilter {
   /** In seccomp.img, as threads name it. */
   readonly id: number;
-  /** The one that was there before it, and is asked too. */
-  readonly previous: number | undefined;
+  /** The one that was installed after it, and is asked too: CRIU calls it "prev", but reads them from the kernel oldest first. */
+  readonly next: number | undefined;
   readonly instructions: number;
   /** "log", "tsync", … of seccomp(2). */
   readonly flags: readonly string[];
@@ -29,17 +29,17 @@ export async function seccompFilters(archive: Archive, architecture: string | un
   const image = await oneEntry(archive, "seccomp.img", SeccompEntrySchema);
   return (image?.seccompFilters ?? []).map((entry, id) => ({
     id,
-    previous: given(SeccompFilterSchema, entry, "prev"),
+    next: given(SeccompFilterSchema, entry, "prev"),
     instructions: Math.floor(entry.filter.length / 8),
     flags: FLAGS.filter(([bit]) => entry.flags & bit).map(([, name]) => name),
     calls: architecture === undefined ? undefined : answers(instructions(entry.filter), architecture, archive),
   }));
 }
 
-/** How many filters a thread has, by the id of its last one. */
-export function filterCount(filters: readonly SeccompFilter[], last: number | undefined): number {
+/** How many filters a thread has, by the id of its first one. */
+export function filterCount(filters: readonly SeccompFilter[], first: number | undefined): number {
   let count = 0;
-  for (let at = last; at !== undefined && count < filters.length; at = filters[at]?.previous) count += 1;
+  for (let at = first; at !== undefined && count < filters.length; at = filters[at]?.next) count += 1;
   return count;
 }
 

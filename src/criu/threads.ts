@@ -15,7 +15,7 @@ export interface Thread {
   readonly scheduling: string;
   readonly priority: number;
   readonly seccomp: "disabled" | "strict" | "filter" | "unknown";
-  /** Of its last filter, in seccomp.img; undefined without one. */
+  /** Of the filter that was installed first, in seccomp.img; undefined without one. */
   readonly seccompFilter: number | undefined;
   /** What it gets when its parent ends; undefined where nothing is asked for. */
   readonly parentDeathSignal: string | undefined;

@@ -18,10 +18,17 @@ export function isSum(name: string): boolean {
   return name === SUMS || name === bundlePath(SUMS);
 }
 
-/** Whether a directory with these names looks like one of evidence, and not like CRIU's images or an image's layout. */
+/** What lies in an unpacked archive, among CRIU's images and in an image's layout. */
+const UNPACKED = /^(config\.dump|spec\.dump|pod\.options|(pre-)?checkpoint|inventory\.img|pstree\.img|oci-layout)$/;
+
+/** Whether a directory with these names is one of evidence, and not an archive itself: an unpacked one, CRIU's images, an image's layout. */
 export function isEvidence(names: readonly string[]): boolean {
-  return names.some((name) => isSum(name) || name === CUSTODY || /\.tar(\.gz|\.zst)?(\.age|\.json|\.sigstore\.json)?$/.test(name));
+  if (names.some((name) => isSum(name) || name === CUSTODY)) return true;
+  return !names.some((name) => UNPACKED.test(name)) && names.some((name) => ARCHIVE.test(name));
 }
+
+/** An archive, or what lies beside one. */
+const ARCHIVE = /\.tar(\.gz|\.zst)?(\.age|\.json|\.sigstore\.json)?$/;
 
 /** Not in the sums: they themselves, and what grows or goes away. */
 function isLeftOut(name: string): boolean {

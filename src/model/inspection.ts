@@ -162,7 +162,7 @@ export interface ThreadItem {
   readonly scheduling: string;
   readonly priority: number;
   readonly seccomp: string;
-  /** How many filters it has, and the id of the last one, in the inspection's `seccompFilters`. */
+  /** How many filters it has, and the id of the one that was installed first, in the inspection's `seccompFilters`. */
   readonly seccompFilters?: number | undefined;
   readonly seccompFilter?: number | undefined;
   readonly parentDeathSignal?: string | undefined;
@@ -437,7 +437,8 @@ export interface DeviceItem {
 
 export interface SeccompFilterItem {
   readonly id: number;
-  readonly previous?: number | undefined;
+  /** The one that was installed after it. */
+  readonly next?: number | undefined;
   readonly instructions: number;
   readonly flags: readonly string[];
   /** System calls by what the filter answers: "allow", "errno 1", "depends on arguments", … */

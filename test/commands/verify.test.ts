@@ -18,7 +18,7 @@ const OLD_PAGEMAP = join(ARCHIVES, "podman-5.4.2-criu4.1.1-oldpagemap.tar.gz");
 const ZOO = join(ARCHIVES, "containerd-zoo.tar.gz");
 const ZSTD = join(ARCHIVES, "podman-zstd.tar.zst");
 const LEFT_OVER =
-  "left over from an earlier checkpoint, of no process in the tree: " +
+  "left over from an earlier checkpoint: " +
   ["core-5", "core-9", "fs-5", "fs-9", "ids-5", "ids-9", "mm-5", "mm-9", "pagemap-5", "pagemap-9"]
     .map((name) => `checkpoint/${name}.img`)
     .join(", ");

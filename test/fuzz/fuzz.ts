@@ -10,10 +10,10 @@ export interface Failure {
   readonly what: string;
 }
 
-/** A case may take so long, in milliseconds; on a busy machine longer, as long as its process has not had so much of the processor. */
-const LONGEST = 5000;
+/** The eleven commands of a case may take so long, in milliseconds; on a busy machine longer, until they have had so much of the processor. */
+const LONGEST = 20_000;
 /** Of a case that waits for something: its process does nothing. */
-const LONGEST_IDLE = 30_000;
+const LONGEST_IDLE = 60_000;
 /** Of the processor's time in LONGEST: less is nothing. */
 const IDLE = 20;
 /** A process may come to so much, in bytes. */

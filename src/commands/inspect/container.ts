@@ -131,8 +131,8 @@ const MOST_CALLS = 24;
 export function* seccompView(filters: readonly SeccompFilterItem[] = []): Generator<View> {
   if (filters.length === 0) return;
   yield heading(say`Seccomp filters`);
-  for (const { id, previous, instructions, flags, calls } of filters) {
-    const before = previous === undefined ? "" : `, after filter ${previous}`;
+  for (const { id, next, instructions, flags, calls } of filters) {
+    const before = next === undefined ? "" : `, before filter ${next}`;
     yield say`filter ${id}: ${instructions} instructions${before}${flags.length === 0 ? "" : `, ${flags.join(" ")}`}`;
     if (calls === undefined) yield say`  what it answers cannot be read`;
     for (const [action, names] of Object.entries(calls ?? {})) {

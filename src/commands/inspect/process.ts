@@ -64,7 +64,7 @@ function* credentialsView({ credentials, seccomp, seccompFilters, seccompFilter,
       ? "no seccomp"
       : seccompFilters === undefined
         ? `seccomp ${seccomp}`
-        : `seccomp with ${seccompFilters} filter${seccompFilters === 1 ? "" : "s"}, the last ${seccompFilter}`,
+        : `seccomp with ${seccompFilters} filter${seccompFilters === 1 ? "" : "s"}, the first ${seccompFilter}`,
     profile === "" ? "" : `profile ${profile}`,
   ];
   yield line("confined", say`${confinement.filter((part) => part !== "").join(", ")}`);

@@ -1,12 +1,14 @@
 # On a node: runs work.py in a container of runc, writes down what /proc has of each of its processes, and dumps it. Prints a tar archive in
-# base64: proc.json, and CRIU's images in checkpoint/.
+# base64: proc.json, and CRIU's images in checkpoint/. `take.py [--user-namespace] KIND…`: what work.py does.
 import base64, io, json, os, re, shutil, subprocess, sys, tarfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAME = os.path.basename(HERE)
 ROOT = f"{HERE}/bundle/rootfs"
 IMAGES = f"{HERE}/images"
-READY = 10
+USER_NAMESPACE = "--user-namespace" in sys.argv
+KINDS = [word for word in sys.argv[1:] if not word.startswith("-")]
+OUTSIDE = 100000
 
 
 def text(data):
@@ -31,6 +33,9 @@ def process(pid):
         "cmdline": read(f"{base}/cmdline"),
         "environ": read(f"{base}/environ"),
         "limits": read(f"{base}/limits"),
+        "cgroup": read(f"{base}/cgroup"),
+        "uidMap": read(f"{base}/uid_map").split(),
+        "said": None,
         "oomScoreAdjust": int(read(f"{base}/oom_score_adj")),
         "threads": [],
         "files": {},
@@ -41,6 +46,8 @@ def process(pid):
         # Fields after the name, which can have anything in it.
         fields = read(f"{base}/task/{tid}/stat").rsplit(")", 1)[1].split()
         found["threads"].append({"tid": inside, "comm": read(f"{base}/task/{tid}/comm")[:-1], "nice": int(fields[16])})
+    if os.path.exists(f"{ROOT}/tmp/said.{found['pid']}"):
+        found["said"] = json.loads(read(f"{ROOT}/tmp/said.{found['pid']}"))
     if status["State"].startswith("Z"):
         return found
     found["cwd"] = os.readlink(f"{base}/cwd")
@@ -74,8 +81,8 @@ def bundle():
     run("runc", "spec", cwd=f"{HERE}/bundle")
     with open(f"{HERE}/bundle/config.json") as file:
         spec = json.load(file)
-    spec["process"].update(terminal=False, args=["/usr/bin/python3", "/w/work.py"], env=["PATH=/usr/bin:/bin", "ONE=1", "EMPTY="])
-    every = "CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID NET_BIND_SERVICE NET_RAW NET_ADMIN SYS_ADMIN SYS_NICE IPC_LOCK"
+    spec["process"].update(terminal=False, args=["/usr/bin/python3", "/w/work.py", *KINDS], env=["PATH=/usr/bin:/bin", "ONE=1", "EMPTY="])
+    every = "LEASE CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID NET_BIND_SERVICE NET_RAW NET_ADMIN SYS_ADMIN SYS_NICE IPC_LOCK"
     names = [f"CAP_{name}" for name in every.split()]
     spec["process"]["capabilities"] = {key: names for key in ["bounding", "effective", "permitted"]}
     spec["root"]["readonly"] = False
@@ -90,6 +97,14 @@ def bundle():
     spec["linux"].pop("seccomp", None)
     spec["linux"]["namespaces"] = [space for space in spec["linux"]["namespaces"] if space["type"] != "cgroup"]
     spec["linux"]["cgroupsPath"] = f"/{NAME}"
+    if USER_NAMESPACE:
+        spec["linux"]["namespaces"].append({"type": "user"})
+        mapping = {"containerID": 0, "hostID": OUTSIDE, "size": 65536}
+        spec["linux"].update(uidMappings=[mapping], gidMappings=[mapping])
+        for directory in [ROOT, f"{ROOT}/tmp"]:
+            os.chown(directory, OUTSIDE, OUTSIDE)
+        for directory in [HERE, f"{HERE}/bundle"]:
+            os.chmod(directory, 0o755)
     with open(f"{HERE}/bundle/config.json", "w") as file:
         json.dump(spec, file)
 
@@ -102,12 +117,11 @@ def main():
         raise SystemExit("runc run: " + read(f"{HERE}/out"))
     try:
         for _ in range(200):
-            if len([name for name in os.listdir(f"{ROOT}/tmp") if name.startswith("ready.")]) >= READY:
+            if os.path.exists(f"{ROOT}/tmp/all-ready"):
                 break
             time.sleep(0.1)
         else:
             raise SystemExit("not ready: " + read(f"{ROOT}/tmp/out"))
-        time.sleep(1)
         pids = json.loads(run("runc", "ps", "-f", "json", NAME).stdout)
         state = json.loads(run("runc", "state", NAME).stdout)
         proc = {"processes": [process(pid) for pid in pids], "ipc": ipc(state["pid"]), "sockets": sockets(state["pid"])}

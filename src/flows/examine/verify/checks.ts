@@ -113,7 +113,7 @@ export async function* images(archive: OpenArchive): AsyncGenerator<Finding, voi
     else if (kind === "unknown") yield { note: `${image}: ${message}` };
     else yield `${image}: ${message}`;
   }
-  if (leftOver.length > 0) yield { note: `left over from an earlier checkpoint, of no process in the tree: ${leftOver.join(", ")}` };
+  if (leftOver.length > 0) yield { note: `left over from an earlier checkpoint: ${leftOver.join(", ")}` };
 }
 
 export async function* references(archive: OpenArchive): AsyncGenerator<Finding, void> {

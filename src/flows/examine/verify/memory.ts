@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { Archive } from "../../../archive/archive.ts";
-import { taskIds } from "../../../criu/check.ts";
+import { sharedInUse, taskIds } from "../../../criu/check.ts";
 import { pagemap } from "../../../criu/pagemap.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
 import { statistics } from "../../../criu/statistics.ts";
@@ -19,6 +19,7 @@ const PARENT = "checkpoint/parent";
 export async function* memoryProblems(archive: Archive): AsyncGenerator<string, void> {
   const size = await pageSize(archive);
   const tasks = await taskIds(archive);
+  const inUse = await sharedInUse(archive);
   const total = { process: 0, shared: 0, parent: 0, lazy: 0 };
   const counted = new Map<string, { readonly pages: number; readonly bytes: number }>();
   const claimed = new Set<string>();
@@ -28,7 +29,7 @@ export async function* memoryProblems(archive: Archive): AsyncGenerator<string, 
     if (map === undefined) continue;
     claimed.add(map.pagesName);
     // Left over from an earlier checkpoint: its pages may have been replaced.
-    if (shared === undefined && !tasks.has(Number(id))) continue;
+    if (shared === undefined ? !tasks.has(Number(id)) : inUse?.has(String(id)) === false) continue;
     const pages = await map.extent();
     const before = counted.get(map.pagesName);
     counted.set(map.pagesName, { pages: (before?.pages ?? 0) + pages.present, bytes: (before?.bytes ?? 0) + pages.bytes });
