@@ -48,13 +48,14 @@ export async function bringVolumes(context: FlowContext, request: VolumesRequest
   await using volumes = helpers.volumes(node, chosen.directory, names);
   const startedAt = new Date(now()).toISOString();
   try {
-    const { found, leftOut } = await walk(volumes, names, (entries) =>
-      emit({ kind: "activity", lane, text: say`reading the volumes of pod/${pod}: ${entries} entries` }),
+    const { found, leftOut } = await walk(volumes, names, (seen) =>
+      emit({ kind: "activity", lane, text: say`reading the volumes of pod/${pod}: ${seen} entries` }),
     );
     const total = bytesOf(found);
     if (total > LARGE_VOLUMES && !large) await confirmLarge(context, pod, total);
     const leaveOut = (one: LeftOut): void => void leftOut.push(one);
-    const tar = volumesTar({ volumes, found, codec, signal, leaveOut });
+    let entries = 0;
+    const tar = volumesTar({ volumes, found, codec, signal, leaveOut, counted: () => (entries += 1) });
     const progress = byteProgress(context, lane, say`copying the volumes of pod/${pod}`, total);
     try {
       const written = await write(directory, await freeName(directory, pod, startedAt, encryption !== undefined), tar, {
@@ -66,7 +67,7 @@ export async function bringVolumes(context: FlowContext, request: VolumesRequest
       const counts = Object.fromEntries([...Map.groupBy(leftOut, ({ kind }) => kind)].map(([kind, all]) => [kind, all.length]));
       if (leftOut.length > 0) emit({ kind: "warning", text: say`volumes of pod/${pod}: not included as they were: ${countsText(counts)}` });
       return {
-        volumes: { ...written, names, entries: found.length, leftOut: counts, mounts },
+        volumes: { ...written, names, entries, leftOut: counts, mounts },
         record: {
           startedAt,
           finishedAt: new Date(now()).toISOString(),

@@ -17,15 +17,21 @@ export interface TarRequest {
   readonly signal: AbortSignal;
   /** Takes what cannot be in it as it was. */
   readonly leaveOut: (one: LeftOut) => void;
+  /** Called for each member. */
+  readonly counted?: () => void;
 }
 
 /** The volumes as a tar archive: directories and links first, then small files, large ones, and last further names of files. */
-export async function* volumesTar({ volumes, found, codec, signal, leaveOut }: TarRequest): AsyncGenerator<Buffer, void> {
+export async function* volumesTar({ volumes, found, codec, signal, leaveOut, counted }: TarRequest): AsyncGenerator<Buffer, void> {
   const { small, large, others, again } = sorted(found);
+  const header = (about: NewMember): Buffer => {
+    counted?.();
+    return memberHeader(about);
+  };
   for (const { path, facts, target } of others) {
-    if (facts.type === "directory") yield memberHeader(member(Buffer.concat([path, Buffer.from("/")]), "directory", facts));
+    if (facts.type === "directory") yield header(member(Buffer.concat([path, Buffer.from("/")]), "directory", facts));
     else if (target === undefined) leaveOut({ path, kind: "changed" });
-    else yield memberHeader(member(path, "symlink", facts, target));
+    else yield header(member(path, "symlink", facts, target));
   }
   for (const group of groups(small)) {
     const read = await volumes.read(group.map(({ path, facts }) => ({ path, bytes: facts.bytes })));
@@ -34,19 +40,19 @@ export async function* volumesTar({ volumes, found, codec, signal, leaveOut }: T
       if (after?.identity !== facts.identity || bytes.length !== facts.bytes)
         leaveOut({ path, kind: after === undefined ? "changed" : why(facts, after) });
       if (after === undefined && bytes.length === 0) continue;
-      yield memberHeader(member(path, "file", { ...facts, bytes: bytes.length }));
+      yield header(member(path, "file", { ...facts, bytes: bytes.length }));
       if (bytes.length > 0) yield Buffer.concat([bytes, padding(bytes.length)]);
     }
   }
   const codecs = large.length === 0 ? [] : await volumes.codecs();
   for (const { path, facts } of large) {
-    yield memberHeader(member(path, "file", facts));
+    yield header(member(path, "file", facts));
     yield* streamFile({ codecs, pour: async (piece) => await volumes.pour(path, piece) }, facts.bytes, codec, signal);
     yield padding(facts.bytes);
     const [now] = await volumes.read([{ path, bytes: 0 }]);
     if (now?.after?.identity !== facts.identity) leaveOut({ path, kind: "changed" });
   }
-  for (const [{ path, facts }, first] of again) yield memberHeader(member(path, "link", { ...facts, bytes: 0 }, first));
+  for (const [{ path, facts }, first] of again) yield header(member(path, "link", { ...facts, bytes: 0 }, first));
   yield END;
 }
 

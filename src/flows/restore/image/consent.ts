@@ -19,14 +19,15 @@ export async function consentToPush(
 ): Promise<void> {
   if (yes || (isCheckpoint(found) && !isEncrypted)) return;
   const name = formatReference(reference);
-  const replaced = found === undefined ? say`` : say` The existing image, which is not a checkpoint, will be replaced.`;
+  const replaced =
+    found === undefined || isCheckpoint(found) ? say`` : say` The existing image, which is not a checkpoint, will be replaced.`;
   if (!ask.possible) {
     throw new UserError({
       reason: "ConsentNeeded",
       message: isEncrypted
         ? say`this would push an encrypted checkpoint to ${name} unencrypted`
         : say`this would push the first checkpoint to ${name}`,
-      why: say`it is a memory dump with passwords and keys, and everyone who can pull it can read them${found === undefined ? "" : "; an image that is not a checkpoint would be replaced"}`,
+      why: say`it is a memory dump with passwords and keys, and everyone who can pull it can read them${found === undefined || isCheckpoint(found) ? "" : "; an image that is not a checkpoint would be replaced"}`,
       fix: "rerun with --yes to confirm",
       exitCode: 2,
     });
