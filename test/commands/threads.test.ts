@@ -137,7 +137,7 @@ for (const version of ["3.11", "3.14"]) {
 test("no deadlock is named in archives that have none", async () => {
   const archives = ["archives", "runtimes", "dumps", "faults"].flatMap((directory) =>
     readdirSync(join(DATA, directory))
-      .filter((name) => name.includes(".tar"))
+      .filter((name) => /\.tar(\.gz|\.zst)?$/.test(name))
       .map((name) => `${directory}/${name}`),
   );
   assert.ok(archives.length >= 20);

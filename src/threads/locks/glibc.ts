@@ -56,10 +56,10 @@ export function priorityMutex({ futex, word }: FutexWait, setting: LockSetting):
   return { kind: "mutex", address: futex.address, owner: ownerOf(tid, futex.isPrivate, setting), isAnonymous: false };
 }
 
-function ownerOf(tid: number, isPrivate: boolean, { pid, tids, processOf }: LockSetting): Owner | undefined {
+function ownerOf(tid: number, isPrivate: boolean, { pid, tids, isWhole, processOf }: LockSetting): Owner | undefined {
   if (tids.has(tid)) return heldBy(pid, tid);
   const other = processOf(tid);
-  if (isPrivate) return { kind: "gone", tid, pid: other };
+  if (isPrivate) return isWhole ? { kind: "gone", tid, pid: other } : undefined;
   return other === undefined ? undefined : heldBy(other, tid);
 }
 

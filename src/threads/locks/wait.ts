@@ -28,6 +28,8 @@ export interface LockSetting {
   readonly architecture: "x86-64" | "aarch64";
   readonly libc: "glibc" | "musl" | "unknown";
   readonly isPython: boolean;
+  /** Whether all threads could be read: else one that is not among them may be there. */
+  readonly isWhole: boolean;
   /** The process of a thread, by its id, of all that the archive has. */
   readonly processOf: (tid: number) => number | undefined;
   readonly reader: MemoryReader;

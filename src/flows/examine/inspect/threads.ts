@@ -55,17 +55,23 @@ export async function threadDetails(
   const seen: SeenThread[] = [];
   await using contents = new Contents(archive, setting.commons, setting.pageSize, new AbortController().signal);
   for (const process of all) {
-    for (const thread of await threadsOf(archive, process, processOf, setting, connections)) seen.push(thread);
+    for (const thread of await threadsOf(archive, process, { processOf, isWhole }, setting, connections)) seen.push(thread);
   }
   await findSymbols(seen, contents, setting);
   const details = new Map(seen.map((thread) => [thread.tid, detailsOf(thread, connections)]));
   return { details, deadlocks: deadlockItems(seen, { processes: all, isWhole }, connections) };
 }
 
+/** What is known of all processes. */
+interface Others {
+  readonly processOf: ReadonlyMap<number, number>;
+  readonly isWhole: boolean;
+}
+
 async function threadsOf(
   archive: Archive,
   process: Process,
-  processOf: ReadonlyMap<number, number>,
+  others: Others,
   { pageSize, commons, table, tell }: Setting,
   connections: Connections,
 ): Promise<SeenThread[]> {
@@ -91,14 +97,14 @@ async function threadsOf(
     });
     if (thread !== undefined) seen.push(thread);
   }
-  if (reader !== undefined) await attempt(tell, async () => await findLocks(seen, pid, processOf, reader, connections, archive));
+  if (reader !== undefined) await attempt(tell, async () => await findLocks(seen, process, others, reader, connections, archive));
   return seen;
 }
 
 async function findLocks(
   seen: readonly SeenThread[],
-  pid: number,
-  processOf: ReadonlyMap<number, number>,
+  { pid, threads }: Process,
+  { processOf, isWhole }: Others,
   reader: MemoryReader,
   { table }: Connections,
   { budget }: Archive,
@@ -117,7 +123,8 @@ async function findLocks(
   if (first === undefined) return;
   const setting: LockSetting = {
     pid,
-    tids: new Set(seen.map(({ tid }) => tid)),
+    tids: new Set(threads.map(({ tid }) => tid)),
+    isWhole,
     byThreadPointer: new Map(seen.map(({ tid, registers }) => [registers.threadPointer, tid])),
     byClearTid: new Map(seen.map(({ tid, registers }) => [registers.clearTid, tid])),
     architecture: first.registers.architecture,
