@@ -24,7 +24,8 @@ export function quickAnswer(call: Words, about: About): string | undefined {
   if (verb.name === "help") return helpTopic(words).help;
   if (verb.load === undefined && words[0] !== undefined) throw usageError(say`unexpected argument "${words[0]}": ${verb.name} takes none`);
   if (verb.name === "options") return OPTIONS;
-  if (flags.some(([name]) => name === "version") || verb.name === "version") return versionText(flags, about);
+  const plain = verb.name === "version" && words.length === 0 && !flags.some(([name]) => name === "output");
+  if (plain || flags.some(([name]) => name === "version")) return versionText(about);
   return undefined;
 }
 
@@ -35,10 +36,7 @@ function helpTopic([name = VERBS[0].name, more]: readonly string[]): VerbEntry {
   return verb;
 }
 
-function versionText(flags: Words["flags"], { version, node, platform }: About): string {
-  const format = flags.findLast(([name]) => name === "output")?.[1];
-  if (format === "json") return `${JSON.stringify({ version, node, platform }, undefined, 2)}\n`;
-  if (format !== undefined) throw usageError(say`invalid value "${format}" for --output: version has only json`);
+function versionText({ version, node, platform }: About): string {
   return `kubectl-checkpoint ${version} (Node.js ${node}, ${platform})\n`;
 }
 

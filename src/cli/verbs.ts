@@ -1,4 +1,4 @@
-import { help, options, version } from "../commands/about.ts";
+import { help, options } from "../commands/about.ts";
 import { verb as checkpoint } from "../commands/checkpoint.ts";
 import { verb as completion } from "../commands/completion.ts";
 import { verb as cp } from "../commands/cp.ts";
@@ -18,6 +18,7 @@ import { verb as search } from "../commands/search.ts";
 import type { Verb, VerbText } from "../commands/shared/verb.ts";
 import { verb as show } from "../commands/show.ts";
 import { verb as verify } from "../commands/verify.ts";
+import { verb as version } from "../commands/version.ts";
 
 /** Every verb that runs, in the order of help: NAME is in commands/NAME.ts. The first one needs no word. */
 export const RUNNABLE: readonly [Verb, ...Verb[]] = [
@@ -39,7 +40,8 @@ export const RUNNABLE: readonly [Verb, ...Verb[]] = [
   restore,
   move,
   completion,
+  version,
 ];
 
 /** And those that are answered at once. */
-export const VERB_TEXTS: readonly [VerbText, ...VerbText[]] = [...RUNNABLE, version, options, help];
+export const VERB_TEXTS: readonly [VerbText, ...VerbText[]] = [...RUNNABLE, options, help];

@@ -3,6 +3,11 @@ import { ageOf, archiveItem, placeOf, totalBytes, type ListedArchive } from "../
 import { agreeToPods } from "../flows/consent.ts";
 import { nodesMeant, onNodes, unreachableNode } from "../flows/collect/nodes/each.ts";
 import { listArchives } from "../flows/collect/nodes/list.ts";
+import type { Scope } from "../flows/collect/nodes/identify.ts";
+import type { PodWord, WorkloadWord } from "../flows/capture/targets/resolve.ts";
+import type { FlowContext } from "../flows/context.ts";
+import { requireRights } from "../flows/rights.ts";
+import { listPods } from "../cluster/pods.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import type { ArchiveList } from "../model/archives.ts";
@@ -13,11 +18,12 @@ import { counted, formatAge, formatBytes } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, NODES, output } from "./shared/common.ts";
 import { HELPER, helperSettings } from "./shared/helper-pods.ts";
+import { targetWords } from "./shared/targets.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 export interface LsRequest {
-  /** Undefined: all. */
-  readonly pod: string | undefined;
+  /** A pod, or the pods behind TYPE/NAME; undefined: all. */
+  readonly target: PodWord | WorkloadWord | undefined;
   /** None: all. */
   readonly nodes: readonly string[];
   readonly allNamespaces: boolean;
@@ -30,16 +36,18 @@ export interface LsRequest {
 export const verb = defineVerb({
   name: "ls",
   summary: "List the archives on the nodes",
-  usage: ["ls [POD] [--node NODE]... [-A] [options]"],
+  usage: ["ls [POD | TYPE/NAME] [--node NODE]... [-A] [options]"],
   description: `List the archives in the checkpoint directories of the nodes, for the current namespace or for all with -A. COMPLETE is "no" for
 an archive that is cut short or still being written.
 
 Each node is read through a privileged helper pod, which you are asked to confirm. The pod comes from the archive's name; where the name
-does not show the namespace and container, the archive's own metadata is read. Archives that remain unknown are listed with -A only. If a
+does not show the namespace and container, the archive's own metadata is read. Archives that remain unknown are listed with -A only. TYPE/NAME
+(deploy, rs, sts, ds, rc, job, cronjob, svc) selects the pods that are behind it now. If a
 node cannot be reached, the archives of the others are listed and the exit status is 3.`,
   examples: [
     { what: "Archives of the current namespace, on all nodes", command: "kubectl checkpoint ls" },
     { what: "Archives of one pod on one node", command: "kubectl checkpoint ls nginx --node node1" },
+    { what: "Archives of the pods of a deployment", command: "kubectl checkpoint ls deploy/web" },
     { what: "All archives, with their paths", command: "kubectl checkpoint ls -A -o wide --yes" },
     {
       what: "Copy the newest archive of a pod",
@@ -59,10 +67,8 @@ node cannot be reached, the archives of the others are listed and the exit statu
     ...COMMON,
   },
   request(words, flags, env): LsRequest {
-    const named = words.length === 2 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
-    if (named.length > 1) throw usageError(say`unexpected argument "${named[1] ?? ""}": ls takes one POD`);
     return {
-      pod: named[0]?.replace(/^(pods?|po)\//, ""),
+      target: targetOf(words),
       nodes: flags.node,
       allNamespaces: flags["all-namespaces"],
       wide: flags.output === "wide",
@@ -72,13 +78,14 @@ node cannot be reached, the archives of the others are listed and the exit statu
     };
   },
   async *run(request, call) {
-    const { settings, pod, allNamespaces, yes } = request;
+    const { settings, target, allNamespaces, yes } = request;
     const context = await connected(request.cluster, call);
     const helpers = new Helpers(context.connection, call, settings);
+    const pods = target === undefined ? undefined : new Set(await podNames(context, target));
     const nodes = await nodesMeant(context, request.nodes, helpers);
     await agreeToPods(context, helpers, settings, nodes, yes);
 
-    const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pod };
+    const scope = { namespace: allNamespaces ? undefined : context.connection.namespace, pods };
     const all: ListedArchive[] = [];
     const unreachable = await onNodes(context, helpers, nodes, "read", async (directory) => {
       all.push(...(await listArchives(context, directory, scope)));
@@ -88,10 +95,12 @@ node cannot be reached, the archives of the others are listed and the exit statu
     if (shown.length > 0) yield { text: table(shown, request, call.now()) };
     for (const archive of shown) yield { name: placeOf(archive) };
     yield { text: summary(shown, nodes.length - unreachable.length) };
-    const unknown =
-      all.filter(({ container }) => container === undefined).length - shown.filter(({ container }) => container === undefined).length;
-    if (unknown > 0 && pod === undefined)
-      call.emit({ kind: "hint", text: say`${counted(unknown, "file")} of unknown containers are not listed: use -A` });
+    const unknown = all.filter((one) => one.container === undefined && one.elsewhere !== true && !shown.includes(one)).length;
+    if (unknown > 0 && pods === undefined)
+      call.emit({
+        kind: "hint",
+        text: say`${counted(unknown, "file")} of unknown containers ${unknown === 1 ? "is" : "are"} not listed: use -A`,
+      });
     const document: ArchiveList = {
       apiVersion: API_VERSION,
       kind: "ArchiveList",
@@ -103,9 +112,34 @@ node cannot be reached, the archives of the others are listed and the exit statu
   },
 });
 
+/** As checkpoint takes it, one. */
+function targetOf(words: readonly string[]): LsRequest["target"] {
+  const [target, more] = targetWords(words);
+  if (more !== undefined) throw usageError(say`unexpected argument "${words.at(-1) ?? ""}": ls takes one POD or TYPE/NAME`);
+  return target;
+}
+
+/** A pod need not be there any more; of a workload, those that are behind it now. */
+async function podNames(context: FlowContext, target: PodWord | WorkloadWord): Promise<string[]> {
+  if (target.kind === "pod") return [target.name];
+  const { connection } = context;
+  const { workloadSelector, workloadRights } = await import("../cluster/workloads.ts");
+  const rights = [...workloadRights(target.type), { verb: "list", group: "", resource: "pods" }].map((right) => ({
+    ...right,
+    namespace: connection.namespace,
+  }));
+  return await requireRights(connection, rights, async () => {
+    const labelSelector = await workloadSelector(connection, connection.namespace, target.type, target.name);
+    const names: string[] = [];
+    for await (const page of listPods(connection, { namespace: connection.namespace, labelSelector }))
+      names.push(...page.map(({ name }) => name));
+    return names;
+  });
+}
+
 /** An archive whose container is unknown has no namespace. */
-function isMeant(archive: ListedArchive, { namespace, pod }: { namespace: string | undefined; pod: string | undefined }): boolean {
-  return (namespace === undefined || archive.namespace === namespace) && (pod === undefined || archive.pod === pod);
+function isMeant(archive: ListedArchive, { namespace, pods }: Scope): boolean {
+  return (namespace === undefined || archive.namespace === namespace) && (pods === undefined || pods.has(archive.pod ?? ""));
 }
 
 /** By container, the newest last; unknown ones at the end. */
@@ -127,6 +161,10 @@ function table(archives: readonly ListedArchive[], { allNamespaces, wide }: LsRe
       "COMPLETE",
       ...(wide ? ["MODIFIED", "PATH"] : ["ARCHIVE"]),
     ],
+    narrow: {
+      without: ["AGE"],
+      shorten: [{ ARCHIVE: "middle" }, { NAMESPACE: "middle", POD: "middle", CONTAINER: "middle", NODE: "middle" }],
+    },
     rows: archives.map((archive) => row(archive, allNamespaces, wide, now)),
   };
 }
@@ -135,9 +173,9 @@ function row(archive: ListedArchive, allNamespaces: boolean, wide: boolean, now:
   const { node, path, file, complete, namespace = "", pod = "", container = "" } = archive;
   const age = ageOf(archive, now);
   return [
-    ...(allNamespaces ? [namespace] : []),
-    pod,
-    container,
+    ...(allNamespaces ? [namespace || "<unknown>"] : []),
+    pod || "<unknown>",
+    container || "<unknown>",
     node,
     formatBytes(file.bytes),
     age === undefined ? "" : formatAge(age),

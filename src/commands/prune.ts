@@ -2,13 +2,13 @@ import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import type { ListedArchive } from "../flows/collect/nodes/archive.ts";
 import { held, nodesMeant, onNodes } from "../flows/collect/nodes/each.ts";
 import { listArchives } from "../flows/collect/nodes/list.ts";
-import { toPrune, type Retention } from "../flows/collect/nodes/prune.ts";
+import { toPrune, whyKept, type Retention } from "../flows/collect/nodes/prune.ts";
 import { agreeToPods } from "../flows/consent.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
-import { say } from "../model/phrase.ts";
-import { counted } from "../model/units.ts";
+import { joined, say, type Phrase } from "../model/phrase.ts";
+import { counted, formatAge } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, NODES, output, REMOVAL_DRY_RUN } from "./shared/common.ts";
 import { count, duration } from "./shared/flags.ts";
@@ -82,17 +82,40 @@ and do not count as one of the newest N. The plan is shown for confirmation; --d
     const namespace = request.allNamespaces ? undefined : context.connection.namespace;
     const all: ListedArchive[] = [];
     const unreachable = await onNodes(context, helpers, nodes, access, async (directory) => {
-      const archives = await listArchives(context, directory, { namespace, pod: undefined });
-      all.push(...archives.filter((one) => namespace === undefined || one.namespace === namespace));
+      const archives = await listArchives(context, directory, { namespace, pods: undefined });
+      const isMeant = (one: ListedArchive): boolean => one.elsewhere !== true && (one.namespace ?? namespace) === namespace;
+      all.push(...archives.filter((one) => namespace === undefined || isMeant(one)));
     });
     for (const { error } of unreachable) yield { error };
     const going = toPrune(all, retention, call.now());
-    if (going.length === 0) call.emit({ kind: "hint", text: say`no archives to remove: ${counted(all.length, "archive")} kept` });
+    const kept = keptText(all, going, retention, call.now());
+    if (going.length === 0) call.emit({ kind: "hint", text: joined([say`no archives to remove`, ...kept], "\n") });
     const { items, errors } =
       going.length === 0 ? { items: [], errors: [] } : yield* dryRun ? wouldRemove(going) : removeAgreed(context, helpers, going, yes);
+    if (going.length > 0) for (const text of kept) call.emit({ kind: "hint", text });
     const failures = [...unreachable.map(({ error }) => error), ...errors];
     // Where archives are removed, only they count: listing a node is not a success by itself.
     const count = items.length === 0 ? nodes.length : unreachable.length + items.length;
     return { document: removalList(items), exitCode: exitCodeFor(failures, count) };
   },
 });
+
+/** How many stay, and why; nothing where there is none. */
+function keptText(all: readonly ListedArchive[], going: readonly ListedArchive[], retention: Retention, now: number): Phrase[] {
+  const kept = whyKept(all, going, retention, now);
+  const { keep = 0, olderThanMs = 0 } = retention;
+  const reasons = {
+    newest: say`among the newest ${keep} of their container`,
+    young: say`younger than ${formatAge(olderThanMs)}`,
+    written: say`incomplete, and might still be written`,
+    unknown: say`of an unknown container: never removed (kubectl checkpoint rm NODE:ARCHIVE does)`,
+  };
+  const stay = all.length - going.length;
+  if (stay === 0) return [];
+  return [
+    say`${counted(stay, "archive")} kept: ${joined(
+      [...kept].map(([why, count]) => say`${count} ${reasons[why]}`),
+      "; ",
+    )}`,
+  ];
+}

@@ -54,7 +54,7 @@ try {
       const started = performance.now();
       const all = await Promise.all(
         ready.map(
-          async (directory) => await listArchives({ ...surroundings, connection }, directory, { namespace: undefined, pod: undefined }),
+          async (directory) => await listArchives({ ...surroundings, connection }, directory, { namespace: undefined, pods: undefined }),
         ),
       );
       const told = all.flat().filter((archive) => archive.namespace === NAMESPACE && archive.container === "web-app" && archive.complete);

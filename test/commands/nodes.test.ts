@@ -19,17 +19,19 @@ function request<F extends FlagSet, R extends object>(verb: Verb<F, R>, line: st
 }
 
 test("ls", () => {
-  const all = { pod: undefined, nodes: [], allNamespaces: false, wide: false, yes: false, settings: SETTINGS };
+  const all = { target: undefined, nodes: [], allNamespaces: false, wide: false, yes: false, settings: SETTINGS };
   assert.deepEqual(request(ls, "ls"), all);
   assert.deepEqual(request(ls, "ls nginx --node a --node b -A -o wide -y"), {
     ...all,
-    pod: "nginx",
+    target: { kind: "pod", name: "nginx" },
     nodes: ["a", "b"],
     allNamespaces: true,
     wide: true,
     yes: true,
   });
-  for (const words of ["ls pod/nginx", "ls pod nginx", "ls po/nginx"]) assert.equal(request(ls, words).pod, "nginx");
+  for (const words of ["ls pod/nginx", "ls pod nginx", "ls po/nginx"])
+    assert.deepEqual(request(ls, words).target, { kind: "pod", name: "nginx" });
+  assert.deepEqual(request(ls, "ls deploy/web").target, { kind: "workload", type: "deploy", name: "web" });
   assert.throws(() => request(ls, "ls a b c"), { exitCode: 2 });
 });
 
@@ -54,8 +56,11 @@ test("prune", () => {
 });
 
 test("doctor", () => {
-  const plain = { subject: { kind: "cluster" }, deep: false, fix: undefined, yes: false, settings: SETTINGS };
+  const plain = { subject: { kind: "cluster" }, deep: false, fix: undefined, grantee: undefined, yes: false, settings: SETTINGS };
   assert.deepEqual(request(doctor, "doctor"), plain);
+  assert.deepEqual(request(doctor, "doctor --for group:on-call").grantee, { kind: "group", name: "on-call" });
+  assert.deepEqual(request(doctor, "doctor --for user:a:b").grantee, { kind: "user", name: "a:b" });
+  for (const other of ["on-call", "group:", "role:x"]) assert.throws(() => request(doctor, `doctor --for ${other}`), { exitCode: 2 });
   assert.deepEqual(request(doctor, "doctor nginx -c c --deep"), {
     ...plain,
     subject: { kind: "pod", pod: "nginx", container: "c" },

@@ -1,8 +1,7 @@
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
-import { isWorkloadType } from "../../cluster/workloads.ts";
 import type { CriuOptions } from "../../flows/capture/criu-options.ts";
 import type { ContainerTarget } from "../../flows/capture/targets/containers.ts";
-import type { PodWord, TargetQuery, WorkloadWord } from "../../flows/capture/targets/resolve.ts";
+import type { TargetQuery } from "../../flows/capture/targets/resolve.ts";
 import type { CopyOptions, CopyPlan } from "../../flows/collect/copy/prepare.ts";
 import type { VolumesPlan } from "../../flows/collect/volumes/prepare.ts";
 import type { EvidenceOptions } from "../../flows/evidence/open.ts";
@@ -20,6 +19,7 @@ import type { DryRun } from "../shared/dry-run.ts";
 import { EVIDENCE, evidenceOptions } from "../shared/evidence.ts";
 import { count, duration, group, list, on, optional, text, type Values } from "../shared/flags.ts";
 import { HELPER, helperSettings } from "../shared/helper-pods.ts";
+import { targetWords } from "../shared/targets.ts";
 
 /** One call of `kubectl checkpoint`, its flags read once. */
 export interface CheckpointRequest {
@@ -188,23 +188,6 @@ function targetQuery(words: readonly string[], flags: CheckpointFlags): TargetQu
   if (words.length > 0 && query.allNamespaces) throw usageError("names and -A cannot be used together: use a selector");
   if (words.length === 0 && query.allContainers && !selects) throw usageError("--all-containers requires a POD, TYPE/NAME or selector");
   return words.length === 0 && !selects ? undefined : query;
-}
-
-/** `nginx`, `pod/nginx`, `deploy/web`, and as kubectl takes it: `pod nginx`. */
-function targetWords(words: readonly string[]): (PodWord | WorkloadWord)[] {
-  const named = words.length > 1 && isPodType(words[0] ?? "") ? words.slice(1) : words;
-  return named.map((word) => {
-    const slash = word.indexOf("/");
-    const [type, name] = slash < 0 ? ["pod", word] : [word.slice(0, slash), word.slice(slash + 1)];
-    if (name === "" || name.includes("/")) throw usageError(say`invalid target "${word}": use POD or TYPE/NAME`);
-    if (isPodType(type)) return { kind: "pod", name };
-    if (isWorkloadType(type)) return { kind: "workload", type, name };
-    throw usageError(say`invalid target "${word}": use one of pod, deploy, rs, sts, ds, rc, job, cronjob and svc as TYPE`);
-  });
-}
-
-function isPodType(type: string): boolean {
-  return /^(pods?|po)$/.test(type);
 }
 
 function copyOptions({ copy, remove, force, compress, volumes, "log-lines": logLines }: CheckpointFlags): CopyOptions | undefined {

@@ -7,7 +7,7 @@ import type { NodeFile } from "../../../src/helper/listing.ts";
 import { UserError } from "../../../src/model/error.ts";
 import { tar, type TarMember } from "../../archive/tars.ts";
 
-const ALL: Scope = { namespace: undefined, pod: undefined };
+const ALL: Scope = { namespace: undefined, pods: undefined };
 const AMBIGUOUS = "checkpoint-web_team-a-app-1-2026-11-24T06:10:21Z.tar";
 
 function spec(namespace: string, pod: string, container: string): string {
@@ -74,8 +74,8 @@ test("a certain name is not looked into, nor one that cannot matter", async (t) 
   const all = await identified(t, { archives: { [certain]: bytes } });
   assert.deepEqual(all, { of: { [certain]: "prod/web/app" }, reads: [] });
   for (const scope of [
-    { namespace: "default", pod: undefined },
-    { namespace: undefined, pod: "other" },
+    { namespace: "default", pods: undefined },
+    { namespace: undefined, pods: new Set(["other"]) },
   ])
     assert.deepEqual(await identified(t, { archives: { [AMBIGUOUS]: bytes } }, scope), { of: { [AMBIGUOUS]: "?/web/?" }, reads: [] });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ListedArchive } from "../../../src/flows/collect/nodes/archive.ts";
-import { toPrune } from "../../../src/flows/collect/nodes/prune.ts";
+import { toPrune, whyKept } from "../../../src/flows/collect/nodes/prune.ts";
 
 const HOUR = 3600;
 const NOW = 1_800_000_000_000;
@@ -95,4 +95,23 @@ test("an unfinished one goes after an hour, and never takes the place of a whole
   assert.deepEqual(pruned([young, old, archive("whole", { age: 2 * HOUR })], 1), ["old"]);
   assert.deepEqual(pruned([young, old], undefined, 0), ["old"]);
   assert.deepEqual(pruned([archive("ageless", { complete: false })], 0), [], "nobody can say that it is an hour old");
+});
+
+test("why archives stay: what is not of a known container, may still be written, is too young, or is one of the newest", () => {
+  const all = [
+    archive("new", { age: HOUR }),
+    archive("young", { age: 2 * HOUR }),
+    archive("old", { age: 9 * HOUR }),
+    archive("being-written", { age: 10, complete: false }),
+    archive("unknown", { of: "", age: 99 * HOUR }),
+  ].map((one) =>
+    one.file.name === "unknown" ? { ...one, namespace: undefined, pod: undefined, container: undefined } : one,
+  ) as ListedArchive[];
+  const retention = { keep: 1, olderThanMs: 4 * HOUR * 1000 };
+  const going = toPrune(all, retention, NOW);
+  assert.deepEqual(
+    going.map(({ file }) => file.name),
+    ["old"],
+  );
+  assert.deepEqual(Object.fromEntries(whyKept(all, going, retention, NOW)), { newest: 1, young: 1, written: 1, unknown: 1 });
 });

@@ -7,6 +7,8 @@ export interface Identity {
   readonly namespace?: string;
   readonly pod?: string;
   readonly container?: string;
+  /** Its name can be read in several ways, and all of them are out of the scope that was asked for. */
+  readonly elsewhere?: true;
 }
 
 /** One file in a node's checkpoint directory. */

@@ -16,7 +16,8 @@ import type { Identity } from "./archive.ts";
 export interface Scope {
   /** Undefined: all. */
   readonly namespace: string | undefined;
-  readonly pod: string | undefined;
+  /** By name; undefined: all. */
+  readonly pods: ReadonlySet<string> | undefined;
 }
 
 /** Requests at once to one node. */
@@ -78,9 +79,9 @@ function byName(file: NodeFile, scope: Scope): Identity | undefined {
   const [only] = readings;
   if (readings.length === 1 && only !== undefined) return { pod, ...only };
   const cannotMatter =
-    (scope.pod !== undefined && scope.pod !== pod) ||
+    (scope.pods !== undefined && !scope.pods.has(pod)) ||
     (scope.namespace !== undefined && readings.every(({ namespace }) => namespace !== scope.namespace));
-  return cannotMatter ? { pod } : undefined;
+  return cannotMatter ? { pod, elsewhere: true } : undefined;
 }
 
 function podByName(file: NodeFile): Identity {

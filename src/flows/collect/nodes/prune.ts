@@ -31,6 +31,24 @@ export function toPrune(archives: readonly ListedArchive[], { keep, olderThanMs 
   });
 }
 
+/** Why archives stay, by how many. */
+export type Kept = ReadonlyMap<"newest" | "young" | "written" | "unknown", number>;
+
+/** Of those that do not go. */
+export function whyKept(archives: readonly ListedArchive[], going: readonly ListedArchive[], { keep }: Retention, now: number): Kept {
+  const goes = new Set(going);
+  const staying = archives.filter((one) => !goes.has(one));
+  // What would go if there were no age to look at, stays because of its age.
+  const old = new Set(toPrune(archives, { keep, olderThanMs: undefined }, now));
+  const counts = new Map<"newest" | "young" | "written" | "unknown", number>();
+  for (const one of staying) {
+    const isUnknown = one.container === undefined || one.namespace === undefined;
+    const why = isUnknown ? "unknown" : maybeWritten(one, now) ? "written" : old.has(one) ? "young" : "newest";
+    counts.set(why, (counts.get(why) ?? 0) + 1);
+  }
+  return counts;
+}
+
 /** Within a second, by the time in the name; so that a plan that is made again is the same one. */
 function newestFirst(now: number): (a: ListedArchive, b: ListedArchive) => number {
   return (a, b) => {
