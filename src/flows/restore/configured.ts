@@ -1,5 +1,6 @@
 import type { Helpers } from "../../helper/helpers.ts";
 import { UserError } from "../../model/error.ts";
+import { inParallel } from "../../model/parallel.ts";
 import { joined, say } from "../../model/phrase.ts";
 import { restoreVerdict } from "../../restore/runtimes.ts";
 import { parseSettings, refusedBy, type OciRuntime, type Refusal, type RuntimeSettings } from "../../restore/settings.ts";
@@ -11,69 +12,74 @@ export function undecided({ nodes }: Pick<Target, "nodes">): TargetNode[] {
   return nodes.filter(({ runtime }) => restoreVerdict(runtime).restores === "maybe");
 }
 
-/** What is to be restored, as far as the configuration of nodes decides about it. */
-export interface Restorable {
-  /** The OCI runtime that made the checkpoint, where that is known. */
-  readonly made: OciRuntime | undefined | Promise<OciRuntime | undefined>;
-  /** The pod's: then its OCI runtime is not the default one. */
-  readonly runtimeClass: boolean;
-}
+/** What the runtimes of nodes say of themselves: of some nodes there is more than one, as Docker's containerd. */
+export type Settings = ReadonlyMap<string, readonly RuntimeSettings[]>;
 
-/**
- * Those of the nodes that are configured to restore it, as helper pods that change nothing read it; what cannot be read is a warning. Throws a
- * UserError where none is.
- */
-export async function configuredOf(context: FlowContext, helpers: Helpers, target: Target, what: Restorable): Promise<TargetNode[]> {
-  const looked = undecided(target).map(async (node) => [node, await refusalOn(context, helpers, node, what)] as const);
-  const refused = new Map((await Promise.all(looked)).flatMap(([node, refusal]) => (refusal === undefined ? [] : [[node, refusal]])));
-  const fit = target.nodes.filter((node) => !refused.has(node));
-  const refusals = [...refused.values()];
-  const [first] = refusals;
-  if (fit.length > 0 || first === undefined) return fit;
-  const whys = joined(
-    refusals.map(({ why }) => why),
-    "\n",
-  );
-  const [only] = target.nodes.length === 1 ? target.nodes : [];
-  const message =
-    only !== undefined
-      ? say`${only.name} cannot restore this checkpoint; nothing was created`
-      : say`no node can restore this checkpoint; nothing was created`;
-  throw new UserError({ reason: first.reason, message, why: whys, fix: first.fix });
-}
-
-async function refusalOn(
-  context: FlowContext,
-  helpers: Helpers,
-  { name, runtime }: TargetNode,
-  { made, runtimeClass }: Restorable,
-): Promise<Refusal | undefined> {
-  const [found, by] = await Promise.all([settingsOn(context, helpers, name), made]);
-  const refusals = found
-    .filter((one) => one.name === (runtime?.name ?? one.name))
-    .map((one) => refusedBy(name, runtime, runtimeClass ? { ...one, oci: undefined } : one, by));
-  // A second containerd, as Docker's, is not the kubelet's: only what all of them say is known.
-  return refusals.includes(undefined) ? undefined : refusals[0];
-}
-
-/** The OCI runtime of pods without a runtime class there; undefined where it cannot be read, which is a warning. */
-export async function ociRuntimeOn(context: FlowContext, helpers: Helpers, node: string): Promise<OciRuntime | undefined> {
-  const [first, second] = await settingsOn(context, helpers, node);
-  return second === undefined ? first?.oci : undefined;
+/** Reads them through helper pods that change nothing. What cannot be read is a warning. */
+export async function readSettings(context: FlowContext, helpers: Helpers, nodes: readonly string[]): Promise<Settings> {
+  const found = new Map<string, readonly RuntimeSettings[]>();
+  await inParallel(nodes, nodes.length, async (node) => void found.set(node, await settingsOn(context, helpers, node)));
+  return found;
 }
 
 async function settingsOn(context: FlowContext, helpers: Helpers, node: string): Promise<RuntimeSettings[]> {
-  const unknown = say`whether the runtime of ${node} is configured to restore is unknown`;
+  const unknown = say`the configuration of the runtime on ${node} is unknown, and so whether the checkpoint can be restored`;
   try {
     await using host = helpers.directory(node, "host", "/");
     const found = parseSettings(await host.lines(["runtime"]));
-    if (found.length === 0) context.emit({ kind: "warning", text: say`${unknown}: its configuration could not be read` });
+    if (found.length === 0) context.emit({ kind: "warning", text: say`${unknown}: it could not be read` });
     return found;
   } catch (error) {
     if (context.signal.aborted || !(error instanceof UserError)) throw error;
     context.emit({ kind: "warning", text: say`${unknown}: ${error.whole}` });
     return [];
   }
+}
+
+/** The OCI runtime of pods without a runtime class on that node. */
+export function ociRuntimeOn(settings: Settings, node: string): OciRuntime | undefined {
+  const [first, second] = settings.get(node) ?? [];
+  return second === undefined ? first?.oci : undefined;
+}
+
+/** What is to be restored, as far as the configuration of nodes decides about it. */
+export interface Restorable {
+  /** The OCI runtime that made the checkpoint, where that is known. */
+  readonly made: OciRuntime | undefined;
+  /** The pod's: then its OCI runtime is not the default one. */
+  readonly runtimeClass: boolean;
+}
+
+/** Those of the nodes that are configured to restore it, as far as that was read. Throws a UserError where none is. */
+export function configuredOf(nodes: readonly TargetNode[], settings: Settings, what: Restorable): TargetNode[] {
+  const judged = nodes.map((node) => ({ node, refusal: refusalOn(node, settings.get(node.name) ?? [], what) }));
+  const fit = judged.flatMap(({ node, refusal }) => (refusal === undefined ? [node] : []));
+  const refusals = judged.flatMap(({ refusal }) => refusal ?? []);
+  const [first] = refusals;
+  if (fit.length > 0 || first === undefined) return fit;
+  const [only, second] = nodes;
+  const which = only === undefined || second !== undefined ? say`no node can` : say`${only.name} cannot`;
+  throw new UserError({
+    reason: first.reason,
+    message: say`${which} restore this checkpoint; nothing was created`,
+    why: joined(
+      refusals.map(({ why }) => why),
+      "\n",
+    ),
+    fix: first.fix,
+  });
+}
+
+function refusalOn(
+  { name, runtime }: TargetNode,
+  settings: readonly RuntimeSettings[],
+  { made, runtimeClass }: Restorable,
+): Refusal | undefined {
+  const refusals = settings
+    .filter((one) => one.name === (runtime?.name ?? one.name))
+    .map((one) => refusedBy(name, runtime, runtimeClass ? { ...one, oci: undefined } : one, made));
+  // Which of several is the kubelet's is unknown: only what all of them say counts.
+  return refusals.includes(undefined) ? undefined : refusals[0];
 }
 
 const NAMED = 8;

@@ -13,7 +13,7 @@ import type { FlowContext } from "../context.ts";
 import { ensureRights, requireRights } from "../rights.ts";
 import { ensureAccepted } from "./admission.ts";
 import { checkBaseImage } from "./base.ts";
-import { configuredOf, undecided, warnOfUndecided } from "./configured.ts";
+import { configuredOf, readSettings, undecided, warnOfUndecided } from "./configured.ts";
 import { createRestored, restoreRights, type Created } from "./create.ts";
 import { watchExplained } from "./explain.ts";
 import { consentToPush } from "./image/consent.ts";
@@ -135,7 +135,8 @@ async function configuredPlan(context: FlowContext, request: RestoreRequest, { c
     return plan;
   }
   const runtimeClass = object(plan.pod["spec"])["runtimeClassName"] !== undefined;
-  const fit = await configuredOf(context, request.helpers, target, { made: checkpoint.facts.oci, runtimeClass });
+  const settings = await readSettings(context, request.helpers, namesOf(nodes));
+  const fit = configuredOf(target.nodes, settings, { made: checkpoint.facts.oci, runtimeClass });
   if (fit.length === target.nodes.length) return plan;
   const unfit = target.nodes.filter((node) => !fit.includes(node));
   const candidates = { fit: namesOf(fit), unfit: [...(target.candidates?.unfit ?? []), ...namesOf(unfit)] };

@@ -12,7 +12,7 @@ import type { FlowContext } from "../../context.ts";
 import { ensureRights, helperRights } from "../../rights.ts";
 import { ensureAccepted } from "../admission.ts";
 import { checkBaseImage } from "../base.ts";
-import { configuredOf, ociRuntimeOn, undecided } from "../configured.ts";
+import { configuredOf, ociRuntimeOn, readSettings, undecided } from "../configured.ts";
 import { restoreRights } from "../create.ts";
 import { findTarget, type Target } from "../nodes.ts";
 import type { RestorePlan } from "../plan.ts";
@@ -77,11 +77,12 @@ export async function lookAhead(context: FlowContext, request: MoveRequest): Pro
 }
 
 /** Whether the node is configured to restore it: read by helper pods on both nodes, where their configuration decides. */
-export async function lookAtRuntimes(context: FlowContext, { target, helpers }: MoveRequest, { place, plan }: Ahead): Promise<void> {
+export async function lookAtRuntimes(context: FlowContext, { target, helpers, to }: MoveRequest, { place, plan }: Ahead): Promise<void> {
   if (undecided(place).length === 0) return;
   const runtimeClass = object(plan.pod["spec"])["runtimeClassName"] !== undefined;
-  const made = runtimeClass ? undefined : ociRuntimeOn(context, helpers, target.pod.node);
-  await configuredOf(context, helpers, place, { made, runtimeClass });
+  const from = target.pod.node;
+  const settings = await readSettings(context, helpers, [from, to]);
+  configuredOf(place.nodes, settings, { made: runtimeClass ? undefined : ociRuntimeOn(settings, from), runtimeClass });
 }
 
 /** With --quiesce they have to be known; without it they are worth a word. */
