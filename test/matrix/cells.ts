@@ -220,7 +220,8 @@ export async function restore({ run, reference, target }: Stage, { file }: Had, 
   return await run("restore", file ?? FOREIGN, ...words, ...more);
 }
 
-async function proveRestored(stage: Stage, { stdout }: Ended, { before }: Had, name: string): Promise<void> {
+async function proveRestored(stage: Stage, { stdout, stderr }: Ended, { before }: Had, name: string): Promise<void> {
+  assert.doesNotMatch(stderr, /can restore it is unknown|configuration of the runtime/, "nothing is left to be unknown of the runtime");
   const { node, restored } = JSON.parse(stdout) as Restoration;
   assert.deepEqual([node, restored], [stage.target, true]);
   assert.ok(before !== undefined);
