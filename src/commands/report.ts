@@ -4,10 +4,10 @@ import { say } from "../model/phrase.ts";
 import { counted, formatBytes } from "../model/units.ts";
 import { headView, treeView } from "./inspect/page.ts";
 import { evidenceView, findingsView, findingView } from "./report/screen.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { choice, on, text } from "./shared/flags.ts";
-import { PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
+import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb, type Call } from "./shared/verb.ts";
 
 export interface ReportRequest {
@@ -77,10 +77,13 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
     return { file, previous, registry: registrySettings(flags), rules: [], showSecrets: flags["show-secrets"], form, to };
   },
   async *run({ file, previous, registry, showSecrets, form, to }, call) {
-    await using archive = await openCheckpoint(file, previous, pulling(call, registry));
+    await noted(call, registry, "report", previous === undefined ? [file] : [file, previous]);
+    const reading = pulling(call, registry);
+    await using archive = await openCheckpoint(file, previous, reading);
     const damage = damages(file, archive);
+    await using volumes = await volumesBeside(file, archive.budget, reading, (error) => damage.push(error));
     for (const error of damage) yield { error };
-    const request = { file, hashes: form !== "screen", showSecrets, signal: call.signal };
+    const request = { file, hashes: form !== "screen", showSecrets, volumes, signal: call.signal };
     let failed = damage.length;
     for await (const part of reportArchive(archive, request)) {
       if (part.kind === "problem") {

@@ -14,6 +14,7 @@ import { unlocking } from "../../src/age/unlock.ts";
 import { verb as diff } from "../../src/commands/diff.ts";
 import { verb as extract } from "../../src/commands/extract.ts";
 import { verb as image } from "../../src/commands/image.ts";
+import { verb as report } from "../../src/commands/report.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
 import { verb as search } from "../../src/commands/search.ts";
 import { verb as seal } from "../../src/commands/seal.ts";
@@ -177,6 +178,7 @@ test("--custody on verbs that read: a line each, what cannot be written does not
     [diff, [path, path]],
     [extract, [path, "config.dump"]],
     [verify, [path]],
+    [report, [path]],
   ] as const) {
     const flags: Record<string, string> = { custody, ...(verb === extract ? { to: join(folder(), "out") } : {}) };
     const { exitCode } = await runVerb(verb as typeof show, words, flags);
@@ -187,7 +189,7 @@ test("--custody on verbs that read: a line each, what cannot be written does not
   assert.deepEqual(lines.problems, []);
   assert.deepEqual(
     lines.lines.map(({ action, object }) => `${action} ${object}`),
-    ["show", "inspect", "search", "diff", "diff", "extract", "verify", "image"].map((action) => `${action} web.tar`),
+    ["show", "inspect", "search", "diff", "diff", "extract", "verify", "report", "image"].map((action) => `${action} web.tar`),
   );
   assert.equal((await runVerb(seal, [path], { "sign-key": key.secret, custody })).exitCode, 0);
   assert.deepEqual((await runVerb(verify, [own], { key: key.public })).errors, []);

@@ -1,4 +1,5 @@
 import type { OpenArchive } from "../../../archive/archive.ts";
+import type { VolumesBeside } from "../../../archive/volumes.ts";
 import { engineOf } from "../../../archive/engines/engine.ts";
 import { readObject } from "../../../archive/read.ts";
 import { attempt, type Tell } from "../../../criu/problems.ts";
@@ -26,6 +27,8 @@ export interface ReportRequest {
   /** Changed files are hashed: where somebody reads the hashes. */
   readonly hashes: boolean;
   readonly showSecrets: boolean;
+  /** What was copied with the archive. */
+  readonly volumes?: VolumesBeside | undefined;
   /** What rules find; undefined where none were given. */
   readonly rules?: (archive: OpenArchive, tell: Tell) => Promise<readonly RuleHit[]>;
   readonly signal: AbortSignal;
@@ -47,7 +50,7 @@ export type ReportPart =
 
 /** What an investigator should see of an archive. Throws a UserError where it has no processes. */
 export async function* reportArchive(archive: OpenArchive, request: ReportRequest): AsyncGenerator<ReportPart> {
-  const { file, signal, showSecrets } = request;
+  const { file, signal, showSecrets, volumes } = request;
   const problems: UserError[] = [];
   const tell = (problem: UserError): void => {
     if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
@@ -78,7 +81,7 @@ export async function* reportArchive(archive: OpenArchive, request: ReportReques
   const first = findings(facts).map(shown);
   yield { kind: "found", inspection: showSecrets ? inspection : maskedDocument(inspection), findings: first };
   yield* news();
-  const secrets = await secretHits(archive, { signal, tell });
+  const secrets = await secretHits(archive, { signal, tell, volumes });
   const evidence = await evidenceOf(file, signal);
   const all = findings({ ...facts, secrets }).map(shown);
   yield* news();

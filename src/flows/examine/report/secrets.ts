@@ -1,18 +1,17 @@
 import type { Archive } from "../../../archive/archive.ts";
 import { hex } from "../../../criu/numbers.ts";
-import type { Tell } from "../../../criu/problems.ts";
 import { wordsMatcher } from "../../../criu/search/words.ts";
 import type { SecretHit } from "../../../findings/facts.ts";
 import { SECRET_KINDS } from "../../../findings/secrets.ts";
-import { searchArchive, type Found } from "../search/search.ts";
+import { searchArchive, type Found, type SearchSettings } from "../search/search.ts";
 
 /** Bytes from the beginning of a secret that tell whether it is one. */
 const LENGTH = 512;
 /** Places that are told apart. */
 const MOST_PLACES = 1000;
 
-/** Secrets of known forms in memory, files and queues: by kind and place. What cannot be read goes to `tell`. */
-export async function secretHits(archive: Archive, options: { readonly signal: AbortSignal; readonly tell: Tell }): Promise<SecretHit[]> {
+/** Secrets of known forms in memory, files, volumes that were copied with it, and queues: by kind and place. What cannot be read goes to `tell`. */
+export async function secretHits(archive: Archive, options: Pick<SearchSettings, "signal" | "tell" | "volumes">): Promise<SecretHit[]> {
   const words = SECRET_KINDS.flatMap(({ prefixes }) => prefixes.map((prefix) => Buffer.from(prefix)));
   const found = searchArchive(archive, {
     matcher: wordsMatcher(words, LENGTH),
