@@ -46,8 +46,9 @@ the archive, the memory of a process, or a core for debuggers.
 
 A PATH that starts with a slash is a path in the container. memfd:NAME (memfd:[INODE] if several have that name) is anonymous memory
 and sysv:ID a System V segment; inspect --files --ipc lists them. Any other PATH is a member of the archive. Names are used as they are
-printed, with \\xNN for bytes that are not text. A directory is extracted with its files; links, special files and mount points are
-skipped. Unmodified files of the image are not in an archive, nor are volumes, except for the named volumes of Podman and those that
+printed, with \\xNN for bytes that are not text. A directory is extracted with its files; symbolic links, special files and mount points
+are skipped and counted. If anything but mount points was skipped, or could not be read, the exit status is 3.
+Unmodified files of the image are not in an archive, nor are volumes, except for the named volumes of Podman and those that
 were copied with it (--volumes): volume:NAME/PATH is a file in one that this container did not mount.
 
 --pid writes the memory of a process to a new directory, one file for each contiguous piece. --range writes one range of addresses to one
@@ -60,7 +61,7 @@ beside the cores, which debuggers need, after it has compared its programs and l
 / with --base-image writes what the container saw: the layers of its image, pulled by digest, and its changes over them. Devices are not
 created, links stay inside DIR, and modes and owners are only listed, in DIR/.kubectl-checkpoint-modes.tsv.
 
-Files are written with mode 0600 inside DEST; existing files are never replaced and links are never followed.`,
+Files are written with mode 0600 inside DEST; none is replaced, and no link is followed.`,
   examples: [
     {
       what: "A file that the container wrote",
