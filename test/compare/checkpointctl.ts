@@ -22,7 +22,7 @@ interface Difference {
 const agreed = new Map<string, number>();
 const differences: Difference[] = [];
 
-for (const archive of readdirSync(ARCHIVES).filter((name) => name.includes(".tar"))) await compareArchive(archive);
+for (const archive of readdirSync(ARCHIVES).filter((name) => /\.tar(\.gz|\.zst)?$/.test(name))) await compareArchive(archive);
 for (const [field, count] of agreed) process.stdout.write(`${field}: ${count} agree\n`);
 for (const { archive, field, theirs, ours } of differences) {
   process.stdout.write(`DIFFERS ${archive}: ${field}: theirs ${JSON.stringify(theirs)}, ours ${JSON.stringify(ours)}\n`);

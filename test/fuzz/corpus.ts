@@ -16,7 +16,7 @@ const MOST_PAGES = 128 << 10;
 
 export function corpus(): CorpusMember[][] {
   return readdirSync(ARCHIVES)
-    .filter((name) => name.includes(".tar"))
+    .filter((name) => /\.tar(\.gz|\.zst)?$/.test(name))
     .sort()
     .map((name) => members(plain(readFileSync(join(ARCHIVES, name)))));
 }
