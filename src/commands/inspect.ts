@@ -9,7 +9,7 @@ import { inspectionPage } from "./inspect/page.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
-import { on } from "./shared/flags.ts";
+import { on, text } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 async function changesOf(archive: Archive, problems: UserError[], signal: AbortSignal): Promise<ChangeItem[]> {
@@ -90,6 +90,7 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     changes: on("files that differ from the image: kind, mode, owner, size, time, SHA-256, type"),
     stats: on("counts and times that CRIU recorded"),
     all: on("all sections"),
+    root: text({ value: "DIR", help: "with --threads: symbols from a root file system that extract --base-image wrote" }),
     pid: PID,
     previous: PREVIOUS,
     output: output("wide", "json", "yaml"),
@@ -104,7 +105,16 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
     const unchosen =
       flags.output === undefined || flags.output === "wide" ? [] : SECTIONS.filter((section) => section !== "env" && section !== "threads");
     const sections = flags.all ? SECTIONS : chosen.length > 0 ? chosen : unchosen;
-    return { file, sections: new Set([ALWAYS, ...sections]), pid: flags.pid, previous: flags.previous, registry: registrySettings(flags) };
+    if (flags.root !== undefined && !flags.threads && !flags.all) throw usageError("--root requires --threads");
+    const { pid, previous, root } = flags;
+    return {
+      file,
+      sections: new Set([ALWAYS, ...sections]),
+      pid,
+      previous,
+      registry: registrySettings(flags),
+      ...(root === undefined ? {} : { root }),
+    };
   },
   async *run({ file, previous, registry, ...request }, call) {
     await noted(call, registry, "inspect", previous === undefined ? [file] : [file, previous]);

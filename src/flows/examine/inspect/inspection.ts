@@ -42,6 +42,8 @@ export interface InspectionRequest {
   readonly sections: ReadonlySet<Section>;
   /** Of the one process that is asked for. */
   readonly pid: number | undefined;
+  /** The root file system of the image, for symbols: where it was written. */
+  readonly root?: string | undefined;
 }
 
 /** An inspection, with what could not be read of the archive. */
@@ -54,7 +56,7 @@ export interface Inspected {
 }
 
 /** What an archive tells of its processes. Throws a UserError where it has none, or not the process that is asked for. */
-export async function inspectArchive(archive: Archive, { sections, pid }: InspectionRequest): Promise<Inspected> {
+export async function inspectArchive(archive: Archive, { sections, pid, root }: InspectionRequest): Promise<Inspected> {
   const problems: UserError[] = [];
   const tell = (problem: UserError): void => {
     if (!problems.some(({ message }) => message === problem.message)) problems.push(problem);
@@ -87,7 +89,7 @@ export async function inspectArchive(archive: Archive, { sections, pid }: Inspec
   };
   const items = new Map<Process, Omit<ProcessItem, "children">>();
   for (const process of chosen) items.set(process, await processItem(process, setting));
-  const threads = wants("threads") ? await threadsOf(archive, all, setting, problems) : undefined;
+  const threads = wants("threads") ? await threadsOf(archive, all, setting, problems, root) : undefined;
   const made = await attempted(async () => await origin(archive));
   const unknown = await unknownImages(archive);
   const whole = pid === undefined;
@@ -146,12 +148,13 @@ async function threadsOf(
   processes: readonly Process[],
   setting: Setting,
   problems: readonly UserError[],
+  root: string | undefined,
 ): Promise<AllThreads | undefined> {
   const { connections: opened } = setting;
   if (opened === undefined) return undefined;
   const { threadDetails } = await import("./threads.ts");
   const isWhole = problems.length === 0 && processes.every(({ ppid }) => ppid !== undefined);
-  return await attempt(setting.tell, async () => await threadDetails(archive, { processes, isWhole }, setting, opened));
+  return await attempt(setting.tell, async () => await threadDetails(archive, { processes, isWhole }, setting, opened, root));
 }
 
 async function namespaceItems(archive: Archive, all: readonly Namespace[], tell: Tell): Promise<NamespaceItem[]> {

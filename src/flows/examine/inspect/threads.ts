@@ -17,6 +17,7 @@ import { MemoryReader } from "../../../threads/memory.ts";
 import { moduleAt, type Module } from "../../../threads/modules.ts";
 import type { Connections } from "./connections.ts";
 import type { Setting } from "./process.ts";
+import { RootFiles } from "./root-files.ts";
 import { deadlockItems, type Checkpoint } from "./waits.ts";
 
 /** What a thread did, beside what `ps` has of it. */
@@ -50,6 +51,7 @@ export async function threadDetails(
   { processes: all, isWhole }: Checkpoint,
   setting: Setting,
   connections: Connections,
+  root: string | undefined,
 ): Promise<AllThreads> {
   const processOf = new Map(all.flatMap(({ pid, threads }) => threads.map(({ tid }) => [tid, pid] as const)));
   const seen: SeenThread[] = [];
@@ -57,7 +59,8 @@ export async function threadDetails(
   for (const process of all) {
     for (const thread of await threadsOf(archive, process, { processOf, isWhole }, setting, connections)) seen.push(thread);
   }
-  await findSymbols(seen, contents, setting);
+  await using files = new RootFiles(root);
+  await findSymbols(seen, contents, files, setting);
   const details = new Map(seen.map((thread) => [thread.tid, detailsOf(thread, connections)]));
   return { details, deadlocks: deadlockItems(seen, { processes: all, isWhole }, connections) };
 }
@@ -144,14 +147,15 @@ async function findLocks(
   for (const thread of seen) thread.lock = locks.get(thread.lock?.address ?? -1n) ?? thread.lock;
 }
 
-/** Where the archive itself has the bytes of a module: files that the container changed, deleted ones, memfds. */
-async function findSymbols(seen: readonly SeenThread[], contents: Contents, { tell }: Setting): Promise<void> {
+/** Where the bytes of a module are to be had: of files that the container changed, deleted ones and memfds in the archive, else in a root file system. */
+async function findSymbols(seen: readonly SeenThread[], contents: Contents, root: RootFiles, { tell, table }: Setting): Promise<void> {
   for (const [fileId, threads] of Map.groupBy(seen, ({ module }) => module?.fileId)) {
     if (fileId === undefined) continue;
     const offsets = [...new Set(threads.flatMap(({ module }) => module?.offset ?? []))].slice(0, MOST_SYMBOLS);
     const symbols = await attempt(tell, async () => {
-      const content = await contents.of(fileId);
-      return content && (await symbolsAt(content.source, offsets));
+      const { name = "", buildId } = table.files.get(fileId) ?? {};
+      const source = (await contents.of(fileId))?.source ?? (await root.of(name, buildId));
+      return source && (await symbolsAt(source, offsets));
     });
     for (const thread of threads) {
       const symbol = symbols?.get(thread.module?.offset ?? -1n);
