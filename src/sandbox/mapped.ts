@@ -1,6 +1,7 @@
 import type { Archive } from "../archive/archive.ts";
 import { rootfsChange } from "../archive/rootfs.ts";
 import { allEntries } from "../criu/entries.ts";
+import { fileTable } from "../criu/files/table.ts";
 import { FileEntrySchema } from "../criu/gen/files_pb.ts";
 
 /** A file of the base image that the processes had open or mapped, as CRIU found it: restored, it has to be the same. */
@@ -23,9 +24,12 @@ const FORMAT = 0o170000;
  */
 export async function baseFiles(archive: Archive, rootMount: string | undefined, signal: AbortSignal): Promise<Map<string, BaseFile>> {
   await using change = await rootfsChange(archive, signal);
+  const { remaps } = await fileTable(archive);
   const files = new Map<string, BaseFile>();
   for await (const { reg } of allEntries(archive, "files.img", FileEntrySchema)) {
     if (reg === undefined || reg.size === 0n || ((reg.mode ?? 0) & FORMAT) !== REGULAR || (reg.flags & APPEND) !== 0) continue;
+    // What was deleted is in the archive, or in no image.
+    if (remaps.has(reg.id)) continue;
     if (String(reg.mntId) !== rootMount || change.members.get(reg.name) !== undefined || change.deleted.has(reg.name)) continue;
     const buildId = reg.buildId.length === 0 ? undefined : bytesOf(reg.buildId);
     files.set(reg.name, { path: reg.name, size: Number(reg.size), buildId: buildId ?? files.get(reg.name)?.buildId });

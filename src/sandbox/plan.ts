@@ -12,6 +12,7 @@ import { joined, say, type Phrase } from "../model/phrase.ts";
 import { externalNamespace, sharedNamespaces, wasInUserNamespace } from "./namespaces.ts";
 import { plannedMounts, type PlannedMount } from "./mounts.ts";
 import { processorFlags } from "./processor.ts";
+import { withoutProfiles } from "./profiles.ts";
 import { tarOf } from "./tar.ts";
 
 /** "none": no interface but the loopback. */
@@ -63,7 +64,6 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
   );
   const words = [
     ...(options.stopped ? ["--leave-stopped"] : []),
-    ...(lsm === "none" ? [] : ["--lsm-profile", "none:"]),
     ...(terminal ? ["--shell-job"] : []),
     ...((await externalNamespace(archive, "net")) ? ["--inherit-fd", "fd[9]:extRootNetNS"] : []),
   ];
@@ -87,6 +87,7 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
     ["emptied", text(change.emptied)],
     ...((await externalNamespace(archive, "pid")) ? [["pidns", text([])] as const] : []),
   ]);
+  if (lsm !== "none") for (const [file, bytes] of await withoutProfiles(archive)) files.set(`images/${file}`, bytes);
   for (const [file, bytes] of await sharedNamespaces(archive)) files.set(`images/${file}`, bytes);
   return {
     files: tarOf(files),
@@ -101,6 +102,9 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
       ...(wasInUserNamespace(archive)
         ? [say`the container had a user namespace of its own: files that it changed belong to root in the sandbox`]
         : []),
+      ...(lsm === "none"
+        ? []
+        : [say`profiles of ${lsm === "unknown" ? "its security module" : lsm} are not restored: the processes have that of the sandbox`]),
       ...(terminal ? [say`its terminal is that of the pod: kubectl attach -it`] : []),
     ],
   };

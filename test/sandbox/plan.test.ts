@@ -4,6 +4,8 @@ import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { Parser, type ReadEntry } from "tar";
 import { openArchive } from "../../src/archive/open.ts";
+import { bufferSource } from "../../src/archive/sources.ts";
+import { withoutProfiles } from "../../src/sandbox/profiles.ts";
 import { rootMount } from "../../src/sandbox/mounts.ts";
 import { baseFiles } from "../../src/sandbox/mapped.ts";
 import { sandboxPlan, type SandboxOptions } from "../../src/sandbox/plan.ts";
@@ -99,6 +101,29 @@ test("files of the base image by their size and build ID, and the processor's fl
   // What the container wrote itself is in no image.
   assert.ok(!files.has("/data/new"));
   assert.deepEqual(await processorFlags(archive), ["avx"]);
+});
+
+test("profiles of a security module are left out, and nothing else", async () => {
+  await using archive = await openArchive(join(ARCHIVES, "containerd-a.tar"), { signal });
+  const profile = Buffer.from("cri-containerd.apparmor.d");
+  const nested = (field: number, content: Buffer): Buffer => Buffer.concat([Buffer.from([(field << 3) | 2, content.length]), content]);
+  const name = "checkpoint/core-8.img";
+  const plainCore = archive.open(name);
+  const core = await plainCore.read(0, plainCore.size);
+  // Of a message that comes twice, what comes later adds to it.
+  const more = nested(5, nested(10, nested(15, profile)));
+  const altered = Buffer.concat([core, more]);
+  altered.writeUInt32LE(core.readUInt32LE(8) + more.length, 8);
+  const open = (member: string): ReturnType<typeof archive.open> => (member === name ? bufferSource(altered) : archive.open(member));
+  const images = await withoutProfiles({ ...archive, open });
+  const found = images.get("core-8.img") ?? Buffer.alloc(0);
+  assert.ok(altered.includes(profile) && !found.includes(profile));
+  assert.deepEqual(found.subarray(12), Buffer.concat([core.subarray(12), nested(5, nested(10, Buffer.alloc(0)))]));
+  assert.equal(found.readUInt32LE(8), found.length - 12);
+  const other = archive.open("checkpoint/core-17.img");
+  assert.deepEqual(images.get("core-17.img"), await other.read(0, other.size));
+  const cut = { ...archive, open: (member: string) => (member === name ? bufferSource(altered.subarray(0, 40)) : archive.open(member)) };
+  await assert.rejects(withoutProfiles(cut), { reason: "ArchiveDamaged" });
 });
 
 const REQUEST: SandboxPodRequest = {

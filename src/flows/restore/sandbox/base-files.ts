@@ -49,7 +49,7 @@ export async function compareBase(
     reason: "BaseImageDiffers",
     message: say`the base image ${reference} is not the one that the container was made from; nothing was created`,
     why: say`${joined(different.slice(0, SHOWN), "; ")}${more}`,
-    fix: say`give the image by its digest: --base-image REFERENCE@sha256:…`,
+    fix: say`give the image by its digest: --base-image=REFERENCE@sha256:…`,
   });
 }
 
