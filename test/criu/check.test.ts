@@ -17,7 +17,7 @@ async function findings(files: Files): Promise<string[]> {
   return all;
 }
 
-for (const name of readdirSync(ARCHIVES).filter((file) => file.includes(".tar"))) {
+for (const name of readdirSync(ARCHIVES).filter((file) => /\.tar(\.gz|\.zst)?$/.test(file))) {
   test(`every image of ${name} decodes`, async () => {
     await using archive = await openArchive(`${ARCHIVES}/${name}`);
     const odd: string[] = [];
