@@ -59,10 +59,19 @@ export function inContext(error: unknown, { verb, words }: Words, verbs: Verbs, 
   if (error.reason === "NoKubeconfig" && words.length === 0) return withFix(error, FIRST_USE);
   if (error.reason !== "PodNotFound" && error.reason !== "NoKubeconfig") return error;
   if (isFile(first)) return withFix(error, say`if the archive ${first} was meant: ${command`kubectl checkpoint show ${first}`}`);
+  const [name] = rest;
+  if (error.reason === "PodNotFound" && name !== undefined && TYPE.test(first))
+    return withFix(
+      error,
+      say`if ${`${first}/${name}`} was meant: ${command`kubectl checkpoint ${[`${first}/${name}`, ...rest.slice(1)]}`}`,
+    );
   const meant = error.reason === "PodNotFound" ? nearestVerb(first, verbs) : undefined;
   if (meant === undefined) return error;
   return withFix(error, say`if the verb "${meant.name}" was meant: ${command`kubectl checkpoint ${[meant.name, ...rest]}`}`);
 }
+
+/** Two bare words are two pods; kubectl takes a type and a name. */
+const TYPE = /^(deploy(ment)?|statefulset|sts|daemonset|ds|replicaset|rs|replicationcontroller|rc|job|cronjob|cj|service|svc|node|no)s?$/;
 
 const FIRST_USE = say`this plugin checkpoints running containers of a cluster, and reads the archives on this machine
 the cluster's nodes need containerd or CRI-O, and CRIU; to see whether they have it: kubectl checkpoint doctor

@@ -13,7 +13,7 @@ import type { HelperSettings } from "../helper/manifest.ts";
 import type { ArchiveList } from "../model/archives.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
-import { say, styled, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
+import { command, say, styled, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
 import { counted, formatAge, formatBytes } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, NODES, output } from "./shared/common.ts";
@@ -101,6 +101,8 @@ node cannot be reached, the archives of the others are listed and the exit statu
         kind: "hint",
         text: say`${counted(unknown, "file")} of unknown containers ${unknown === 1 ? "is" : "are"} not listed: use -A`,
       });
+    if (shown.length === 0 && target?.kind === "pod" && nodes.includes(target.name))
+      call.emit({ kind: "hint", text: say`${target.name} is a node: ${command`kubectl checkpoint ls --node ${target.name}`}` });
     const document: ArchiveList = {
       apiVersion: API_VERSION,
       kind: "ArchiveList",

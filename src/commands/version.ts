@@ -2,7 +2,7 @@ import type { ConnectionOptions } from "../cluster/kubeconfig/options.ts";
 import { callJson } from "../cluster/api.ts";
 import { usageError, UserError } from "../model/error.ts";
 import { object, string } from "../model/json.ts";
-import { say } from "../model/phrase.ts";
+import { plain, say } from "../model/phrase.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { defineVerb } from "./shared/verb.ts";
@@ -37,6 +37,6 @@ async function serverOf(options: ConnectionOptions, call: Parameters<typeof conn
     return { server: { version: string(gitVersion), platform: string(platform), address: connection.server } };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return error.reason === "NoKubeconfig" ? {} : { serverError: error.whole };
+    return error.reason === "NoKubeconfig" ? {} : { serverError: plain(error.whole) };
   }
 }

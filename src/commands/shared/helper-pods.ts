@@ -1,10 +1,11 @@
+import { existsSync } from "node:fs";
 import { platform } from "node:os";
 import { HELPER_IMAGE } from "../../helper/image.ts";
 import { archiveName } from "../../helper/names.ts";
 import { DEFAULT_CHECKPOINT_DIR, DEFAULT_IMAGE, type HelperSettings } from "../../helper/manifest.ts";
 import { usageError } from "../../model/error.ts";
 import { nodeArchive, type NodeArchive } from "../../model/location.ts";
-import { say } from "../../model/phrase.ts";
+import { command, say, type Phrase } from "../../model/phrase.ts";
 import { group, parsed, text, type Values } from "./flags.ts";
 
 /** For verbs that use a helper pod. */
@@ -59,10 +60,17 @@ export function isNodeArchive(word: string, system: NodeJS.Platform = platform()
   return NODE_ARCHIVE.test(word) && !(system === "win32" && DRIVE.test(word));
 }
 
+/** What a word that is no NODE:ARCHIVE may be: a file of this machine, or a pod. */
+function meantBy(word: string): Phrase | undefined {
+  if (existsSync(word)) return say`it is a file on this machine: ${command`kubectl checkpoint show ${word}`}`;
+  if (!/^([a-z]+\/)?[a-z0-9][-a-z0-9.]*$/.test(word)) return undefined;
+  return say`if a pod was meant, its archives are: ${command`kubectl checkpoint ls ${word}`}`;
+}
+
 /** NODE:ARCHIVE as the command line has it. Throws a usage error. */
 export function parseNodeArchive(word: string, checkpointDir: string): NodeArchive {
   const [, node, path] = NODE_ARCHIVE.exec(word) ?? [];
   if (node === undefined || path === undefined)
-    throw usageError(say`invalid archive "${word}": use NODE:ARCHIVE, as kubectl checkpoint ls -o name prints it`);
+    throw usageError(say`invalid archive "${word}": use NODE:ARCHIVE, as kubectl checkpoint ls -o name prints it`, meantBy(word));
   return nodeArchive(node, `${checkpointDir}/${archiveName(path, checkpointDir)}`);
 }

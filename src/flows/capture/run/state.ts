@@ -86,6 +86,13 @@ export class RunState {
     try {
       parsed = JSON.parse(await readFile(path, "utf8"));
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT")
+        throw new UserError({
+          reason: "NoSuchFile",
+          message: say`there is no file ${path}`,
+          fix: "a run names its file when it begins: checkpoint-run-TIME.json, beside the archives or in the working directory",
+          cause: error,
+        });
       throw unusable((error as Error).message, error);
     }
     const { kind, apiVersion, items, options, server } = object(parsed);
