@@ -20,6 +20,7 @@ const ROOMS = new Set([
   "sandbox",
   "threads",
   "transfer",
+  "yara",
 ]);
 const LAYERS = ["cmd", "cli", "commands", "flows", "room", "model"];
 const BETWEEN_ROOMS: Record<string, string[]> = {

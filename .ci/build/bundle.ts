@@ -3,6 +3,7 @@ import { rolldown, type OutputChunk } from "rolldown";
 import { messagesAsData } from "./messages.ts";
 import { tableAsData } from "./table.ts";
 import { trim } from "./trim.ts";
+import { wasmAsData } from "./wasm.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -27,7 +28,7 @@ export async function bundle(): Promise<Chunk[]> {
     input: join(root, "cmd/kubectl-checkpoint.ts"),
     cwd: root,
     platform: "node",
-    plugins: [tableAsData(), messagesAsData(), trim()],
+    plugins: [tableAsData(), messagesAsData(), wasmAsData(), trim()],
     transform: {
       target: "node22",
       // undici's own sign that it is bundled: without its second, experimental parser.

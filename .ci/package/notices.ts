@@ -14,16 +14,22 @@ export async function notices(packages: readonly string[], nodeLicence?: string)
   const texts: string[] = [];
   for (const folder of [...packages].sort()) {
     const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as PackageJson;
-    texts.push(`${name} ${version} (${license ?? "licence below"})\n\n${await licenceOf(folder)}`);
+    texts.push(`${name} ${version} (${license ?? "licence below"})\n\n${await licenceOf(folder, name)}`);
   }
   // Its own, and those of what it is made of: V8, OpenSSL, ICU and others.
   if (nodeLicence !== undefined) texts.push(`Node.js ${process.versions.node}\n\n${await readFile(nodeLicence, "utf8")}`);
   return ["kubectl-checkpoint contains the following software.\n", ...texts].join(RULE);
 }
 
-async function licenceOf(folder: string): Promise<string> {
+/** Of packages that come without theirs: as their repositories have them, by name. */
+const LICENCES = join(import.meta.dirname, "licences");
+
+async function licenceOf(folder: string, name: string): Promise<string> {
   const files = (await readdir(folder)).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file)).sort();
-  if (files.length === 0) return await copyrightComments(folder);
+  if (files.length === 0) {
+    const kept = await readFile(join(LICENCES, name.replace("/", "+")), "utf8").catch(() => undefined);
+    return kept ?? (await copyrightComments(folder));
+  }
   const texts = await Promise.all(files.map(async (file) => await readFile(join(folder, file), "utf8")));
   return texts.join("\n");
 }

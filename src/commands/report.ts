@@ -1,11 +1,11 @@
-import { reportArchive, type Reported } from "../flows/examine/report/report.ts";
+import { reportArchive, type Reported, type RuleScan } from "../flows/examine/report/report.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { counted, formatBytes } from "../model/units.ts";
 import { headView, treeView } from "./inspect/page.ts";
 import { evidenceView, findingsView, findingView } from "./report/screen.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
-import { COMMON, output } from "./shared/common.ts";
+import { COMMON, output, RULES } from "./shared/common.ts";
 import { choice, on, text } from "./shared/flags.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb, type Call } from "./shared/verb.ts";
@@ -55,6 +55,7 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
     { what: "For Timesketch", command: "kubectl checkpoint report nginx.tar --format timesketch --to nginx.jsonl" },
   ],
   flags: {
+    rules: RULES,
     "show-secrets": on("do not mask passwords, tokens and keys"),
     to: text({ value: "FILE", help: "write the report to a new file (default: FILE.html is a page)" }),
     format: choice(["html", "timesketch"], { help: "form of the file: a page, or the timeline as JSON lines" }),
@@ -74,16 +75,23 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
     const form = documents !== undefined ? "document" : (format ?? (to === undefined ? "screen" : "html"));
     if (form === "html" && format === undefined && !/\.html?$/i.test(to ?? ""))
       throw usageError(say`cannot tell the form of ${to ?? ""} by its name: use FILE.html, or --format html|timesketch`);
-    return { file, previous, registry: registrySettings(flags), rules: [], showSecrets: flags["show-secrets"], form, to };
+    return { file, previous, registry: registrySettings(flags), rules: flags.rules, showSecrets: flags["show-secrets"], form, to };
   },
-  async *run({ file, previous, registry, showSecrets, form, to }, call) {
+  async *run({ file, previous, registry, rules, showSecrets, form, to }, call) {
     await noted(call, registry, "report", previous === undefined ? [file] : [file, previous]);
     const reading = pulling(call, registry);
     await using archive = await openCheckpoint(file, previous, reading);
     const damage = damages(file, archive);
     await using volumes = await volumesBeside(file, archive.budget, reading, (error) => damage.push(error));
     for (const error of damage) yield { error };
-    const request = { file, hashes: form !== "screen", showSecrets, volumes, signal: call.signal };
+    const request = {
+      file,
+      hashes: form !== "screen",
+      showSecrets,
+      volumes,
+      signal: call.signal,
+      ...(rules.length === 0 ? {} : { rules: await ruleScan(rules, call) }),
+    };
     let failed = damage.length;
     for await (const part of reportArchive(archive, request)) {
       if (part.kind === "problem") {
@@ -134,6 +142,18 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
     throw new UserError({ reason: "NoReport", message: say`${file} could not be reported on` });
   },
 });
+
+/** What is loaded for rules is loaded here; they are compiled before anything is read. */
+async function ruleScan(paths: readonly string[], { signal }: Call): Promise<RuleScan> {
+  const { ruleFiles } = await import("../yara/files.ts");
+  const { Rules } = await import("../yara/rules.ts");
+  const { ruleHits } = await import("../flows/examine/report/rules.ts");
+  const rules = new Rules(await ruleFiles(paths));
+  return async (archive, tell) => {
+    using owned = rules;
+    return await ruleHits(archive, { rules: owned, signal, tell });
+  };
+}
 
 async function htmlPage(reported: Reported, showsSecrets: boolean, { version, now }: Call): Promise<Iterable<string>> {
   const { page } = await import("../report/page.ts");

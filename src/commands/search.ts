@@ -8,10 +8,16 @@ import { say } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
 import { activity, item, line, type Item } from "./search/matches.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
-import { COMMON, output, PID } from "./shared/common.ts";
+import { COMMON, output, PID, RULES } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { choices, count, on } from "./shared/flags.ts";
 import { defineVerb } from "./shared/verb.ts";
+
+type SearchPattern =
+  | { readonly kind: "bytes"; readonly forms: readonly Buffer[] }
+  | { readonly kind: "regex"; readonly source: string }
+  /** Files and directories of YARA rules. */
+  | { readonly kind: "rules"; readonly paths: readonly string[] };
 
 export interface SearchRequest {
   readonly file: string;
@@ -19,7 +25,7 @@ export interface SearchRequest {
   readonly previous: string | undefined;
   readonly registry: ReadingSettings;
   /** Bytes in one of several forms, or a regular expression. */
-  readonly pattern: { readonly kind: "bytes"; readonly forms: readonly Buffer[] } | { readonly kind: "regex"; readonly source: string };
+  readonly pattern: SearchPattern;
   readonly scopes: readonly Scope[];
   readonly pid: number | undefined;
   /** Bytes of context before and after a match. */
@@ -42,7 +48,10 @@ const ITEM = 256;
 export const verb = defineVerb({
   name: "search",
   summary: "Search memory, files and queues in an archive",
-  usage: ["search FILE PATTERN [--regex | --hex | --utf16] [--pid PID] [--in memory|files|queues]... [options]"],
+  usage: [
+    "search FILE PATTERN [--regex | --hex | --utf16] [--pid PID] [--in memory|files|queues]... [options]",
+    "search FILE --rules FILE|DIR... [--pid PID] [--in memory|files]... [options]",
+  ],
   description: `Search everything in an archive on this machine: the memory of all processes, files (changes in the root file system, tmpfs, deleted
 files, memfds, logs, the engine's and CRIU's own files, volumes that were copied with it) and queues (unread bytes of pipes, sockets and message queues). PATTERN is
 searched as bytes of UTF-8; --regex takes a JavaScript regular expression over bytes (\\x00 to \\xff), --hex takes hexadecimal bytes,
@@ -53,6 +62,9 @@ Memory that was never written to is not in an archive, nor are unmodified pages 
 found. A document (-o json or yaml) has at most 32 MiB of matches. What could not be searched is listed on stderr and in "notSearched";
 "complete" is true only if everything was searched.
 
+--rules scans with YARA rules (yara-x, with the modules elf, hash and math): each region of memory with the pages that the archive has of it, and each changed,
+deleted or anonymous file, is one scan. What is larger than 256 MiB is scanned in pieces.
+
 Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a part could not be searched.`,
   examples: [
     { what: "Is this password anywhere in it?", command: "kubectl checkpoint search nginx.tar s3cr3t-value" },
@@ -60,6 +72,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
       what: "AWS access keys, with 100 bytes before and after each",
       command: "kubectl checkpoint search nginx.tar --regex '(AKIA|ASIA)[0-9A-Z]{16}' --around 100",
     },
+    { what: "Which YARA rules match, and where?", command: "kubectl checkpoint search nginx.tar --rules rules/" },
     { what: "Binary data in process 7", command: "kubectl checkpoint search nginx.tar --hex 'de ad be ef' --pid 7" },
     {
       what: "In a script: which processes have the token in memory?",
@@ -70,6 +83,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
     regex: on("PATTERN is a regular expression"),
     hex: on("PATTERN is bytes in hexadecimal"),
     utf16: on("PATTERN is text in UTF-16"),
+    rules: RULES,
     pid: PID,
     in: choices(SCOPES, { help: "search only this part, may be repeated (default: all)" }),
     around: count({ value: "BYTES", least: 0, help: `bytes to print before and after a match (default: ${AROUND})` }),
@@ -83,7 +97,9 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
   request(words, flags): SearchRequest {
     const file = fileWord("search", words, " PATTERN");
     const [, pattern, more] = words;
-    if (pattern === undefined || pattern === "") throw usageError("PATTERN is required", "kubectl checkpoint search FILE PATTERN");
+    const { rules } = flags;
+    if (rules.length > 0) checkRules(pattern, flags);
+    else if (pattern === undefined || pattern === "") throw usageError("PATTERN is required", "kubectl checkpoint search FILE PATTERN");
     if (more !== undefined)
       throw usageError(say`unexpected argument "${more}": search takes one PATTERN`, "quote a pattern that contains spaces");
     const forms = (["regex", "hex", "utf16"] as const).filter((form) => flags[form]).map((form) => `--${form}`);
@@ -98,7 +114,12 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
       file,
       previous,
       registry: registrySettings(flags),
-      pattern: flags.regex ? regex(pattern) : { kind: "bytes", forms: formsOf(pattern, flags) },
+      pattern:
+        rules.length > 0
+          ? { kind: "rules", paths: rules }
+          : flags.regex
+            ? regex(pattern ?? "")
+            : { kind: "bytes", forms: formsOf(pattern ?? "", flags) },
       scopes: flags.in.length === 0 ? SCOPES : flags.in,
       pid,
       around,
@@ -115,6 +136,10 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
     await using volumes = scopes.includes("files")
       ? await volumesBeside(file, archive.budget, reading, (error) => problems.push(error))
       : undefined;
+    if (pattern.kind === "rules") {
+      const { searchRules } = await import("./search/rules.ts");
+      return yield* searchRules(archive, { rules: pattern.paths, scopes, pid, max, volumes }, problems, call);
+    }
     const settings = {
       matcher: await matcherFor(pattern, archive.budget),
       scopes: new Set(scopes),
@@ -164,6 +189,23 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
   },
 });
 
+/** Throws a usage error where rules are given with what is of a pattern. */
+function checkRules(
+  pattern: string | undefined,
+  flags: {
+    readonly in: readonly Scope[];
+    readonly around: number | undefined;
+    readonly regex: boolean;
+    readonly hex: boolean;
+    readonly utf16: boolean;
+  },
+): void {
+  if (pattern !== undefined) throw usageError(say`unexpected argument "${pattern}": PATTERN and --rules cannot be used together`);
+  for (const flag of ["regex", "hex", "utf16", "around"] as const)
+    if (flags[flag] !== undefined && flags[flag] !== false) throw usageError(say`--rules and ${`--${flag}`} cannot be used together`);
+  if (flags.in.includes("queues")) throw usageError("--rules and --in queues cannot be used together: rules scan memory and files");
+}
+
 function formsOf(pattern: string, { hex, utf16 }: { readonly hex: boolean; readonly utf16: boolean }): Buffer[] {
   if (hex) return [hexBytes(pattern)];
   if (!utf16) return [Buffer.from(pattern)];
@@ -172,7 +214,7 @@ function formsOf(pattern: string, { hex, utf16 }: { readonly hex: boolean; reado
 }
 
 /** Characters beyond ASCII stand for their UTF-8 bytes. */
-function regex(pattern: string): SearchRequest["pattern"] {
+function regex(pattern: string): SearchPattern {
   const source = Buffer.from(pattern).toString("latin1");
   try {
     void new RegExp(source, "gm");
@@ -191,7 +233,7 @@ function hexBytes(pattern: string): Buffer {
   return Buffer.from(digits, "hex");
 }
 
-async function matcherFor(pattern: SearchRequest["pattern"], budget: Budget): Promise<Matcher> {
+async function matcherFor(pattern: Exclude<SearchPattern, { readonly kind: "rules" }>, budget: Budget): Promise<Matcher> {
   if (pattern.kind === "bytes") return eitherMatcher(pattern.forms.map(bytesMatcher));
   const { regexMatcher } = await import("../criu/search/regex.ts");
   return regexMatcher(pattern.source, (work) => budget.excuse(work));

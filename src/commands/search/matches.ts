@@ -35,7 +35,7 @@ export function item({ location, before, bytes, after }: Found): Item {
   return { in: location.in, ...placeItem(location), offset: Number(location.offset), bytes: bytes.length, match, context };
 }
 
-function placeItem(location: Location): Partial<Item> {
+export function placeItem(location: Location): Partial<Item> {
   if (location.in === "queues") return { queue: location.queue, member: location.member, heldBy: location.heldBy };
   if (location.in === "files") {
     const { path, member, users } = location;
@@ -49,7 +49,7 @@ export function line({ location, before, bytes, after }: Found): Phrase {
   return say`${styled("dim", placeText(location))}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`;
 }
 
-function placeText(location: Location): Phrase {
+export function placeText(location: Location): Phrase {
   if (location.in === "memory") {
     const { process, address, region, mapped } = location;
     return say`${process.pid} ${process.comm} ${mapped ? hex(address) : `not mapped, byte ${hex(address)}`} ${region}`;

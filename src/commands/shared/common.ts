@@ -36,6 +36,9 @@ export const BASE_IMAGE = optional({
 /** A process of an archive. */
 export const PID = count({ value: "PID", help: "only this process, by its PID in the container" });
 
+/** YARA rules. */
+export const RULES = list({ value: "FILE|DIR", help: "YARA rules, each region and file is scanned with them, repeatable" });
+
 /** For verbs that look after nodes. */
 export const NODES = list({ value: "NODE", help: "only this node, repeatable (default: all nodes)" });
 

@@ -22,6 +22,9 @@ import { timeline } from "./timeline.ts";
 
 const SECTIONS: ReadonlySet<Section> = new Set(["ps", "env", "files", "sockets", "mounts", "totals", "memory", "stats"]);
 
+/** Scans an archive with rules. */
+export type RuleScan = (archive: OpenArchive, tell: Tell) => Promise<readonly RuleHit[]>;
+
 export interface ReportRequest {
   readonly file: string;
   /** Changed files are hashed: where somebody reads the hashes. */
@@ -30,7 +33,7 @@ export interface ReportRequest {
   /** What was copied with the archive. */
   readonly volumes?: VolumesBeside | undefined;
   /** What rules find; undefined where none were given. */
-  readonly rules?: (archive: OpenArchive, tell: Tell) => Promise<readonly RuleHit[]>;
+  readonly rules?: RuleScan;
   readonly signal: AbortSignal;
 }
 

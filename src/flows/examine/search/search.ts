@@ -17,19 +17,23 @@ import type { Location, Place, Scope } from "./location.ts";
 import { memoryStretches } from "./memory.ts";
 import { queueStretches } from "./queues.ts";
 
-export interface SearchSettings {
-  readonly matcher: Matcher;
-  readonly scopes: ReadonlySet<Scope>;
+/** Of what searches and scans have in common. */
+export interface SearchedSettings {
   /** Of the one process whose memory, files and queues are searched. */
   readonly pid: number | undefined;
-  readonly around: number;
   readonly signal: AbortSignal;
-  /** Takes what is searched, and how many bytes of it were since the last time. */
-  readonly progress: (label: string, bytes: number) => void;
   /** Takes what could not be searched: the answer is not complete then. */
   readonly tell: Tell;
   /** What was copied with the archive. */
   readonly volumes?: VolumesBeside | undefined;
+}
+
+export interface SearchSettings extends SearchedSettings {
+  readonly matcher: Matcher;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly around: number;
+  /** Takes what is searched, and how many bytes of it were since the last time. */
+  readonly progress: (label: string, bytes: number) => void;
 }
 
 /** A match, and where it is. */
@@ -69,13 +73,32 @@ const PARTS: Readonly<Record<Scope, (searched: Searched) => AsyncGenerator<Stret
  * then queues. Throws a UserError where there is no such process.
  */
 export async function* searchArchive(archive: Archive, settings: SearchSettings): AsyncGenerator<Found> {
-  const { matcher, scopes, pid, around, signal, progress, tell, volumes } = settings;
+  const { matcher, scopes, around, signal, progress, tell } = settings;
+  await using searching = await withSearched(archive, settings);
+  const { searched } = searching;
+  const searcher = new Searcher<Place>(matcher, { around, signal, progress: ({ label }, bytes) => progress(label, bytes), skipped: tell });
+  for (const [scope, stretches] of Object.entries(PARTS) as [Scope, (typeof PARTS)[Scope]][]) {
+    if (!scopes.has(scope)) continue;
+    try {
+      for await (const match of searcher.search(stretches(searched))) yield { ...match, location: await match.place.locate(match.address) };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      tell(error);
+    }
+  }
+}
+
+/** What is searched of an archive; it holds open what is opened on the way. Throws a UserError where there is no such process. */
+export async function withSearched(
+  archive: Archive,
+  { pid, signal, tell, volumes }: SearchedSettings,
+): Promise<AsyncDisposable & { readonly searched: Searched }> {
   const all = (await attempt(tell, async () => await processes(archive, tell))) ?? [];
   const chosen = pid === undefined ? all : all.filter((process) => process.pid === pid);
   if (pid !== undefined && chosen.length === 0) throw noSuchProcess(pid, all);
   const commons = commonsOf(archive);
   const size = await attempt(tell, async () => await pageSize(archive));
-  await using contents = new Contents(archive, commons, size, signal);
+  const contents = new Contents(archive, commons, size, signal);
   let holders: Promise<ReadonlyMap<number, readonly Holder[]>> | undefined;
   const searched: Searched = {
     archive,
@@ -92,16 +115,7 @@ export async function* searchArchive(archive: Archive, settings: SearchSettings)
     tell,
     volumes,
   };
-  const searcher = new Searcher<Place>(matcher, { around, signal, progress: ({ label }, bytes) => progress(label, bytes), skipped: tell });
-  for (const [scope, stretches] of Object.entries(PARTS) as [Scope, (typeof PARTS)[Scope]][]) {
-    if (!scopes.has(scope)) continue;
-    try {
-      for await (const match of searcher.search(stretches(searched))) yield { ...match, location: await match.place.locate(match.address) };
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      tell(error);
-    }
-  }
+  return { searched, [Symbol.asyncDispose]: async () => await contents[Symbol.asyncDispose]() };
 }
 
 async function holdersOf(archive: Archive, all: readonly Process[]): Promise<ReadonlyMap<number, readonly Holder[]>> {

@@ -1,0 +1,123 @@
+import { Compiler, initSync, type Rules as CompiledRules, type Scanner } from "@virustotal/yara-x";
+import { UserError } from "../model/error.ts";
+import { say } from "../model/phrase.ts";
+import { yaraModule } from "./module.ts";
+
+/** A file of rules. */
+export interface RuleFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface RuleMatch {
+  readonly rule: string;
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly strings: readonly { readonly identifier: string; readonly offset: number; readonly length: number }[];
+}
+
+/** Matches of one pattern that are reported. */
+const MOST_MATCHES = 100;
+const TIMEOUT_MS = 300_000;
+
+/** Compiled rules. Their memory is WebAssembly's, which is given back at the end. */
+export class Rules implements Disposable {
+  readonly #rules: CompiledRules;
+  readonly #scanner: Scanner;
+  /** Names of rules whose answer on a piece is that on the whole: any string of theirs is enough. */
+  readonly anyString: ReadonlySet<string>;
+  readonly names: readonly string[];
+  readonly warnings: readonly string[];
+
+  /** Throws a UserError with the lines that are wrong. */
+  constructor(files: readonly RuleFile[]) {
+    initSync({ module: yaraModule() });
+    using compiler = new Compiler();
+    for (const { path, text } of files) {
+      // Rules of two files may have the same names.
+      compiler.newNamespace(path);
+      try {
+        compiler.addSource(text);
+      } catch (error) {
+        throw invalidRules(path, error);
+      }
+    }
+    this.#rules = compiler.build();
+    this.#scanner = this.#rules.scanner();
+    this.#scanner.setMaxMatchesPerPattern(MOST_MATCHES);
+    this.#scanner.setTimeoutMs(TIMEOUT_MS);
+    this.warnings = this.#rules.warnings;
+    const conditions = files.flatMap(({ text }) => [...conditionsIn(text)]);
+    this.names = conditions.map(([name]) => name);
+    this.anyString = new Set(conditions.filter(([, condition]) => ANY_STRING.test(condition)).map(([name]) => name));
+  }
+
+  /** Matches in bytes that are one: a region, a file. Throws a UserError where it takes too long. */
+  scan(bytes: Uint8Array): RuleMatch[] {
+    let result: ScanResult;
+    try {
+      result = this.#scanner.scan(bytes) as ScanResult;
+    } catch (error) {
+      throw new UserError({ reason: "RulesFailed", message: say`the rules failed: ${messageOf(error)}`, cause: error });
+    }
+    return result.matches
+      .filter(({ isPrivate }) => !isPrivate)
+      .map(({ identifier, tags, metadata, patterns }) => ({
+        rule: identifier,
+        tags,
+        meta: Object.fromEntries(metadata.map((one) => [one.identifier, one.value])),
+        strings: patterns
+          .filter((pattern) => !pattern.isPrivate)
+          .flatMap((pattern) => pattern.matches.map(({ offset, length }) => ({ identifier: pattern.identifier, offset, length }))),
+      }));
+  }
+
+  [Symbol.dispose](): void {
+    this.#scanner.free();
+    this.#rules.free();
+  }
+}
+
+/** What scan() of yara-x answers. */
+interface ScanResult {
+  readonly matches: readonly {
+    readonly identifier: string;
+    readonly isPrivate: boolean;
+    readonly tags: readonly string[];
+    readonly metadata: readonly { readonly identifier: string; readonly value: unknown }[];
+    readonly patterns: readonly {
+      readonly identifier: string;
+      readonly isPrivate: boolean;
+      readonly matches: readonly { readonly offset: number; readonly length: number }[];
+    }[];
+  }[];
+}
+
+/** "any of them", "$a or $b": whatever else there is, a match is one. */
+const ANY_STRING = /^\s*\(*\s*(any\s+of\s+(them|\([$\w*,\s]+\))|\$\w*(\s+or\s+\$\w*)*)\s*\)*\s*$/;
+
+/** Rules by name, with their conditions; comments and strings are no part of them. */
+function* conditionsIn(text: string): Generator<[name: string, condition: string]> {
+  const code = text.replaceAll(/"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\/|\/\/[^\n]*/g, (part) => (part.startsWith('"') ? '""' : ""));
+  for (const [, name = "", body = ""] of code.matchAll(/\brule\s+(\w+)[^{]*\{([^]*?)(?=\n?\s*(?:(?:private|global)\s+)*rule\s+\w+|$)/g)) {
+    yield [name, /\bcondition\s*:([^]*?)\}\s*$/.exec(body.trimEnd())?.[1] ?? ""];
+  }
+}
+
+function invalidRules(path: string, error: unknown): UserError {
+  const [first = "", ...more] = messageOf(error).split("\n");
+  const line = more.find((one) => one.includes("-->")) ?? "";
+  const at = /line:(\d+):(\d+)/.exec(line);
+  const shown = more.filter((one) => one !== line && !/^\s*\|?\s*$/.test(one)).map((one) => one.trimEnd());
+  return new UserError({
+    reason: "InvalidRules",
+    message: say`${path}${at === null ? "" : `:${at[1]}:${at[2]}`}: ${first.replace(/^error\[\w+\]: /, "")}`,
+    why: shown.join(" "),
+    exitCode: 2,
+    cause: error,
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

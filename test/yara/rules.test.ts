@@ -1,0 +1,162 @@
+// search --rules and report --rules, beside yara itself where it is installed.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { verb as extract } from "../../src/commands/extract.ts";
+import { verb as report } from "../../src/commands/report.ts";
+import { verb as search } from "../../src/commands/search.ts";
+import { UserError } from "../../src/model/error.ts";
+import type { Report } from "../../src/model/findings.ts";
+import { runVerb } from "../commands/running.ts";
+
+const SUSPICIOUS = "test/data/archives/containerd-suspicious.tar.zst";
+const RULES = "test/data/rules/suspicious.yar";
+const NO_YARA = spawnSync("yara", ["--version"]).status === 0 ? false : "yara is not installed (apt-get install yara)";
+
+const compare = (a = "", b = ""): number => (a < b ? -1 : Number(a > b));
+
+interface Item {
+  readonly rule: string;
+  readonly tags: readonly string[];
+  readonly meta: Record<string, unknown>;
+  readonly in: string;
+  readonly pid?: number;
+  readonly path?: string;
+  readonly region?: string;
+  readonly strings: readonly {
+    readonly identifier: string;
+    readonly address?: string;
+    readonly offset?: number;
+    readonly length: number;
+    readonly match: string;
+  }[];
+}
+
+async function matches(rules: readonly string[], flags: Record<string, string | readonly string[]> = {}) {
+  const { document, exitCode, lines } = await runVerb(search, [SUSPICIOUS], { rules, output: "json", ...flags });
+  const { items, complete } = JSON.parse(JSON.stringify(document)) as { items: Item[]; complete: boolean };
+  return { items, complete, exitCode, lines };
+}
+
+function written(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "rules-")), "some.yar");
+  writeFileSync(path, text);
+  return path;
+}
+
+test("a rule's name, tags, metadata, place and strings", async () => {
+  const { items, complete, exitCode } = await matches([RULES]);
+  assert.deepEqual([complete, exitCode], [true, 0]);
+  const stratum = items.find(({ rule, in: part }) => rule === "Stratum" && part === "memory");
+  assert.deepEqual(
+    [stratum?.tags, stratum?.meta, stratum?.region],
+    [["miner"], { description: "the address of a mining pool", score: 80 }, "stack"],
+  );
+  const [string] = stratum?.strings ?? [];
+  assert.deepEqual([string?.identifier, string?.match, string?.length], ["$a", "stratum+tcp://", 14]);
+  // The address is that of the bytes in the process.
+  const range = `${string?.address}-0x${(BigInt(string?.address ?? 0) + 14n).toString(16)}`;
+  const to = join(mkdtempSync(join(tmpdir(), "range-")), "range.bin");
+  await runVerb(extract, [SUSPICIOUS], { pid: String(stratum?.pid), range, to });
+  assert.equal(readFileSync(to, "utf8"), "stratum+tcp://");
+  const cron = items.find(({ rule }) => rule === "CronAsRoot");
+  assert.deepEqual(
+    [cron?.path, cron?.strings.map(({ identifier, offset }) => [identifier, offset])],
+    [
+      "/etc/cron.d/update",
+      [
+        ["$job", 0],
+        ["$agent", 15],
+      ],
+    ],
+  );
+});
+
+test("the same rules match in the same files as with yara", { skip: NO_YARA }, async () => {
+  const to = mkdtempSync(join(tmpdir(), "yara-"));
+  await runVerb(extract, [SUSPICIOUS, "/"], { to: join(to, "files") });
+  const { stdout, status, stderr } = spawnSync("yara", ["-r", RULES, join(to, "files")], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  const theirs = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(join(to, "files"), ""));
+  const { items } = await matches([RULES], { in: ["files"] });
+  const ours = items
+    .filter(({ path = "" }) => path.startsWith("/") && !path.endsWith("(deleted)"))
+    .map(({ rule, path }) => `${rule} ${path}`);
+  assert.deepEqual(ours.toSorted(compare), theirs.toSorted(compare));
+  assert.ok(ours.length >= 4);
+});
+
+test("the same rules match in each region as with yara on its bytes", { skip: NO_YARA }, async () => {
+  const to = mkdtempSync(join(tmpdir(), "yara-"));
+  const pid = 14;
+  await runVerb(extract, [SUSPICIOUS], { pid: String(pid), to: join(to, "memory") });
+  const { stdout } = spawnSync("yara", ["-r", RULES, join(to, "memory")], { encoding: "utf8" });
+  const theirs = new Set(
+    stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split(" ", 1)[0]),
+  );
+  const { items } = await matches([RULES], { in: ["memory"], pid: String(pid) });
+  const ours = new Set(items.map(({ rule }) => rule));
+  // Of what a file has, a region has its changed pages only: those that yara finds by the size of a piece are not compared.
+  for (const names of [ours, theirs]) for (const name of ["SmallProgram", "Busy"]) names.delete(name);
+  assert.deepEqual([...ours].toSorted(compare), [...theirs].toSorted(compare));
+});
+
+test("modules work on whole files: elf, hash, math", async () => {
+  const { items } = await matches([RULES], { in: ["files"] });
+  assert.ok(items.some(({ rule, path }) => rule === "SmallProgram" && path === "memfd:payload"));
+  assert.ok(items.some(({ rule, path }) => rule === "SmallProgram" && path?.startsWith("/tmp/.cache/xmrig")));
+  assert.ok(!items.some(({ rule }) => rule === "Known"));
+});
+
+test("of one process; nothing found is 1", async () => {
+  assert.deepEqual([...new Set((await matches([RULES], { pid: "14" })).items.map(({ rule }) => rule))].toSorted(compare), [
+    "SmallProgram",
+    "Stratum",
+  ]);
+  const none = await matches([written('rule nowhere { strings: $a = "never in it" condition: $a }')]);
+  assert.deepEqual([none.items, none.exitCode], [[], 1]);
+});
+
+test("errors name the file, the line and what is wrong; files may have rules of the same names", async () => {
+  const path = written("rule fine { condition: false }\nrule wrong {\n  condition:\n    $b\n}\n");
+  await assert.rejects(
+    async () => await matches([path]),
+    (error) =>
+      error instanceof UserError &&
+      error.reason === "InvalidRules" &&
+      error.message === `${path}:4:5: unknown pattern \`$b\`` &&
+      error.exitCode === 2,
+  );
+  for (const rules of ["/nowhere.yar", mkdtempSync(join(tmpdir(), "empty-"))])
+    await assert.rejects(
+      async () => await matches([rules]),
+      (error) => error instanceof UserError && error.exitCode === 2,
+    );
+  const one = written("rule same { condition: false }");
+  const other = written('rule same { strings: $a = "stratum" condition: $a }');
+  assert.ok((await matches([one, other])).items.length > 0);
+  for (const [words, flags] of [
+    [[SUSPICIOUS, "pattern"], { rules: [RULES] }],
+    [[SUSPICIOUS], { rules: [RULES], regex: true }],
+    [[SUSPICIOUS], { rules: [RULES], in: ["queues"] }],
+  ] as const)
+    await assert.rejects(async () => await runVerb(search, [...words], flags as Record<string, string | boolean | readonly string[]>), {
+      reason: "Usage",
+    });
+});
+
+test("report --rules has them as findings, the first of all", async () => {
+  const { document } = await runVerb(report, [SUSPICIOUS], { rules: [RULES], output: "json" });
+  const { findings } = document as Report;
+  assert.equal(findings[0]?.id, "RuleMatch");
+  assert.ok(findings.some(({ id, title }) => id === "RuleMatch" && /^rule Stratum matches in process 14 \(xmrig\), stack$/.test(title)));
+});
