@@ -11,6 +11,7 @@ import {
   BUSYBOX,
   clusterTest,
   eventually,
+  getJson,
   kubectl,
   NO_CLUSTER,
   ownNamespace,
@@ -29,18 +30,20 @@ const GDB = NO_CLUSTER === undefined ? program("gdb") : undefined;
 const LONG = { timeout: 400_000 };
 
 function app(name: string, command: readonly string[], env: Readonly<Record<string, string>> = {}): object {
-  const variables = Object.entries({ CORES_TEST: name, ...env }).map(([key, value]) => ({ name: key, value }));
+  const variables = Object.entries(env).map(([key, value]) => ({ name: key, value }));
   return pod(NAMESPACE, name, [{ name: "app", image: APPS, command, env: variables }]);
 }
 
-/** The process of a pod, as this machine numbers it: its environment has the pod's name. */
-function hostPid(name: string): number {
-  const mark = `CORES_TEST=${name}`;
+/** The first process of a pod's container, as this machine numbers it: programs that set their title write over their environment, so by its control group. */
+async function hostPid(name: string): Promise<number> {
+  const { status } = await getJson<{ status: { containerStatuses: { containerID: string }[] } }>("pod", name, "-n", NAMESPACE);
+  const id = status.containerStatuses[0]?.containerID.replace(/^.*\/\//, "") ?? "none";
   for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
     try {
-      if (readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(mark)) return Number(pid);
+      const [cgroup, own] = ["cgroup", "status"].map((file) => readFileSync(`/proc/${pid}/${file}`, "latin1"));
+      if (cgroup?.includes(id) === true && /^NSpid:.*\s1$/m.test(own ?? "")) return Number(pid);
     } catch {
-      // It has ended, or has no environment.
+      // It has ended.
     }
   }
   throw new Error(`no process of ${name}`);
@@ -95,7 +98,7 @@ function words(commandLine: string): string[] {
 }
 
 async function sameStacks(t: TestContext, name: string): Promise<string[][]> {
-  const live = stacks(["-p", String(hostPid(name))]);
+  const live = stacks(["-p", String(await hostPid(name))]);
   const { items } = await coreOf(t, name);
   const [core] = items;
   assert.ok(core !== undefined);
