@@ -98,7 +98,8 @@ export function resultTable(items: readonly CheckpointItem[]): Table {
       item.stillRunning === false ? styled("bad", "no") : item.stillRunning === true ? "yes" : "unknown",
       item.copy?.path ?? item.nodePath ?? styled("bad", item.error?.reason ?? "-"),
     ]),
-    narrow: { without: ["SIZE"], shorten: [{ PATH: "middle" }, { CONTAINER: "middle", NODE: "middle" }] },
+    // A path is to be pasted: it stays whole.
+    narrow: { without: ["SIZE"], shorten: [{ CONTAINER: "middle", NODE: "middle" }] },
   };
 }
 
