@@ -105,7 +105,8 @@ export function originsIn({ mounts = [] }: Inspection, changed: ReadonlyMap<stri
     if (outside.some((mount) => path === mount || path.startsWith(`${mount}/`))) return isTemporary(path) ? "temporary" : "mounted";
     const change = changed.get(path);
     if (change !== undefined && change.type !== "directory") return isTemporary(path) ? "temporary" : "changed";
-    return isTemporary(path) ? "temporary" : "image";
+    // Images have hidden directories too, such as ~/.pyenv: what nobody wrote there is theirs.
+    return TEMPORARY.test(path) ? "temporary" : "image";
   };
 }
 

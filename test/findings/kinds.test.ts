@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { verb as report } from "../../src/commands/report.ts";
+import { originsIn } from "../../src/findings/facts.ts";
 import { KINDS } from "../../src/findings/find.ts";
+import type { ChangeItem, Inspection } from "../../src/model/inspection.ts";
 import type { FindingItem, Report, Severity } from "../../src/model/findings.ts";
 import { altered } from "../commands/altered.ts";
 import { runVerb } from "../commands/running.ts";
@@ -118,4 +120,11 @@ test("ordinary workloads have nothing above a note", async () => {
     const above = (await reportOf(archive)).findings.filter(({ severity }) => severity !== "note");
     assert.deepEqual(above, [], archive);
   }
+});
+
+test("a hidden place is one where the container wrote: images have some of their own", () => {
+  const inspection: Pick<Inspection, "mounts"> = { mounts: [] };
+  const written: ChangeItem = { path: "/usr/bin/.x", change: "added or changed", type: "file", member: "rootfs-diff.tar" };
+  const originOf = originsIn(inspection as Inspection, new Map([[written.path, written]]));
+  assert.deepEqual(["/root/.pyenv/bin/python3", "/usr/bin/.x", "/tmp/x"].map(originOf), ["image", "temporary", "temporary"]);
 });
