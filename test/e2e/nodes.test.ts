@@ -190,7 +190,7 @@ clusterTest("ls for people: sizes, ages, totals; no character of a name reaches 
     stdout,
     new RegExp(`^${namespace} +counter +web-app +node1 +\\d{3} KiB +[23]d +yes +${name("counter", `${namespace}-web-app`, 7)}$`, "m"),
   );
-  assert.match(stdout, /^ +node1 +1 B +\d+[sm] +no +\\x1b\[31mred\\x07\.tar$/m);
+  assert.match(stdout, /^<unknown> +<unknown> +<unknown> +node1 +1 B +\d+[sm] +no +\\x1b\[31mred\\x07\.tar$/m);
   assert.match(lines.at(-1) ?? "", /^500 archives, 1\d\d MiB on 1 node$/);
   // oxlint-disable-next-line no-control-regex -- they are what must not be there
   assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f]/);
