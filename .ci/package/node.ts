@@ -27,7 +27,10 @@ export async function nodeFor(platform: Platform): Promise<string> {
       throw new Error(`${tarball}: its integrity is ${integrity}, .ci/package/platforms.ts says ${platform.integrity}`);
     }
     await extract({ file: join(work, tarball), cwd: work, filter: (path) => /^package\/(bin\/|LICENSE$)/.test(path) });
-    await rename(join(work, "package"), folder);
+    await rename(join(work, "package"), folder).catch((error: unknown) => {
+      // Another run has been as fast.
+      if (!existsSync(executable)) throw error;
+    });
   } finally {
     await rm(work, { recursive: true });
   }
