@@ -94,21 +94,15 @@ export async function openPieces(
   options: BytesOptions,
 ): Promise<OpenArchive> {
   const { close = NOTHING_TO_CLOSE } = options;
-  const iterator = input[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
-  const head = await headOf(iterator);
-  if (head.length === 0) throw empty(label);
-  const whole = async function* (): AsyncGenerator<Buffer> {
-    yield head;
-    yield* { [Symbol.asyncIterator]: () => iterator };
-  };
+  const { head, whole } = await begun(input, label);
   if (AGE.test(head.toString("latin1"))) {
     const { decryptedPieces } = await import("../age/open.ts");
-    const plain = decryptedPieces(whole(), label, unlockOf(label, options));
+    const plain = decryptedPieces(whole, label, unlockOf(label, options));
     return await openPieces(plain, label, bytes, once(options));
   }
   const compression = compressionOf(head, label);
   const { openStream } = await import("./stream.ts");
-  return await openStream({ input: whole(), compression, bytes, label, ofFiles: false, close }, options);
+  return await openStream({ input: whole, compression, bytes, label, ofFiles: false, close }, options);
 }
 
 /**
@@ -121,6 +115,15 @@ export async function openNested(archive: Archive, name: string, options: OpenOp
 
 /** Opens the layer of an image of files, of which the bytes come in order. */
 export async function openLayer(input: AsyncIterable<Buffer>, label: string, bytes: number, options: BytesOptions): Promise<OpenArchive> {
+  const { head, whole } = await begun(input, label);
+  const { openStream } = await import("./stream.ts");
+  const stream = { input: whole, compression: compressionOf(head, label), bytes, label, ofFiles: true, close: NOTHING_TO_CLOSE };
+  options.budget.opened(bytes);
+  return await openStream(stream, options);
+}
+
+/** The first bytes, and all of them, those included. Throws where there are none. */
+async function begun(input: AsyncIterable<Buffer>, label: string): Promise<{ head: Buffer; whole: AsyncGenerator<Buffer> }> {
   const iterator = input[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   const head = await headOf(iterator);
   if (head.length === 0) throw empty(label);
@@ -128,10 +131,7 @@ export async function openLayer(input: AsyncIterable<Buffer>, label: string, byt
     yield head;
     yield* { [Symbol.asyncIterator]: () => iterator };
   };
-  const { openStream } = await import("./stream.ts");
-  const stream = { input: whole(), compression: compressionOf(head, label), bytes, label, ofFiles: true, close: NOTHING_TO_CLOSE };
-  options.budget.opened(bytes);
-  return await openStream(stream, options);
+  return { head, whole: whole() };
 }
 
 /** The first bytes of a stream, as many as tell what it is; a pipe may give them one by one. */

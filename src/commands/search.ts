@@ -2,11 +2,10 @@ import type { Budget } from "../archive/budget.ts";
 import { bytesMatcher, eitherMatcher, type Matcher } from "../criu/search/matcher.ts";
 import { SCOPES, type Scope } from "../flows/examine/search/location.ts";
 import { searchArchive } from "../flows/examine/search/search.ts";
-import { API_VERSION } from "../model/documents.ts";
 import { usageError, UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
-import { activity, item, line, type Item } from "./search/matches.ts";
+import { activity, item, line, matchList, type Item } from "./search/matches.ts";
 import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID, RULES } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
@@ -174,18 +173,7 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
       }
       count += 1;
     }
-    for (const error of problems) yield { error };
-    if (more) call.emit({ kind: "hint", text: say`only the first ${max} matches were printed: use --max N for more, --max 0 for all` });
-    const notSearched = problems.map(({ reason, message, why }) => ({ reason, message, why }));
-    const document = {
-      apiVersion: API_VERSION,
-      kind: "MatchList",
-      in: scopes,
-      items,
-      complete: !more && problems.length === 0,
-      notSearched,
-    };
-    return { document, exitCode: problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
+    return yield* matchList(call, { scopes, items, count, max: more ? max : undefined, problems });
   },
 });
 

@@ -1,3 +1,4 @@
+import { DEFAULT_CAPABILITIES } from "../model/capabilities.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 import { joined, say, type Phrase } from "../model/phrase.ts";
 import { each, escape, escaping, fields, fine, named, power, type Power, type Rule } from "./rules.ts";
@@ -30,23 +31,6 @@ function ofHostPorts({ containers, hostNetwork }: Json): Power[] {
     });
 }
 
-/** What runtimes give a container by themselves. */
-const DEFAULT_CAPABILITIES = new Set([
-  "AUDIT_WRITE",
-  "CHOWN",
-  "DAC_OVERRIDE",
-  "FOWNER",
-  "FSETID",
-  "KILL",
-  "MKNOD",
-  "NET_BIND_SERVICE",
-  "NET_RAW",
-  "SETFCAP",
-  "SETGID",
-  "SETPCAP",
-  "SETUID",
-  "SYS_CHROOT",
-]);
 /** More than that, but no further than the container's own namespaces. */
 const CONFINED_CAPABILITIES = new Set(["NET_ADMIN", "NET_BROADCAST", "IPC_LOCK", "SYS_NICE", "SYS_PTRACE"]);
 

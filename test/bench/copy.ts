@@ -169,6 +169,8 @@ try {
   for (const path of Object.values(archives)) await onNode(NODE, "rm", "-f", path);
 }
 printTable(["archive", "link", "by", "transfer, median (middle half)", "transfer, times as fast", "whole process, times as fast"], rows);
-const [least = 0, most = 0] = [Math.min(...peaks), Math.max(...peaks)].map((bytes) => bytes / 2 ** 20);
-process.stdout.write(`peak memory of our ${peaks.length} copies without a link: ${least.toFixed(0)} to ${most.toFixed(0)} MiB\n`);
+if (peaks.length > 0) {
+  const [least = 0, most = 0] = [Math.min(...peaks), Math.max(...peaks)].map((bytes) => bytes / 2 ** 20);
+  process.stdout.write(`peak memory of our ${peaks.length} copies without a link: ${least.toFixed(0)} to ${most.toFixed(0)} MiB\n`);
+}
 await cluster("status");

@@ -1,8 +1,11 @@
 import { hex } from "../../criu/numbers.ts";
 import type { Found } from "../../flows/examine/search/search.ts";
 import type { Location } from "../../flows/examine/search/location.ts";
+import { API_VERSION } from "../../model/documents.ts";
+import type { UserError } from "../../model/error.ts";
 import type { Holder } from "../../model/inspection.ts";
 import { say, styled, type Phrase } from "../../model/phrase.ts";
+import type { Outcome, Piece } from "../../model/report.ts";
 import { formatBytes } from "../../model/units.ts";
 import type { Call } from "../shared/verb.ts";
 
@@ -118,4 +121,26 @@ function characterLength(bytes: Buffer, at: number): number {
   if (length === 0 || at + length > bytes.length) return 0;
   const character = bytes.toString("utf8", at, at + length);
   return character.length === (length === 4 ? 2 : 1) && !/[\p{C}\p{Z}\ufffd]/u.test(character) ? length : 0;
+}
+
+interface Matches {
+  readonly scopes: readonly string[];
+  /** Those that the document has. */
+  readonly items: readonly object[];
+  readonly count: number;
+  /** Where there are more than these. */
+  readonly max: number | undefined;
+  /** What was not searched. */
+  readonly problems: readonly UserError[];
+}
+
+/** The end of a search: what was not searched, and the document. */
+export function* matchList(call: Call, { scopes, items, count, max, problems }: Matches): Generator<Piece, Outcome> {
+  for (const error of problems) yield { error };
+  if (max !== undefined)
+    call.emit({ kind: "hint", text: say`only the first ${max} matches were printed: use --max N for more, --max 0 for all` });
+  const notSearched = problems.map(({ reason, message, why }) => ({ reason, message, why }));
+  const complete = max === undefined && problems.length === 0;
+  const document = { apiVersion: API_VERSION, kind: "MatchList", in: scopes, items, complete, notSearched };
+  return { document, exitCode: problems.length > 0 ? 2 : count > 0 ? 0 : 1 };
 }

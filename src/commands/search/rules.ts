@@ -1,13 +1,12 @@
 import type { OpenArchive } from "../../archive/archive.ts";
 import { hex } from "../../criu/numbers.ts";
 import type { RuleFinding } from "../../flows/examine/rules/scan.ts";
-import { API_VERSION } from "../../model/documents.ts";
 import type { UserError } from "../../model/error.ts";
 import { joined, say, type Phrase } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import type { Call } from "../shared/verb.ts";
 import type { VolumesBeside } from "../../archive/volumes.ts";
-import { activity, escapeBytes, placeItem, placeText } from "./matches.ts";
+import { activity, escapeBytes, matchList, placeItem, placeText } from "./matches.ts";
 
 export interface RuleSearch {
   readonly rules: readonly string[];
@@ -53,18 +52,7 @@ export async function* searchRules(
     items.push(item(found));
     yield { text: line(found) };
   }
-  for (const error of problems) yield { error };
-  if (more) call.emit({ kind: "hint", text: say`only the first ${max} matches were printed: use --max N for more, --max 0 for all` });
-  const notSearched = problems.map(({ reason, message, why }) => ({ reason, message, why }));
-  const document = {
-    apiVersion: API_VERSION,
-    kind: "MatchList",
-    in: [...settings.scopes],
-    items,
-    complete: !more && problems.length === 0,
-    notSearched,
-  };
-  return { document, exitCode: problems.length > 0 ? 2 : items.length > 0 ? 0 : 1 };
+  return yield* matchList(call, { scopes: [...settings.scopes], items, count: items.length, max: more ? max : undefined, problems });
 }
 
 /** Strings have an address in memory, an offset in a file. */

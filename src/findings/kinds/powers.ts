@@ -1,3 +1,4 @@
+import { DEFAULT_CAPABILITIES } from "../../model/capabilities.ts";
 import { list, object, string } from "../../model/json.ts";
 import { command, say } from "../../model/phrase.ts";
 import { processName, type FindingKind, type ProcessFacts } from "../facts.ts";
@@ -14,23 +15,6 @@ const ESCAPING = new Set([
   "PERFMON",
   "MAC_ADMIN",
   "SYSLOG",
-]);
-/** What runtimes give. */
-const USUAL = new Set([
-  "AUDIT_WRITE",
-  "CHOWN",
-  "DAC_OVERRIDE",
-  "FOWNER",
-  "FSETID",
-  "KILL",
-  "MKNOD",
-  "NET_BIND_SERVICE",
-  "NET_RAW",
-  "SETFCAP",
-  "SETGID",
-  "SETPCAP",
-  "SETUID",
-  "SYS_CHROOT",
 ]);
 /** Places of the node that give power over it. */
 const POWERFUL_SOURCE =
@@ -100,5 +84,5 @@ function more({ item }: ProcessFacts): string[] {
   const sets = item.threads.flatMap(({ credentials }) =>
     credentials === undefined ? [] : [...credentials.capabilities.effective, ...credentials.capabilities.permitted],
   );
-  return [...new Set(sets)].filter((name) => !USUAL.has(name)).sort();
+  return [...new Set(sets)].filter((name) => !DEFAULT_CAPABILITIES.has(name)).sort();
 }
