@@ -8,9 +8,13 @@ const MOST_KEPT = 64e6;
 const ITEM = 256;
 const CHARACTER = 2;
 
-/** Processor time that one command may take: so much, and so much for each byte decoded. In milliseconds. */
+/**
+ * Processor time that one command may take, in milliseconds: so much, and so much for each byte decoded and each object kept. A sound
+ * archive takes about a tenth of it: processors that others use as well are several times slower.
+ */
 const BASE_TIME = 5000;
 const TIME_PER_BYTE = 2000 / 100e6;
+const TIME_PER_ITEM = 0.25;
 
 /** Bytes that one command may decode: so many, and so many times the archive. */
 const BASE_DECODED = 2 ** 30;
@@ -33,6 +37,8 @@ export class Budget {
   #archiveBytes = 0;
   #decoded = 0;
   #kept = 0;
+  /** All that were ever kept. */
+  #items = 0;
   /** By what it is of, in bytes. */
   readonly #keptOf = new Map<string, number>();
   #written = 0;
@@ -88,6 +94,7 @@ export class Budget {
       throw new UserError({ reason: "TooLarge", message: say`${what} has too much in it to be kept in memory`, why: HOSTILE });
     }
     this.#kept += bytes;
+    this.#items += items;
     this.#keptOf.set(what, (this.#keptOf.get(what) ?? 0) + bytes);
     this.step(items);
   }
@@ -151,7 +158,7 @@ export class Budget {
   #lookAtTime(): void {
     this.#steps = 0;
     this.#bytesSince = 0;
-    const most = BASE_TIME + this.#decoded * TIME_PER_BYTE;
+    const most = BASE_TIME + this.#decoded * TIME_PER_BYTE + this.#items * TIME_PER_ITEM;
     if (this.#clock() - this.#started <= most) return;
     throw new UserError({
       reason: "TooSlow",

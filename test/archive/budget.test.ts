@@ -18,7 +18,7 @@ test("what was refused is not counted: smaller things can still be kept", () => 
   budget.keep("small.img", 100);
 });
 
-test("processor time: 5 s, and 2 s more for each 100 MB decoded", () => {
+test("processor time: 5 s, 2 s more for each 100 MB decoded, 0.25 s for each 1000 objects kept", () => {
   let time = 1000;
   const budget = new Budget(() => time);
   budget.opened(1e9);
@@ -30,6 +30,11 @@ test("processor time: 5 s, and 2 s more for each 100 MB decoded", () => {
   budget.step(10_000);
   time += 200;
   assert.throws(() => budget.decode(1 << 20), { reason: "TooSlow" });
+  budget.keep("mm-1.img", 10_000);
+  time += 2000;
+  budget.step(10_000);
+  time += 1000;
+  assert.throws(() => budget.step(10_000), { reason: "TooSlow" });
 });
 
 test("the time of what the user asked for does not count", () => {

@@ -60,6 +60,19 @@ class Screen {
     }
     throw new Error(`not on the screen: ${what}\n${this.lines().join("\n")}`);
   }
+
+  /** The terminal draws a moment after it is written to. */
+  async becomes(what: (lines: string[]) => void): Promise<void> {
+    for (let tries = 0; tries < 200; tries += 1) {
+      try {
+        what(this.lines());
+        return;
+      } catch {
+        await sleep(20);
+      }
+    }
+    what(this.lines());
+  }
 }
 
 const PODS = ["alpha", "beta", "gamma", ...Array.from({ length: 30 }, (_, index) => `pod-${index}`), "omega"];
@@ -90,7 +103,7 @@ test("the marked row has its image, its restarts and its memory below the list; 
   await screen.see(/^ {2}image registry\/alpha:1, 0 restarts, memory 5 MiB$/);
   await screen.type(DOWN);
   await screen.see(/^ {2}image registry\/beta:1, 1 restarts, memory 4 MiB$/);
-  assert.equal(screen.lines().length, 11);
+  await screen.becomes((lines) => assert.equal(lines.length, 11));
   await screen.type(UP, ENTER);
   assert.deepEqual(await picked, ["alpha"]);
 });
@@ -153,18 +166,16 @@ test("resizing leaves nothing behind, wherever it ends", async (t) => {
     screen.resize(columns, rows);
     await screen.see(/^> omega/);
     await sleep(50);
-    const lines = screen.lines();
-    const count = (what: RegExp): number => lines.filter((line) => what.test(line)).length;
-    assert.deepEqual(
-      [count(/^> /), count(/Container to checkpoint/), count(/34 of 34/), count(/POD +CONTAINER/)],
-      [1, 1, 1, 1],
-      lines.join("\n"),
-    );
-    assert.equal(lines[0], "Container to checkpoint:");
+    await screen.becomes((lines) => {
+      const count = (what: RegExp): number => lines.filter((line) => what.test(line)).length;
+      const counts = [count(/^> /), count(/Container to checkpoint/), count(/34 of 34/), count(/POD +CONTAINER/)];
+      assert.deepEqual(counts, [1, 1, 1, 1], lines.join("\n"));
+      assert.equal(lines[0], "Container to checkpoint:");
+    });
   }
   await screen.type(ENTER);
   assert.deepEqual(await picked, ["omega"]);
-  assert.deepEqual(screen.lines(), [], "the screen is as it was before");
+  await screen.becomes((lines) => assert.deepEqual(lines, [], "the screen is as it was before"));
 });
 
 test("a choice: arrows, End and Enter; Esc is back; what was chosen stays on the screen", async (t) => {
@@ -179,7 +190,7 @@ test("a choice: arrows, End and Enter; Esc is back; what was chosen stays on the
   await screen.see(/^↑↓: move · Enter: select · Esc: back$/);
   await screen.type(DOWN, ENTER);
   assert.equal((await first)?.value, 2);
-  assert.deepEqual(screen.lines(), ["✔ Where to? there"]);
+  await screen.becomes((lines) => assert.deepEqual(lines, ["✔ Where to? there"]));
   const last = choose();
   await screen.see(/^❯ here/);
   await screen.type(END, ENTER);

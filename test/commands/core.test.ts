@@ -172,7 +172,7 @@ test("pages of an earlier checkpoint and those left on the node have no segment"
 });
 
 test("more segments than an ELF header can count", async () => {
-  const count = 70_000;
+  const count = 65_600;
   const at = 0x100000n;
   const runs = Array.from({ length: count }, (_, index) => ({ vaddr: at + BigInt(index) * 0x2000n, pages: 1, flags: 4 }));
   const bytes = Buffer.alloc(count * 4096);
