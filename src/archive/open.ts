@@ -1,10 +1,11 @@
 import { closeSync, constants, createReadStream, existsSync, fstatSync, openSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { UserError, usageError } from "../model/error.ts";
-import { command, say, type Phrase } from "../model/phrase.ts";
+import { say } from "../model/phrase.ts";
 import type { OpenArchive, OpenOptions, RemoteImage } from "./archive.ts";
 import { Budget } from "./budget.ts";
 import { openBytes, openPieces, type BytesOptions } from "./bytes.ts";
+import { elsewhere } from "./elsewhere.ts";
 import { isCheckpoint } from "./engines/engine.ts";
 import { fileSource } from "./file.ts";
 
@@ -149,12 +150,4 @@ function cannotOpen(path: string, error: unknown): UserError {
     why: code === "EACCES" ? "you may not read it: an archive is a memory dump, readable by its owner only" : (error as Error).message,
     cause: error,
   });
-}
-
-/** What a path may be that is none: an archive on a node, or a pod. */
-function elsewhere(path: string): Phrase | undefined {
-  if (/^[a-z0-9][a-z0-9.-]*:.*\.tar$/s.test(path))
-    return say`an archive on a node is copied first: ${command`kubectl checkpoint cp ${path}`}`;
-  if (!/^([a-z]+\/)?[a-z0-9][a-z0-9-]*$/.test(path)) return undefined;
-  return say`if a pod was meant, its archive is made first: ${command`kubectl checkpoint ${path} --copy`}`;
 }

@@ -3,7 +3,7 @@ import { usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { differenceViews } from "./diff/views.ts";
 import { Budget } from "../archive/budget.ts";
-import { damages, openCheckpoint } from "./shared/archives.ts";
+import { damages, openCheckpoint, orOffered } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on } from "./shared/flags.ts";
@@ -69,7 +69,8 @@ Exit status, as with diff: 0 no differences, 1 differences, 2 if the comparison 
     const sections = new Set(DIFF_SECTIONS.filter((section) => flags[section]));
     return { from, to, sections, addresses: flags.addresses, registry: registrySettings(flags) };
   },
-  async *run({ from, to, sections, addresses, registry }, call) {
+  async *run({ sections, addresses, registry, ...given }, call) {
+    const [from = given.from, to = given.to] = await orOffered([given.from, given.to], call);
     const budget = new Budget();
     await noted(call, registry, "diff", [from, to]);
     const reading = pulling(call, registry);

@@ -8,7 +8,7 @@ import { UserError, usageError } from "../model/error.ts";
 import { say, type Phrase } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { formatBytes, parseBytes } from "../model/units.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, orOffered, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { BASE_IMAGE, COMMON, output, PID } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on, parsed, text } from "./shared/flags.ts";
@@ -113,7 +113,8 @@ Files are written with mode 0600 inside DEST; none is replaced, and no link is f
     if (to === "-" && range === undefined) throw usageError("--to - requires --range: only one range can be written to standard output");
     return { ...common, what: { kind: "memory", pid, range } };
   },
-  async *run({ file, previous, registry, maxBytes, what, to, base }, call) {
+  async *run({ file: given, previous, registry, maxBytes, what, to, base }, call) {
+    const [file = given] = await orOffered([given], call);
     // A directory of a pod's archive is a member of it.
     const pods = what.kind === "path" && !what.path.startsWith("/");
     await noted(call, registry, "extract", previous === undefined ? [file] : [file, previous]);

@@ -6,7 +6,7 @@ import { usageError, type UserError } from "../model/error.ts";
 import type { ChangeItem } from "../model/inspection.ts";
 import { say } from "../model/phrase.ts";
 import { inspectionPage } from "./inspect/page.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, orOffered, PREVIOUS } from "./shared/archives.ts";
 import { COMMON, output, PID } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { on, text } from "./shared/flags.ts";
@@ -116,7 +116,8 @@ expanded to a temporary file that only you can read. Exit status: 0, 1 if the ar
       ...(root === undefined ? {} : { root }),
     };
   },
-  async *run({ file, previous, registry, ...request }, call) {
+  async *run({ file: given, previous, registry, ...request }, call) {
+    const [file = given] = await orOffered([given], call);
     await noted(call, registry, "inspect", previous === undefined ? [file] : [file, previous]);
     await using archive = await openCheckpoint(file, previous, pulling(call, registry));
     const damage = damages(file, archive);

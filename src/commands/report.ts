@@ -4,7 +4,7 @@ import { say } from "../model/phrase.ts";
 import { counted, formatBytes } from "../model/units.ts";
 import { headView, treeView } from "./inspect/page.ts";
 import { evidenceView, findingsView, findingView } from "./report/screen.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, orOffered, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, RULES } from "./shared/common.ts";
 import { choice, on, text } from "./shared/flags.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
@@ -77,7 +77,8 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
       throw usageError(say`cannot tell the form of ${to ?? ""} by its name: use FILE.html, or --format html|timesketch`);
     return { file, previous, registry: registrySettings(flags), rules: flags.rules, showSecrets: flags["show-secrets"], form, to };
   },
-  async *run({ file, previous, registry, rules, showSecrets, form, to }, call) {
+  async *run({ file: given, previous, registry, rules, showSecrets, form, to }, call) {
+    const [file = given] = await orOffered([given], call);
     await noted(call, registry, "report", previous === undefined ? [file] : [file, previous]);
     const reading = pulling(call, registry);
     await using archive = await openCheckpoint(file, previous, reading);

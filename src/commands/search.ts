@@ -6,7 +6,7 @@ import { usageError, UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import { formatBytes } from "../model/units.ts";
 import { activity, item, line, matchList, type Item } from "./search/matches.ts";
-import { damages, fileWord, openCheckpoint, PREVIOUS, volumesBeside } from "./shared/archives.ts";
+import { damages, fileWord, openCheckpoint, orOffered, PREVIOUS, volumesBeside } from "./shared/archives.ts";
 import { COMMON, output, PID, RULES } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { choices, count, on } from "./shared/flags.ts";
@@ -126,8 +126,9 @@ Exit status, as with grep: 0 found, 1 not found, 2 if the search failed or a par
       document: flags.output !== undefined,
     };
   },
-  async *run({ file, previous, registry, pattern, scopes, pid, around, max, document: collects }, call) {
+  async *run({ file: given, previous, registry, pattern, scopes, pid, around, max, document: collects }, call) {
     const { signal } = call;
+    const [file = given] = await orOffered([given], call);
     await noted(call, registry, "search", previous === undefined ? [file] : [file, previous]);
     const reading = pulling(call, registry);
     await using archive = await openCheckpoint(file, previous, reading);

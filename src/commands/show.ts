@@ -5,7 +5,7 @@ import { UserError } from "../model/error.ts";
 import { joined, say, type Narrow, type Phrase, type PhraseValue, type Table } from "../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../model/units.ts";
 import { interruptedText } from "./shared/interrupted.ts";
-import { fileWord } from "./shared/archives.ts";
+import { fileWord, orOffered } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb } from "./shared/verb.ts";
@@ -43,7 +43,8 @@ more than (>) CRIU's part of it. Podman does not record when it made a checkpoin
     fileWord("show", words, "...");
     return { files: words, wide: flags.output === "wide", registry: registrySettings(flags) };
   },
-  async *run({ files, wide, registry }, call) {
+  async *run({ wide, registry, ...given }, call) {
+    const files = await orOffered(given.files, call);
     await noted(call, registry, "show", files);
     const reading = pulling(call, registry);
     const summaries: Summary[] = [];

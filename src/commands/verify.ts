@@ -7,7 +7,7 @@ import { verify } from "../flows/examine/verify/verify.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { UserError } from "../model/error.ts";
 import { joined, say, styled, type Phrase } from "../model/phrase.ts";
-import { fileWord } from "./shared/archives.ts";
+import { fileWord, orOffered } from "./shared/archives.ts";
 import { COMMON, output } from "./shared/common.ts";
 import { text } from "./shared/flags.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
@@ -58,7 +58,8 @@ Each problem is printed on a line. Exit status: 0 if no archive has problems, 1 
     fileWord("verify", words, "...");
     return { files: words, key: flags.key, timestampCa: flags["timestamp-ca"], registry: registrySettings(flags) };
   },
-  async *run({ files, key, timestampCa, registry }, call) {
+  async *run({ key, timestampCa, registry, ...given }, call) {
+    const files = await orOffered(given.files, call);
     const reading = pulling(call, registry);
     const trust = new Trust(
       call.signal,

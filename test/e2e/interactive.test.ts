@@ -1,9 +1,11 @@
 // The picker, in a real pseudo-terminal on the real cluster.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { copyFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  ADMIN,
   apply,
   BUSYBOX,
   clusterTest,
@@ -91,6 +93,49 @@ clusterTest("picked, copied and removed: the helper pod is named before it is ma
   assert.equal(record, `${name}.json`);
   assert.match((await screen.lines()).join(""), /, removed from node\d/);
 });
+
+clusterTest(
+  "inspect POD, where there is no such file: Cancel is the default; the archive is made after two answers, and read",
+  async (t) => {
+    const cwd = await temporaryDirectory(t);
+    const kubeconfig = join(await temporaryDirectory(t), "kubeconfig");
+    copyFileSync(ADMIN, kubeconfig);
+    await kubectl("config", "set-context", "--current", `--namespace=${namespace}`, `--kubeconfig=${kubeconfig}`);
+    const inspect = (): Terminal => {
+      const started = new Terminal(
+        ["inspect", "beta"],
+        undefined,
+        { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX, KUBECONFIG: kubeconfig },
+        cwd,
+      );
+      t.after(() => started.kill());
+      return started;
+    };
+    const cancelled = inspect();
+    await cancelled.see(/^there is no file beta; pod\/beta is in namespace e2e-interactive, and an archive of it is made with:$/);
+    await cancelled.see(/^kubectl checkpoint pod\/beta -c only --copy$/);
+    await cancelled.see(/^❯ cancel$/);
+    cancelled.type("\r");
+    assert.equal(await cancelled.ended(), 130);
+    assert.deepEqual(readdirSync(cwd), []);
+
+    const screen = inspect();
+    await screen.see(/^❯ cancel$/);
+    screen.type("\u001b[B\u001b[B");
+    await screen.see(/^❯ copy here and remove from the node$/);
+    screen.type("\r");
+    await screen.see(/The copy needs a privileged helper pod on node\d /);
+    screen.type("y\r");
+    assert.equal(await screen.ended(), 0);
+    assert.match((await screen.lines()).join("\n"), /^pod\/beta container only checkpointed[^]*, removed from node\d[^]*^ *1 .*sh\b/m);
+    assert.equal(readdirSync(cwd).length, 2);
+
+    const again = inspect();
+    await again.see(/^❯ no: read checkpoint-beta_e2e-interactive-only-\S+\.tar in this directory$/);
+    again.type("\r");
+    assert.equal(await again.ended(), 0);
+  },
+);
 
 clusterTest("Tab picks several, which share one question; Esc there picks again, and cancel leaves the cluster as it was", async (t) => {
   const screen = terminal(t, []);

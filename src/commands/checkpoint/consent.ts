@@ -61,10 +61,9 @@ export async function offerCopy(
   settings: HelperSettings,
   yes: boolean,
 ): Promise<{ readonly copy: CopyOptions | undefined } | undefined> {
-  const { ask, connection } = context;
+  const { ask } = context;
   const what = await question(context, targets);
-  const nodes = [...new Set(targets.map(({ pod }) => pod.node))];
-  const the = nodes.length === 1 ? say`the node` : say`the nodes`;
+  const the = nodesOf(targets).length === 1 ? say`the node` : say`the nodes`;
   for (;;) {
     const chosen = await ask.choose<CopyOptions | "leave" | "cancel">(what, [
       { value: { ...HERE, remove: true }, label: say`copy here and remove from ${the}` },
@@ -77,19 +76,33 @@ export async function offerCopy(
     if (value === "cancel") throw new Interrupted("SIGINT");
     if (value === "leave") return { copy: undefined };
     if (yes) return { copy: value };
-    const helpers = new Helpers(connection, context, settings);
-    const pods =
-      nodes.length === 1
-        ? say`a privileged helper pod on ${nodes[0] ?? ""}`
-        : say`privileged helper pods on ${counted(nodes.length, "node")}`;
-    const place = say`namespace ${await helpers.namespace()}, image ${settings.image}`;
-    const create = say`The copy needs ${pods} (${place}). Create ${nodes.length === 1 ? "it" : "them"}?`;
     // Whoever does not want that chooses again.
-    if (await ask.confirm(create)) return { copy: value };
+    if (await agreesToHelpers(context, targets, settings)) return { copy: value };
   }
 }
 
-async function question({ connection }: FlowContext, targets: readonly ContainerTarget[]): Promise<Phrase> {
+/** Whether the privileged pods may be created that copies need. */
+export async function agreesToHelpers(
+  context: FlowContext,
+  targets: readonly ContainerTarget[],
+  settings: HelperSettings,
+): Promise<boolean> {
+  const helpers = new Helpers(context.connection, context, settings);
+  const nodes = nodesOf(targets);
+  const pods =
+    nodes.length === 1
+      ? say`a privileged helper pod on ${nodes[0] ?? ""}`
+      : say`privileged helper pods on ${counted(nodes.length, "node")}`;
+  const place = say`namespace ${await helpers.namespace()}, image ${settings.image}`;
+  return await context.ask.confirm(say`The copy needs ${pods} (${place}). Create ${nodes.length === 1 ? "it" : "them"}?`);
+}
+
+function nodesOf(targets: readonly ContainerTarget[]): string[] {
+  return [...new Set(targets.map(({ pod }) => pod.node))];
+}
+
+/** What would be checkpointed, how much that is and how long it is paused for. */
+export async function question({ connection }: FlowContext, targets: readonly ContainerTarget[]): Promise<Phrase> {
   const [first] = targets;
   if (first === undefined || targets.length > 1) {
     const pods = [...new Set(targets.map(({ pod }) => pod.name))];

@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import type { IndexedArchive, OpenArchive, Reading } from "../../archive/archive.ts";
 import { Budget } from "../../archive/budget.ts";
+import { mayBeTarget } from "../../archive/elsewhere.ts";
 import { openArchive } from "../../archive/open.ts";
 import type { VolumesBeside } from "../../archive/volumes.ts";
 import { lastImages } from "../../criu/parents.ts";
@@ -7,12 +9,29 @@ import { Disposal } from "../../model/disposal.ts";
 import { UserError, usageError } from "../../model/error.ts";
 import { command, say } from "../../model/phrase.ts";
 import { text } from "./flags.ts";
+import type { Call } from "./verb.ts";
 
 /** FILE, the first word of verbs that read an archive. Throws a usage error. */
 export function fileWord(verb: string, words: readonly string[], rest = ""): string {
   const [file] = words;
   if (file === undefined || file === "") throw usageError("FILE is required", command`kubectl checkpoint ${verb} FILE${say`${rest}`}`);
   return file;
+}
+
+/**
+ * FILEs to read. For one that is not there and may be a pod, its archive is offered at a terminal; elsewhere no cluster is asked. Throws what
+ * offerArchive does.
+ */
+export async function orOffered(files: readonly string[], call: Call): Promise<readonly string[]> {
+  if (!call.ask.possible || !files.some(isMissing)) return files;
+  const { offerArchive } = await import("../checkpoint/offer.ts");
+  const read: string[] = [];
+  for (const file of files) read.push((isMissing(file) ? await offerArchive(file, call) : undefined) ?? file);
+  return read;
+}
+
+function isMissing(file: string): boolean {
+  return mayBeTarget(file) && !existsSync(file);
 }
 
 /** What is wrong with an archive as such, whatever is in it. */
