@@ -11,7 +11,9 @@ export const verb = defineVerb({
   name: "completion",
   summary: "Set up shell completion through kubectl",
   usage: ["completion --install", "completion --uninstall"],
-  description: `Set up shell completion through kubectl's own: verbs, flags and their values, pods, containers, nodes, namespaces, contexts, files.
+  description: `Set up shell completion through kubectl's own: verbs, flags and their values, pods, workloads (deploy/...), containers, nodes,
+namespaces, contexts, files of the kind that is meant, and the archives on nodes that the last "kubectl checkpoint ls" of the context
+listed; their names are kept in ~/.cache/kubectl-checkpoint.
 
 kubectl 1.26 or later runs kubectl_complete-checkpoint from the PATH. --install writes this small file to the directory of the plugin, or to
 another directory of the PATH that you can write to; --uninstall removes it. For kubectl's own completion see "kubectl completion --help".`,

@@ -9,7 +9,8 @@ import type { FlowContext } from "../flows/context.ts";
 import { requireRights } from "../flows/rights.ts";
 import { listPods } from "../cluster/pods.ts";
 import { Helpers } from "../helper/helpers.ts";
-import type { HelperSettings } from "../helper/manifest.ts";
+import { DEFAULT_CHECKPOINT_DIR, type HelperSettings } from "../helper/manifest.ts";
+import { rememberListed, type Listing } from "../local/listed.ts";
 import type { ArchiveList } from "../model/archives.ts";
 import { API_VERSION } from "../model/documents.ts";
 import { exitCodeFor, usageError } from "../model/error.ts";
@@ -91,6 +92,8 @@ node cannot be reached, the archives of the others are listed and the exit statu
       all.push(...(await listArchives(context, directory, scope)));
     });
     const shown = all.filter((one) => isMeant(one, scope)).sort(inOrder);
+    const words = shown.toSorted(youngestFirst).map((archive) => wordFor(archive, settings));
+    await rememberListed(call.env, listingOf(context), words);
     for (const { error } of unreachable) yield { error };
     if (shown.length > 0) yield { text: table(shown, request, call.now()) };
     for (const archive of shown) yield { name: placeOf(archive) };
@@ -149,6 +152,19 @@ function inOrder(a: ListedArchive, b: ListedArchive): number {
   const key = ({ namespace = "\uffff", pod = "\uffff", container = "", file, node }: ListedArchive): string =>
     [namespace, pod, container, String(file.modifiedAt ?? 0).padStart(12, "0"), file.name, node].join("\0");
   return key(a) < key(b) ? -1 : 1;
+}
+
+function youngestFirst(a: ListedArchive, b: ListedArchive): number {
+  return (b.file.modifiedAt ?? 0) - (a.file.modifiedAt ?? 0);
+}
+
+function listingOf({ connection: { selection, server } }: FlowContext): Listing {
+  return { contextName: selection.contextName, server };
+}
+
+/** As short as cp and rm take it. */
+function wordFor(archive: ListedArchive, { checkpointDir }: HelperSettings): string {
+  return checkpointDir === DEFAULT_CHECKPOINT_DIR ? `${archive.node}:${archive.file.name}` : placeOf(archive);
 }
 
 function table(archives: readonly ListedArchive[], { allNamespaces, wide }: LsRequest, now: number): Table {

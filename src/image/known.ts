@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { randomUUID } from "node:crypto";
 import type { Compression } from "../archive/compression.ts";
-import { homeFolder } from "../model/home.ts";
+import { cacheDirectory } from "../local/cache.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 
 /** A layer that was pushed from this machine: where a registry has it, it need not be sent again. */
@@ -21,16 +21,15 @@ export interface KnownLayer {
 
 const MOST = 200;
 
-/** Digests and names only, as Docker's and Podman's own caches keep them; nothing where there is no home. */
-function cachePath(env: NodeJS.ProcessEnv): string | undefined {
-  const home = homeFolder(env);
-  const cache = env["XDG_CACHE_HOME"] || (home === undefined ? undefined : join(home, ".cache"));
-  return cache === undefined ? undefined : join(cache, "kubectl-checkpoint", "layers.json");
+/** Digests and names only, as Docker's and Podman's own caches keep them. */
+async function cachePath(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const directory = await cacheDirectory(env);
+  return directory && join(directory, "layers.json");
 }
 
 /** The newest first. Never throws: what cannot be read is not known. */
 export async function knownLayers(env: NodeJS.ProcessEnv): Promise<KnownLayer[]> {
-  const path = cachePath(env);
+  const path = await cachePath(env);
   if (path === undefined) return [];
   try {
     return list(JSON.parse(await readFile(path, "utf8")))
@@ -43,7 +42,7 @@ export async function knownLayers(env: NodeJS.ProcessEnv): Promise<KnownLayer[]>
 
 /** Never throws: what cannot be kept is sent again. */
 export async function rememberLayer(env: NodeJS.ProcessEnv, layer: KnownLayer): Promise<void> {
-  const path = cachePath(env);
+  const path = await cachePath(env);
   if (path === undefined) return;
   const same = ({ registry, repository, digest }: KnownLayer): boolean =>
     registry === layer.registry && repository === layer.repository && digest === layer.digest;

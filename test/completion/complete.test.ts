@@ -6,10 +6,21 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { complete } from "../../src/cli/completion/complete.ts";
 import { VERBS } from "../../src/cli/table.ts";
+import { rememberListed } from "../../src/local/listed.ts";
 import { fakeApiserver, type Handler } from "../fakes.ts";
 
 /** Completes a line against a server. Answers with the lines of the answer. */
 async function completed(t: TestContext, handler: Handler, ...line: string[]): Promise<string[]> {
+  return await completedAfter(t, {}, handler, ...line);
+}
+
+/** With what `ls` has listed, by context. */
+async function completedAfter(
+  t: TestContext,
+  listed: Readonly<Record<string, readonly string[]>>,
+  handler: Handler,
+  ...line: string[]
+): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), "completion-"));
   t.after(async () => await rm(folder, { recursive: true }));
   const server = await fakeApiserver(t, handler);
@@ -25,9 +36,11 @@ async function completed(t: TestContext, handler: Handler, ...line: string[]): P
     "current-context": "prod-web",
   };
   await writeFile(join(folder, "config"), JSON.stringify(config));
+  for (const [contextName, archives] of Object.entries(listed))
+    await rememberListed({ HOME: folder }, { contextName, server: contextName === "dev" ? "http://127.0.0.1:9" : server }, archives);
   // A server that answers may take its time here; one that does not is given the time that users give it.
   const patience = handler === never ? undefined : 10_000;
-  const answer = await complete(line, { KUBECONFIG: join(folder, "config") }, "v0.0.0", patience);
+  const answer = await complete(line, { KUBECONFIG: join(folder, "config"), HOME: folder }, "v0.0.0", patience);
   assert.match(answer, /\n$/);
   return answer.trimEnd().split("\n");
 }
@@ -138,15 +151,69 @@ test("the context that the line names is the one that is asked", async (t) => {
   assert.deepEqual(await completed(t, pods, "--context", "prod-web", "-n", "other", "we"), ["web\tRunning, 3d", ":4"]);
 });
 
-test("local files are the shell's to offer", async (t) => {
-  assert.deepEqual(await completed(t, never, "show", ""), [":0"]);
-  assert.deepEqual(await completed(t, never, "--kubeconfig", ""), [":0"]);
+test("files of this machine are the shell's to offer, by what is meant: archives, directories, keys, any", async (t) => {
+  const archives = ["tar", "tar.gz", "tgz", "tar.zst", "gz", "zst", "age", ":8"];
+  const keys = ["pem", "key", ":8"];
+  const cases: Readonly<Record<string, readonly string[]>> = {
+    "show ": archives,
+    "diff a.tar ": archives,
+    "verify ev": archives,
+    "inspect a.tar --previous ": archives,
+    "seal a.tar --sign-key ": keys,
+    "verify a.tar --key ": ["pem", "pub", "crt", ":8"],
+    "image a.tar x --ca-file=": ["pem", "crt", "cer", ":8"],
+    "--resume ": ["json", ":8"],
+    "report a.tar --rules ": ["yar", "yara", ":8"],
+    "--copy=": [":16"],
+    "extract a.tar / --to ": [":16"],
+    "--kubeconfig ": [":0"],
+    "seal a.tar --custody ": [":0"],
+    "extract a.tar ": [":4"],
+    "ls --checkpoint-dir ": [":4"],
+  };
+  for (const [line, expected] of Object.entries(cases)) assert.deepEqual(await completed(t, never, ...line.split(" ")), expected, line);
 });
 
 test("a second archive, or where they go to", async (t) => {
   const nodes: Handler = (_request, response) => table(response, [["node1", "", "Ready", "3d"]]);
-  for (const archives of [["node1:a"], ["node1:a", "node1:b"]])
+  for (const archives of [["node1:a"], ["node1:a", "node1:b"]]) {
     assert.deepEqual(await completed(t, nodes, "cp", ...archives, ""), ["node1:\tReady, 3d", ":2"], "and files: no 4");
+    assert.deepEqual(await completed(t, nodes, "cp", ...archives, "ev"), [":16"]);
+  }
+});
+
+test("archives that the last ls of this context listed, but for those that are given already", async (t) => {
+  const nodes: Handler = (_request, response) => table(response, [["node1", "", "Ready", "3d"]]);
+  const [first, second] = ["node1:checkpoint-web_default-app-2026-11-24T07:52:16Z.tar", "node2:checkpoint-db.tar"];
+  const listed = {
+    "prod-web": [first, second, "node1:a$(id).tar", "node1:two words.tar", "node1:\u001b[2J.tar"],
+    dev: ["node1:other.tar"],
+  };
+  assert.deepEqual(await completedAfter(t, listed, nodes, "cp", ""), [first, second, "node1:\tReady, 3d", ":4"]);
+  assert.deepEqual(await completedAfter(t, listed, nobody, "rm", "node1:"), [first, ":4"]);
+  assert.deepEqual(await completedAfter(t, listed, nobody, "rm", first, "node"), [second, ":4"]);
+  assert.deepEqual(await completedAfter(t, listed, nobody, "--context", "dev", "rm", "n"), ["node1:other.tar", ":4"]);
+  assert.deepEqual(await completedAfter(t, {}, nobody, "rm", "node1:"), [":4"]);
+});
+
+test("types of workloads, by any of their names, and the workloads; -c has the containers of their pods", async (t) => {
+  const server: Handler = ({ url = "" }, response) => {
+    const template = { spec: { containers: [{ name: "app" }, { name: "proxy" }] } };
+    const objects: Readonly<Record<string, unknown>> = {
+      "/apis/apps/v1/namespaces/web/deployments/web": { spec: { template } },
+      "/apis/batch/v1/namespaces/web/cronjobs/night": { spec: { jobTemplate: { spec: { template } } } },
+    };
+    if (url in objects) response.end(JSON.stringify(objects[url]));
+    else if (/^\/apis\/apps\/v1\/namespaces\/web\/(deployments|statefulsets)\?/.test(url)) table(response, [["web", "1/1", "", "3d"]]);
+    else response.writeHead(404).end();
+  };
+  assert.deepEqual(await completed(t, server, "depl"), ["deployment/", ":6"]);
+  assert.deepEqual(await completed(t, server, "ls", "sts"), ["sts/", ":6"]);
+  assert.deepEqual(await completed(t, server, "deploy/"), ["deploy/web\t3d", ":4"]);
+  assert.deepEqual(await completed(t, server, "ls", "sts/w"), ["sts/web\t3d", ":4"]);
+  assert.deepEqual(await completed(t, server, "deploy/web", "deploy/"), [":4"]);
+  assert.deepEqual(await completed(t, server, "deploy/web", "-c", ""), ["app", "proxy", ":4"]);
+  assert.deepEqual(await completed(t, server, "cronjob/night", "-c", "p"), ["proxy", ":4"]);
 });
 
 test("what of a value stands for itself", async (t) => {

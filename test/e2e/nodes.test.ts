@@ -181,9 +181,36 @@ clusterTest("ls -A: everything that is a file, with its name as it is; what cann
   }
 });
 
-clusterTest("ls for people: sizes, ages, totals; no character of a name reaches the terminal", async () => {
-  const { code, stdout } = await checkpoint("ls", "-A", "--node", "node1");
+clusterTest("ls deploy/web: the archives of its pods, which completion then offers", async (t) => {
+  const labels = { app: "web" };
+  const template = { metadata: { labels }, spec: { terminationGracePeriodSeconds: 0, containers: [container("app", COUNT)] } };
+  const spec = { replicas: 2, selector: { matchLabels: labels }, template };
+  await apply({ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", namespace }, spec });
+  await run("kubectl", ["rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s"]);
+  const taken = await plugin(["deploy/web", "counter", "--prove", "0", "-n", namespace, "-o", "name"]);
+  assert.equal(taken.code, 0, taken.stderr);
+  const all = taken.stdout.trim().split("\n");
+  const own = all.filter((place) => place.includes("/checkpoint-web-")).sort();
+  assert.deepEqual([all.length, own.length], [3, 2]);
+
+  const privately = { env: { ...env, XDG_CACHE_HOME: await temporaryDirectory(t) } };
+  const listed = await plugin(["ls", "deploy/web", "-n", namespace, "--yes", "-o", "name"], privately);
+  assert.deepEqual(listed.stdout.trim().split("\n").sort(), own);
+  const completed = await plugin(["__complete", "rm", "node"], privately);
+  for (const place of own)
+    assert.ok(completed.stdout.includes(`${place.replace("/var/lib/kubelet/checkpoints/", "")}\n`), completed.stdout);
+  assert.doesNotMatch(completed.stdout, /counter/);
+  assert.equal((await plugin(["rm", ...all, "-n", namespace, "--yes"], { env })).code, 0);
+});
+
+clusterTest("ls for people: sizes, ages, totals; no character of a name reaches the terminal, or a shell that completes it", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const privately = { env: { ...env, XDG_CACHE_HOME: directory } };
+  const { code, stdout } = await plugin(["ls", "-A", "--node", "node1", "--checkpoint-dir", DIRECTORY, "--yes"], privately);
   assert.equal(code, 0);
+  const completed = (await plugin(["__complete", "rm", "node1:"], privately)).stdout.trim().split("\n");
+  for (const line of completed) assert.match(line, /^(:4|node1:\/var\/lib\/kubelet\/checkpoints-e2e-nodes\/[\w.:=@%+,-]+)$/);
+  assert.ok(completed.length > 480, String(completed.length));
   const lines = stdout.trimEnd().split("\n");
   assert.match(lines[0] ?? "", /^NAMESPACE +POD +CONTAINER +NODE +SIZE +AGE +COMPLETE +ARCHIVE$/);
   assert.match(

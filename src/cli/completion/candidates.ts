@@ -3,7 +3,7 @@ import { kubeconfigFiles, merged, readKubeconfig, type Kubeconfig } from "../../
 import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
 import type { FlagShape } from "../../commands/shared/flags.ts";
 import { VERBS } from "../table.ts";
-import { containerNames, names, TYPES, type Candidate } from "./names.ts";
+import { containersOf, names, TYPES, type Candidate } from "./names.ts";
 import { kindsAt, type Position } from "./position.ts";
 
 /** Where candidates come from: each is asked by itself, and may fail or be late by itself. */
@@ -17,27 +17,57 @@ export interface Outside {
   readonly connection: () => Promise<Connection>;
 }
 
+/** Files of this machine, which the shell itself offers: all, only directories, or those whose names end so, and directories. */
+export type Files = "all" | "directories" | readonly string[];
+
 export interface Sources {
   readonly sources: readonly Source[];
-  /** The shell itself offers files of this machine. */
-  readonly files: boolean;
+  readonly files?: Files | undefined;
 }
+
+/** What archives are called: as containerd, CRI-O and Podman write them, compressed, encrypted. */
+const ARCHIVES: Files = ["tar", "tar.gz", "tgz", "tar.zst", "gz", "zst", "age"];
+const CERTIFICATES: Files = ["pem", "crt", "cer"];
+/** By what help calls a value. */
+const FILES_OF: Readonly<Record<string, Files>> = {
+  FILE: "all",
+  DEST: "directories",
+  DIR: "directories",
+  KEY: ["pem", "key"],
+  PUBLIC: ["pem", "pub", "crt"],
+  "RUN.json": ["json"],
+  "FILE|DIR": ["yar", "yara"],
+};
+/** By what a flag is for, where its value is just a file. */
+const FILES_OF_FLAG: Readonly<Record<string, Files>> = {
+  previous: ARCHIVES,
+  "ca-file": CERTIFICATES,
+  "certificate-authority": CERTIFICATES,
+  "client-certificate": CERTIFICATES,
+  "timestamp-ca": CERTIFICATES,
+  "client-key": ["pem", "key"],
+};
 
 /** Where to look for what is possible at a position. */
 export function sourcesFor(position: Position, outside: Outside): Sources {
   const { before, wanted, typed } = position;
-  if (wanted.kind === "flag") return { sources: [async () => flags(position)], files: false };
+  if (wanted.kind === "flag") return of(async () => flags(position));
   if (wanted.kind === "value") return valueSources(wanted.flag, position, outside);
   const parts = kindsAt(before.verb.usage, wanted.index).map((kind) => wordSources(kind, typed, outside));
   const first = before.verb === VERBS[0] && wanted.index === 0 ? [async () => verbs()] : [];
-  return { sources: [...first, ...parts.flatMap(({ sources }) => sources)], files: parts.some(({ files }) => files) };
+  const sources = [...first, ...parts.flatMap((part) => part.sources)].map((source) => unlike(before.words, source));
+  return { sources, files: parts.find(({ files }) => files !== undefined)?.files };
 }
 
-const NOTHING: Sources = { sources: [], files: false };
-const FILES: Sources = { sources: [], files: true };
+const NOTHING: Sources = { sources: [] };
 
 function of(...sources: readonly Source[]): Sources {
-  return { sources, files: false };
+  return { sources };
+}
+
+/** Nobody names the same pod or archive twice. */
+function unlike(words: readonly string[], source: Source): Source {
+  return async () => (await source()).filter(({ value }) => !words.includes(value));
 }
 
 /** By what usage lines call it. */
@@ -46,9 +76,10 @@ function wordSources(kind: string, typed: string, outside: Outside): Sources {
     case "VERB":
       return of(async () => verbs());
     case "FILE":
+      return { sources: [], files: ARCHIVES };
     case "DEST":
     case "DIR":
-      return FILES;
+      return { sources: [], files: "directories" };
     case "POD":
       return of(resource(outside, TYPES[0]?.path));
     case "TYPE/NAME":
@@ -58,8 +89,8 @@ function wordSources(kind: string, typed: string, outside: Outside): Sources {
     case "NODE":
       return of(nodes(outside));
     case "NODE:ARCHIVE":
-      // Listing the archives of a node would need a helper pod.
-      return typed.includes(":") ? NOTHING : of(suffixed(":", nodes(outside)));
+      // Listing the archives of a node would need a helper pod: those that ls has listed are offered.
+      return of(listed(outside), ...(typed.includes(":") ? [] : [suffixed(":", nodes(outside))]));
     default:
       return NOTHING;
   }
@@ -70,7 +101,9 @@ function ofType(typed: string, outside: Outside): Sources {
   const [, type] = /^([a-z]+)\//.exec(typed) ?? [];
   if (type !== undefined) return of(prefixed(`${type}/`, resource(outside, TYPES.find((one) => one.names.includes(type))?.path)));
   if (typed === "") return NOTHING;
-  return of(async () => TYPES.flatMap((one) => one.names.slice(0, 1)).map((name) => ({ value: `${name}/` })));
+  return of(async () =>
+    TYPES.flatMap((one) => one.names.find((name) => name.startsWith(typed)) ?? []).map((name) => ({ value: `${name}/` })),
+  );
 }
 
 function valueSources(flag: FlagShape, { before }: Position, outside: Outside): Sources {
@@ -83,15 +116,17 @@ function valueSources(flag: FlagShape, { before }: Position, outside: Outside): 
     case "user":
       return of(kubeconfigNames(outside, ({ users }) => users));
     case "container": {
-      const pod = before.words.at(-1)?.replace(/^(pods?|po)\//, "");
-      return pod === undefined ? NOTHING : of(async () => await containerNames(await outside.connection(), pod));
+      const target = before.words.at(-1);
+      return target === undefined ? NOTHING : of(async () => await containersOf(await outside.connection(), target));
     }
   }
   if (flag.name === "namespace" || flag.name.endsWith("-namespace")) return of(resource(outside, () => "/api/v1/namespaces"));
   if (flag.value === "NODE") return of(nodes(outside));
   const literals = literalsOf(flag.value);
   if (literals.length > 0) return of(async () => literals.map((value) => ({ value })));
-  return /^(FILE|DIR|DEST|PATH)$|\.json$/.test(flag.value ?? "") ? FILES : NOTHING;
+  // A directory on the node.
+  if (flag.name === "checkpoint-dir") return NOTHING;
+  return { sources: [], files: FILES_OF_FLAG[flag.name] ?? FILES_OF[flag.value ?? ""] };
 }
 
 /** The literal parts of a value, in lower case: "apply", and of "oci:DIR" what is before the name. */
@@ -116,6 +151,14 @@ function kubeconfigNames({ options, env }: Outside, pick: (config: Kubeconfig) =
     const { files, required } = kubeconfigFiles(options(), env);
     const config = merged(await Promise.all(files.map(async (file) => await readKubeconfig(file, required))));
     return pick(config).map(({ name }) => ({ value: name }));
+  };
+}
+
+function listed({ connection, env }: Outside): Source {
+  return async () => {
+    const { selection, server } = await connection();
+    const { listedArchives } = await import("../../local/listed.ts");
+    return (await listedArchives(env, { contextName: selection.contextName, server })).map((value) => ({ value }));
   };
 }
 

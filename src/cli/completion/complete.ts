@@ -6,7 +6,7 @@ import type { Context } from "../../model/context.ts";
 import { escapeText } from "../escape.ts";
 import { VERBS } from "../table.ts";
 import type { Words } from "../words.ts";
-import { sourcesFor, type Outside } from "./candidates.ts";
+import { sourcesFor, type Files, type Outside } from "./candidates.ts";
 import type { Candidate } from "./names.ts";
 import { position } from "./position.ts";
 
@@ -16,6 +16,8 @@ const PATIENCE_MS = 300;
 // Cobra's directives, which kubectl hands on to the shell: https://pkg.go.dev/github.com/spf13/cobra#ShellCompDirective
 const NO_SPACE = 2;
 const NO_FILES = 4;
+const FILES_WITH_ENDINGS = 8;
+const DIRECTORIES = 16;
 
 /**
  * The answer to kubectl for a line that is being typed: a line for each candidate, with a description after a tab, and the
@@ -35,7 +37,14 @@ export async function complete(
   const late = new Promise<readonly Candidate[]>((done) => signal.addEventListener("abort", () => done([])));
   const answers = await Promise.all(sources.map(async (source) => await Promise.race([source().catch(() => []), late])));
   const candidates = answers.flat().filter(({ value }) => value.startsWith(found.typed) && isTypable(value));
-  const directive = (files ? 0 : NO_FILES) + (candidates.length > 0 && candidates.every(isHalf) ? NO_SPACE : 0);
+  return answer(candidates, files);
+}
+
+/** Where there are candidates, the shell offers them; files only where there are none. */
+function answer(candidates: readonly Candidate[], files: Files | undefined): string {
+  if (candidates.length === 0 && files === "directories") return `:${DIRECTORIES}\n`;
+  if (candidates.length === 0 && typeof files === "object") return [...files, `:${FILES_WITH_ENDINGS}`, ""].join("\n");
+  const directive = (files === undefined ? NO_FILES : 0) + (candidates.length > 0 && candidates.every(isHalf) ? NO_SPACE : 0);
   return [...candidates.map(line), `:${directive}`, ""].join("\n");
 }
 
@@ -64,9 +73,9 @@ function flagsAsGiven({ verb, flags }: Words): GivenFlags {
   return values;
 }
 
-/** A name with characters that a terminal obeys, or with none, is no name that anybody has typed. */
+/** A name with characters that a terminal or a shell obeys, or with none, is none to be put into a command line: some shells do not quote it. */
 function isTypable(value: string): boolean {
-  return value !== "" && escapeText(value) === value;
+  return /^[\p{L}\p{N}_./:@%+,=-]+$/u.test(value);
 }
 
 /** More is to be typed right after it. */

@@ -42,12 +42,22 @@ export async function names(connection: Connection, path: string): Promise<Candi
     });
 }
 
-/** The containers of a pod, those that run first. */
-export async function containerNames(connection: Connection, pod: string): Promise<Candidate[]> {
-  const { containers } = await getPod(connection, connection.namespace, pod);
+/** The containers of a pod, those that run first; of TYPE/NAME, those that its pods have. */
+export async function containersOf(connection: Connection, target: string): Promise<Candidate[]> {
+  const [name = "", type] = target.split("/").toReversed();
+  const { names: types, path } = TYPES.find((one) => one.names.includes(type ?? "pod")) ?? {};
+  if (types === undefined || path === undefined) return [];
+  if (!types.includes("pod")) return await templateContainers(connection, `${path(connection.namespace)}/${encodeURIComponent(name)}`);
+  const { containers } = await getPod(connection, connection.namespace, name);
   const running = containers.filter(({ state }) => state.phase === "running");
-  return [...running, ...containers.filter((container) => !running.includes(container))].map(({ name, kind, state }) => ({
-    value: name,
-    description: kind === "container" ? state.phase : `${kind}, ${state.phase}`,
+  return [...running, ...containers.filter((container) => !running.includes(container))].map((container) => ({
+    value: container.name,
+    description: container.kind === "container" ? container.state.phase : `${container.kind}, ${container.state.phase}`,
   }));
+}
+
+async function templateContainers(connection: Connection, path: string): Promise<Candidate[]> {
+  const spec = object(object(await callJson(connection, { path }))["spec"]);
+  const template = object(object(object(spec["jobTemplate"])["spec"] ?? spec)["template"]);
+  return list(object(template["spec"])["containers"]).map((container) => ({ value: string(object(container)["name"]) }));
 }
