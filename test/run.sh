@@ -31,8 +31,8 @@ else
   test/cluster/cluster up --nodes 2 >&2
   # Those that are tried on other runtimes have a cluster of their own beside that one.
   if grep -qs '^import "./place.ts"' "${files[@]}"; then
-    runtimes=(crio-1.36)
-    [ -z "${FULL:-}" ] || runtimes+=(containerd-1.7 containerd-2.2 containerd-2.3 containerd-2.4)
+    runtimes=(crio-1.36 containerd-2.4)
+    [ -z "${FULL:-}" ] || runtimes+=(containerd-1.7 containerd-2.2 containerd-2.3)
     CLUSTER_NUMBER=1 test/cluster/cluster build "${runtimes[@]}" >&2
     CLUSTER_NUMBER=1 test/cluster/cluster up --nodes 0 >&2
   fi

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { V1PodList } from "@kubernetes/client-node";
 import type { ArchiveList, RemovalList } from "../../src/model/archives.ts";
 import type { CheckpointItem, CheckpointList } from "../../src/model/documents.ts";
@@ -91,10 +91,8 @@ export const CELLS: readonly Cell[] = [
   },
   {
     column: "ls",
-    attempt: async ({ run, source }) => {
-      await run("counter");
-      return await run("ls", "--node", source, "--yes", "-o", "json");
-    },
+    // Of what "checkpoint" has left there.
+    attempt: async ({ run, source }) => await run("ls", "--node", source, "--yes", "-o", "json"),
     prove: async ({ namespace, source }, { stdout }) => {
       const found = (JSON.parse(stdout) as ArchiveList).items;
       assert.ok(found.length > 0);
@@ -109,11 +107,12 @@ export const CELLS: readonly Cell[] = [
       await run("counter");
       return await run("prune", "--keep", "1", "--node", source, "--yes", "-o", "json");
     },
-    prove: async ({ run, source }, { stdout }) => {
+    prove: async ({ source }, { stdout }) => {
       const { items } = JSON.parse(stdout) as RemovalList;
       assert.ok(items.length > 0 && items.every(({ removed }) => removed));
-      const left = await run("ls", "--node", source, "--yes", "-o", "name");
-      assert.equal(left.stdout.trim().split("\n").length, 1, left.stdout);
+      const left = await onNode(source, "sh", "-c", "cd /var/lib/kubelet/checkpoints && ls *.tar");
+      assert.equal(left.trim().split("\n").length, 1, left);
+      assert.ok(!items.some(({ path }) => left.includes(basename(path))));
     },
   },
   {
