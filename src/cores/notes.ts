@@ -10,6 +10,7 @@ const NT_PRPSINFO = 3;
 const NT_AUXV = 6;
 const NT_X86_XSTATE = 0x202;
 const NT_ARM_TLS = 0x401;
+const NT_ARM_PAC_MASK = 0x406;
 const NT_FILE = 0x46494c45;
 
 /** struct elf_prstatus before the registers. */
@@ -24,6 +25,8 @@ export type ProcessFacts = Pick<Process, "pid" | "ppid" | "pgid" | "sid"> & {
   readonly gid: number;
   readonly nice: number;
   readonly auxv: readonly bigint[];
+  /** Where its highest mapping ends. */
+  readonly end: bigint;
 };
 
 /** A thread's notes: NT_PRSTATUS first, which is where a new thread begins. Those of the process come with its first one, as the kernel has it. */
@@ -36,15 +39,26 @@ export function threadNotes(
 ): Buffer[] {
   const notes = [statusNote(tid, registers, blocked, facts), ...ofProcess];
   if (registers.architecture === "aarch64") {
-    const { floating, threadPointer } = registers;
+    const { floating, threadPointer, signs } = registers;
     if (floating !== undefined) notes.push(note("CORE", NT_FPREGSET, simdState(floating)));
-    return [...notes, note("LINUX", NT_ARM_TLS, words64([threadPointer]))];
+    notes.push(note("LINUX", NT_ARM_TLS, words64([threadPointer])));
+    if (signs) notes.push(note("LINUX", NT_ARM_PAC_MASK, words64(Array<bigint>(2).fill(signatureMask(facts.end)))));
+    return notes;
   }
   const { floating } = registers;
   if (floating === undefined) return notes;
   notes.push(note("CORE", NT_FPREGSET, floatingState(floating)));
   const extended = extendedState(floating);
   return extended === undefined ? notes : [...notes, note("LINUX", NT_X86_XSTATE, extended)];
+}
+
+/** Sizes of an address space that kernels are built for, in bits. The stack lies at its upper end. */
+const ADDRESS_BITS = [36n, 39n, 42n, 47n, 48n, 52n];
+
+/** Bits of a pointer that its signature may be in: those up to bit 54 that no address of the process has. Data and code have the same. */
+function signatureMask(end: bigint): bigint {
+  const bits = ADDRESS_BITS.find((one) => end <= 1n << one) ?? 52n;
+  return (1n << 55n) - (1n << bits);
 }
 
 /** Which files are mapped where: debuggers find programs and libraries by it. */

@@ -8,14 +8,16 @@ import { architectureOf } from "./threads.ts";
 export interface ThreadCall {
   /**
    * "waiting": a restored thread enters the call again. "interrupted": the checkpoint ended the call, which returns EINTR.
-   * "returned": the call had just returned. "last": the call that the thread is in, or was in last: aarch64 does not tell.
+   * "returned": the call had just returned. "last": the call that the thread is in, or was in last: the registers of aarch64 do not tell.
    */
   readonly state: "waiting" | "interrupted" | "returned" | "last";
   readonly number: number;
   /** Undefined where this version does not know the number. */
   readonly name: string | undefined;
-  /** Of "last" the first is the result where the call has returned. */
+  /** Of aarch64 the first is the result where the call has returned. */
   readonly args: readonly bigint[];
+  /** Of "last": where the thread is. */
+  readonly instruction?: bigint;
   /** Of "returned". */
   readonly result?: bigint;
 }
@@ -48,8 +50,9 @@ function x86Call(core: CoreEntry, image: string): ThreadCall | undefined {
 
 /** Of EABI: the number in x8, arguments in x0 to x5. */
 function aarch64Call(core: CoreEntry, image: string): ThreadCall | undefined {
-  const regs = decode(ThreadInfoAarch64Schema, core.tiAarch64, image).gpregs?.regs ?? [];
+  const { regs = [], pc: instruction = 0n } = decode(ThreadInfoAarch64Schema, core.tiAarch64, image).gpregs ?? {};
   const number = regs[8];
   if (number === undefined || number > 0xffffn) return undefined;
-  return { state: "last", number: Number(number), name: systemCallName(architectureOf(core), Number(number)), args: regs.slice(0, 6) };
+  const name = systemCallName(architectureOf(core), Number(number));
+  return { state: "last", number: Number(number), name, args: regs.slice(0, 6), instruction };
 }

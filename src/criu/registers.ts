@@ -30,6 +30,8 @@ export interface X86Registers extends Common {
 export interface Aarch64Registers extends Common {
   readonly architecture: "aarch64";
   readonly floating: UserAarch64FpsimdContextEntry | undefined;
+  /** Whether it signs return addresses: they lie on the stack with the signature in their upper bits. */
+  readonly signs: boolean;
 }
 
 /** user_x86_regs_mode: a program of 32 bits. */
@@ -86,7 +88,7 @@ function x86Registers(bytes: Uint8Array, image: string): X86Registers | undefine
 }
 
 function aarch64Registers(bytes: Uint8Array, image: string): Aarch64Registers | undefined {
-  const { gpregs, fpsimd, clearTidAddr, tls } = decode(ThreadInfoAarch64Schema, bytes, image);
+  const { gpregs, fpsimd, clearTidAddr, tls, pacKeys } = decode(ThreadInfoAarch64Schema, bytes, image);
   if (gpregs === undefined) return undefined;
   const { regs, sp, pc, pstate } = gpregs;
   return {
@@ -102,5 +104,6 @@ function aarch64Registers(bytes: Uint8Array, image: string): Aarch64Registers | 
     threadPointer: tls,
     clearTid: clearTidAddr,
     floating: fpsimd,
+    signs: pacKeys?.pacAddressKeys !== undefined,
   };
 }

@@ -191,12 +191,12 @@ export interface ThreadCallItem {
   readonly number: number;
   /**
    * "waiting": a restored thread enters it again. "interrupted": it returns EINTR. "returned": it had just returned. "last": the call that
-   * the thread was in, or was in last: aarch64 does not tell.
+   * the thread was in, or was in last: of aarch64 only the code that the thread is in tells that.
    */
   readonly state: "waiting" | "interrupted" | "returned" | "last";
-  /** Of "returned". */
+  /** Of "returned"; of aarch64 also of "interrupted". */
   readonly result?: string;
-  /** The six words in hexadecimal; of "last" the first is the result where it has returned. */
+  /** The six words in hexadecimal; of aarch64 the first is the result where it has returned. */
   readonly arguments: readonly string[];
   /** Of restart_syscall: the call that it takes up again, as its arguments look. */
   readonly probably?: string;

@@ -9,6 +9,8 @@ export interface Call extends ThreadCall {
   /** Descriptors that it works on or waits for. */
   readonly descriptors: readonly CallDescriptor[];
   readonly timeout?: Timeout;
+  /** Whether it waits for a limited time: also where how long is not known. */
+  readonly isLimited: boolean;
   readonly futex?: Futex;
   /** Of wait4 and waitid. */
   readonly child?: string;
@@ -69,21 +71,50 @@ const POLL_EVENTS = [
 ] as const;
 const POLLFD_BYTES = 8;
 /** Of one call so many are read: what its counts say is not believed. */
-const MOST_DESCRIPTORS = 1024;
+export const MOST_DESCRIPTORS = 1024;
+
+/** What is around a thread. */
+export interface CallSetting {
+  readonly reader: MemoryReader | undefined;
+  /** The instruction at an address, of aarch64; undefined where its bytes are not to be had. */
+  readonly code: (address: bigint) => Promise<Buffer | undefined>;
+  readonly isOpen: (fd: number) => boolean;
+}
 
 /** The call that a thread was in; undefined as of systemCallOf. Throws a UserError where its images cannot be read. */
-export async function callOf(
-  core: CoreEntry,
-  image: string,
-  reader: MemoryReader | undefined,
-  isOpen: (fd: number) => boolean,
-): Promise<Call | undefined> {
-  const call = systemCallOf(core, image);
+export async function callOf(core: CoreEntry, image: string, { reader, code, isOpen }: CallSetting): Promise<Call | undefined> {
+  const found = systemCallOf(core, image);
+  const call = found?.state === "last" ? await settled(found, code) : found;
   if (call === undefined) return undefined;
+  // The result is where the first argument was.
+  if (found?.state === "last" && (call.state === "interrupted" || call.state === "returned"))
+    return { ...call, descriptors: [], isLimited: true };
   if (call.name !== "restart_syscall" || reader === undefined) return { ...call, ...(await meaning(call.name, call.args, reader)) };
   const probably = await restarted(call.args, reader, isOpen);
-  return probably === undefined ? { ...call, descriptors: [] } : { ...call, probably, ...(await meaning(probably, call.args, reader)) };
+  return probably === undefined
+    ? { ...call, descriptors: [], isLimited: true }
+    : { ...call, probably, ...(await meaning(probably, call.args, reader)) };
 }
+
+/** svc #0 of aarch64. */
+const ENTERS = 0xd4000001;
+
+/**
+ * A call of aarch64 by the code that the thread is in: the kernel sets a thread that waits back before the instruction that enters the call,
+ * with its arguments as they were, also where x86-64 has EINTR. Undefined where the thread was in no call; as it is where the code is not known.
+ */
+async function settled(call: ThreadCall, code: CallSetting["code"]): Promise<ThreadCall | undefined> {
+  const { instruction = 0n } = call;
+  const at = await code(instruction);
+  if (at?.readUInt32LE() === ENTERS) return { ...call, state: "waiting" };
+  const before = at && (await code(instruction - 4n));
+  if (before === undefined) return call;
+  if (before.readUInt32LE() !== ENTERS) return undefined;
+  const result = BigInt.asIntN(64, call.args[0] ?? 0n);
+  return result === EINTR ? { ...call, state: "interrupted" } : { ...call, state: "returned", result };
+}
+
+const EINTR = -4n;
 
 /** Whether a futex call is one that waits. */
 export function isWaitingFutex(futex: Futex): boolean {
@@ -107,27 +138,30 @@ async function restarted(args: readonly bigint[], reader: MemoryReader, isOpen: 
   return undefined;
 }
 
-async function meaning(
-  name: string | undefined,
-  args: readonly bigint[],
-  reader: MemoryReader | undefined,
-): Promise<Pick<Call, "descriptors" | "timeout" | "futex" | "child">> {
+type Meaning = Pick<Call, "descriptors" | "timeout" | "isLimited" | "futex" | "child">;
+
+async function meaning(name: string | undefined, args: readonly bigint[], reader: MemoryReader | undefined): Promise<Meaning> {
   const [first = 0n, second = 0n, third = 0n, fourth = 0n] = args;
-  if (name === undefined) return { descriptors: [] };
+  if (name === undefined) return { descriptors: [], isLimited: true };
   const timeout = (found: Timeout | undefined) => (found === undefined ? {} : { timeout: found });
   if (name === "futex") return { descriptors: [], ...(await futexMeaning(args, reader)) };
-  if (name === "wait4") return { descriptors: [], child: childOf(BigInt.asIntN(32, first)) };
-  if (name === "waitid") return { descriptors: [], child: first === 1n ? String(second) : first === 2n ? `group ${second}` : "any" };
+  if (name === "wait4") return { descriptors: [], isLimited: false, child: childOf(BigInt.asIntN(32, first)) };
+  if (name === "waitid")
+    return { descriptors: [], isLimited: false, child: first === 1n ? String(second) : first === 2n ? `group ${second}` : "any" };
   if (name === "clock_nanosleep") {
     const time = reader && (await timespec(third, reader));
-    if (time === undefined) return { descriptors: [] };
-    return { descriptors: [], ...timeout(second & TIMER_ABSTIME ? { clock: clockOf(first), until: time } : { seconds: time }) };
+    if (time === undefined) return { descriptors: [], isLimited: true };
+    return {
+      descriptors: [],
+      isLimited: true,
+      ...timeout(second & TIMER_ABSTIME ? { clock: clockOf(first), until: time } : { seconds: time }),
+    };
   }
   const milliseconds = MILLISECONDS[name];
   const ms = milliseconds === undefined ? -1 : Number(BigInt.asIntN(32, args[milliseconds] ?? -1n));
   const pointer = args[TIMESPEC[name] ?? -1] ?? 0n;
   const seconds = ms >= 0 ? ms / 1000 : reader === undefined || pointer === 0n ? undefined : await timespec(pointer, reader);
-  const limited = timeout(seconds === undefined ? undefined : { seconds });
+  const limited = { isLimited: ms >= 0 || pointer !== 0n, ...timeout(seconds === undefined ? undefined : { seconds }) };
   if (ON_FIRST.has(name)) return { descriptors: one(first), ...limited };
   const two = ON_TWO[name];
   if (two !== undefined) return { descriptors: two.flatMap((index) => one(args[index] ?? -1n)), ...limited };
@@ -139,6 +173,7 @@ async function meaning(
     return {
       descriptors: await selectDescriptors(first, [second, third, fourth], reader),
       ...(micro === undefined ? limited : timeout({ seconds: micro })),
+      isLimited: fifth !== 0n,
     };
   }
   return { descriptors: [], ...limited };
@@ -158,7 +193,7 @@ function clockOf(clock: bigint): "realtime" | "monotonic" | "clock" {
   return clock === 0n ? "realtime" : clock === 1n ? "monotonic" : "clock";
 }
 
-async function futexMeaning(args: readonly bigint[], reader: MemoryReader | undefined): Promise<Pick<Call, "timeout" | "futex">> {
+async function futexMeaning(args: readonly bigint[], reader: MemoryReader | undefined): Promise<Omit<Meaning, "descriptors">> {
   const [address = 0n, operation = 0n, value = 0n, pointer = 0n] = args;
   const number = Number(operation & 0x7fn);
   const name = OPERATIONS[number] ?? LATER[number - OPERATIONS.length] ?? String(number);
@@ -169,11 +204,12 @@ async function futexMeaning(args: readonly bigint[], reader: MemoryReader | unde
     value: Number(BigInt.asUintN(32, value)),
   };
   const time = WAITING.has(name) && pointer !== 0n && reader !== undefined ? await timespec(pointer, reader) : undefined;
-  if (time === undefined) return { futex };
-  if (name === "WAIT") return { futex, timeout: { seconds: time } };
+  const isLimited = WAITING.has(name) && pointer !== 0n;
+  if (time === undefined) return { futex, isLimited };
+  if (name === "WAIT") return { futex, isLimited, timeout: { seconds: time } };
   // LOCK_PI counts by the clock of the day whatever its operation says.
   const realtime = name === "LOCK_PI" || (Number(operation & 0xfffn) & REALTIME) !== 0;
-  return { futex, timeout: { clock: realtime ? "realtime" : "monotonic", until: time } };
+  return { futex, isLimited, timeout: { clock: realtime ? "realtime" : "monotonic", until: time } };
 }
 
 async function timespec(address: bigint, reader: MemoryReader): Promise<number | undefined> {
@@ -208,8 +244,10 @@ async function selectDescriptors(count: bigint, sets: readonly bigint[], reader:
   const number = Math.min(Number(BigInt.asUintN(32, count)), MOST_DESCRIPTORS);
   const events = new Map<number, string[]>();
   for (const [index, address] of sets.entries()) {
-    const bytes = address === 0n || number === 0 ? undefined : await reader.read(address, Math.ceil(number / 64) * 8);
-    if (bytes === undefined) continue;
+    if (address === 0n || number === 0) continue;
+    const bytes = await reader.read(address, Math.ceil(number / 64) * 8);
+    // A part would look like all.
+    if (bytes === undefined) return [];
     for (let fd = 0; fd < number; fd += 1) {
       if ((((bytes[fd >> 3] ?? 0) >> (fd & 7)) & 1) === 0) continue;
       events.set(fd, [...(events.get(fd) ?? []), ["in", "out", "pri"][index] ?? ""]);

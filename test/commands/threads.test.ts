@@ -134,6 +134,20 @@ for (const version of ["3.11", "3.14"]) {
   });
 }
 
+test("poll, select and epoll: named where all that they wait for is known, and cannot come; with a lock of either kind of priority", async () => {
+  const found = await inspection("threads/ends-glibc-2.36-static.tar.zst");
+  const both = (name: string): string =>
+    `${name}-1+${name}-2: thread A of process A waits for data in pipe:[B], which only process C can write to; thread C of process C waits for data in pipe:[D], which only process A can write to`;
+  assert.deepEqual(told(found), [
+    both("epoll"),
+    "mixed: thread A waits for a lock that thread B holds, which waits for one that thread A holds",
+    both("poll"),
+    both("ppoll"),
+    "select-1+select-2: thread A of process A waits for data in a unix connection, which only process B can write to; thread B of process B waits for data in a unix connection, which only process A can write to",
+    "star-1+star-2: thread A of process A waits for data in pipe:[B], which only process C can write to, or data in pipe:[D], which only process E can write to; thread C of process C waits for data in pipe:[F], which only processes A, E can write to",
+  ]);
+});
+
 test("no deadlock is named in archives that have none", async () => {
   const archives = ["archives", "runtimes", "dumps", "faults"].flatMap((directory) =>
     readdirSync(join(DATA, directory))

@@ -1,4 +1,4 @@
-import { heldBy, type FutexWait, type LockSetting, type LockWait, type Owner } from "./wait.ts";
+import { heldBy, threadOfSelf, type FutexWait, type LockSetting, type LockWait, type Owner } from "./wait.ts";
 
 // Layouts of glibc 2.36 and 2.42, 64 bits (sysdeps/nptl/bits/struct_mutex.h, struct_rwlock.h; libio/libioP.h).
 
@@ -13,11 +13,11 @@ const MOST_TID = 1 << 22;
 const OWNER_DIED_OR_WAITERS = 0xc0000000;
 const MUTEX_BYTES = 40;
 
-/** A FILE's lock: its owner is the struct pthread that holds it. Of x86-64, where that is what fs_base points to. */
+/** A FILE's lock: its owner is the struct pthread that holds it. */
 export async function glibcStream({ futex, word }: FutexWait, setting: LockSetting): Promise<LockWait | undefined> {
-  if (setting.architecture !== "x86-64" || futex.operation !== "WAIT" || word !== CONTENDED) return undefined;
+  if (futex.operation !== "WAIT" || word !== CONTENDED) return undefined;
   const bytes = await setting.reader.read(futex.address, 16);
-  const tid = bytes && setting.byThreadPointer.get(bytes.readBigUInt64LE(8));
+  const tid = bytes && (await threadOfSelf(bytes.readBigUInt64LE(8), setting));
   if (tid === undefined || bytes === undefined || bytes.readInt32LE(4) < 0) return undefined;
   return { kind: "FILE", address: futex.address, owner: heldBy(setting.pid, tid), isAnonymous: false };
 }
@@ -98,13 +98,13 @@ const JOIN_STATE_242 = 0x628n;
 const JOIN_STATE_MUSL = 0x38n;
 const JOINABLE = 2;
 
-/** pthread_join: up to glibc 2.41 it waits for the word that the kernel clears, later and in musl for one of the thread's own. */
+/** pthread_join: up to glibc 2.41, and from 2.43 on, it waits for the word that the kernel clears; in 2.42 and in musl for one of the thread's own. */
 export function joinedThread({ futex, word }: FutexWait, setting: LockSetting): LockWait | undefined {
   const { pid, byClearTid, byThreadPointer, architecture, libc } = setting;
   if (!/^WAIT(_BITSET)?$/.test(futex.operation) || word !== futex.value) return undefined;
   const wait = (tid: number): LockWait => ({ kind: "thread", address: futex.address, owner: heldBy(pid, tid), isAnonymous: false });
   const cleared = byClearTid.get(futex.address);
-  if (cleared !== undefined && cleared === word) return wait(cleared);
+  if (cleared !== undefined && (cleared === word || word === JOINABLE)) return wait(cleared);
   if (architecture !== "x86-64" || word !== JOINABLE) return undefined;
   const offsets = libc === "musl" ? [JOIN_STATE_MUSL] : libc === "glibc" ? [JOIN_STATE_242] : [JOIN_STATE_242, JOIN_STATE_MUSL];
   for (const offset of offsets) {

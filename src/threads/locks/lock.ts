@@ -26,9 +26,9 @@ export async function lockOf(call: Call, tid: number, stack: bigint, setting: Lo
 
 /** aarch64 does not tell a call that is over from one that waits, but by what it leaves: the result in the place of the address. */
 async function futexWait(call: Call, tid: number, stack: bigint, { reader }: LockSetting): Promise<FutexWait | undefined> {
-  const { futex, state, timeout } = call;
+  const { futex, state, isLimited } = call;
   if (futex === undefined || state === "returned" || !isWaitingFutex(futex) || futex.address % 4n !== 0n) return undefined;
   const word = await reader.u32(futex.address);
   if (word === undefined || (state === "last" && word !== futex.value && !futex.operation.startsWith("LOCK_PI"))) return undefined;
-  return { futex, word, hasTimeout: timeout !== undefined, tid, stack };
+  return { futex, word, hasTimeout: isLimited, tid, stack };
 }

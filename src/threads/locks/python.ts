@@ -1,6 +1,6 @@
 import type { Region } from "../../criu/regions.ts";
 import type { MemoryReader } from "../memory.ts";
-import { heldBy, type FutexWait, type LockSetting, type LockWait, type Owner } from "./wait.ts";
+import { heldBy, threadOfSelf, type FutexWait, type LockSetting, type LockWait, type Owner } from "./wait.ts";
 
 // CPython, 64 bits. 3.13.1 and later: threading.Lock is a byte (Include/cpython/lock.h), and who waits sits on a semaphore in an entry on
 // its own stack. Before: a lock is a semaphore of its own, and only the object that points to it says what it is.
@@ -30,13 +30,13 @@ async function parkedLock(semaphore: bigint, setting: LockSetting): Promise<Lock
   const name = await typeName(mutex - OBJECT_HEAD, reader);
   if (byte !== LOCKED_WITH_WAITERS || name === undefined || !LOCKS.has(name)) return undefined;
   if (name !== RLOCK) return { kind: "Python lock", address: mutex, owner: undefined, isAnonymous: true };
-  return { kind: "Python RLock", address: mutex, owner: ownerOf(await reader.u64(mutex + 8n), setting), isAnonymous: false };
+  return { kind: "Python RLock", address: mutex, owner: await ownerOf(await reader.u64(mutex + 8n), setting), isAnonymous: false };
 }
 
-function ownerOf(ident: bigint | undefined, { pid, byThreadPointer, architecture }: LockSetting): Owner | undefined {
-  // pthread_self is where fs_base points to, of x86-64 alone.
-  const tid = ident === undefined || architecture !== "x86-64" ? undefined : byThreadPointer.get(ident);
-  return tid === undefined ? undefined : heldBy(pid, tid);
+/** It is recorded as pthread_self(). */
+async function ownerOf(ident: bigint | undefined, setting: LockSetting): Promise<Owner | undefined> {
+  const tid = ident === undefined ? undefined : await threadOfSelf(ident, setting);
+  return tid === undefined ? undefined : heldBy(setting.pid, tid);
 }
 
 /** Of the type of the object at an address; undefined where there is no such object. */
@@ -107,6 +107,6 @@ async function semaphoreLock(object: bigint, address: bigint, setting: LockSetti
   if (name === undefined || !LOCKS.has(name) || references === 0n || references > MOST_REFERENCES) return undefined;
   if (name !== RLOCK) return { kind: "Python lock", address, owner: undefined, isAnonymous: true };
   const count = await reader.u64(object + 32n);
-  const owner = count === undefined || count === 0n ? undefined : ownerOf(await reader.u64(object + 24n), setting);
+  const owner = count === undefined || count === 0n ? undefined : await ownerOf(await reader.u64(object + 24n), setting);
   return { kind: "Python RLock", address, owner, isAnonymous: false };
 }

@@ -162,6 +162,7 @@ async function factsOf(process: Process, memory: ProcessMemory, executable: stri
     gid: leader?.credentials?.gid.real ?? 0,
     nice: leader?.nice ?? 0,
     auxv: memory.space.auxv,
+    end: memory.space.mappings?.at(-1)?.end ?? 0n,
   };
 }
 

@@ -5,6 +5,7 @@ import { memoryOf } from "../../../criu/memory.ts";
 import { hex } from "../../../criu/numbers.ts";
 import { attempt } from "../../../criu/problems.ts";
 import type { Process } from "../../../criu/processes.ts";
+import { regionAt, type Region } from "../../../criu/regions.ts";
 import { registersOf, type Registers } from "../../../criu/registers.ts";
 import { coreOf } from "../../../criu/threads.ts";
 import { symbolsAt } from "../../../elf/symbols.ts";
@@ -17,7 +18,7 @@ import { MemoryReader } from "../../../threads/memory.ts";
 import { moduleAt, type Module } from "../../../threads/modules.ts";
 import type { Connections } from "./connections.ts";
 import type { Setting } from "./process.ts";
-import { RootFiles } from "./root-files.ts";
+import { Programs } from "./programs.ts";
 import { deadlockItems, type Checkpoint } from "./waits.ts";
 
 /** What a thread did, beside what `ps` has of it. */
@@ -56,11 +57,11 @@ export async function threadDetails(
   const processOf = new Map(all.flatMap(({ pid, threads }) => threads.map(({ tid }) => [tid, pid] as const)));
   const seen: SeenThread[] = [];
   await using contents = new Contents(archive, setting.commons, setting.pageSize, new AbortController().signal);
+  await using programs = new Programs(contents, root, setting.table, setting.tell);
   for (const process of all) {
-    for (const thread of await threadsOf(archive, process, { processOf, isWhole }, setting, connections)) seen.push(thread);
+    for (const thread of await threadsOf(archive, process, { processOf, isWhole, programs }, setting, connections)) seen.push(thread);
   }
-  await using files = new RootFiles(root);
-  await findSymbols(seen, contents, files, setting);
+  await findSymbols(seen, programs, setting);
   const details = new Map(seen.map((thread) => [thread.tid, detailsOf(thread, connections)]));
   return { details, deadlocks: deadlockItems(seen, { processes: all, isWhole }, connections) };
 }
@@ -69,6 +70,7 @@ export async function threadDetails(
 interface Others {
   readonly processOf: ReadonlyMap<number, number>;
   readonly isWhole: boolean;
+  readonly programs: Programs;
 }
 
 async function threadsOf(
@@ -94,7 +96,9 @@ async function threadsOf(
       const core = await coreOf(archive, tid);
       const registers = registersOf(core, image);
       if (registers === undefined) return undefined;
-      const call = await callOf(core, image, reader, (fd) => open.has(fd));
+      const code = async (address: bigint): Promise<Buffer | undefined> =>
+        memory === undefined ? undefined : await instructionAt(address, memory.regions, reader, others.programs);
+      const call = await callOf(core, image, { reader, code, isOpen: (fd) => open.has(fd) });
       const module = memory && moduleAt(registers.instruction, memory.regions, table);
       return { pid, tid, registers, call, lock: undefined, module, symbol: undefined };
     });
@@ -104,10 +108,29 @@ async function threadsOf(
   return seen;
 }
 
+/** Of aarch64, where each has as many bytes: from the memory in the archive, else of the file that is mapped there. */
+async function instructionAt(
+  address: bigint,
+  regions: readonly Region[],
+  reader: MemoryReader | undefined,
+  programs: Programs,
+): Promise<Buffer | undefined> {
+  if (address % INSTRUCTION_BYTES !== 0n) return undefined;
+  const region = regionAt(regions, address);
+  const own = await reader?.read(address, Number(INSTRUCTION_BYTES));
+  if (own !== undefined || region?.fileId === undefined) return own;
+  const source = await programs.of(region.fileId);
+  const offset = region.offset + (address - region.start);
+  if (source === undefined || offset + INSTRUCTION_BYTES > BigInt(source.size)) return undefined;
+  return await source.read(Number(offset), Number(INSTRUCTION_BYTES));
+}
+
+const INSTRUCTION_BYTES = 4n;
+
 async function findLocks(
   seen: readonly SeenThread[],
   { pid, threads }: Process,
-  { processOf, isWhole }: Others,
+  { processOf, isWhole }: Pick<Others, "processOf" | "isWhole">,
   reader: MemoryReader,
   { table }: Connections,
   { budget }: Archive,
@@ -129,7 +152,7 @@ async function findLocks(
     tids: new Set(threads.map(({ tid }) => tid)),
     isWhole,
     byThreadPointer: new Map(seen.map(({ tid, registers }) => [registers.threadPointer, tid])),
-    byClearTid: new Map(seen.map(({ tid, registers }) => [registers.clearTid, tid])),
+    byClearTid: ownWords(seen),
     architecture: first.registers.architecture,
     libc: some(/^(libc\.so\.6|libc-2\.\d+\.so)$/) ? "glibc" : some(/^(ld-musl-.*|libc\.musl-.*)$/) ? "musl" : "unknown",
     isPython: some(/^(lib)?python\d/),
@@ -147,14 +170,25 @@ async function findLocks(
   for (const thread of seen) thread.lock = locks.get(thread.lock?.address ?? -1n) ?? thread.lock;
 }
 
-/** Where the bytes of a module are to be had: of files that the container changed, deleted ones and memfds in the archive, else in a root file system. */
-async function findSymbols(seen: readonly SeenThread[], contents: Contents, root: RootFiles, { tell, table }: Setting): Promise<void> {
+/** Where the kernel writes 0 for one thread alone: musl has the same word for all. */
+function ownWords(seen: readonly SeenThread[]): Map<bigint, number> {
+  const words = new Map<bigint, number>();
+  const shared = new Set<bigint>([0n]);
+  for (const { tid, registers } of seen) {
+    if (words.has(registers.clearTid)) shared.add(registers.clearTid);
+    words.set(registers.clearTid, tid);
+  }
+  for (const word of shared) words.delete(word);
+  return words;
+}
+
+/** The functions that threads are in, where the bytes of their modules are to be had. */
+async function findSymbols(seen: readonly SeenThread[], programs: Programs, { tell }: Setting): Promise<void> {
   for (const [fileId, threads] of Map.groupBy(seen, ({ module }) => module?.fileId)) {
     if (fileId === undefined) continue;
     const offsets = [...new Set(threads.flatMap(({ module }) => module?.offset ?? []))].slice(0, MOST_SYMBOLS);
     const symbols = await attempt(tell, async () => {
-      const { name = "", buildId } = table.files.get(fileId) ?? {};
-      const source = (await contents.of(fileId))?.source ?? (await root.of(name, buildId));
+      const source = await programs.of(fileId);
       return source && (await symbolsAt(source, offsets));
     });
     for (const thread of threads) {

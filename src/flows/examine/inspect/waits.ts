@@ -1,10 +1,9 @@
-import type { OpenFile } from "../../../criu/files/file.ts";
 import type { Process } from "../../../criu/processes.ts";
 import type { DeadlockItem } from "../../../model/inspection.ts";
-import type { Call } from "../../../threads/calls.ts";
 import { deadlocks, type WaitNode } from "../../../threads/deadlocks.ts";
 import type { LockWait } from "../../../threads/locks/wait.ts";
 import type { Connections } from "./connections.ts";
+import { endWait, isEndless, processesText } from "./ends.ts";
 import type { SeenThread } from "./threads.ts";
 
 /** A thread that cannot go on before others do, and why. */
@@ -16,11 +15,6 @@ interface Waiter extends WaitNode {
   readonly needsProcess: boolean;
 }
 
-const READS = new Set(["read", "readv", "pread64", "recvfrom", "recvmsg"]);
-const WRITES = new Set(["write", "writev", "sendto", "sendmsg"]);
-/** Holders that connections() lists of one end at most: with more, not all are known. */
-const ALL_KNOWN = 16;
-
 export interface Checkpoint {
   readonly processes: readonly Process[];
   /** Whether all processes, threads and descriptors could be read: else somebody may be missing who ends a wait. */
@@ -31,9 +25,10 @@ export interface Checkpoint {
 export function deadlockItems(seen: readonly SeenThread[], { processes, isWhole }: Checkpoint, connections: Connections): DeadlockItem[] {
   const waiters = new Map<string, Waiter>();
   const nodes = new Map<string, WaitNode>();
+  const tids = new Map(processes.map(({ pid, threads }) => [pid, threads.map(({ tid }) => tid)]));
   const hasFlying = [...(connections.queues?.sockets.values() ?? [])].some(({ files }) => files.length > 0);
   for (const thread of seen) {
-    const waiter = lockWaiter(thread) ?? (hasFlying ? undefined : endWaiter(thread, connections)) ?? childWaiter(thread, processes);
+    const waiter = lockWaiter(thread) ?? (hasFlying ? undefined : endWaiter(thread, connections, tids)) ?? childWaiter(thread, processes);
     if (waiter !== undefined) waiters.set(threadKey(thread.pid, thread.tid), waiter);
   }
   for (const [key, waiter] of waiters) nodes.set(key, waiter);
@@ -61,11 +56,6 @@ function processKey(pid: number): string {
   return `process ${pid}`;
 }
 
-/** Whether it waits until somebody ends that. */
-function isEndless({ state, timeout, name, futex }: Call): boolean {
-  return timeout === undefined && (state === "waiting" || (state === "last" && name === "futex" && futex !== undefined));
-}
-
 const LOCKS: Readonly<Partial<Record<LockWait["kind"], string>>> = {
   mutex: "a lock that $ holds",
   "read-write lock": "a read-write lock that $ holds",
@@ -83,33 +73,15 @@ function lockWaiter(thread: SeenThread): Waiter | undefined {
   return call.futex?.operation === "WAIT" ? { thread, what, needsProcess: false, needs: [] } : undefined;
 }
 
-/** Who reads or writes a pipe or a connection whose other ends all belong to other processes of the container. */
-function endWaiter(thread: SeenThread, connections: Connections): Waiter | undefined {
-  const { table, descriptors, queues } = connections;
-  const { call, pid } = thread;
-  const reads = READS.has(call?.name ?? "");
-  if (call === undefined || queues === undefined || !isEndless(call) || !(reads || WRITES.has(call.name ?? ""))) return undefined;
-  const fd = call.descriptors[0]?.fd;
-  const file = table.files.get(descriptors.get(pid)?.find((one) => one.fd === fd)?.fileId ?? -1);
-  if (file === undefined || (file.type !== "pipe" && !isConnection(file)) || (reads && hasQueued(file, queues))) return undefined;
-  const holders = connections.others(file);
-  // A process that has the other end itself may write to it from a signal handler.
-  if (holders.length === 0 || holders.length >= ALL_KNOWN || holders.some((holder) => holder.backlog || holder.pid === pid))
-    return undefined;
-  const pids = [...new Set(holders.map((holder) => holder.pid))];
-  const name = file.type === "pipe" ? file.name : `a ${file.socket?.protocol ?? ""} connection`;
-  const what = `${reads ? "data in" : "room in"} ${name}, which only ${processesText(pids)} can ${reads ? "write to" : "read"}`;
-  return { thread, what, needsProcess: true, needs: pids.map(processKey) };
-}
-
-function isConnection({ socket }: OpenFile): boolean {
-  return socket !== undefined && (socket.family === "unix" ? socket.peer !== undefined : socket.protocol === "tcp" && socket.remote !== "");
-}
-
-function hasQueued({ id, pipeId, socket }: OpenFile, { pipes, sockets, streams }: NonNullable<Connections["queues"]>): boolean {
-  if (pipeId !== undefined) return (pipes.get(pipeId) ?? 0) > 0;
-  const bytes = socket?.protocol === "tcp" ? (streams.get(socket.inode)?.received ?? 1) : (sockets.get(id)?.packets ?? 0);
-  return bytes > 0;
+/** Who waits for pipes or connections whose other ends all belong to other processes of the container. */
+function endWaiter(thread: SeenThread, connections: Connections, tids: ReadonlyMap<number, readonly number[]>): Waiter | undefined {
+  const { pid, tid } = thread;
+  const wait = thread.call && endWait(thread.call, pid, connections);
+  if (wait === undefined) return undefined;
+  const { text, pids, sharers } = wait;
+  // Who else has an epoll may have it watch more, and so may each other thread of the process.
+  const siblings = sharers === undefined ? [] : (tids.get(pid) ?? []).filter((one) => one !== tid).map((one) => threadKey(pid, one));
+  return { thread, what: text, needsProcess: true, needs: [...[...pids, ...(sharers ?? [])].map(processKey), ...siblings] };
 }
 
 /** Who waits for a child to end. */
@@ -120,10 +92,6 @@ function childWaiter(thread: SeenThread, processes: readonly Process[]): Waiter 
   if (children.length === 0 || children.some(({ state }) => state !== "alive")) return undefined;
   const pids = children.map((child) => child.pid);
   return { thread, what: `the end of ${processesText(pids)}`, needsProcess: true, needs: pids.map(processKey) };
-}
-
-function processesText(pids: readonly number[]): string {
-  return pids.length === 1 ? `process ${pids[0]}` : `processes ${pids.join(", ")}`;
 }
 
 /** From one thread on to those that it needs, until one comes again. */
