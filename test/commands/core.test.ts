@@ -1,12 +1,16 @@
 // Runs on Linux and macOS only: it looks at file modes.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
 import { verb as extract } from "../../src/commands/extract.ts";
+import { verb as inspect } from "../../src/commands/inspect.ts";
+import type { Inspection, ProcessItem } from "../../src/model/inspection.ts";
 import { tar } from "../archive/tars.ts";
 import { AARCH64, checkpoint, type CheckpointSpec } from "../criu/synthetic.ts";
+import { program } from "../tools/tool.ts";
 import { requestOf, runVerb } from "./running.ts";
 
 const GLIBC = resolve("test/data/threads/glibc-2.42.tar.zst");
@@ -186,6 +190,41 @@ test("more segments than an ELF header can count", async () => {
     assert.equal(load?.address, at + BigInt(index) * 0x2000n);
     assert.equal(core.bytes.readUInt32LE(load.offset), index);
   }
+});
+
+test("aarch64: gdb shows the stacks of a dump of qemu's, through return addresses that are signed", async (t) => {
+  const archive = resolve("test/data/threads/aarch64-glibc-2.36-static.tar.zst");
+  const inspected = await runVerb(inspect, [archive], { ps: true, output: "json" });
+  const all = (items: readonly ProcessItem[]): ProcessItem[] => items.flatMap((item) => [item, ...all(item.children)]);
+  const pid = all((inspected.document as Inspection).processes).find(({ comm }) => comm === "cycle")?.pid ?? 0;
+  const { path, machine, notes } = await coreOf(archive, pid);
+  assert.equal(machine, 183);
+  // Of an address space of 48 bits: bits 48 to 54.
+  for (const { content } of notes.filter(({ type }) => type === 0x406))
+    assert.deepEqual([content.readBigUInt64LE(0), content.readBigUInt64LE(8)], [0x7fn << 48n, 0x7fn << 48n]);
+  assert.equal(notes.filter(({ type }) => type === 0x406).length, 3);
+  const root = join(folder, "root");
+  await runVerb(extract, [archive, "/"], { to: root });
+  const gdb = program("gdb-multiarch");
+  if (gdb === undefined) return t.skip("gdb-multiarch is not installed: apt-get install gdb-multiarch");
+  const [debuggerPath, ...before] = gdb;
+  const shown = execFileSync(
+    debuggerPath,
+    [...before, "-nx", "-q", "-batch", join(root, "bin/locks-static"), path, "-ex", "thread apply all bt"],
+    {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
+  const stacks = shown.split(/^Thread \d+ /m).slice(1);
+  assert.equal(stacks.length, 3);
+  for (const stack of stacks.slice(0, 2))
+    assert.match(
+      stack,
+      /__lll_lock_wait \(\)[^]* lock_two \(argument=0x\w+ <(ab|ba)>\) at [^\n]*locks\.c:53\n[^]* start_thread \(\)\n[^]* thread_start \(\)/,
+    );
+  assert.match(stacks[2] ?? "", / pause \(\)\n[^]* main \(count=2, words=/);
+  assert.match(shown, /\[PAC\] in start_thread/);
 });
 
 test("aarch64: its registers, vectors and thread pointer, on any machine", async () => {

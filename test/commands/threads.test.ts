@@ -47,19 +47,21 @@ const PIPES =
 const THREE =
   "recursive: thread A waits for a lock that thread B holds, which waits for one that thread C holds, which waits for one that thread A holds";
 
+const ALL = [
+  "cycle: thread A waits for a lock that thread B holds, which waits for one that thread A holds",
+  INHERITED,
+  "join: thread A waits for a lock that thread B holds, which waits for the end of thread A",
+  PIPES,
+  THREE,
+  "rwlock: thread A waits for a lock that thread B holds, which waits for a read-write lock that thread A holds",
+  "self: thread A waits for a lock that it holds itself",
+  SHARED,
+  "stream: thread A waits for a lock that thread B holds, which waits for a stream (FILE) that thread A has locked",
+];
+
 for (const name of GLIBC) {
   test(`${name}: each deadlock is named, and nothing else`, async () => {
-    assert.deepEqual(told(await inspection(`threads/${name}.tar.zst`)), [
-      "cycle: thread A waits for a lock that thread B holds, which waits for one that thread A holds",
-      INHERITED,
-      "join: thread A waits for a lock that thread B holds, which waits for the end of thread A",
-      PIPES,
-      THREE,
-      "rwlock: thread A waits for a lock that thread B holds, which waits for a read-write lock that thread A holds",
-      "self: thread A waits for a lock that it holds itself",
-      SHARED,
-      "stream: thread A waits for a lock that thread B holds, which waits for a stream (FILE) that thread A has locked",
-    ]);
+    assert.deepEqual(told(await inspection(`threads/${name}.tar.zst`)), ALL);
   });
 
   test(`${name}: who has a lock is said where the lock tells, of those that are no deadlock too`, async () => {
@@ -99,6 +101,50 @@ for (const name of GLIBC) {
     assert.deepEqual(absolute?.call?.until, { clock: "realtime", seconds: 4_000_000_000 });
   });
 }
+
+test("aarch64: the code of the program tells what each thread was doing, and what it waits for", async () => {
+  const found = await inspection("threads/aarch64-glibc-2.36-static.tar.zst");
+  assert.deepEqual(told(found), ALL);
+  const [holder, timed, cond, , , , writer, sleeping, waiting, spinning] = threadsOf(found, "harmless");
+  assert.deepEqual([timed?.waitsFor?.kind, timed?.waitsFor?.owner?.tid, timed?.call?.state], ["mutex", holder?.tid, "waiting"]);
+  assert.equal(timed?.call?.until?.clock, "realtime");
+  for (const thread of [cond, writer]) assert.deepEqual([thread?.waitsFor?.kind, thread?.waitsFor?.owner], ["futex", undefined]);
+  assert.equal(waiting?.waitsFor?.owner?.tid, sleeping?.tid);
+  assert.deepEqual([spinning?.call, spinning?.instruction?.symbol?.replace(/\+.*/, "")], [undefined, "spin"]);
+  assert.ok(spinning?.registers?.["x30"]);
+  const [poll, select, epoll, receive, read, absolute] = threadsOf(found, "calls");
+  // Here poll is entered again, and only epoll returns EINTR.
+  assert.deepEqual(
+    [poll, select, epoll, receive, read, absolute].map((thread) => [thread?.call?.name, thread?.call?.state]),
+    [
+      ["ppoll", "waiting"],
+      ["pselect6", "waiting"],
+      ["epoll_pwait", "interrupted"],
+      ["recvfrom", "waiting"],
+      ["read", "waiting"],
+      ["clock_nanosleep", "waiting"],
+    ],
+  );
+  assert.deepEqual(
+    poll?.call?.descriptors?.map(({ type, events }) => [type, events]),
+    [
+      ["pipe", ["in"]],
+      ["socket", ["in", "pri"]],
+    ],
+  );
+  assert.deepEqual(absolute?.call?.until, { clock: "realtime", seconds: 4_000_000_000 });
+  assert.match(waiting?.instruction?.symbol ?? "", /^__lll_lock_wait\+0x/);
+});
+
+test("aarch64 without its code: a futex that is waited for is known by its value, of other calls only the last", async () => {
+  const found = await inspection("threads/aarch64-glibc-2.43.tar.zst");
+  assert.deepEqual(
+    told(found),
+    ALL.filter((text) => text !== PIPES),
+  );
+  const states = new Set(everyProcess(found.processes).flatMap(({ threads }) => threads.flatMap(({ call }) => call?.state ?? [])));
+  assert.deepEqual([...states], ["last"]);
+});
 
 test("musl: its usual mutexes have no owner; those that check are named", async () => {
   const found = await inspection("threads/musl-1.2.tar.zst");
