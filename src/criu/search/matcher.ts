@@ -5,6 +5,8 @@ export interface Hit<P extends Part = Part> {
   readonly part: P;
   readonly start: number;
   readonly length: number;
+  /** Bytes of it in which no other match begins; without it, all. */
+  readonly taken?: number;
 }
 
 /** Finds something in memory. */

@@ -51,10 +51,10 @@ export class Searcher<T> {
     for await (const parts of this.#windows.of(stretches)) {
       signal.throwIfAborted();
       const rest = parts.map((part) => (part.stretch === last?.stretch ? after(part, last.end) : part));
-      for (const { part, start, length } of this.#matcher.hits(rest)) {
+      for (const { part, start, length, taken = length } of this.#matcher.hits(rest)) {
         const { bytes, address, stretch } = part;
         const end = start + length;
-        last = { stretch, end: address + BigInt(end) };
+        last = { stretch, end: address + BigInt(start + taken) };
         yield {
           place: stretch.place,
           address: address + BigInt(start),
