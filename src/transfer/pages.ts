@@ -3,16 +3,17 @@ export const PAGE = 1024 * 1024;
 
 /** Gathers plain bytes in pages whose memory belongs to nobody else. No byte is copied more than once, and a page that is handed over not at all. */
 export class PageGather {
-  readonly pages: Buffer[] = [];
   /** So far. */
   bytes = 0;
   readonly #spare: Buffer[];
+  readonly #full: (page: Buffer) => void;
   #page: Buffer | undefined;
   #filled = 0;
 
-  /** `spare` has memory for pages, of PAGE bytes. */
-  constructor(spare: Buffer[]) {
+  /** `spare` has memory for pages, of PAGE bytes; `full` is given each page that is full, and the last one at `end`. */
+  constructor(spare: Buffer[], full: (page: Buffer) => void) {
     this.#spare = spare;
+    this.#full = full;
   }
 
   write(piece: Buffer): void {
@@ -26,8 +27,8 @@ export class PageGather {
   /** A piece that is not the whole of its memory is copied: whoever made it goes on to use the rest. */
   take(piece: Buffer, release: () => void): void {
     if (piece.length === PAGE && piece.buffer.byteLength === PAGE && this.#filled === 0) {
-      this.pages.push(piece);
       this.bytes += PAGE;
+      this.#full(piece);
       return;
     }
     this.write(piece);
@@ -49,9 +50,10 @@ export class PageGather {
 
   /** What there is of the last page is one of the pages, too. */
   end(): void {
-    if (this.#page !== undefined && this.#filled > 0) this.pages.push(this.#page.subarray(0, this.#filled));
+    const [page, filled] = [this.#page, this.#filled];
     this.#page = undefined;
     this.#filled = 0;
+    if (page !== undefined && filled > 0) this.#full(page.subarray(0, filled));
   }
 
   #open(): Buffer {

@@ -3,16 +3,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Codec } from "../helper/directory.ts";
 import { BLOCK } from "../helper/operations.ts";
 import { isPassing } from "../helper/transport.ts";
-import { CodecChooser } from "./choose.ts";
+import { CodecChooser, type Choice } from "./choose.ts";
 import { decoder } from "./decode.ts";
-import { PageGather } from "./pages.ts";
+import { PAGE, PageGather } from "./pages.ts";
 import { Malformed } from "./plain.ts";
 import { asTransferError, type PieceSource } from "./download.ts";
 
-/** Held in memory: one piece that is read, and those that are fetched meanwhile. */
-const PIECE = 128 * BLOCK;
+/** The longest that is fetched at once: each takes a tunnel, which costs both ends some time. */
+const PIECE = 256 * BLOCK;
 /** Pieces that are fetched at once: the start of one is hidden by the others. */
 const AT_ONCE = 2;
+/** Bytes that wait for those before them: the sender of more waits. */
+const WAITING = 16 * PAGE;
+/** Bytes that are next, and wait for their reader. */
+const UNREAD = 4 * PAGE;
 const ATTEMPTS = 8;
 
 export interface Streamed {
@@ -51,36 +55,47 @@ export async function* streamPages(
   const chooser = new CodecChooser(source.codecs, codec, AT_ONCE);
   let wireBytes = 0;
 
-  const fetch = async (begin: number, end: number, first: ReturnType<CodecChooser["next"]>): Promise<Buffer[]> => {
+  const fetch = async (piece: Piece, begin: number, end: number, first: Choice): Promise<void> => {
+    let fetched = 0;
     for (let attempt = 1, choice = first; ; attempt += 1, choice = chooser.next()) {
       const { codec: chosen } = choice;
-      const gather = new PageGather(spare);
+      // What has been read cannot be taken back: another attempt continues after it, from the block that it ends in.
+      const offset = begin + Math.floor(fetched / BLOCK) * BLOCK;
+      let again = begin + fetched - offset;
+      const gather = new PageGather(spare, (page) => {
+        // More than was asked for: none of it is the file's.
+        if (gather.bytes > end - offset) return;
+        const known = Math.min(again, page.length);
+        again -= known;
+        fetched += page.length - known;
+        if (known < page.length) piece.add(page.subarray(known));
+      });
       const enough = new AbortController();
       const wireBefore = wireBytes;
       const checked = (): Promise<void> | undefined => {
-        if (gather.bytes >= end - begin) enough.abort();
-        return gather.bytes > end - begin ? Promise.reject(new Malformed("more bytes came than were asked for")) : undefined;
+        if (gather.bytes >= end - offset) enough.abort();
+        return gather.bytes > end - offset ? Promise.reject(new Malformed("more bytes came than were asked for")) : piece.room();
       };
       const decode = decoder(chosen, {
-        write: (piece) => (gather.write(piece), checked()),
-        take: (piece, release) => (gather.take(piece, release), checked()),
+        write: (bytes) => (gather.write(bytes), checked()),
+        take: (bytes, release) => (gather.take(bytes, release), checked()),
         place: (bytes) => gather.place(bytes),
         filled: (bytes) => (gather.filled(bytes), checked()),
       });
       const started = performance.now();
       try {
-        const sink = (piece: Buffer): Promise<void> | undefined => {
-          wireBytes += piece.length;
-          return decode.sink(piece);
+        const sink = (bytes: Buffer): Promise<void> | undefined => {
+          wireBytes += bytes.length;
+          return decode.sink(bytes);
         };
-        await source.pour({ offset: begin, length: end - begin, codec: chosen, sink, signal, enough: enough.signal });
-        if (gather.bytes < end - begin) await decode.end();
-        if (gather.bytes < end - begin) throw new Malformed("bytes are missing");
+        await source.pour({ offset, length: end - offset, codec: chosen, sink, signal, enough: enough.signal });
+        if (gather.bytes < end - offset) await decode.end();
+        if (gather.bytes < end - offset) throw new Malformed("bytes are missing");
         gather.end();
         const seconds = (performance.now() - started) / 1000;
         const linkBytes = wireBytes - wireBefore;
         chooser.measured(choice, { plainBytes: gather.bytes, wireBytes: linkBytes, linkBytes, seconds });
-        return gather.pages;
+        return;
       } catch (error) {
         signal.throwIfAborted();
         const explained = asTransferError(error);
@@ -92,24 +107,74 @@ export async function* streamPages(
     }
   };
 
-  const fetching: Promise<Buffer[]>[] = [];
+  const fetching: Piece[] = [];
   let begun = 0;
   const begin = (): void => {
     while (fetching.length < AT_ONCE && begun < size) {
       const choice = chooser.next();
       const end = Math.min(begun + Math.min(PIECE, Math.ceil(choice.bytes / BLOCK) * BLOCK), size);
-      const pieces = fetch(begun, end, choice);
-      // Its failure is said when its turn comes.
-      pieces.catch(() => undefined);
-      fetching.push(pieces);
+      const piece = new Piece();
+      piece.endsWith(fetch(piece, begun, end, choice));
+      fetching.push(piece);
       begun = end;
     }
   };
-  begin();
-  for (let next = fetching.shift(); next !== undefined; next = fetching.shift()) {
-    const pieces = await next;
-    begin();
-    yield* pieces;
+  for (begin(); fetching[0] !== undefined; begin()) {
+    yield* fetching[0].pages();
+    fetching.shift();
   }
   return { wireBytes };
+}
+
+/** Pages of a piece between who fetches it and who reads it. */
+class Piece {
+  readonly #pages: Buffer[] = [];
+  #unread = 0;
+  #most = WAITING;
+  #fetched: Promise<void> = Promise.resolve();
+  #hasEnded = false;
+  #change = Promise.withResolvers<void>();
+
+  add(page: Buffer): void {
+    this.#pages.push(page);
+    this.#unread += page.length;
+    this.#changed();
+  }
+
+  /** When there is room for more; undefined: there is. */
+  room(): Promise<void> | undefined {
+    return this.#unread < this.#most ? undefined : this.#waitForRoom();
+  }
+
+  endsWith(fetched: Promise<void>): void {
+    this.#fetched = fetched.finally(() => {
+      this.#hasEnded = true;
+      this.#changed();
+    });
+    // Its failure is thrown when its turn comes.
+    this.#fetched.catch(() => undefined);
+  }
+
+  /** From its first page on, as they come: its turn has come. Rejects with what kept the rest from coming. */
+  async *pages(): AsyncGenerator<Buffer, void> {
+    this.#most = UNREAD;
+    for (;;) {
+      for (let page = this.#pages.shift(); page !== undefined; page = this.#pages.shift()) {
+        this.#unread -= page.length;
+        this.#changed();
+        yield page;
+      }
+      if (this.#hasEnded) return await this.#fetched;
+      await this.#change.promise;
+    }
+  }
+
+  async #waitForRoom(): Promise<void> {
+    while (this.#unread >= this.#most) await this.#change.promise;
+  }
+
+  #changed(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
 }

@@ -153,3 +153,36 @@ test("for a pipe: in order, whole, and the hash of what went through", async (t)
   assert.ok(Buffer.concat(pieces).equals(FILE));
   assert.equal(next.value.sha256, SHA256);
 });
+
+test("for a pipe: a piece that was cut continues after what has been read of it; too long an answer is asked for again", async (t) => {
+  for (const codec of ["none", "gzip", "zstd"] as const) {
+    let asked = 0;
+    const from = source([codec], (bytes) => {
+      asked += 1;
+      if (asked % 4 === 3) return bytes.subarray(0, Math.floor(bytes.length * 0.8));
+      return asked % 4 === 0 && codec === "none" ? Buffer.concat([bytes, Buffer.from("and more")]) : bytes;
+    });
+    const pieces: Buffer[] = [];
+    for await (const piece of streamFile(from, FILE.length, codec, t.signal)) pieces.push(Buffer.from(piece));
+    assert.ok(Buffer.concat(pieces).equals(FILE), codec);
+    assert.ok(from.requests.length > 3, `${codec}: ${from.requests.length} requests`);
+  }
+});
+
+test("for a pipe: who reads slowly is waited for", async (t) => {
+  const [page, all] = [Buffer.alloc(1 << 20, 1), 128];
+  let sent = 0;
+  const pour = async ({ length, sink, enough }: PieceRequest): Promise<void> => {
+    for (let at = 0; at < length && !enough.aborted; at += page.length) {
+      sent += 1;
+      await sink(page);
+    }
+  };
+  let read = 0;
+  for await (const { length } of streamFile({ codecs: ["none"], pour }, all * page.length, "none", t.signal)) {
+    read += length;
+    await new Promise((go) => setImmediate(go));
+    assert.ok(sent - read / page.length <= 32, `${sent} of ${read / page.length} MiB`);
+  }
+  assert.equal(read, all * page.length);
+});
