@@ -37,8 +37,9 @@ in_machine() {
   machine_running "$1" || die "there is no machine $1"
   programs=$(programs_of "$1")
   read -r pid <"$RUN/machines/$1/init.pid"
-  # Nothing of the host's environment: its proxies and certificates are not for a machine.
-  env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH="${programs:+$programs/bin:}$PROGRAMS/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+  # Nothing of the host's environment: its proxies and certificates are not for a machine. Less often collected, garbage takes memory instead of
+  # processors, of which tests have few.
+  env -i GOGC=400 GOMEMLIMIT=500MiB HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH="${programs:+$programs/bin:}$PROGRAMS/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     nsenter --target "$pid" --mount --pid --net --uts --ipc --root --wd "${@:2}"
 }
 

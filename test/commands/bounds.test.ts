@@ -1,5 +1,5 @@
 // Runs on Linux only: it measures processes.
-// Every verb over hostile archives, with FULL over all of them: so much memory, processor time and disk, and no more.
+// Hostile archives, with FULL all of them and each by every verb: so much memory, processor time and disk, and no more.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -94,8 +94,10 @@ test(
     writeFileSync(new URL(METER), USAGE);
     const command = await builtCommand();
     let largest = { rss: 0, milliseconds: 0 };
-    const names = readdirSync(HOSTILE).filter((name) => process.env["FULL"] !== undefined || name.startsWith("a"));
-    const runs = names.flatMap((name) => verbs(join(HOSTILE, name)).map((words) => ({ name, words })));
+    const full = process.env["FULL"] !== undefined;
+    const names = readdirSync(HOSTILE).filter((name) => full || name.startsWith("a"));
+    const all = names.flatMap((name, file) => verbs(join(HOSTILE, name)).map((words, verb) => ({ name, words, turn: file + verb })));
+    const runs = full ? all : all.filter(({ turn }) => turn % 3 === 0);
     const worker = async (): Promise<void> => {
       for (let run = runs.shift(); run !== undefined; run = runs.shift()) {
         const { name, words } = run;
