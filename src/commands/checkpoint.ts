@@ -6,6 +6,7 @@ import { checkpointRights, requireRights, type Rights, type VerbContext } from "
 import { resolveTargets } from "../flows/capture/targets/resolve.ts";
 import { ensureRunning, type ContainerTarget } from "../flows/capture/targets/containers.ts";
 import { forecast, type Forecast } from "../kubelet/forecast.ts";
+import type { PickerLeft } from "../model/context.ts";
 import { UserError, usageError } from "../model/error.ts";
 import { location } from "../model/location.ts";
 import { command, say } from "../model/phrase.ts";
@@ -182,13 +183,14 @@ async function ensureFitsHere({ emit }: FlowContext, { destination, force }: Cop
   emit({ kind: "warning", text: say`the archive might not fit: ${why}` });
 }
 
-/** What the command line or the person at the terminal chose; for what was picked, the destination of the archives too. Esc there picks again. */
+/** What the command line or the person at the terminal chose; for what was picked, the destination of the archives too. Esc there comes back to the list as it was left. */
 async function chosen(
   context: VerbContext,
   request: CheckpointRequest,
 ): Promise<{ readonly targets: readonly ContainerTarget[]; readonly offered: CheckpointRequest }> {
+  const left: PickerLeft = { term: "", order: "list", marked: undefined, selected: new Set() };
   for (;;) {
-    const targets = await findTargets(context, request);
+    const targets = await findTargets(context, request, left);
     if (request.query !== undefined || request.copy !== undefined || request.series !== undefined) return { targets, offered: request };
     const { offerCopy } = await import("./checkpoint/consent.ts");
     const offer = await offerCopy(context, targets, request.settings, request.yes);
@@ -196,8 +198,8 @@ async function chosen(
   }
 }
 
-async function findTargets(context: VerbContext, { query, pick }: CheckpointRequest): Promise<ContainerTarget[]> {
+async function findTargets(context: VerbContext, { query, pick }: CheckpointRequest, left: PickerLeft): Promise<ContainerTarget[]> {
   return await requireRights(context.connection, context.rights ?? [], async () =>
-    query === undefined ? await pickContainers(context, pick) : await resolveTargets(context, query),
+    query === undefined ? await pickContainers(context, pick, left) : await resolveTargets(context, query),
   );
 }

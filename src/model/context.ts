@@ -51,6 +51,17 @@ export interface Picker<T> {
   readonly detail?: { readonly column: string; readonly of: (value: T) => Promise<Detail> };
   /** Whether more than one may be picked. */
   readonly several: boolean;
+  /** Where one comes back to the list: as it was left. Rows are told apart by `id`. */
+  readonly left?: PickerLeft;
+  readonly id?: (value: T) => string;
+}
+
+/** How a list was left: what was typed, how it was sorted, and the rows that were marked and selected. */
+export interface PickerLeft {
+  term: string;
+  order: "list" | "age" | "detail";
+  marked: string | undefined;
+  selected: ReadonlySet<string>;
 }
 
 export interface Detail {

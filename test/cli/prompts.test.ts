@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 import xterm from "@xterm/headless";
 import { Prompts } from "../../src/cli/prompts/prompts.ts";
-import type { PickerRow } from "../../src/model/context.ts";
+import type { PickerLeft, PickerRow } from "../../src/model/context.ts";
 import { say } from "../../src/model/phrase.ts";
 
 const [UP, DOWN, END, HOME, TAB, ENTER, ESC, SORT] = ["\u001b[A", "\u001b[B", "\u001b[F", "\u001b[H", "\t", "\r", "\u001b", "\u0013"];
@@ -88,11 +88,19 @@ async function* arriving(): AsyncGenerator<PickerRow<string>[]> {
   yield ROWS.slice(3);
 }
 
-async function picking(screen: Screen): Promise<readonly string[] | string> {
+async function picking(screen: Screen, left?: PickerLeft): Promise<readonly string[] | string> {
   const detail = { column: "MEMORY", of: async (name: string) => ({ text: `${name.length} MiB`, amount: name === "beta" ? 99 : 1 }) };
   const columns = ["POD", "CONTAINER", "NODE"];
   return await screen.prompts
-    .pick({ question: "Container to checkpoint:", columns, rows: arriving(), detail, several: true })
+    .pick({
+      question: "Container to checkpoint:",
+      columns,
+      rows: arriving(),
+      detail,
+      several: true,
+      id: (name) => name,
+      ...(left && { left }),
+    })
     .catch((error: unknown) => String(error));
 }
 
@@ -150,6 +158,27 @@ test("nothing matches: what to type, and Enter does nothing; Esc clears, then ca
   await screen.see(/34 of 34/);
   await screen.type(ESC);
   assert.match(String(await picked), /Interrupted/);
+});
+
+test("back from the next question, the list is as it was left: what was typed, marked, selected, and the order", async (t) => {
+  const screen = new Screen(t);
+  const left: PickerLeft = { term: "", order: "list", marked: undefined, selected: new Set() };
+  let picked = picking(screen, left);
+  await screen.see(/34 of 34/);
+  await screen.type("a", SORT, DOWN, ENTER);
+  const [first] = await picked;
+  assert.deepEqual(left, { term: "a", order: "age", marked: first, selected: new Set() });
+  picked = picking(screen, left);
+  await screen.see(new RegExp(`^> ${first}`));
+  await screen.see(/^Container to checkpoint: a$/);
+  await screen.see(/^ {2}4 of 34 · type to filter · Tab: several · Ctrl-S: sort \(by age\) · Esc: clear$/);
+  await screen.type(ESC, TAB, DOWN, TAB, ENTER);
+  const both = await picked;
+  assert.equal(both.length, 2);
+  picked = picking(screen, left);
+  await screen.see(/34 of 34, 2 selected/);
+  await screen.type("a", "l", ENTER);
+  assert.deepEqual(await picked, both);
 });
 
 test("resizing leaves nothing behind, wherever it ends", async (t) => {

@@ -33,11 +33,13 @@ export const pick = createPrompt<readonly unknown[] | typeof CANCELLED, PickConf
   const rows = useRef<Row<unknown>[]>([]);
   const details = useRef(new Map<unknown, Detail>());
   const selected = useRef(new Set<Row<unknown>>());
-  const [order, setOrder] = useState<Order>("list");
+  const { left, id = () => "" } = config;
+  const [order, setOrder] = useState<Order>(left?.order ?? "list");
   const [, redraw] = useState(0);
   const [arrival, setArrival] = useState<Arrival>({ state: "arriving" });
-  const [term, setTerm] = useState("");
-  const [active, setActive] = useState(0);
+  const [term, setTerm] = useState(left?.term ?? "");
+  // Undefined: where the mark was when the list was left.
+  const [active, setActive] = useState<number | undefined>(undefined);
   const draws = useRef(0);
   const drawAgain = (): void => redraw((draws.current += 1));
   // Many details arrive at once: one drawing shows them all.
@@ -49,7 +51,14 @@ export const pick = createPrompt<readonly unknown[] | typeof CANCELLED, PickConf
     }, REDRAW_MS);
   };
 
-  useEffect(() => collect(config.rows, rows.current, drawAgain, setArrival), []);
+  useEffect((readline) => {
+    readline.write(term);
+    const add = (row: Row<unknown>): void => {
+      rows.current.push(row);
+      if (left?.selected.has(id(row.value)) === true) selected.current.add(row);
+    };
+    return collect(config.rows, add, drawAgain, setArrival);
+  }, []);
   useEffect(() => {
     const resized = (): void => {
       config.screen.write(CLEAR);
@@ -64,7 +73,8 @@ export const pick = createPrompt<readonly unknown[] | typeof CANCELLED, PickConf
 
   if (arrival.state === "failed") throw arrival.error;
   const shown = sorted(matching(rows.current, term), order, details.current);
-  const marked = Math.min(active, Math.max(0, shown.length - 1));
+  const former = left?.marked === undefined ? -1 : shown.findIndex(({ value }) => id(value) === left.marked);
+  const marked = Math.max(0, Math.min(active ?? former, shown.length - 1));
   const height = Math.max(3, (config.screen.rows || 24) - FRAME_LINES);
   const top = Math.max(0, Math.min(marked - Math.floor(height / 2), shown.length - height));
   const visible = shown.slice(top, top + height);
@@ -92,11 +102,18 @@ export const pick = createPrompt<readonly unknown[] | typeof CANCELLED, PickConf
     if (isEnterKey(key)) {
       const all = selected.current.size > 0 ? rows.current.filter((one) => selected.current.has(one)) : row === undefined ? [] : [row];
       if (all.length === 0) readline.write(term);
-      else done(all.map(({ value }) => value));
+      else {
+        const ids = [...selected.current].map(({ value }) => id(value));
+        if (left !== undefined) Object.assign(left, { term, order, marked: row && id(row.value), selected: new Set(ids) });
+        done(all.map(({ value }) => value));
+      }
     } else if (key.name === "escape") {
       readline.clearLine(0);
       if (term === "") done(CANCELLED);
-      else setTerm("");
+      else {
+        setTerm("");
+        setActive(0);
+      }
     } else if (isTabKey(key)) {
       keepTerm();
       if (!config.several || row === undefined) return;
@@ -134,7 +151,7 @@ export const pick = createPrompt<readonly unknown[] | typeof CANCELLED, PickConf
     "type to filter",
     config.several ? "Tab: several" : "",
     `Ctrl-S: sort${sorting}`,
-    "Esc: cancel",
+    term === "" ? "Esc: cancel" : "Esc: clear",
     "Enter: select",
     "↑↓: move",
   ];
@@ -160,13 +177,18 @@ async function fetchDetail({ detail }: PickConfig, { value }: Row<unknown>, into
 }
 
 /** Adds rows as they arrive; the first ones are drawn at once. */
-function collect(source: PickConfig["rows"], into: Row<unknown>[], draw: () => void, setArrival: (arrival: Arrival) => void): () => void {
+function collect(
+  source: PickConfig["rows"],
+  add: (row: Row<unknown>) => void,
+  draw: () => void,
+  setArrival: (arrival: Arrival) => void,
+): () => void {
   let stopped = false;
   let drawn = 0;
   const read = async (): Promise<void> => {
     for await (const batch of source) {
       if (stopped) return;
-      into.push(...batch.map(prepareRow));
+      for (const row of batch) add(prepareRow(row));
       if (performance.now() - drawn < REDRAW_MS) continue;
       drawn = performance.now();
       draw();

@@ -1,4 +1,4 @@
-import type { Detail, PickerRow } from "../../model/context.ts";
+import type { Detail, PickerLeft, PickerRow } from "../../model/context.ts";
 import { escapeText } from "../escape.ts";
 import { shortened } from "../shorten.ts";
 
@@ -24,7 +24,7 @@ export function matching<T>(rows: readonly Row<T>[], term: string): readonly Row
 }
 
 /** How rows are sorted. */
-export type Order = "list" | "age" | "detail";
+export type Order = PickerLeft["order"];
 
 /** The youngest first, or those with the most; the others as they came. */
 export function sorted<T>(rows: readonly Row<T>[], order: Order, details: ReadonlyMap<T, Detail>): readonly Row<T>[] {

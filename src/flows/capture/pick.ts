@@ -1,6 +1,6 @@
 import { listPods, NOT_ENDED, type Pod } from "../../cluster/pods.ts";
 import { memoryOnNode } from "../../kubelet/memory.ts";
-import type { Detail, PickerRow } from "../../model/context.ts";
+import type { Detail, PickerLeft, PickerRow } from "../../model/context.ts";
 import { UserError } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
 import { command, joined, say, type Phrase } from "../../model/phrase.ts";
@@ -28,7 +28,7 @@ const LISTED = 50;
  * Lets the person at the terminal pick running containers: several, where it is not said of which pod. Where no question may be asked, throws ChoiceNeeded with the
  * choices (exit status 2).
  */
-export async function pickContainers(context: FlowContext, choice: Choice, several = true): Promise<ContainerTarget[]> {
+export async function pickContainers(context: FlowContext, choice: Choice, left?: PickerLeft): Promise<ContainerTarget[]> {
   const { ask, connection } = context;
   const everywhere = "allNamespaces" in choice && choice.allNamespaces;
   const rows = "pod" in choice ? onePage(rowsOf(context, choice.pod, false)) : pagesOfRows(context, everywhere, choice.containers);
@@ -39,7 +39,9 @@ export async function pickContainers(context: FlowContext, choice: Choice, sever
     columns: [...(everywhere ? ["NAMESPACE"] : []), "POD", "CONTAINER", "NODE", "AGE"],
     rows,
     detail: { column: "MEMORY", of: memoryReader(context) },
-    several,
+    several: true,
+    id: ({ uid, container }) => `${uid}/${container}`,
+    ...(left === undefined ? {} : { left }),
   });
   return await Promise.all(picked.map(async (one) => await asItIsNow(context, one)));
 }
