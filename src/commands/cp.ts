@@ -8,12 +8,15 @@ import type { Codec } from "../helper/directory.ts";
 import { Helpers } from "../helper/helpers.ts";
 import type { HelperSettings } from "../helper/manifest.ts";
 import { openDestination } from "../local/destination.ts";
+import { WHOLE, type Event } from "../model/context.ts";
 import { API_VERSION, itemError, type CopyItem, type CopyList } from "../model/documents.ts";
 import { exitCodeFor, UserError, usageError } from "../model/error.ts";
 import type { NodeArchive } from "../model/location.ts";
+import { say, styled, type Table } from "../model/phrase.ts";
+import { counted, formatBytes } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, DRY_RUN, output } from "./shared/common.ts";
-import { CODEC, copyText } from "./shared/copies.ts";
+import { CODEC, copyCommand, copyText } from "./shared/copies.ts";
 import { dryRunHelpers, helpersOfCopies, type DryRun } from "./shared/dry-run.ts";
 import { EVIDENCE, evidenceOptions } from "./shared/evidence.ts";
 import { on } from "./shared/flags.ts";
@@ -29,6 +32,8 @@ export interface CpRequest {
   readonly remove: boolean;
   readonly evidence: EvidenceOptions | undefined;
   readonly dryRun: DryRun | undefined;
+  /** Whether results are printed for people: without -o. */
+  readonly printed: boolean;
   readonly settings: HelperSettings;
   readonly cluster: ConnectionOptions;
 }
@@ -91,6 +96,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
       codec: flags.compress ?? "auto",
       remove: flags.remove,
       dryRun: flags["dry-run"],
+      printed: flags.output === undefined,
       settings,
       cluster: connectionOptions(flags),
     };
@@ -114,26 +120,69 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     const evidence = request.evidence === undefined ? undefined : await openEvidence(call, request.evidence);
     const items: CopyItem[] = [];
     const errors: UserError[] = [];
+    const of = archives.length;
+    // At a terminal several are a table in the end; scripts get the result of each as it comes.
+    const tabled = call.terminal && request.printed && of > 1;
     const rights = helperRights(await helpers.namespace());
     // One helper pod for all archives of a node, whose end holds no result back.
     await using _pods = held(helpers, [...new Set(archives.map(({ node }) => node))], "read");
-    for (const archive of archives) {
-      const one: CopyRequest = { ...request, destination: to, archive, facts: {}, made: false, evidence };
-      const copied = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
-      const outcome = await sealedOutcome(call, copied, evidence);
-      items.push(copyItem(archive, outcome));
-      if (outcome.copy !== undefined)
-        yield { text: copyText(archive, outcome.copy, outcome.removedFromNode), name: outcome.copy.path ?? "" };
-      if (outcome.failure !== undefined) {
-        errors.push(outcome.failure.error);
-        yield { error: outcome.failure.error };
+    const again = of > 1 ? {} : { again: (archive: NodeArchive, path: string) => copyCommand([archive], path, request) };
+    try {
+      for (const archive of archives) {
+        if (of > 1) call.emit(wholeOf(items, of));
+        const one: CopyRequest = { ...request, destination: to, archive, facts: {}, made: false, evidence, ...again };
+        const copied = await withMissingRights(context.connection, rights, await copyArchive(context, helpers, one));
+        const outcome = await sealedOutcome(call, copied, evidence);
+        items.push(copyItem(archive, outcome));
+        if (outcome.copy !== undefined && !tabled)
+          yield { text: copyText(archive, outcome.copy, outcome.removedFromNode), name: outcome.copy.path ?? "" };
+        if (outcome.failure !== undefined) {
+          errors.push(outcome.failure.error);
+          yield { error: outcome.failure.error };
+        }
+        call.signal.throwIfAborted();
       }
-      if (call.signal.aborted) break;
+    } catch (error) {
+      if (!call.signal.aborted || of < 2) throw error;
+      call.emit({ kind: "idle", lane: WHOLE });
+      if (tabled && items.length > 0) yield { text: copyTable(items) };
+      const left = archives.filter((_, index) => items[index] === undefined || items[index].error !== undefined);
+      const done = say`${of - left.length} of ${counted(of, "archive")} copied`;
+      const how = copyCommand(left, to.directory.path, request);
+      call.emit({ kind: "hint", text: left.length === 0 ? done : say`${done}; to continue: ${how}` });
+      throw error;
     }
+    call.emit({ kind: "idle", lane: WHOLE });
+    if (tabled) yield { text: copyTable(items) };
+    if (of > 1) call.emit({ kind: "hint", text: say`${of - errors.length} of ${counted(of, "archive")} copied` });
     const document: CopyList = { apiVersion: API_VERSION, kind: "CopyList", items };
     return { document, exitCode: exitCodeFor(errors, archives.length) };
   },
 });
+
+/** How far all of them are, in the line above that of the archive under way. */
+function wholeOf(items: readonly CopyItem[], of: number): Event {
+  const bytes = items.reduce((sum, { copy }) => sum + (copy?.bytes ?? 0), 0);
+  const copied = bytes === 0 ? say`` : say`, ${formatBytes(bytes)} copied`;
+  const lead = say`${Math.floor((100 * items.length) / of)}%`;
+  return { kind: "activity", lane: WHOLE, text: say`${items.length} of ${counted(of, "archive")} done${copied}`, lead };
+}
+
+/** Of several, on a terminal: what became of each, in a line. FREEZE is CRIU's own time. */
+function copyTable(items: readonly CopyItem[]): Table {
+  return {
+    columns: ["NODE", "FREEZE", "SIZE", "ON NODE", "PATH"],
+    rows: items.map(({ node, nodePath, copy, removedFromNode, error }) => [
+      node,
+      copy?.frozenSeconds === undefined ? "-" : `${Math.round(copy.frozenSeconds * 1000)}ms`,
+      copy === undefined ? "-" : formatBytes(copy.bytes),
+      removedFromNode === true ? "removed" : copy === undefined ? "-" : error?.phase === "remove" ? "unknown" : "kept",
+      copy?.path ?? styled("bad", `${error?.reason ?? "-"}: ${nodePath}`),
+    ]),
+    // A path is to be pasted: it stays whole.
+    narrow: { without: ["FREEZE", "ON NODE", "SIZE"], shorten: [{ NODE: "middle" }] },
+  };
+}
 
 /** For a pipe, too, --encrypt-to means that nothing in plain leaves this process. */
 async function encryptedStream(plain: AsyncIterable<Buffer>, encryptTo: readonly string[]): Promise<AsyncIterable<Buffer>> {

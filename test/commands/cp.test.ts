@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { verb as cp } from "../../src/commands/cp.ts";
+import { copyCommand } from "../../src/commands/shared/copies.ts";
 import { isNodeArchive } from "../../src/commands/shared/helper-pods.ts";
+import { plain } from "../../src/model/phrase.ts";
 import { requestOfLine } from "./running.ts";
 
 test("the last word is DEST unless it is an archive; on Windows a path with a drive is DEST", () => {
@@ -27,4 +29,16 @@ test("what is written to standard output is not removed from the node", () => {
     message: "--remove and standard output cannot be used together: whether the reader stored the archive is unknown",
   });
   assert.equal(requestOfLine(cp, "node1:a.tar -").destination, "-");
+});
+
+test("the command that continues a copy has the flags that it was given, quoted for a shell", () => {
+  const line =
+    "node1:a.tar node2:b.tar to --remove --compress none --encrypt-to age1x --encrypt-to @keys --sign-key k.pem --timestamp http://tsa.example/ --custody c";
+  const { archives, ...request } = requestOfLine(cp, line);
+  assert.equal(
+    plain(copyCommand(archives.slice(1), "/tmp/my evidence", request)),
+    "kubectl checkpoint cp node2:/var/lib/kubelet/checkpoints/b.tar '/tmp/my evidence' --remove --compress none --encrypt-to age1x --encrypt-to @keys --sign-key k.pem --timestamp http://tsa.example/ --custody c",
+  );
+  const other = requestOfLine(cp, "node1:a.tar --checkpoint-dir /data");
+  assert.equal(plain(copyCommand(other.archives, "/tmp", other)), "kubectl checkpoint cp node1:/data/a.tar /tmp --checkpoint-dir /data");
 });

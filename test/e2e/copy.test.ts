@@ -27,6 +27,7 @@ import {
   shareCluster,
   temporaryDirectory,
 } from "./harness.ts";
+import { Terminal } from "./terminal.ts";
 import { apiProxy } from "./api-proxy.ts";
 
 shareCluster();
@@ -73,6 +74,34 @@ clusterTest("cp: the same bytes, 0600, a name without colons, a record, no pod l
   for (const file of [path, `${path}.json`]) assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.deepEqual(await helpersLeft(), [], "gone when the command returns");
   assert.equal((await plugin(["verify", path])).code, 0, "as in its record");
+});
+
+clusterTest("cp of several at a terminal: a table in the end; stopped, the command that copies the others", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const second = (await plugin(["--prove", "0", "counter", "-n", namespace, "-o", "name"])).stdout.trim();
+  const names = [archive, second].map((place) => place.slice(place.lastIndexOf("/") + 1).replaceAll(":", "-"));
+  const screen = new Terminal(["cp", archive, second, directory], { columns: 200, rows: 30 }, env);
+  t.after(() => screen.kill());
+  assert.equal(await screen.ended(60), 0);
+  const lines = (await screen.lines()).map((line) => line.trimEnd());
+  assert.match(lines[0] ?? "", /^NODE +FREEZE +SIZE +ON NODE +PATH$/);
+  for (const [index, name] of names.entries())
+    assert.match(lines[index + 1] ?? "", new RegExp(`^node1 +\\d+ms +\\d+ KiB +kept +${join(directory, name)}$`));
+  assert.deepEqual(lines.slice(3), ["2 of 2 archives copied"]);
+
+  const other = await temporaryDirectory(t);
+  const stopped = await plugin(["cp", archive, second, other, "--remove"], {
+    env,
+    started: (child) => child.stdout?.once("data", () => child.kill("SIGINT")),
+  });
+  // It may have been done already.
+  if (stopped.code !== 0)
+    assert.match(
+      stopped.stderr,
+      new RegExp(`^1 of 2 archives copied; to continue: kubectl checkpoint cp ${second} ${other} --remove$`, "m"),
+    );
+  archive = (await plugin(["--prove", "0", "counter", "-n", namespace, "-o", "name"])).stdout.trim();
+  sha256 = (await onNode(NODE, "sha256sum", archive.slice(NODE.length + 1))).slice(0, 64);
 });
 
 clusterTest("checkpoint --copy --remove: one document, the pod in the record, the node's copy gone", async (t) => {

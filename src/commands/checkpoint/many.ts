@@ -165,7 +165,7 @@ async function* work(
   );
   if (tabled && items.length > 0) yield { text: resultTable(items) };
   context.emit({ kind: "hint", text: summaryText(items) });
-  const open = missing + items.filter(({ error }) => error?.reason === "Interrupted").length;
+  const open = missing + items.filter(isResumable).length;
   if (open > 0) context.emit({ kind: "hint", text: unfinished(open, kept) });
   context.signal.throwIfAborted();
   return { document: checkpointList(context.connection.clock.seconds, items), exitCode: exitCodeOf(results) };
@@ -183,6 +183,11 @@ function wholeOf({ emit, now }: FlowContext, of: number): (results: readonly Cap
     const lead = say`${`${Math.floor((100 * results.length) / of)}%`}${left}`;
     emit({ kind: "activity", lane: WHOLE, text: say`${results.length} of ${counted(of, "container")} done${copied}`, lead });
   };
+}
+
+/** Interrupted, or checkpointed and not copied. */
+function isResumable({ nodePath, error }: CheckpointItem): boolean {
+  return error?.reason === "Interrupted" || (nodePath !== undefined && /^(copy|verify|remove)$/.test(error?.phase ?? ""));
 }
 
 /** What of a run is still to be done, and the command that does it. */

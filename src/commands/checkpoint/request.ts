@@ -11,10 +11,11 @@ import type { HelperSettings } from "../../helper/manifest.ts";
 import { criuOptionLine } from "../../kubelet/criu-options.ts";
 import { Disposal } from "../../model/disposal.ts";
 import { usageError } from "../../model/error.ts";
+import type { NodeArchive } from "../../model/location.ts";
 import { say } from "../../model/phrase.ts";
 import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, DRY_RUN, output } from "../shared/common.ts";
-import { CODEC } from "../shared/copies.ts";
+import { CODEC, copyCommand } from "../shared/copies.ts";
 import type { DryRun } from "../shared/dry-run.ts";
 import { EVIDENCE, evidenceOptions } from "../shared/evidence.ts";
 import { count, duration, group, list, on, optional, text, type Values } from "../shared/flags.ts";
@@ -254,7 +255,9 @@ export async function planOf(
   const volumes =
     copy.volumes === undefined ? undefined : await volumesPlan(context, plan.helpers, targets, { names: copy.volumes, settings, yes });
   opened.release();
-  return { ...plan, volumes };
+  const flags = { ...copy, settings, evidence };
+  const again = several ? {} : { again: (archive: NodeArchive, path: string) => copyCommand([archive], path, flags) };
+  return { ...plan, volumes, ...again };
 }
 
 async function volumesPlan(

@@ -1,6 +1,9 @@
+import type { CopyOptions } from "../../flows/collect/copy/prepare.ts";
+import type { EvidenceOptions } from "../../flows/evidence/open.ts";
+import { DEFAULT_CHECKPOINT_DIR, type HelperSettings } from "../../helper/manifest.ts";
 import type { Copy } from "../../model/documents.ts";
 import { location, type NodeArchive } from "../../model/location.ts";
-import { say, type Phrase } from "../../model/phrase.ts";
+import { command, say, type Phrase } from "../../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
 import { choice } from "./flags.ts";
 
@@ -15,4 +18,30 @@ export function copyText(archive: NodeArchive, { path, bundle, bytes, seconds, s
   const rate = seconds > 0 ? say` in ${formatSeconds(seconds)} (${formatBytes(Math.round(bytes / seconds))}/s)` : say``;
   const gone = removed === true ? say`, removed from ${archive.node}` : say``;
   return say`${location(archive)} copied: ${formatBytes(bytes)}${rate}, SHA-256 ${sha256}${gone}\n${path ?? ""}${bundle === undefined ? say`` : say`\n${bundle}`}`;
+}
+
+/** What is asked for of copies. */
+interface CopyFlags extends Pick<CopyOptions, "remove" | "force" | "codec"> {
+  readonly evidence: EvidenceOptions | undefined;
+  readonly settings: HelperSettings;
+}
+
+/** The command that copies these archives as they were to be copied. */
+export function copyCommand(
+  archives: readonly NodeArchive[],
+  destination: string,
+  { remove, force, codec, evidence, settings }: CopyFlags,
+): Phrase {
+  const { encryptTo = [], signKey, timestamp, custody } = evidence ?? {};
+  const flags = [
+    remove ? ["--remove"] : [],
+    force ? ["--force"] : [],
+    codec === "auto" ? [] : ["--compress", codec],
+    ...encryptTo.map((recipient) => ["--encrypt-to", recipient]),
+    signKey === undefined ? [] : ["--sign-key", signKey],
+    timestamp === undefined ? [] : ["--timestamp", timestamp.href],
+    custody === undefined ? [] : ["--custody", custody],
+    settings.checkpointDir === DEFAULT_CHECKPOINT_DIR ? [] : ["--checkpoint-dir", settings.checkpointDir],
+  ].flat();
+  return command`kubectl checkpoint cp ${[...archives.map(location), destination, ...flags]}`;
 }

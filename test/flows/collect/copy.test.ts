@@ -5,12 +5,15 @@ import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { copyCaptured } from "../../../src/flows/collect/copy/captured.ts";
 import { readPod } from "../../../src/cluster/pods.ts";
 import type { Helpers } from "../../../src/helper/helpers.ts";
 import { openDestination } from "../../../src/local/destination.ts";
 import type { CheckpointItem } from "../../../src/model/documents.ts";
-import { nodeArchive } from "../../../src/model/location.ts";
+import { Interrupted } from "../../../src/model/error.ts";
+import { nodeArchive, type NodeArchive } from "../../../src/model/location.ts";
+import { command, plain, type Phrase } from "../../../src/model/phrase.ts";
 import { connectTo, context, fakeApiserver } from "../../fakes.ts";
 
 const BYTES = Buffer.alloc(1024, "x");
@@ -18,13 +21,27 @@ const SHA256 = createHash("sha256").update(BYTES).digest("hex");
 const DIRECTORY = "/var/lib/kubelet/checkpoints";
 const ITEM = { namespace: "web", pod: "p", podUID: "u", container: "c", node: "n", nodePath: `${DIRECTORY}/a.tar` } as CheckpointItem;
 
+interface Circumstances {
+  /** The archive is not here, and of its bytes none arrives any more. */
+  readonly missing?: boolean;
+  readonly encryptTo?: readonly string[];
+  readonly again?: (archive: NodeArchive, path: string) => Phrase;
+}
+
 /** The archive is here under its final name, as a kill just after publishing it leaves it. */
-async function copied(t: TestContext, podUID: string) {
+async function copied(t: TestContext, podUID: string, { missing = false, encryptTo, again }: Circumstances = {}) {
   const server = await fakeApiserver(t, (_request, response) => void response.writeHead(403).end());
   const to = await mkdtemp(join(tmpdir(), "kubectl-checkpoint-test-"));
   t.after(async () => await rm(to, { recursive: true, force: true }));
-  await writeFile(join(to, "a.tar"), BYTES);
+  if (!missing) await writeFile(join(to, "a.tar"), BYTES);
+  const stop = new AbortController();
+  const pouring = async (): Promise<never> =>
+    await new Promise((_, reject) => {
+      stop.signal.addEventListener("abort", () => reject(stop.signal.reason as Error));
+      stop.abort(new Interrupted("SIGINT"));
+    });
   const directory = {
+    pour: pouring,
     nameOf: () => "a.tar",
     ready: async () => await Promise.resolve({ pod: { imageID: "busybox@sha256:1" } }),
     codecs: async () => await Promise.resolve(["none"]),
@@ -36,13 +53,20 @@ async function copied(t: TestContext, podUID: string) {
   const pod = readPod({ metadata: { namespace: "web", name: "p", uid: podUID }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
   const [container] = pod.containers;
   assert.ok(container);
-  const flow = { ...context(t.signal), connection: await connectTo(t, server) };
+  const flow = { ...context(missing ? stop.signal : t.signal), connection: await connectTo(t, server) };
   const destination = await openDestination(to);
   t.after(async () => await destination[Symbol.asyncDispose]());
-  const plan = { helpers, destination, force: false, codec: "auto", remove: false, [Symbol.asyncDispose]: async () => {} } as const;
+  const { openEvidence } = await import("../../../src/flows/evidence/open.ts");
+  const options = { signKey: undefined, timestamp: undefined, custody: undefined, replace: false };
+  const evidence = encryptTo === undefined ? undefined : await openEvidence(flow, { ...options, encryptTo });
+  const plan = {
+    ...{ helpers, destination, force: false, codec: "none" as const, remove: false, evidence, again },
+    [Symbol.asyncDispose]: async () => {},
+  } as const;
   const take = async () =>
     await copyCaptured(flow, { pod, container }, { item: ITEM, archive: nodeArchive("n", `${DIRECTORY}/a.tar`) }, plan);
-  return { take, record: join(to, "a.tar.json") };
+  const hints = (): string[] => flow.events.flatMap((event) => (event.kind === "hint" ? [plain(event.text)] : []));
+  return { take, hints, to, record: join(to, "a.tar.json") };
 }
 
 test("a record that is missing is written, and one that is there stays", async (t) => {
@@ -69,4 +93,19 @@ test("the manifest of another pod of that name is not in it", async (t) => {
   assert.equal((await take()).error, undefined);
   const { record: evidence } = JSON.parse(await readFile(record, "utf8")) as { record: Record<string, unknown> };
   assert.equal(evidence["pod"], undefined);
+});
+
+test("a copy that is stopped says how to continue; one of a run leaves that to the run; one that is encrypted begins again", async (t) => {
+  const again = (archive: NodeArchive, path: string): Phrase => command`kubectl checkpoint cp ${archive.node}:${archive.path} ${path}`;
+  const how = (to: string): string => `kubectl checkpoint cp n:${DIRECTORY}/a.tar ${to}/a.tar`;
+  const alone = await copied(t, "u", { missing: true, again });
+  await assert.rejects(alone.take(), Interrupted);
+  assert.deepEqual(alone.hints(), [`0 B of 1.0 KiB were copied; to continue: ${how(alone.to)}`]);
+  const ofRun = await copied(t, "u", { missing: true });
+  await assert.rejects(ofRun.take(), Interrupted);
+  assert.deepEqual(ofRun.hints(), []);
+  const encryptTo = [await identityToRecipient(await generateX25519Identity())];
+  const encrypted = await copied(t, "u", { missing: true, again, encryptTo });
+  await assert.rejects(encrypted.take(), Interrupted);
+  assert.deepEqual(encrypted.hints(), [`an encrypted copy cannot be resumed; to copy from the beginning: ${how(encrypted.to)}`]);
 });

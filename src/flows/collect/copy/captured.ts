@@ -2,12 +2,13 @@ import type { Helpers } from "../../../helper/helpers.ts";
 import { itemError, type CheckpointItem } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { object, string } from "../../../model/json.ts";
+import { command, say } from "../../../model/phrase.ts";
 import type { Captured } from "../../capture/one.ts";
 import type { FlowContext } from "../../context.ts";
 import { helperRights, withMissingRights } from "../../rights.ts";
 import type { ContainerTarget } from "../../capture/targets/containers.ts";
 import type { BroughtVolumes } from "../volumes/bring.ts";
-import { copyArchive, type CopyOutcome } from "./copy.ts";
+import { copyArchive, copyPath, type CopyOutcome } from "./copy.ts";
 import type { CopyPlan } from "./prepare.ts";
 
 /** Brings the archive of a capture here; the capture with what became of it. Throws no UserError: it is in what comes back. */
@@ -26,6 +27,12 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
   };
   const copied = await copyArchive(context, plan.helpers, request).finally(async () => await request.broughtVolumes);
   const outcome = await withVolumes(await withRights(context, plan.helpers, copied), brought);
+  // The same command again would make another checkpoint.
+  if (plan.again !== undefined && outcome.copy === undefined && !context.signal.aborted)
+    context.emit({
+      kind: "hint",
+      text: say`the archive is on ${archive.node}; to copy it: ${plan.again(archive, copyPath(plan, archive))}`,
+    });
   return { ...captured, item: withOutcome(item, outcome), ...(outcome.failure === undefined ? {} : { error: outcome.failure.error }) };
 }
 
@@ -37,7 +44,14 @@ function volumesOf(context: FlowContext, pod: ContainerTarget["pod"], plan: Copy
   const bring = async (): Promise<BroughtVolumes> => {
     const { bringVolumes } = await import("../volumes/bring.ts");
     const { directory } = destination;
-    return await bringVolumes(context, { helpers, chosen, directory, codec, encryption: evidence?.encryption, large: volumes.large });
+    try {
+      return await bringVolumes(context, { helpers, chosen, directory, codec, encryption: evidence?.encryption, large: volumes.large });
+    } catch (error) {
+      const again = command`kubectl checkpoint ${pod.name} -n ${pod.namespace} --copy --volumes`;
+      if (context.signal.aborted && plan.again !== undefined)
+        context.emit({ kind: "hint", text: say`the volumes of pod/${pod.name} were not copied; a new checkpoint copies them: ${again}` });
+      throw error;
+    }
   };
   const brought = volumes.brought.get(pod.uid) ?? bring();
   volumes.brought.set(pod.uid, brought);

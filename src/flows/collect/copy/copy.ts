@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { recordPath } from "../../../archive/record.ts";
 import type { Codec, NodeDirectory } from "../../../helper/directory.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
@@ -5,7 +6,7 @@ import type { NodeFile } from "../../../helper/listing.ts";
 import type { Copy, InterruptedThread, ItemError } from "../../../model/documents.ts";
 import { UserError } from "../../../model/error.ts";
 import { location, type NodeArchive } from "../../../model/location.ts";
-import { command, say, type Phrase } from "../../../model/phrase.ts";
+import { say, type Phrase } from "../../../model/phrase.ts";
 import { formatBytes } from "../../../model/units.ts";
 import type { Destination } from "../../../local/destination.ts";
 import type { Directory } from "../../../local/directory.ts";
@@ -35,6 +36,8 @@ export interface CopyRequest {
   readonly evidence?: Evidence | undefined;
   /** Of the container's log in the record: see sceneOf. */
   readonly logLines?: number | undefined;
+  /** The command that copies an archive to a path, for whoever stops this; where it is missing, the caller says how to continue. */
+  readonly again?: ((archive: NodeArchive, path: string) => Phrase) | undefined;
   /** Of the container's pod, for the record: settled when they are here, undefined where they could not be copied. */
   readonly broughtVolumes?: Promise<BroughtVolumes | undefined> | undefined;
 }
@@ -58,22 +61,56 @@ const STREAMS = 2;
 export async function copyArchive(context: FlowContext, helpers: Helpers, request: CopyRequest): Promise<CopyOutcome> {
   let phase: ItemError["phase"] = "copy";
   let brought: Brought | undefined;
+  const reached: Reached = { bytes: 0, of: undefined };
   try {
     await using source = helpers.directory(request.archive.node);
-    brought = await bring(context, source, request, () => (phase = "verify"));
+    brought = await bring(context, source, request, reached, () => (phase = "verify"));
     if (!request.remove) return brought;
     phase = "remove";
     await removeFromNode(context, helpers, request);
     return { ...brought, removedFromNode: true };
   } catch (error) {
+    if (context.signal.aborted && request.again !== undefined)
+      context.emit({ kind: "hint", text: stopped(request, request.again, reached, brought !== undefined) });
     if (!(error instanceof UserError)) throw error;
     return { ...brought, failure: { phase, error } };
   }
 }
 
+/** How much of an archive has arrived; of how much, where that is known. */
+interface Reached {
+  bytes: number;
+  of: number | undefined;
+}
+
+/** Where a copy goes to; one that is encrypted gets its .age besides. */
+export function copyPath({ destination }: Pick<CopyRequest, "destination">, { path }: NodeArchive): string {
+  return destination.directory.pathOf(destination.nameFor(localArchiveName(posix.basename(path))));
+}
+
+/** Whoever stops a copy wants to know how far it came, and how to continue it. */
+function stopped(
+  { archive, destination, evidence }: CopyRequest,
+  again: NonNullable<CopyRequest["again"]>,
+  { bytes, of }: Reached,
+  brought: boolean,
+): Phrase {
+  const how = again(archive, copyPath({ destination }, archive));
+  if (brought) return say`the copy is complete, but the archive was not removed from ${archive.node}; to continue: ${how}`;
+  if (evidence?.encryption !== undefined) return say`an encrypted copy cannot be resumed; to copy from the beginning: ${how}`;
+  if (of === undefined) return say`nothing was copied; to copy it: ${how}`;
+  return say`${formatBytes(bytes)} of ${formatBytes(of)} were copied; to continue: ${how}`;
+}
+
 type Brought = Required<Pick<CopyOutcome, "copy">> & Pick<CopyOutcome, "interrupted">;
 
-async function bring(context: FlowContext, source: NodeDirectory, request: CopyRequest, verifying: () => void): Promise<Brought> {
+async function bring(
+  context: FlowContext,
+  source: NodeDirectory,
+  request: CopyRequest,
+  reached: Reached,
+  verifying: () => void,
+): Promise<Brought> {
   const { archive, force } = request;
   const { signal } = context;
   const name = source.nameOf(archive.path);
@@ -174,15 +211,11 @@ async function bring(context: FlowContext, source: NodeDirectory, request: CopyR
     throw error;
   } finally {
     progress.end();
-    if (signal.aborted && !closed) context.emit({ kind: "hint", text: stopped(request, part, directory.pathOf(final), file.bytes) });
-    if (!closed) await part.close();
+    if (!closed) {
+      Object.assign(reached, { bytes: totalBytes(part.done), of: file.bytes });
+      await part.close();
+    }
   }
-}
-
-/** Whoever stops a copy wants to know how far it came, and how to continue it. */
-function stopped({ archive, remove }: CopyRequest, part: Part, path: string, bytes: number): Phrase {
-  const flag = remove ? say` --remove` : say``;
-  return say`${formatBytes(totalBytes(part.done))} of ${formatBytes(bytes)} were copied; to continue: ${command`kubectl checkpoint cp ${location(archive)} ${path}${flag}`}`;
 }
 
 function localCopy(directory: Directory, final: string): { readonly path: string; readonly record: string } {

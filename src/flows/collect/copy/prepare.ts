@@ -5,6 +5,8 @@ import { openDestination, type Destination } from "../../../local/destination.ts
 import { alreadyExists } from "../../../local/failure.ts";
 import { encryptedName } from "../../../local/names.ts";
 import { Disposal } from "../../../model/disposal.ts";
+import type { NodeArchive } from "../../../model/location.ts";
+import type { Phrase } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
 import type { Evidence, EvidenceOptions } from "../../evidence/open.ts";
 import type { VolumesPlan } from "../volumes/prepare.ts";
@@ -35,6 +37,8 @@ export interface CopyPlan extends AsyncDisposable {
   /** What makes evidence of the copies. */
   readonly evidence?: Evidence | undefined;
   readonly volumes?: VolumesPlan | undefined;
+  /** See CopyRequest: of a single container, a run has its own way to continue. */
+  readonly again?: ((archive: NodeArchive, path: string) => Phrase) | undefined;
 }
 
 export interface Copies {
