@@ -60,7 +60,13 @@ async function copied(t: TestContext, podUID: string, { missing = false, encrypt
   const options = { signKey: undefined, timestamp: undefined, custody: undefined, replace: false };
   const evidence = encryptTo === undefined ? undefined : await openEvidence(flow, { ...options, encryptTo });
   const plan = {
-    ...{ helpers, destination, force: false, codec: "none" as const, remove: false, evidence, again },
+    helpers,
+    destination,
+    force: false,
+    codec: "none",
+    remove: false,
+    evidence,
+    again,
     [Symbol.asyncDispose]: async () => {},
   } as const;
   const take = async () =>
