@@ -88,6 +88,11 @@ export function restoreVerdict(runtime: Runtime | undefined): Verdict {
   return row?.verdict ?? { restores: "no", why: `${runtime.name} is not known to restore from images` };
 }
 
+/** Where nothing is configured. */
+export function restoresByDefault({ restores, byDefault }: Verdict): boolean {
+  return restores === "yes" || byDefault === true;
+}
+
 /** Whether containerd pulls the checkpoint's base image although the node has it: it does before 2.2. */
 export function alwaysPullsBase({ name, version }: Runtime): boolean {
   return name === "containerd" && !atLeast(version, [2, 2, 0]);

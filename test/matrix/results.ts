@@ -5,8 +5,6 @@ import { ROWS, type Column } from "./rows.ts";
 
 /** Of one Kubernetes version. */
 export interface Tried {
-  /** "2026-11-30". */
-  readonly date: string;
   readonly kubernetes: string;
   readonly kernel: string;
   readonly architecture: string;
@@ -15,6 +13,8 @@ export interface Tried {
 
 export interface TriedRow {
   readonly spec: string;
+  /** "2026-11-30": its last run. */
+  readonly date: string;
   /** As the node says it: "containerd://2.2.9". */
   readonly runtime: string;
   /** "runc 1.3.6". */
@@ -98,13 +98,14 @@ export function table({ rows }: Tried): string {
 
 /** What each kind of node was made of, exactly. */
 export function versions({ rows }: Tried): string {
-  const lines = rows.map(({ spec, runtime, oci, criu }) => [
+  const lines = rows.map(({ spec, date, runtime, oci, criu }) => [
     `\`${spec}\``,
     runtime.replace("://", " ").replace("cri-o", "CRI-O"),
     oci,
     criu,
+    date,
   ]);
-  return markdown([["`cluster up --node NAME=`", "runtime", "OCI runtime", "CRIU"], ...lines]);
+  return markdown([["`cluster up --node NAME=`", "runtime", "OCI runtime", "CRIU", "last run"], ...lines]);
 }
 
 /** What was explained on a runtime, each once. */

@@ -48,6 +48,12 @@ const ENABLE_RESTORE = new RegExp(
 );
 const NO_RESTORE_2_4 = /containerd 2\.4/;
 const NO_RESTORE_CRUN = /crun[^]*--no-subreaper|--no-subreaper[^]*crun/;
+const NO_RESTORES_CRUN = {
+  "base image absent": NO_RESTORE_CRUN,
+  restore: NO_RESTORE_CRUN,
+  isolated: NO_RESTORE_CRUN,
+  move: NO_RESTORE_CRUN,
+};
 const NO_RESTORE_1_7 = /containerd[^]* 2\.1/;
 const NO_CHECKPOINT_1_7 = /containerd[^]* 2\.0/;
 
@@ -70,6 +76,14 @@ export const ROWS: readonly Row[] = [
     switches: [],
   },
   { spec: "containerd-2.1", title: "containerd 2.1", without: ["switched off"], looksForCriuAgain: true, switches: [] },
+  {
+    spec: "containerd-2.1+crun",
+    title: "containerd 2.1, crun",
+    refused: NO_RESTORES_CRUN,
+    without: ["switched off"],
+    looksForCriuAgain: true,
+    switches: [],
+  },
   ...(["2.2", "2.3"] as const).map((version): Row => ({
     spec: `containerd-${version}+restore`,
     title: `containerd ${version}`,
@@ -82,7 +96,7 @@ export const ROWS: readonly Row[] = [
   {
     spec: "containerd-2.3+crun+restore",
     title: "containerd 2.3, crun",
-    refused: { "base image absent": NO_RESTORE_CRUN, restore: NO_RESTORE_CRUN, isolated: NO_RESTORE_CRUN, move: NO_RESTORE_CRUN },
+    refused: NO_RESTORES_CRUN,
     looksForCriuAgain: false,
     switches: [{ spec: "containerd-2.3+crun+restore+no-checkpoint", refuses: "checkpoint", saying: ENABLE_CRIU }],
   },

@@ -35,7 +35,6 @@ for (const row of chosen) {
 }
 const { kernelVersion = "", architecture = arch } = node?.status?.nodeInfo ?? {};
 const tried: Tried = {
-  date: new Date().toISOString().slice(0, 10),
   kubernetes: (node?.status?.nodeInfo?.kubeletVersion ?? "").slice(1),
   kernel: /^\d+\.\d+/.exec(kernelVersion)?.[0] ?? "",
   architecture,
@@ -61,6 +60,7 @@ async function triedRow(row: Row, stage: Stage, { status }: V1Node): Promise<Tri
   const version = async (program: string) => /\d+\.\d+(\.\d+)?/.exec(await onNode(stage.source, program, "--version"))?.[0] ?? "";
   return {
     spec: row.spec,
+    date: new Date().toISOString().slice(0, 10),
     runtime: status?.nodeInfo?.containerRuntimeVersion.split("+")[0] ?? "",
     oci: `${oci} ${await version(oci)}`,
     criu: await version("criu"),

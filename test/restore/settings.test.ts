@@ -61,7 +61,10 @@ test("containerd: the switch of restores, of CRIU, and crun", () => {
   );
   assert.match(refusal(undefined, containerd({ restores: false })) ?? "", /enable_experimental_restore_via_create = true/);
   assert.match(refusal("containerd://2.3.7", containerd({ criu: false })) ?? "", /set enable_criu = true/);
-  assert.match(refusal("containerd://2.3.7", containerd({ binary: "/opt/bin/crun" })) ?? "", /cannot restore with crun.*--no-subreaper/);
+  for (const version of ["containerd://2.1.9", "containerd://2.3.7"]) {
+    const lines = containerd({ binary: "/opt/bin/crun" });
+    assert.match(refusal(version, lines, "runc") ?? "", /cannot restore with crun.*--no-subreaper/);
+  }
   assert.match(refusal("containerd://2.3.7", containerd(), "crun") ?? "", /^EngineMismatch: .*only with runc .* of crun \/ .*--sandbox/);
 });
 

@@ -131,7 +131,8 @@ export const NODE_CHECKS: readonly Check<JudgedNode>[] = [
     decides: ["restore"],
     judge: ({ node, runtime, restores }) => {
       if (node instanceof UserError) return undefined;
-      if (restores.restores === "yes") return ok(say`${runtime} restores from images`);
+      if (restores.restores === "yes")
+        return ok(say`${runtime} restores from images${runtime.startsWith("containerd") ? ", with runc" : ""}`);
       const why = restores.why ?? runtime;
       return restores.restores === "no"
         ? { ...warn(say`no restore from images here: ${why}`), denies: true }

@@ -2,14 +2,14 @@ import type { Helpers } from "../../helper/helpers.ts";
 import { UserError } from "../../model/error.ts";
 import { inParallel } from "../../model/parallel.ts";
 import { joined, say } from "../../model/phrase.ts";
-import { restoreVerdict } from "../../restore/runtimes.ts";
+import { restoresByDefault, restoreVerdict } from "../../restore/runtimes.ts";
 import { parseSettings, refusedBy, type OciRuntime, type Refusal, type RuntimeSettings } from "../../restore/settings.ts";
 import type { FlowContext } from "../context.ts";
 import type { Target, TargetNode } from "./nodes.ts";
 
-/** Nodes whose runtime restores or not by its configuration. */
+/** Nodes whose runtime restores or not by its configuration: by a switch, or with containerd by the OCI runtime, which has to be runc. */
 export function undecided({ nodes }: Pick<Target, "nodes">): TargetNode[] {
-  return nodes.filter(({ runtime }) => restoreVerdict(runtime).restores === "maybe");
+  return nodes.filter(({ runtime }) => runtime?.name === "containerd" || restoreVerdict(runtime).restores === "maybe");
 }
 
 /** What the runtimes of nodes say of themselves: of some nodes there is more than one, as Docker's containerd. */
@@ -86,7 +86,9 @@ const NAMED = 8;
 
 /** What is said where nobody looks at the configuration: of nodes that do not restore unless it says so, as far as known. */
 export function warnOfUndecided({ emit }: FlowContext, nodes: readonly TargetNode[]): void {
-  const verdicts = nodes.map(({ name, runtime }) => ({ name, ...restoreVerdict(runtime) })).filter(({ byDefault }) => byDefault !== true);
+  const verdicts = nodes
+    .map(({ name, runtime }) => ({ name, ...restoreVerdict(runtime) }))
+    .filter((verdict) => !restoresByDefault(verdict));
   for (const reason of new Set(verdicts.map(({ why = "" }) => why))) {
     const names = verdicts.filter(({ why = "" }) => why === reason).map(({ name }) => name);
     const more = names.length > NAMED ? say` and ${names.length - NAMED} more` : say``;

@@ -7,7 +7,7 @@ import { UserError } from "../../model/error.ts";
 import { list, object, type Json } from "../../model/json.ts";
 import { command, joined, say, type Phrase } from "../../model/phrase.ts";
 import { powersOf } from "../../restore/powers.ts";
-import { restoreVerdict } from "../../restore/runtimes.ts";
+import { restoresByDefault, restoreVerdict } from "../../restore/runtimes.ts";
 import { agreeTo } from "../consent.ts";
 import type { FlowContext } from "../context.ts";
 import { ensureRights, requireRights } from "../rights.ts";
@@ -149,7 +149,7 @@ function namesOf(nodes: readonly TargetNode[]): string[] {
 
 /** It is worth a question where a runtime does not simply restore. */
 async function agreed({ ask }: FlowContext, { helpers, helper }: RestoreRequest, nodes: readonly TargetNode[]): Promise<boolean> {
-  if (!ask.possible || nodes.every(({ runtime }) => restoreVerdict(runtime).byDefault === true)) return false;
+  if (!ask.possible || nodes.every(({ runtime }) => restoresByDefault(restoreVerdict(runtime)))) return false;
   const names = joined(namesOf(nodes), ", ");
   const pods = say`${nodes.length === 1 ? "a privileged helper pod" : "privileged helper pods"} on ${names} (namespace ${await helpers.namespace()}, image ${helper.image})`;
   return await ask.confirm(say`Whether ${names} can restore it depends on the configuration there. Create ${pods} to read it first?`);
