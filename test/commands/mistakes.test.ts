@@ -9,6 +9,7 @@ import { VERBS } from "../../src/cli/table.ts";
 import { readWords } from "../../src/cli/words.ts";
 import { verb as cp } from "../../src/commands/cp.ts";
 import { verb as diff } from "../../src/commands/diff.ts";
+import { verb as doctor } from "../../src/commands/doctor.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
 import { verb as ls } from "../../src/commands/ls.ts";
 import { verb as prune } from "../../src/commands/prune.ts";
@@ -21,13 +22,20 @@ import { verb as verify } from "../../src/commands/verify.ts";
 import { RunState } from "../../src/flows/capture/run/state.ts";
 import { UserError } from "../../src/model/error.ts";
 import { plain as plainText } from "../../src/model/phrase.ts";
+import { fakeApiserver } from "../fakes.ts";
 import { requestOf, runVerb } from "./running.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mistakes-"));
 after(() => rmSync(folder, { recursive: true }));
 const whole = readFileSync("test/data/archives/containerd-a.tar");
 mkdirSync(join(folder, "dir"));
-for (const [name, data] of Object.entries({ "empty.tar": "", "notes.txt": "hello", "cut.tar": whole.subarray(0, 200_000), "a.tar": whole }))
+for (const [name, data] of Object.entries({
+  "empty.tar": "",
+  "notes.txt": "hello",
+  "cut.tar": whole.subarray(0, 200_000),
+  "a.tar": whole,
+  config: "{}",
+}))
   writeFileSync(join(folder, name), data);
 
 /** With F for the folder. */
@@ -114,6 +122,20 @@ test("a pod that is not there: what it may have been", () => {
     assert.ok(answer instanceof UserError);
     assert.match(answer.fix ?? "", fix, line);
   }
+});
+
+test("doctor with a node's name: the command for the node comes first", async (t) => {
+  const status = { kind: "Status", status: "Failure", reason: "NotFound", code: 404, message: 'pods "node1" not found' };
+  const server = await fakeApiserver(t, (_request, response) =>
+    response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify(status)),
+  );
+  await assert.rejects(runVerb(doctor, ["node1"], { kubeconfig: join(folder, "config"), server }), {
+    reason: "PodNotFound",
+    message: "pod/node1 not found in namespace default",
+    fix: /^if the node was meant: kubectl checkpoint doctor node\/node1\n/,
+  });
+  assert.deepEqual(requestOf(doctor, ["node", "node1"]).subject, { kind: "node", node: "node1" });
+  assert.throws(() => requestOf(doctor, ["deploy/web"]), { message: 'invalid target "deploy/web": use POD or node/NODE' });
 });
 
 function thrownBy<F extends FlagSet>(verb: Verb<F>, words: readonly string[]): UserError {
