@@ -56,7 +56,8 @@ export class Renderer {
     const widths = columns.map((heading, column) =>
       cells.reduce((widest, row) => Math.max(widest, row[column]?.plain.length ?? 0), heading.length),
     );
-    const { gap, kept } = this.#room(columns, widths, narrow);
+    const below = this.#fits(widths) ? -1 : columns.indexOf(narrow?.below ?? "");
+    const { gap, kept } = this.#room(columns, widths, narrow, below);
     const shortens: Readonly<Record<string, Shortening>> = Object.assign({}, ...(narrow?.shorten ?? []));
     const shown = (cell: Cell, column: number): Cell => {
       const width = widths[column] ?? 0;
@@ -75,15 +76,20 @@ export class Renderer {
             : text + " ".repeat((widths[column] ?? 0) - plain.length + gap);
         })
         .join("");
+    const apart = below < 0 ? [] : ["", ...cells.map((row) => row[below]?.shown ?? "")];
     return {
-      text: [line(columns.map((heading) => ({ plain: heading, shown: heading }))), ...cells.map(line)].join("\n"),
-      left: columns.filter((_, column) => !kept.includes(column)),
+      text: [line(columns.map((heading) => ({ plain: heading, shown: heading }))), ...cells.map(line), ...apart].join("\n"),
+      left: columns.filter((_, column) => column !== below && !kept.includes(column)),
     };
   }
 
+  #fits(widths: readonly number[]): boolean {
+    return widths.reduce((sum, width) => sum + width, GAP * (widths.length - 1)) <= this.#width();
+  }
+
   /** Which columns there is room for, how far apart; where it is not enough, `widths` are made smaller. */
-  #room(columns: readonly string[], widths: number[], narrow: Table["narrow"]): { gap: number; kept: readonly number[] } {
-    let kept = columns.map((_, column) => column);
+  #room(columns: readonly string[], widths: number[], narrow: Table["narrow"], below: number): { gap: number; kept: readonly number[] } {
+    let kept = columns.map((_, column) => column).filter((column) => column !== below);
     const room = this.#width();
     const total = (of: readonly number[], gap: number): number =>
       kept.reduce((sum, column) => sum + (of[column] ?? 0), gap * (kept.length - 1));

@@ -180,7 +180,7 @@ function copyTable(items: readonly CopyItem[]): Table {
       copy?.path ?? styled("bad", `${error?.reason ?? "-"}: ${nodePath}`),
     ]),
     // A path is to be pasted: it stays whole.
-    narrow: { without: ["FREEZE", "ON NODE", "SIZE"], shorten: [{ NODE: "middle" }] },
+    narrow: { below: "PATH", shorten: [{ NODE: "middle" }] },
   };
 }
 

@@ -90,6 +90,8 @@ export interface Table {
 export type Shortening = "end" | "middle" | "address";
 
 export interface Narrow {
+  /** A column whose cells stay whole: where there is no room for it, they follow the table, a line each. */
+  readonly below?: string;
   /** Columns that are not shown where there is no room, the first of them first. */
   readonly without?: readonly string[];
   /** Columns whose cells are shortened: those of the first group before those of the second. */

@@ -81,3 +81,26 @@ test("what is written as two units is not cut between them", () => {
     );
   }
 });
+
+test("paths that stay whole follow the table where there is no room for them in it", () => {
+  const rows = [
+    ["web/app", "node1", "/evidence/checkpoint-web.tar"],
+    ["a-pod-with-a-long-name/app", "node2", "/evidence/checkpoint-a-pod-with-a-long-name.tar"],
+  ];
+  const table: Table = { columns: ["CONTAINER", "NODE", "PATH"], rows, narrow: { below: "PATH", shorten: [{ CONTAINER: "middle" }] } };
+  assert.equal(
+    new Renderer(new Chalk({ level: 0 }), () => 84).table(table),
+    `CONTAINER                    NODE    PATH
+web/app                      node1   /evidence/checkpoint-web.tar
+a-pod-with-a-long-name/app   node2   /evidence/checkpoint-a-pod-with-a-long-name.tar`,
+  );
+  assert.equal(
+    new Renderer(new Chalk({ level: 0 }), () => 30).table(table),
+    `CONTAINER                NODE
+web/app                  node1
+a-pod-with-…ng-name/app  node2
+
+/evidence/checkpoint-web.tar
+/evidence/checkpoint-a-pod-with-a-long-name.tar`,
+  );
+});

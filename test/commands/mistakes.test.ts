@@ -126,13 +126,14 @@ test("a pod that is not there: what it may have been", () => {
 
 test("doctor with a node's name: the command for the node comes first", async (t) => {
   const status = { kind: "Status", status: "Failure", reason: "NotFound", code: 404, message: 'pods "node1" not found' };
-  const server = await fakeApiserver(t, (_request, response) =>
-    response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify(status)),
-  );
+  const server = await fakeApiserver(t, ({ url }, response) => {
+    const there = url === "/api/v1/namespaces/default";
+    response.writeHead(there ? 200 : 404, { "content-type": "application/json" }).end(JSON.stringify(there ? {} : status));
+  });
   await assert.rejects(runVerb(doctor, ["node1"], { kubeconfig: join(folder, "config"), server }), {
     reason: "PodNotFound",
     message: "pod/node1 not found in namespace default",
-    fix: /^if the node was meant: kubectl checkpoint doctor node\/node1\n/,
+    fix: /^if the node was meant: kubectl checkpoint doctor node\/node1/,
   });
   assert.deepEqual(requestOf(doctor, ["node", "node1"]).subject, { kind: "node", node: "node1" });
   assert.throws(() => requestOf(doctor, ["deploy/web"]), { message: 'invalid target "deploy/web": use POD or node/NODE' });
