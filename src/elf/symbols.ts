@@ -29,21 +29,28 @@ export async function symbolsAt(source: Source, offsets: readonly bigint[]): Pro
   const found = new Map<bigint, Symbol>();
   if (elf === undefined) return found;
   const base = loadBase(elf);
-  const wanted = offsets.map((offset) => ({ offset, address: base + offset }));
+  // Numbers: of a table of millions each symbol is looked at.
+  const wanted = offsets
+    .map((offset) => ({ offset, address: Number(base + offset) }))
+    .filter(({ address }) => Number.isSafeInteger(address))
+    .sort((one, other) => one.address - other.address);
+  const addresses = wanted.map(({ address }) => address);
   const table = elf.sections.find(({ type }) => type === SYMTAB) ?? elf.sections.find(({ type }) => type === DYNSYM);
   const names = table && elf.sections[table.link];
   if (table === undefined || names === undefined || !fits(table, source) || !fits(names, source)) return found;
-  const best = new Map<bigint, { value: bigint; sized: boolean; name: number }>();
+  const best = new Map<bigint, { value: number; sized: boolean; name: number }>();
   for (let at = 0; at < table.size; at += PIECE) {
     const bytes = await source.read(table.offset + at, Math.min(PIECE, table.size - at));
     for (let entry = 0; entry + SYMBOL_BYTES <= bytes.length; entry += SYMBOL_BYTES) {
       if (!FUNCTIONS.has((bytes[entry + 4] ?? 0) & 15) || bytes.readUInt16LE(entry + 6) === 0) continue;
-      const value = bytes.readBigUInt64LE(entry + 8);
-      const size = bytes.readBigUInt64LE(entry + 16);
-      for (const { offset, address } of wanted) {
-        if (value > address || address - value >= (size === 0n ? BigInt(FARTHEST) : size)) continue;
+      const value = number64(bytes, entry + 8);
+      const size = number64(bytes, entry + 16);
+      const sized = size > 0;
+      const end = value + (sized ? size : FARTHEST);
+      for (let next = firstFrom(addresses, value); next < wanted.length; next += 1) {
+        const { offset, address } = wanted[next] ?? { offset: 0n, address: Infinity };
+        if (address >= end) break;
         const before = best.get(offset);
-        const sized = size > 0n;
         // One that covers it is nearer than one that only begins before it.
         if (before === undefined || (sized && !before.sized) || (sized === before.sized && value > before.value))
           best.set(offset, { value, sized, name: bytes.readUInt32LE(entry) });
@@ -52,9 +59,25 @@ export async function symbolsAt(source: Source, offsets: readonly bigint[]): Pro
   }
   for (const [offset, { value, name }] of best) {
     const text = await nameAt(source, names, name);
-    if (text !== "") found.set(offset, { name: text, offset: Number(base + offset - value) });
+    if (text !== "") found.set(offset, { name: text, offset: Number(base + offset) - value });
   }
   return found;
+}
+
+/** Larger ones than addresses are: not exact, and in no program. */
+function number64(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 0x100000000;
+}
+
+/** The place of the first that is not less, of numbers that ascend. */
+function firstFrom(ascending: readonly number[], least: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ascending[middle] ?? 0) < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Programs that have their addresses in them begin where their first segment says. */

@@ -24,6 +24,8 @@ export interface LockSetting {
   readonly tids: ReadonlySet<number>;
   /** Whose thread pointer it is: x86-64's fs_base is the address of struct pthread. */
   readonly byThreadPointer: ReadonlyMap<bigint, number>;
+  /** The same the other way round. */
+  readonly threadPointers: ReadonlyMap<number, bigint>;
   /** Whose word it is that the kernel clears at its end, where it is of one thread alone. */
   readonly byClearTid: ReadonlyMap<bigint, number>;
   readonly architecture: "x86-64" | "aarch64";
@@ -54,14 +56,12 @@ const LARGEST_PTHREAD = 0x1000n;
 /** The thread that an address is the pthread_self() of, as locks record it. Of musl on aarch64 that is not known. */
 export async function threadOfSelf(
   self: bigint,
-  { architecture, byThreadPointer, tids, reader }: LockSetting,
+  { architecture, byThreadPointer, threadPointers, reader }: LockSetting,
 ): Promise<number | undefined> {
   if (architecture === "x86-64") return byThreadPointer.get(self);
   const tid = await reader.u32(self + TID_AARCH64);
-  if (tid === undefined || !tids.has(tid)) return undefined;
-  for (const [pointer, owner] of byThreadPointer)
-    if (owner === tid) return pointer > self && pointer - self <= LARGEST_PTHREAD ? tid : undefined;
-  return undefined;
+  const pointer = threadPointers.get(tid ?? 0);
+  return pointer !== undefined && pointer > self && pointer - self <= LARGEST_PTHREAD ? tid : undefined;
 }
 
 export function heldBy(pid: number, tid: number): Owner {

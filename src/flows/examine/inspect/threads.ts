@@ -152,6 +152,7 @@ async function findLocks(
     tids: new Set(threads.map(({ tid }) => tid)),
     isWhole,
     byThreadPointer: new Map(seen.map(({ tid, registers }) => [registers.threadPointer, tid])),
+    threadPointers: new Map(seen.map(({ tid, registers }) => [tid, registers.threadPointer])),
     byClearTid: ownWords(seen),
     architecture: first.registers.architecture,
     libc: some(/^(libc\.so\.6|libc-2\.\d+\.so)$/) ? "glibc" : some(/^(ld-musl-.*|libc\.musl-.*)$/) ? "musl" : "unknown",
