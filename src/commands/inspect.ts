@@ -62,7 +62,7 @@ often contains secrets and is printed only with --env or --all. MEMORY counts pa
 used are not in it.
 
 FILE is an archive of containerd, CRI-O or Podman, plain or compressed with gzip or zstd, or "-" for standard input; the latter are
-expanded to a temporary file that only you can read. Exit status: 0, 1 if the archive cannot be read, 3 if parts of it cannot be read.`,
+expanded to a temporary file that only you can read. For a pod in the place of FILE, its archive is offered at a terminal. Exit status: 0, 1 if the archive cannot be read, 3 if parts of it cannot be read.`,
   examples: [
     { what: "Which processes were running?", command: "kubectl checkpoint inspect nginx.tar" },
     { what: "Which connections were open?", command: "kubectl checkpoint inspect nginx.tar --sockets" },

@@ -66,13 +66,33 @@ type Placed = Pick<Process, "pid" | "ppid" | "pgid" | "sid"> & { readonly thread
  */
 export async function processes(archive: Archive, tell: Tell): Promise<Process[]> {
   const found = new Map<number, Process>();
-  for await (const entry of hasImage(archive, PSTREE) ? allEntries(archive, PSTREE, PstreeEntrySchema) : withoutTree(archive, tell)) {
+  const tasks = new Map<number, number>();
+  const hasTree = hasImage(archive, PSTREE);
+  for await (const entry of hasTree ? allEntries(archive, PSTREE, PstreeEntrySchema) : withoutTree(archive, tell)) {
     if (found.has(entry.pid)) throw damaged(imageName(PSTREE), `two processes ${entry.pid}`);
     archive.budget.keep(imageName(PSTREE), ITEMS_PER_PROCESS + ITEMS_PER_THREAD * entry.threads.length);
-    found.set(entry.pid, await process(archive, entry, tell));
+    const made = await process(archive, entry, tell);
+    // CRIU leaves the thread of a zombie unset.
+    for (const tid of [entry.pid, ...(made.state === "zombie" ? [] : entry.threads)]) {
+      if ((tasks.get(tid) ?? entry.pid) !== entry.pid) throw damaged(imageName(PSTREE), `two processes have the thread ${tid}`);
+      tasks.set(tid, entry.pid);
+    }
+    found.set(entry.pid, made);
   }
   if (found.size === 0) throw damaged(imageName(PSTREE), "it is empty");
+  const lost = hasTree ? lostTasks(archive, tasks) : [];
+  if (lost.length > 0) tell(damaged(imageName(PSTREE), `it lacks tasks that the archive has an image of: ${some(lost)}`));
   return [...found.values()];
+}
+
+/** Tasks that CRIU wrote an image of, and that the tree has not: it was cut short. */
+function lostTasks(archive: Archive, tasks: ReadonlyMap<number, number>): number[] {
+  const lost: number[] = [];
+  for (const name of archive.members.keys()) {
+    const [, kind, id] = OF_TASK.exec(name) ?? [];
+    if (kind === "core" && !tasks.has(Number(id))) lost.push(Number(id));
+  }
+  return lost.sort((a, b) => a - b);
 }
 
 /** Images of one process, by its pid or the id of a thread. */
@@ -105,9 +125,12 @@ async function* withoutTree(archive: Archive, tell: Tell): AsyncGenerator<Placed
 
 const MOST_IDS = 20;
 
+function some(ids: readonly number[]): string {
+  return `${ids.slice(0, MOST_IDS).join(", ")}${ids.length > MOST_IDS ? ` and ${ids.length - MOST_IDS} more` : ""}`;
+}
+
 function noTree(others: readonly number[]): UserError {
-  const some = `${others.slice(0, MOST_IDS).join(", ")}${others.length > MOST_IDS ? ` and ${others.length - MOST_IDS} more` : ""}`;
-  const whose = others.length === 0 ? "" : `, nor whose threads ${some} are`;
+  const whose = others.length === 0 ? "" : `, nor whose threads ${some(others)} are`;
   return notThere(
     `${imageName(PSTREE)} is not in the archive: nothing tells who started whom${whose}`,
     "the processes are those that have memory or a main thread in the archive",
@@ -131,7 +154,6 @@ async function process(archive: Archive, { pid, ppid, pgid, sid, threads }: Plac
     comm: task?.comm ?? "",
     state,
     exit: state === "zombie" && task !== undefined ? exit(task.exitCode) : undefined,
-    // CRIU leaves the thread of a zombie unset.
     threads: state === "zombie" ? [] : await allThreads(archive, threads, tell),
     oomScoreAdjust: given(TaskCoreEntrySchema, task, "oomScoreAdj"),
     limits: limits(task?.rlimits),

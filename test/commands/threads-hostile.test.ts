@@ -8,7 +8,8 @@ import { verb as extract } from "../../src/commands/extract.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
 import type { Inspection, ThreadItem } from "../../src/model/inspection.ts";
 import { tar } from "../archive/tars.ts";
-import { AARCH64, checkpoint, type CheckpointSpec, type Files } from "../criu/synthetic.ts";
+import { PstreeEntrySchema } from "../../src/criu/gen/process_pb.ts";
+import { AARCH64, checkpoint, image, MAGIC, message, type CheckpointSpec, type Files } from "../criu/synthetic.ts";
 import { runVerb } from "./running.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "threads-"));
@@ -155,6 +156,38 @@ test("aarch64: a futex call that cannot be over waits for its lock; of others on
     /^thread 1 waits for a lock that thread 2 holds, which waits for one that thread 1 holds$/,
   );
   assert.equal((await threadsOf(archiveOf(spec(true)))).inspection.deadlocks, undefined);
+});
+
+test("a damaged process tree: what it lacks is said and ends no wait for certain, and no thread is of two processes", async () => {
+  const both = page({ 0: 2, 8: 2, 12: 1, 0x100: 2, 0x108: 1, 0x10c: 1 });
+  const ring = waiting(both, { 1: [AT, PRIVATE, 2n], 2: [AT + 0x100n, PRIVATE, 2n] });
+  const tree = (...all: readonly { pid: number; threads: number[] }[]) =>
+    archiveOf(ring, (files) => ({
+      ...files,
+      "checkpoint/pstree.img": image(
+        MAGIC.pstree,
+        all.map((one) => message(PstreeEntrySchema, one)),
+      ),
+    }));
+  const { inspection } = await threadsOf(tree({ pid: 1, threads: [1] }));
+  assert.deepEqual(inspection.problems, ["checkpoint/pstree.img: it lacks tasks that the archive has an image of: 2"]);
+  assert.equal(inspection.deadlocks, undefined);
+  await assert.rejects(threadsOf(tree({ pid: 1, threads: [1, 2] }, { pid: 2, threads: [2, 1] })), {
+    reason: "ImageDamaged",
+    message: "checkpoint/pstree.img: two processes have the thread 2",
+  });
+});
+
+test("threads without registers are left out of a core, which is said", async () => {
+  const spec = waiting(page({}), { 1: [AT, PRIVATE, 2n], 2: [AT, PRIVATE, 2n], 3: [AT, PRIVATE, 2n] });
+  const without = checkpoint({ processes: [{ pid: 3 }] })["checkpoint/core-3.img"] ?? Buffer.alloc(0);
+  const archive = archiveOf(spec, (files) => ({ ...files, "checkpoint/core-3.img": without }));
+  const { errors, exitCode } = await runVerb(extract, [archive], { core: true, pid: "1", to: join(folder, "two-threads") });
+  assert.equal(exitCode, 3);
+  assert.deepEqual(
+    errors.map(({ message: text }) => text),
+    ["1 of the 3 threads of process 1 are not in its core"],
+  );
 });
 
 test("many threads and mappings end in an error before they fill memory", async () => {

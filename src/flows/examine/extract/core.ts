@@ -184,6 +184,11 @@ async function readableThreads({ pid, threads }: Process, { archive, tell }: Cor
       why: others === "" ? undefined : say`cores are written of 64-bit programs on x86-64 and aarch64; this one is of ${others}`,
     });
   }
+  const missing = threads.length - found.length;
+  if (missing > 0)
+    tell(
+      notThere(say`${missing} of the ${threads.length} threads of process ${pid} are not in its core`, "their registers are not readable"),
+    );
   return { architecture, all: [...found.filter(({ tid }) => tid === pid), ...found.filter(({ tid }) => tid !== pid)] };
 }
 
