@@ -67,8 +67,7 @@ type Placed = Pick<Process, "pid" | "ppid" | "pgid" | "sid"> & { readonly thread
 export async function processes(archive: Archive, tell: Tell): Promise<Process[]> {
   const found = new Map<number, Process>();
   const tasks = new Map<number, number>();
-  const hasTree = hasImage(archive, PSTREE);
-  for await (const entry of hasTree ? allEntries(archive, PSTREE, PstreeEntrySchema) : withoutTree(archive, tell)) {
+  for await (const entry of hasImage(archive, PSTREE) ? allEntries(archive, PSTREE, PstreeEntrySchema) : withoutTree(archive, tell)) {
     if (found.has(entry.pid)) throw damaged(imageName(PSTREE), `two processes ${entry.pid}`);
     archive.budget.keep(imageName(PSTREE), ITEMS_PER_PROCESS + ITEMS_PER_THREAD * entry.threads.length);
     const made = await process(archive, entry, tell);
@@ -80,19 +79,7 @@ export async function processes(archive: Archive, tell: Tell): Promise<Process[]
     found.set(entry.pid, made);
   }
   if (found.size === 0) throw damaged(imageName(PSTREE), "it is empty");
-  const lost = hasTree ? lostTasks(archive, tasks) : [];
-  if (lost.length > 0) tell(damaged(imageName(PSTREE), `it lacks tasks that the archive has an image of: ${some(lost)}`));
   return [...found.values()];
-}
-
-/** Tasks that CRIU wrote an image of, and that the tree has not: it was cut short. */
-function lostTasks(archive: Archive, tasks: ReadonlyMap<number, number>): number[] {
-  const lost: number[] = [];
-  for (const name of archive.members.keys()) {
-    const [, kind, id] = OF_TASK.exec(name) ?? [];
-    if (kind === "core" && !tasks.has(Number(id))) lost.push(Number(id));
-  }
-  return lost.sort((a, b) => a - b);
 }
 
 /** Images of one process, by its pid or the id of a thread. */
@@ -121,6 +108,16 @@ async function* withoutTree(archive: Archive, tell: Tell): AsyncGenerator<Placed
     else others.push(id);
   }
   tell(noTree(others));
+}
+
+/** Whether the archive has images of other tasks: of a tree that was cut short, or left of an earlier checkpoint, which Podman does. */
+export function hasOtherTasks({ members }: Archive, all: readonly Process[]): boolean {
+  const known = new Set(all.flatMap(({ pid, threads }) => [pid, ...threads.map(({ tid }) => tid)]));
+  for (const name of members.keys()) {
+    const [, kind, id] = OF_TASK.exec(name) ?? [];
+    if (kind === "core" && !known.has(Number(id))) return true;
+  }
+  return false;
 }
 
 const MOST_IDS = 20;

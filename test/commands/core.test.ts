@@ -230,6 +230,19 @@ test("aarch64: gdb shows the stacks of a dump of qemu's, through return addresse
     );
   assert.match(stacks[2] ?? "", / pause \(\)\n[^]* main \(count=2, words=/);
   assert.match(shown, /\[PAC\] in start_thread/);
+  if (process.env["FULL"] === undefined) return;
+  const lldb = program("lldb") ?? program("lldb-14");
+  if (lldb === undefined) return t.skip("lldb is not installed: apt-get install lldb");
+  const [lldbPath, ...first] = lldb;
+  const lines = execFileSync(
+    lldbPath,
+    [...first, "--batch", "-o", `target create --core ${path} ${join(root, "bin/locks-static")}`, "-o", "thread backtrace all"],
+    { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+  );
+  const frames = [
+    ...lines.matchAll(/`lock_two\(argument=0x[0-9a-f]+\) at locks\.c:53:3\n +frame #\d+: 0x[0-9a-f]+ locks-static`start_thread/g),
+  ];
+  assert.equal(frames.length, 2, lines);
 });
 
 test("aarch64: its registers, vectors and thread pointer, on any machine", async () => {

@@ -158,7 +158,7 @@ test("aarch64: a futex call that cannot be over waits for its lock; of others on
   assert.equal((await threadsOf(archiveOf(spec(true)))).inspection.deadlocks, undefined);
 });
 
-test("a damaged process tree: what it lacks is said and ends no wait for certain, and no thread is of two processes", async () => {
+test("a damaged process tree: of tasks that it lacks nothing is known, and no thread is of two processes", async () => {
   const both = page({ 0: 2, 8: 2, 12: 1, 0x100: 2, 0x108: 1, 0x10c: 1 });
   const ring = waiting(both, { 1: [AT, PRIVATE, 2n], 2: [AT + 0x100n, PRIVATE, 2n] });
   const tree = (...all: readonly { pid: number; threads: number[] }[]) =>
@@ -170,7 +170,6 @@ test("a damaged process tree: what it lacks is said and ends no wait for certain
       ),
     }));
   const { inspection } = await threadsOf(tree({ pid: 1, threads: [1] }));
-  assert.deepEqual(inspection.problems, ["checkpoint/pstree.img: it lacks tasks that the archive has an image of: 2"]);
   assert.equal(inspection.deadlocks, undefined);
   await assert.rejects(threadsOf(tree({ pid: 1, threads: [1, 2] }, { pid: 2, threads: [2, 1] })), {
     reason: "ImageDamaged",

@@ -16,7 +16,7 @@ import { namespaces, type Namespace } from "../../../criu/namespaces.ts";
 import { octal } from "../../../criu/numbers.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
 import { attempt, type Tell } from "../../../criu/problems.ts";
-import { noSuchProcess, processes, type Process } from "../../../criu/processes.ts";
+import { noSuchProcess, processes, type Process, hasOtherTasks } from "../../../criu/processes.ts";
 import { seccompFilters } from "../../../criu/seccomp.ts";
 import { statistics } from "../../../criu/statistics.ts";
 import { memorySize } from "../../../criu/totals.ts";
@@ -153,7 +153,7 @@ async function threadsOf(
   const { connections: opened } = setting;
   if (opened === undefined) return undefined;
   const { threadDetails } = await import("./threads.ts");
-  const isWhole = problems.length === 0 && processes.every(({ ppid }) => ppid !== undefined);
+  const isWhole = problems.length === 0 && processes.every(({ ppid }) => ppid !== undefined) && !hasOtherTasks(archive, processes);
   return await attempt(setting.tell, async () => await threadDetails(archive, { processes, isWhole }, setting, opened, root));
 }
 

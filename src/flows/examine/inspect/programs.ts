@@ -51,7 +51,8 @@ class RootFiles implements AsyncDisposable {
   /** Undefined where there is none, or one with another build ID: its symbols would be wrong. */
   async of(path: string, buildId: string | undefined): Promise<Source | undefined> {
     if (this.#root === undefined || buildId === undefined) return undefined;
-    const file = await open(join(this.#root, path), constants.O_RDONLY).catch(() => undefined);
+    // Whoever opens a FIFO waits for its other end: not so. Windows has neither.
+    const file = await open(join(this.#root, path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(() => undefined);
     if (file === undefined) return undefined;
     this.#opened.push(file);
     const stats = await file.stat();
