@@ -237,4 +237,5 @@ clusterTest(
     assert.notEqual((await kubectl("get", "pod", "there", "-n", namespace)).code, 0);
     assert.doesNotMatch(await cluster("status"), /other/);
   },
+  { full: true },
 );

@@ -145,7 +145,7 @@ clusterTest(
     const threads = await sameStacks(t, "redis");
     assert.ok(threads.length >= 5);
   },
-  LONG,
+  { ...LONG, full: true },
 );
 
 clusterTest(

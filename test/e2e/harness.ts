@@ -3,7 +3,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { setPriority, tmpdir } from "node:os";
+import { constants, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, beforeEach, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -95,12 +95,15 @@ interface ClusterTestOptions {
   /** Milliseconds. */
   readonly timeout?: number;
   readonly alone?: boolean;
+  /** One of several of its kind, the others of which are enough until somebody asks for all. */
+  readonly full?: boolean;
 }
 
 export function clusterTest(name: string, body: (t: TestContext) => Promise<void>, options: ClusterTestOptions = {}): void {
   if (ofFile === undefined) throw new Error("the file says neither claimCluster nor shareCluster");
   if (options.alone === true) modes.set(name, "--exclusive");
-  void test(name, { skip: NO_CLUSTER ?? false, timeout: options.timeout ?? 120_000 }, body);
+  const left = options.full === true && process.env["FULL"] === undefined ? "only with --full" : undefined;
+  void test(name, { skip: NO_CLUSTER ?? left ?? false, timeout: options.timeout ?? 120_000 }, body);
 }
 
 /** A namespace of its own for the tests of one file, gone afterwards. */
@@ -167,7 +170,7 @@ export async function run(command: string, args: readonly string[], options: Run
       command,
       args,
       { env: environment(options.env), cwd: options.cwd, maxBuffer: 256 * 1024 * 1024 },
-      (_error, stdout, stderr) => done({ code: child.exitCode ?? 128, stdout, stderr }),
+      (_error, stdout, stderr) => done({ code: child.exitCode ?? 128 + constants.signals[child.signalCode ?? "SIGKILL"], stdout, stderr }),
     );
     options.started?.(child);
     child.stdin?.end();
@@ -289,9 +292,12 @@ export async function running(namespace: string, ...names: string[]): Promise<vo
 
 export async function eventually(condition: () => Promise<boolean>, what: string, seconds = 60): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
-  while (!(await condition())) {
+  for (;;) {
+    const asked = Date.now();
+    if (await condition()) return;
     if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
-    await sleep(200);
+    // Who asks takes processors from what is waited for.
+    await sleep(Math.max(200, 2 * (Date.now() - asked)));
   }
 }
 

@@ -166,25 +166,29 @@ clusterTest("redis with data: clients that connect anew read what was written, a
   assert.equal(await redis(name, "rpush", "queue", "after the move"), "20001");
 });
 
-clusterTest("a Python process with a growing structure goes on with all of it", async () => {
-  await apply(pod(namespace, "grower", [{ name: "python", image: APPS, command: ["python3", "-c", GROWING] }], { node: "node1" }));
-  await running(namespace, "grower");
-  await eventually(async () => (await logOf("grower")).length > 5, "a few rounds");
-  const [first = ""] = await logOf("grower");
-  const { pod: name } = await moved("grower");
-  const before = (await logOf(name)).length;
-  await eventually(async () => (await logOf(name)).length > before + 2, "it grows on");
-  const lines = [...new Set(await logOf(name))].map((line) => line.split(" "));
-  assert.ok(
-    lines.every(([token]) => token === first.split(" ")[0]),
-    "one process all along",
-  );
-  assert.deepEqual(
-    lines.map(([, length]) => Number(length)),
-    lines.map((_, index) => 1001 + 1000 * index),
-    "no round is missing, none was done anew",
-  );
-});
+clusterTest(
+  "a Python process with a growing structure goes on with all of it",
+  async () => {
+    await apply(pod(namespace, "grower", [{ name: "python", image: APPS, command: ["python3", "-c", GROWING] }], { node: "node1" }));
+    await running(namespace, "grower");
+    await eventually(async () => (await logOf("grower")).length > 5, "a few rounds");
+    const [first = ""] = await logOf("grower");
+    const { pod: name } = await moved("grower");
+    const before = (await logOf(name)).length;
+    await eventually(async () => (await logOf(name)).length > before + 2, "it grows on");
+    const lines = [...new Set(await logOf(name))].map((line) => line.split(" "));
+    assert.ok(
+      lines.every(([token]) => token === first.split(" ")[0]),
+      "one process all along",
+    );
+    assert.deepEqual(
+      lines.map(([, length]) => Number(length)),
+      lines.map((_, index) => 1001 + 1000 * index),
+      "no round is missing, none was done anew",
+    );
+  },
+  { full: true },
+);
 
 clusterTest("refused without --force: what a move would lose, all of it at once", async () => {
   const claims = [
@@ -264,14 +268,18 @@ clusterTest("refused without --force: what a move would lose, all of it at once"
   await kubectl("delete", "pv", namespace, "--wait=false");
 });
 
-clusterTest("an image in the repository of its base image: the older log proves it", async () => {
-  await apply(pod(namespace, "beside", [container("beside", COUNTER)], { node: "node1" }));
-  await running(namespace, "beside");
-  await eventually(async () => (await logOf("beside")).length > 5, "a few counts");
-  const { evidence } = await moved("beside", "--image", BUSYBOX.replace(/:1$/, `:e2e-move-${RUN}`));
-  assert.equal(evidence.length, 1);
-  assert.match(evidence[0] ?? "", /^its log begins at .*, before the container was started at /);
-});
+clusterTest(
+  "an image in the repository of its base image: the older log proves it",
+  async () => {
+    await apply(pod(namespace, "beside", [container("beside", COUNTER)], { node: "node1" }));
+    await running(namespace, "beside");
+    await eventually(async () => (await logOf("beside")).length > 5, "a few counts");
+    const { evidence } = await moved("beside", "--image", BUSYBOX.replace(/:1$/, `:e2e-move-${RUN}`));
+    assert.equal(evidence.length, 1);
+    assert.match(evidence[0] ?? "", /^its log begins at .*, before the container was started at /);
+  },
+  { full: true },
+);
 
 clusterTest(
   "--dry-run shows the helpers and the new pod, and does nothing; kubectl takes them; what stands against it still does",
