@@ -5,7 +5,7 @@ import { counted, formatBytes } from "../model/units.ts";
 import { headView, treeView } from "./inspect/page.ts";
 import { evidenceView, findingsView, findingView } from "./report/screen.ts";
 import { damages, fileWord, openCheckpoint, orOffered, PREVIOUS, volumesBeside } from "./shared/archives.ts";
-import { COMMON, output, RULES } from "./shared/common.ts";
+import { BASE_IMAGE, COMMON, output, RULES } from "./shared/common.ts";
 import { choice, on, text } from "./shared/flags.ts";
 import { noted, PULL, pulling, registrySettings, type ReadingSettings } from "./shared/registry.ts";
 import { defineVerb, type Call } from "./shared/verb.ts";
@@ -16,6 +16,8 @@ export interface ReportRequest {
   readonly previous: string | undefined;
   readonly registry: ReadingSettings;
   readonly rules: readonly string[];
+  /** Of the image that the container was made from: "" is the one that the archive names. */
+  readonly base: string | undefined;
   readonly showSecrets: boolean;
   /** "html" and "timesketch" are written to a file, Timesketch's lines also to stdout. */
   readonly form: "screen" | "document" | "html" | "timesketch";
@@ -30,7 +32,9 @@ const MOST_SECRETS = 6;
 export const verb = defineVerb({
   name: "report",
   summary: "Report what an investigator should see first in an archive",
-  usage: ["report FILE [--rules RULES]... [--show-secrets] [--to FILE.html] [--format html|timesketch] [options]"],
+  usage: [
+    "report FILE [--rules RULES]... [--base-image[=REFERENCE]] [--show-secrets] [--to FILE.html] [--format html|timesketch] [options]",
+  ],
   description: `Report what an investigator should see first in an archive on this machine: programs that are not the image's, false names, shells with
 a connection, listeners that the pod does not declare, files that keep somebody in, memory that may be executed, secrets, capabilities. Each
 finding has an identifier, a severity, its reason and the command that shows more.
@@ -38,6 +42,9 @@ finding has an identifier, a severity, its reason and the command that shows mor
 "high" is what no ordinary container has, "medium" what few have, "note" what one wants to know of any. No finding proves an attack, and none
 proves that there was none. Secrets are masked in all forms, by their names and by known forms, unless --show-secrets is given: others may
 remain.
+
+--base-image reads which files the image has: each changed file is "added" or "changed" then, and programs and libraries that are not the
+image's are found by their build IDs.
 
 --to FILE.html writes one page that needs nothing else, mode 0600; --format timesketch prints the timeline as lines of JSON for Timesketch.
 
@@ -56,6 +63,7 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
   ],
   flags: {
     rules: RULES,
+    "base-image": BASE_IMAGE,
     "show-secrets": on("do not mask passwords, tokens and keys"),
     to: text({ value: "FILE", help: "write the report to a new file (default: FILE.html is a page)" }),
     format: choice(["html", "timesketch"], { help: "form of the file: a page, or the timeline as JSON lines" }),
@@ -67,7 +75,7 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
   request(words, flags): ReportRequest {
     const file = fileWord("report", words);
     if (words.length > 1) throw usageError(say`unexpected argument "${words[1] ?? ""}": report takes one archive`);
-    const { to, format, previous, output: documents } = flags;
+    const { to, format, previous, output: documents, rules, "base-image": base } = flags;
     if (to === "") throw usageError("--to is empty");
     if (documents !== undefined && (to !== undefined || format !== undefined))
       throw usageError(`--output and ${to === undefined ? "--format" : "--to"} cannot be used together`);
@@ -75,9 +83,9 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
     const form = documents !== undefined ? "document" : (format ?? (to === undefined ? "screen" : "html"));
     if (form === "html" && format === undefined && !/\.html?$/i.test(to ?? ""))
       throw usageError(say`cannot tell the form of ${to ?? ""} by its name: use FILE.html, or --format html|timesketch`);
-    return { file, previous, registry: registrySettings(flags), rules: flags.rules, showSecrets: flags["show-secrets"], form, to };
+    return { file, previous, registry: registrySettings(flags), rules, base, showSecrets: flags["show-secrets"], form, to };
   },
-  async *run({ file: given, previous, registry, rules, showSecrets, form, to }, call) {
+  async *run({ file: given, previous, registry, rules, base, showSecrets, form, to }, call) {
     const [file = given] = await orOffered([given], call);
     await noted(call, registry, "report", previous === undefined ? [file] : [file, previous]);
     const reading = pulling(call, registry);
@@ -92,12 +100,15 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
       volumes,
       signal: call.signal,
       ...(rules.length === 0 ? {} : { rules: await ruleScan(rules, call) }),
+      ...(base === undefined ? {} : { base: { image: base, reading } }),
     };
     let failed = damage.length;
     for await (const part of reportArchive(archive, request)) {
       if (part.kind === "problem") {
         failed += 1;
         yield { error: part.error };
+      } else if (part.kind === "warning") {
+        call.emit({ kind: "warning", text: part.text });
       } else if (part.kind === "found" && form === "screen") {
         for (const phrase of headView(part.inspection, true)) yield { text: phrase };
         const { columns, rows } = treeView(part.inspection.processes);
@@ -150,9 +161,9 @@ async function ruleScan(paths: readonly string[], { signal }: Call): Promise<Rul
   const { Rules } = await import("../yara/rules.ts");
   const { ruleHits } = await import("../flows/examine/report/rules.ts");
   const rules = new Rules(await ruleFiles(paths));
-  return async (archive, tell) => {
+  return async (archive, volumes, tell) => {
     using owned = rules;
-    return await ruleHits(archive, { rules: owned, signal, tell });
+    return await ruleHits(archive, { rules: owned, signal, tell, volumes });
   };
 }
 

@@ -19,6 +19,8 @@ export interface Facts {
   readonly ports: ReadonlySet<string> | undefined;
   readonly secrets: readonly SecretHit[];
   readonly ruleHits: readonly RuleHit[];
+  /** Paths of mapped programs and libraries that are not those of the base image; none where it is not at hand. */
+  readonly foreign: ReadonlyMap<string, "missing" | "other">;
 }
 
 export interface ProcessFacts {

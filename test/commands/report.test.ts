@@ -25,9 +25,10 @@ export function copied(): string {
 }
 
 test("words and flags become a request", () => {
-  const request = { file: "a.tar", previous: undefined, registry: REGISTRY, rules: [], showSecrets: false, to: undefined };
+  const request = { file: "a.tar", previous: undefined, registry: REGISTRY, rules: [], base: undefined, showSecrets: false, to: undefined };
   assert.deepEqual(requestOf(report, ["a.tar"]), { ...request, form: "screen" });
   assert.deepEqual(requestOf(report, ["a.tar"], { output: "json" }), { ...request, form: "document" });
+  assert.deepEqual(requestOf(report, ["a.tar"], { "base-image": "" }), { ...request, form: "screen", base: "" });
   assert.deepEqual(requestOf(report, ["a.tar"], { to: "a.html" }), { ...request, form: "html", to: "a.html" });
   assert.deepEqual(requestOf(report, ["a.tar"], { to: "a", format: "html" }), { ...request, form: "html", to: "a" });
   assert.deepEqual(requestOf(report, ["a.tar"], { format: "timesketch" }), { ...request, form: "timesketch" });

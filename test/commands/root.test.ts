@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { verb as extract } from "../../src/commands/extract.ts";
+import { verb as report } from "../../src/commands/report.ts";
 import { FileEntrySchema } from "../../src/criu/gen/files_pb.ts";
 import { tar, type TarMember } from "../archive/tars.ts";
-import { checkpoint, image, MAGIC, message } from "../criu/synthetic.ts";
+import { checkpoint, image, MAGIC, message, STATUS } from "../criu/synthetic.ts";
+import type { Report } from "../../src/model/findings.ts";
 import { requestOf, runVerb } from "./running.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "root-"));
@@ -213,4 +215,72 @@ test("an image with another program than the one that was mapped is refused, and
     await assert.rejects(runVerb(extract, [archive, "/"], { "base-image": `oci:${wrong}`, to }), { reason: "WrongBaseImage" });
     assert.throws(() => lstatSync(to), { code: "ENOENT" });
   }
+});
+
+/** A process that has mapped programs, each with a build ID. */
+function mapping(programs: Readonly<Record<string, string>>) {
+  const names = Object.keys(programs);
+  const mappings = names.map((_, index) => ({
+    start: 0x400000n + BigInt(index) * 0x10000n,
+    pages: 1,
+    prot: 5,
+    status: STATUS.regular | STATUS.file,
+    shmid: BigInt(index + 1),
+  }));
+  const words = (id: string): number[] => Array.from({ length: 5 }, (_, index) => Buffer.from(id, "hex").readUInt32LE(index * 4));
+  return {
+    ...checkpoint({ processes: [{ pid: 1, mappings }] }),
+    "checkpoint/files.img": image(
+      MAGIC.files,
+      names.map((name, index) =>
+        message(FileEntrySchema, {
+          type: 1,
+          id: index + 1,
+          reg: { id: index + 1, name, mode: 0o100755, buildId: words(programs[name] ?? "") },
+        }),
+      ),
+    ),
+  };
+}
+
+test("report --base-image: changes are added or changed, and programs that are not the image's are found", async () => {
+  const [own, other] = ["bec25f80c77e53a00112233445566778899aabbc", "aaa25f80c77e53a00112233445566778899aabbc"];
+  const files = mapping({ "/usr/bin/prog": own, "/usr/bin/swapped": own, "/usr/bin/extra": own, "/usr/bin/written": other });
+  const change = [
+    { name: "etc/kept", data: "changed" },
+    { name: "etc/new", data: "new" },
+    { name: "etc/gone", data: "made again" },
+    { name: "usr/bin/written", data: elf(other), mode: 0o755 },
+    { name: "usr/lib/.wh.old" },
+  ];
+  const archive = archiveOf(change, files);
+  const lowest = tar(
+    { name: "usr/bin/prog", data: elf(other) },
+    { name: "bin", type: "2", target: "usr/bin" },
+    { name: "etc/kept", data: "kept" },
+    { name: "etc/gone", data: "gone" },
+    { name: "usr/bin/written", data: elf(own) },
+  );
+  const upper = tar({ name: "bin/prog", data: elf(own) }, { name: "bin/swapped", data: elf(other) }, { name: "etc/.wh.gone" });
+  const to = join(folder, "page.html");
+  const base = `oci:${layout(lowest, upper)}`;
+  const { document, exitCode } = await runVerb(report, [archive], { "base-image": base, output: "json" });
+  const { findings, timeline } = JSON.parse(JSON.stringify(document)) as Report;
+  assert.deepEqual(
+    findings.filter(({ id }) => id === "NotOfImage").map(({ severity, path, detail }) => [severity, path, detail]),
+    [
+      ["high", "/usr/bin/swapped", "the image has another file there, by its build ID"],
+      ["high", "/usr/bin/extra", "the image has no such file"],
+    ],
+  );
+  assert.equal(exitCode, 0);
+  const changed = timeline.map(({ message: text }) => text.replace(/, SHA-256.*/, ""));
+  for (const line of ["/etc/kept (text) changed", "/etc/new (text) added", "/etc/gone (text) added", "/usr/bin/written (ELF) changed"])
+    assert.ok(changed.includes(line), `${line}: ${changed.join("\n")}`);
+  await runVerb(report, [archive], { "base-image": base, to });
+  assert.match(readFileSync(to, "utf8"), /<td>added<\/td>/);
+  const { document: without } = await runVerb(report, [archive], { output: "json" });
+  assert.ok(!JSON.stringify(without).includes("NotOfImage"));
+  const wrong = `oci:${layout(tar({ name: "usr/bin/prog", data: elf(other) }))}`;
+  await assert.rejects(runVerb(report, [archive], { "base-image": wrong, output: "json" }), { reason: "WrongBaseImage" });
 });

@@ -66,6 +66,26 @@ export const PROGRAMS: readonly FindingKind[] = [
     },
   },
   {
+    id: "NotOfImage",
+    about: "With --base-image: the image has no program or library of that name, or another one than the one that is mapped",
+    *find({ file, processes, foreign }) {
+      for (const [path, how] of foreign) {
+        const users = processes.filter(({ item, exe }) => exe === path || regionsOf(item).some(({ name }) => name === path));
+        const [first] = users;
+        if (first === undefined) continue;
+        const more = users.length === 1 ? say`` : say`, and ${users.length - 1} more`;
+        yield {
+          severity: "high",
+          title: say`${processName(first.item)} has mapped ${path}, which is not the image's${more}`,
+          detail: how === "missing" ? say`the image has no such file` : say`the image has another file there, by its build ID`,
+          command: command`kubectl checkpoint inspect ${file} --memory --pid ${first.item.pid}`,
+          pid: first.item.pid,
+          path,
+        };
+      }
+    },
+  },
+  {
     id: "DroppedProgram",
     about: "A program or executable script was written to a temporary or hidden place",
     *find({ file, changes }) {

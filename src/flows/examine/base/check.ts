@@ -17,10 +17,10 @@ export async function checkRoot(archive: Archive, { files, remaps }: FileTable, 
     // What was deleted, or lies in a volume, is no file of the image.
     if (buildId === undefined || type !== "file" || remaps.has(id) || mounts.some(({ path }) => isWithin(name, path))) continue;
     const source = await root.open(name);
-    if (source === undefined) throw wrongRoot(say`there is no ${name} in it`, undefined);
+    if (source === undefined) throw wrongImage(say`there is no ${name} in it`, undefined);
     const found = await buildIdOf(source);
     if (found !== buildId)
-      throw wrongRoot(
+      throw wrongImage(
         say`${name} in it is another file`,
         say`its build ID is ${found ?? "missing"}; that of the one that was mapped is ${buildId}`,
       );
@@ -29,7 +29,7 @@ export async function checkRoot(archive: Archive, { files, remaps }: FileTable, 
   return compared;
 }
 
-function wrongRoot(how: Phrase, why: Phrase | undefined): UserError {
+export function wrongImage(how: Phrase, why: Phrase | undefined): UserError {
   return new UserError({
     reason: "WrongBaseImage",
     message: say`the image is not the one that the container was made from: ${how}`,

@@ -20,8 +20,6 @@ export interface ChangesOptions {
   readonly tell: Tell;
   /** Without hashes, only the first bytes of files are read. */
   readonly hashes: boolean;
-  /** Whether the image has something at a path; undefined where the image is not there to tell. */
-  readonly inImage?: ((path: string) => boolean) | undefined;
 }
 
 /**
@@ -41,8 +39,7 @@ export async function* changedFiles(archive: Archive, options: ChangesOptions): 
     const found = await attempt(tell, async () => await filesAt(archive, member, path || "/", signal));
     if (found === undefined) continue;
     await using files = found;
-    // What was in it when it was mounted is not known: the runtime fills some, such as /dev.
-    yield* itemsOf(files, archive, { ...options, inImage: undefined });
+    yield* itemsOf(files, archive, options);
   }
 }
 
@@ -68,7 +65,7 @@ export async function changeItem(
   { type, size, mode, uid, gid, modifiedAt, target, special }: Member,
   files: Pick<ContainerFiles, "member" | "open">,
   archive: Archive,
-  { signal, tell, hashes, inImage }: ChangesOptions,
+  { signal, tell, hashes }: ChangesOptions,
 ): Promise<ChangeItem> {
   const bytes = type === "file" ? size : 0;
   const read =
@@ -78,7 +75,7 @@ export async function changeItem(
   const time = iso(modifiedAt * 1000);
   return {
     path,
-    change: inImage === undefined ? "added or changed" : inImage(path) ? "changed" : "added",
+    change: "added or changed",
     type,
     ...(special === undefined ? {} : { special }),
     ...(read === undefined ? {} : { content: read.content }),

@@ -1,7 +1,9 @@
-import type { OpenArchive } from "../../../archive/archive.ts";
+import type { OpenArchive, Reading } from "../../../archive/archive.ts";
 import type { VolumesBeside } from "../../../archive/volumes.ts";
 import { engineOf } from "../../../archive/engines/engine.ts";
 import { readObject } from "../../../archive/read.ts";
+import { ROOTFS_CHANGE } from "../../../archive/rootfs.ts";
+import { commonsOf } from "../../../criu/commons.ts";
 import { attempt, type Tell } from "../../../criu/problems.ts";
 import { processFacts, type Facts, type RuleHit } from "../../../findings/facts.ts";
 import { findings } from "../../../findings/find.ts";
@@ -10,7 +12,8 @@ import { API_VERSION } from "../../../model/documents.ts";
 import type { UserError } from "../../../model/error.ts";
 import type { Finding, Report, ReportEvidence, TimelineItem } from "../../../model/findings.ts";
 import type { ChangeItem, Inspection, ProcessItem } from "../../../model/inspection.ts";
-import { plain } from "../../../model/phrase.ts";
+import { plain, say, type Phrase } from "../../../model/phrase.ts";
+import type { ImageListing } from "../base/listing.ts";
 import { changedFiles } from "../changes/changes.ts";
 import { isOfRuntime } from "../changes/runtime.ts";
 import { inspectArchive } from "../inspect/inspection.ts";
@@ -23,7 +26,7 @@ import { timeline } from "./timeline.ts";
 const SECTIONS: ReadonlySet<Section> = new Set(["ps", "env", "files", "sockets", "mounts", "totals", "memory", "stats"]);
 
 /** Scans an archive with rules. */
-export type RuleScan = (archive: OpenArchive, tell: Tell) => Promise<readonly RuleHit[]>;
+export type RuleScan = (archive: OpenArchive, volumes: VolumesBeside | undefined, tell: Tell) => Promise<readonly RuleHit[]>;
 
 export interface ReportRequest {
   readonly file: string;
@@ -34,6 +37,8 @@ export interface ReportRequest {
   readonly volumes?: VolumesBeside | undefined;
   /** What rules find; undefined where none were given. */
   readonly rules?: RuleScan;
+  /** The image that the container was made from: "" is the one that the archive names. */
+  readonly base?: { readonly image: string; readonly reading: Reading };
   readonly signal: AbortSignal;
 }
 
@@ -49,7 +54,8 @@ export type ReportPart =
   | { readonly kind: "found"; readonly inspection: Inspection; readonly findings: readonly Finding[] }
   /** Further findings, and all of it. */
   | { readonly kind: "done"; readonly more: readonly Finding[]; readonly evidence: ReportEvidence; readonly reported: Reported }
-  | { readonly kind: "problem"; readonly error: UserError };
+  | { readonly kind: "problem"; readonly error: UserError }
+  | { readonly kind: "warning"; readonly text: Phrase };
 
 /** What an investigator should see of an archive. Throws a UserError where it has no processes. */
 export async function* reportArchive(archive: OpenArchive, request: ReportRequest): AsyncGenerator<ReportPart> {
@@ -65,7 +71,10 @@ export async function* reportArchive(archive: OpenArchive, request: ReportReques
   }
   const { inspection, problems: unread } = await inspectArchive(archive, { sections: SECTIONS, pid: undefined });
   for (const problem of unread) tell(problem);
-  const changes = await changesOf(archive, request, tell);
+  const listed = await changesOf(archive, request, tell);
+  const base = await baseOf(archive, inspection, listed, request, tell);
+  for (const text of base?.warnings ?? []) yield { kind: "warning", text };
+  const changes = base === undefined ? listed : listed.map((item) => ({ ...item, change: changeBy(base.listing, item) }));
   const found = await readRecord(file);
   const info = await attempt(tell, async () => await engineOf(archive));
   const changed = new Map(changes.map((item) => [item.path, item]));
@@ -78,7 +87,8 @@ export async function* reportArchive(archive: OpenArchive, request: ReportReques
     spec: (await attempt(tell, async () => await readObject(archive, "spec.dump"))) ?? {},
     ports: declaredPorts(found, info?.annotations ?? {}, info?.container),
     secrets: [],
-    ruleHits: (await request.rules?.(archive, tell)) ?? [],
+    ruleHits: (await request.rules?.(archive, volumes, tell)) ?? [],
+    foreign: base?.listing.foreign ?? new Map(),
   };
   const shown = (finding: Finding): Finding => (showSecrets ? finding : maskedFinding(finding));
   const first = findings(facts).map(shown);
@@ -108,6 +118,37 @@ async function changesOf(archive: OpenArchive, { signal, hashes }: ReportRequest
     }
   });
   return changes;
+}
+
+interface Base {
+  readonly listing: ImageListing;
+  readonly warnings: readonly Phrase[];
+}
+
+/** What the base image has, where it was asked for. Throws a UserError where it cannot be read, or is not the container's. */
+async function baseOf(
+  archive: OpenArchive,
+  { criu }: Inspection,
+  changes: readonly ChangeItem[],
+  { base }: ReportRequest,
+  tell: Tell,
+): Promise<Base | undefined> {
+  if (base === undefined) return undefined;
+  const { baseReference, platformOf } = await import("../base/reference.ts");
+  const { imageListing } = await import("../base/listing.ts");
+  const { reference, warning } = await baseReference(archive, base.image);
+  const table = (await attempt(tell, commonsOf(archive).files)) ?? { files: new Map(), remaps: new Map() };
+  const written = new Set(changes.map(({ path }) => path));
+  const setting = { reference, architecture: platformOf(criu.architecture), reading: base.reading };
+  const listing = await imageListing(archive, table, written, setting);
+  const unknown = say`the checkpoint has no build ID to compare with: whether ${reference} is its image is not known`;
+  return { listing, warnings: [...(warning === undefined ? [] : [warning]), ...(listing.same === 0 ? [unknown] : [])] };
+}
+
+/** What was in a volume or tmpfs when it was mounted, the image does not tell. */
+function changeBy({ has }: ImageListing, { change, member, path }: ChangeItem): ChangeItem["change"] {
+  if (change !== "added or changed" || member !== ROOTFS_CHANGE) return change;
+  return has(path) ? "changed" : "added";
 }
 
 function maskedFinding(finding: Finding): Finding {

@@ -1,4 +1,5 @@
 import type { OpenArchive } from "../../../archive/archive.ts";
+import type { VolumesBeside } from "../../../archive/volumes.ts";
 import { hex } from "../../../criu/numbers.ts";
 import type { Tell } from "../../../criu/problems.ts";
 import type { RuleHit } from "../../../findings/facts.ts";
@@ -8,7 +9,7 @@ import { scanArchive, type RuleFinding } from "../rules/scan.ts";
 /** What rules match, each in each place once. */
 export async function ruleHits(
   archive: OpenArchive,
-  options: { readonly rules: Rules; readonly signal: AbortSignal; readonly tell: Tell },
+  options: { readonly rules: Rules; readonly signal: AbortSignal; readonly tell: Tell; readonly volumes: VolumesBeside | undefined },
 ): Promise<RuleHit[]> {
   const hits: RuleHit[] = [];
   const scopes = new Set(["memory", "files"] as const);
