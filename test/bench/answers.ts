@@ -1,6 +1,6 @@
-// npm run bench answers [ROUNDS]: a core of a process of 1 GiB beside `cp` of the same archive, as whole processes; peak memory.
+// npm run bench answers [ROUNDS]: a core and a report of a process of 1 GiB, as whole processes, beside `cp` of the same archive; peak memory.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { openArchive } from "../../src/archive/open.ts";
@@ -14,17 +14,26 @@ const ROUNDS = Number(process.argv[2] ?? 7);
 const folder = mkdtempSync(join(tmpdir(), "bench-answers-"));
 const peaks = new Map<string, number>();
 
-/** Milliseconds of a whole process; what it wrote is removed. */
-async function timed(name: string, command: string, args: readonly string[], written: readonly string[]): Promise<number> {
+/** Milliseconds of a whole process, and until its output has `first`; what it wrote is removed. */
+async function timed(
+  name: string,
+  command: string,
+  args: readonly string[],
+  { written = [], first }: { readonly written?: readonly string[]; readonly first?: string } = {},
+): Promise<Record<string, number>> {
   const started = performance.now();
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
   const watch = setInterval(() => peaks.set(name, Math.max(peaks.get(name) ?? 0, peakOf(child.pid ?? 0))), 5);
+  let shown: number | undefined;
+  child.stdout.on("data", (bytes: Buffer) => {
+    if (first !== undefined && bytes.includes(first)) shown ??= performance.now() - started;
+  });
   const code = await new Promise((done, fail) => child.on("close", done).on("error", fail));
   clearInterval(watch);
   const milliseconds = performance.now() - started;
   for (const path of written) rmSync(path);
   if (code !== 0) throw new Error(`${command} ended with ${String(code)}`);
-  return milliseconds;
+  return { "": milliseconds, ...(shown === undefined ? {} : { ", first screen": shown }) };
 }
 
 async function onlyPid(file: string): Promise<string> {
@@ -35,16 +44,31 @@ async function onlyPid(file: string): Promise<string> {
 const archive = await archiveOf(1024);
 const pid = await onlyPid(archive);
 const [core, copy] = [join(folder, "core"), join(folder, "copy")];
-const { core: ours = NaN, cp = NaN } = await medians(
+const rules = join(folder, "rules.yar");
+writeFileSync(
+  rules,
+  'rule last { strings: $a = "needle-in-the-last-row" condition: $a }\nrule none { strings: $a = "stratum+tcp://" condition: $a }\n',
+);
+const times = await medians(
   {
-    core: async () => await timed("core", EXECUTABLE, ["extract", archive, "--core", "--pid", pid, "--to", core], [core, `${core}.gdb`]),
-    cp: async () => await timed("cp", "cp", [archive, copy], [copy]),
+    core: async () =>
+      await timed("core", EXECUTABLE, ["extract", archive, "--core", "--pid", pid, "--to", core], { written: [core, `${core}.gdb`] }),
+    report: async () => await timed("report", EXECUTABLE, ["report", archive], { first: "Findings" }),
+    rules: async () => await timed("rules", EXECUTABLE, ["report", archive, "--rules", rules], { first: "Findings" }),
+    cp: async () => await timed("cp", "cp", [archive, copy], { written: [copy] }),
   },
   ROUNDS,
 );
 process.stdout.write(`1 GiB of memory, medians of ${ROUNDS} whole processes\n\n`);
+const milliseconds = (name: string): string => (times[name] ?? NaN).toFixed(0);
+const peak = (name: string): string => formatBytes(peaks.get(name) ?? 0);
 printTable(
-  ["", "extract --core, ms", "cp, ms", "ratio", "peak memory"],
-  [["core", ours.toFixed(0), cp.toFixed(0), `${(cp / ours).toFixed(2)}x`, formatBytes(peaks.get("core") ?? 0)]],
+  ["", "first screen, ms", "whole, ms", "of cp's speed", "peak memory"],
+  [
+    ["extract --core", "", milliseconds("core"), `${((times["cp"] ?? NaN) / (times["core"] ?? NaN)).toFixed(2)}x`, peak("core")],
+    ["report", milliseconds("report, first screen"), milliseconds("report"), "", peak("report")],
+    ["report --rules", milliseconds("rules, first screen"), milliseconds("rules"), "", peak("rules")],
+    ["cp", "", milliseconds("cp"), "", ""],
+  ],
 );
 rmSync(folder, { recursive: true });

@@ -91,9 +91,9 @@ const HAVE: Readonly<Record<string, readonly [archive: string | (() => Promise<s
 const WITHOUT: Readonly<Record<string, string>> = { InterruptedCall: ZOO, SecretInEnvironment: REDIS };
 
 /** Found where rules or an image are given: test/yara/rules.test.ts, test/commands/root.test.ts. */
-const ASKED_FOR = ["RuleMatch", "NotOfImage"];
+const ASKED_FOR = new Set(["RuleMatch", "NotOfImage"]);
 
-for (const { id, about } of KINDS.filter((kind) => !ASKED_FOR.includes(kind.id))) {
+for (const { id, about } of KINDS.filter((kind) => !ASKED_FOR.has(kind.id))) {
   test(`${id}: ${about}`, async () => {
     const [archive, severity, title] = HAVE[id] ?? [];
     assert.ok(archive !== undefined && title !== undefined, `no archive has ${id}`);

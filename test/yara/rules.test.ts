@@ -1,7 +1,8 @@
 // search --rules and report --rules, beside yara itself where it is installed.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -10,7 +11,9 @@ import { verb as report } from "../../src/commands/report.ts";
 import { verb as search } from "../../src/commands/search.ts";
 import { UserError } from "../../src/model/error.ts";
 import type { Report } from "../../src/model/findings.ts";
+import { tar } from "../archive/tars.ts";
 import { runVerb } from "../commands/running.ts";
+import { checkpoint } from "../criu/synthetic.ts";
 
 const SUSPICIOUS = "test/data/archives/containerd-suspicious.tar.zst";
 const RULES = "test/data/rules/suspicious.yar";
@@ -110,6 +113,24 @@ test("the same rules match in each region as with yara on its bytes", { skip: NO
   assert.deepEqual([...ours].toSorted(compare), [...theirs].toSorted(compare));
 });
 
+test("the same rules match in the memory of each process as with yara on its core", { skip: NO_YARA }, async () => {
+  const to = mkdtempSync(join(tmpdir(), "yara-"));
+  await runVerb(extract, [SUSPICIOUS], { core: true, to: join(to, "cores") });
+  const { items } = await matches([RULES], { in: ["memory"] });
+  const { stdout, stderr } = spawnSync("yara", ["-r", RULES, join(to, "cores")], { encoding: "utf8" });
+  const theirs = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => /^(\w+) .*core\.(\d+)$/.exec(line))
+    .flatMap((found) => (found === null ? [] : [`${found[1]} ${found[2]}`]));
+  const ours = items.map(({ rule, pid }) => `${rule} ${pid}`);
+  // A core is one file: what a rule says of the size of a whole region is another matter there.
+  const compared = (all: readonly string[]): string[] =>
+    [...new Set(all)].filter((one) => !/^(SmallProgram|Busy) /.test(one)).toSorted(compare);
+  assert.deepEqual(compared(ours), compared(theirs), stderr);
+  assert.ok(compared(ours).length > 0);
+});
+
 test("modules work on whole files: elf, hash, math", async () => {
   const { items } = await matches([RULES], { in: ["files"] });
   assert.ok(items.some(({ rule, path }) => rule === "SmallProgram" && path === "memfd:payload"));
@@ -159,4 +180,64 @@ test("report --rules has them as findings, the first of all", async () => {
   const { findings } = document as Report;
   assert.equal(findings[0]?.id, "RuleMatch");
   assert.ok(findings.some(({ id, title }) => id === "RuleMatch" && /^rule Stratum matches in process 14 \(xmrig\), stack$/.test(title)));
+});
+
+test("report --rules scans volumes that were copied with the archive", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "rules-"));
+  const archive = join(directory, "zoo.tar");
+  copyFileSync("test/data/archives/containerd-2.1.9-criu4.2.1.tar", archive);
+  const volumes = tar({ name: "data/sub/drop.sh", data: "connect stratum+tcp://pool.example:3333" });
+  writeFileSync(join(directory, "zoo.volumes.tar"), volumes);
+  const sha256 = createHash("sha256").update(volumes).digest("hex");
+  const item = {
+    container: "c",
+    copy: { path: archive },
+    volumes: {
+      path: join(directory, "zoo.volumes.tar"),
+      bytes: volumes.length,
+      sha256,
+      mounts: [{ container: "c", volume: "data", path: "/data" }],
+    },
+  };
+  writeFileSync(`${archive}.json`, JSON.stringify({ items: [item] }));
+  const { document } = await runVerb(report, [archive], { rules: [RULES], output: "json" });
+  const { findings } = document as Report;
+  assert.ok(findings.some(({ id, title }) => id === "RuleMatch" && title.includes("rule Stratum matches in /data/sub/drop.sh")));
+});
+
+const FULL = process.env["FULL"] === undefined ? "FULL is not set: it takes 2 GB of memory" : false;
+
+test("a region of 300 MiB: a match where two pieces meet is found once; rules on all of it are not decided", { skip: FULL }, async () => {
+  const bytes = Buffer.alloc(300 << 20, "x");
+  const border = 256 << 20;
+  bytes.write("at-the-border", border - 6);
+  bytes.write("near-the-begin", 100);
+  bytes.write("near-the-end", bytes.length - 100);
+  const start = 0x7f0000000000n;
+  const pages = bytes.length / 4096;
+  const files = checkpoint({ processes: [{ pid: 1, mappings: [{ start, pages }], runs: [{ vaddr: start, pages, flags: 4 }], bytes }] });
+  const archive = join(mkdtempSync(join(tmpdir(), "large-")), "large.tar");
+  writeFileSync(archive, tar({ name: "config.dump", data: "{}" }, ...Object.entries(files).map(([name, data]) => ({ name, data }))));
+  const rules = written(`
+    rule border { strings: $a = "at-the-border" condition: $a }
+    rule either { strings: $a = "near-the-end" $b = "never-there" condition: any of them }
+    rule both { strings: $a = "near-the-begin" $b = "near-the-end" condition: all of them }
+    rule size { condition: filesize > 280MB }
+  `);
+  const { document, exitCode } = await runVerb(search, [archive], { rules: [rules], output: "json", in: ["memory"] });
+  const { items, complete, notSearched } = JSON.parse(JSON.stringify(document)) as {
+    items: Item[];
+    complete: boolean;
+    notSearched: unknown;
+  };
+  assert.deepEqual(
+    items.map(({ rule, strings }) => [rule, strings.map(({ address }) => BigInt(address ?? 0) - start)]),
+    [
+      ["border", [BigInt(border - 6)]],
+      ["either", [BigInt(bytes.length - 100)]],
+    ],
+  );
+  assert.deepEqual([complete, exitCode], [false, 2]);
+  assert.match(JSON.stringify(notSearched), /not decided in process 1 test anonymous: rules both, size/);
+  rmSync(archive);
 });

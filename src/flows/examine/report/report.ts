@@ -146,9 +146,9 @@ async function baseOf(
 }
 
 /** What was in a volume or tmpfs when it was mounted, the image does not tell. */
-function changeBy({ has }: ImageListing, { change, member, path }: ChangeItem): ChangeItem["change"] {
+function changeBy(listing: ImageListing, { change, member, path }: ChangeItem): ChangeItem["change"] {
   if (change !== "added or changed" || member !== ROOTFS_CHANGE) return change;
-  return has(path) ? "changed" : "added";
+  return listing.has(path) ? "changed" : "added";
 }
 
 function maskedFinding(finding: Finding): Finding {
