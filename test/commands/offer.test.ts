@@ -151,6 +151,7 @@ test("a pod that is not there, or does not run, or whose cluster does not answer
     none.error?.whole && plain(none.error.whole),
     "there is no file nope: the cluster has none of that name either: pod/nope not found in namespace default",
   );
+  assert.equal(none.error?.fix, "kubectl get pods -n default");
   const ended = await ran(t, inspect, ["ended"], { terminal: true });
   assert.match(ended.error?.why ?? "", /^container app in pod\/ended is not running/);
   const workload = await ran(t, inspect, ["deploy/web"], { terminal: true });

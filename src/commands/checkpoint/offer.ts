@@ -78,7 +78,7 @@ async function look(word: string, call: Call): Promise<Call & FlowContext> {
   } catch (error) {
     const isMissing = error instanceof ApiFailure && error.status === 404;
     if (!isMissing && !(error instanceof UserError && NOT_THERE.has(error.reason))) throw error;
-    throw noSuchFile(word, say`the cluster has none of that name either: ${error.said.message}`);
+    throw noSuchFile(word, say`the cluster has none of that name either: ${error.said.message}`, error.said.fix);
   }
   return context;
 }
