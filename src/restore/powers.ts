@@ -5,7 +5,7 @@ import { each, escape, escaping, fields, fine, named, power, type Power, type Ru
 
 /**
  * What makes a pod more than a plain one: whatever is not on the list of what a plain pod may have (below: the fields of the pod's API as
- * of Kubernetes 1.36). A manifest that comes with an archive may be anybody's. Those that lead out of a sandbox come first.
+ * of Kubernetes 1.37). A manifest that comes with an archive may be anybody's. Those that lead out of a sandbox come first.
  */
 export function powersOf(pod: Json): Power[] {
   const spec = object(pod["spec"]);
@@ -84,6 +84,7 @@ const withHost: Rule = fields({
   port: fine,
   scheme: fine,
   httpHeaders: fine,
+  protocol: fine,
 });
 
 const ACTION: Readonly<Record<string, Rule>> = { exec: fine, httpGet: withHost, tcpSocket: withHost };
@@ -155,6 +156,7 @@ const container = fields({
       subPathExpr: fine,
       readOnly: fine,
       recursiveReadOnly: fine,
+      bindMountOptions: fine,
       mountPropagation: (value, { who }) =>
         ["", "None", "HostToContainer"].includes(string(value)) ? [] : [escaping(say`${who} makes mounts on the node (${string(value)})`)],
     }),
@@ -202,6 +204,7 @@ const VOLUMES: Readonly<Record<string, Rule>> = {
   configMap: (value, { who }) => [named(configMap(object(value)["name"], who))],
   projected: fields({
     defaultMode: fine,
+    defaultUser: fine,
     sources: each(
       fields({
         downwardAPI: fine,
