@@ -28,7 +28,7 @@ export async function coreOf(content: CoreContent): Promise<Core> {
   let notesBytes = 0;
   for await (const note of content.notes()) notesBytes += note.length;
   let dataBytes = 0;
-  for (const { fileBytes } of segments) dataBytes += pageAfter(Number(fileBytes), pageSize);
+  for (const { fileBytes } of segments.segments()) dataBytes += pageAfter(Number(fileBytes), pageSize);
   const layout = coreLayout(segments.count, notesBytes, pageSize);
   return {
     bytes: layout.dataOffset + dataBytes,
@@ -36,7 +36,7 @@ export async function coreOf(content: CoreContent): Promise<Core> {
       yield coreHeader(layout, MACHINES[content.architecture]);
       let offset = layout.dataOffset;
       let headers: Buffer[] = [];
-      for (const segment of segments) {
+      for (const segment of segments.segments()) {
         headers.push(segmentHeader(segment, offset, pageSize));
         offset += pageAfter(Number(segment.fileBytes), pageSize);
         if (headers.length < HEADERS_AT_ONCE) continue;

@@ -1,5 +1,6 @@
 import type { Lease } from "../archive/budget.ts";
 import type { Source } from "../model/source.ts";
+import type { CoreSegment } from "../elf/core-file.ts";
 import type { PlacedSegment, SegmentPart } from "./segments.ts";
 
 /** What a segment and a piece of one take, of an object that the budget counts. */
@@ -38,22 +39,31 @@ export class SegmentTable implements Iterable<PlacedSegment> {
     return this.#addresses.length;
   }
 
-  *[Symbol.iterator](): Generator<PlacedSegment> {
-    for (let at = 0; at < this.count; at += 1) {
-      yield {
-        address: BigInt(this.#addresses[at] ?? 0),
-        memoryBytes: BigInt(this.#memoryBytes[at] ?? 0),
-        fileBytes: BigInt(this.#fileBytes[at] ?? 0),
-        flags: this.#flags[at] ?? 0,
-        parts: [...this.#parts(this.#partEnds[at - 1] ?? 0, this.#partEnds[at] ?? 0)],
-      };
-    }
+  /** Without where their bytes are. */
+  *segments(): Generator<CoreSegment> {
+    for (let at = 0; at < this.count; at += 1) yield this.#segment(at);
   }
 
-  *#parts(from: number, to: number): Generator<SegmentPart> {
+  *[Symbol.iterator](): Generator<PlacedSegment> {
+    for (let at = 0; at < this.count; at += 1)
+      yield { ...this.#segment(at), parts: this.#parts(this.#partEnds[at - 1] ?? 0, this.#partEnds[at] ?? 0) };
+  }
+
+  #segment(at: number): CoreSegment {
+    return {
+      address: BigInt(this.#addresses[at] ?? 0),
+      memoryBytes: BigInt(this.#memoryBytes[at] ?? 0),
+      fileBytes: BigInt(this.#fileBytes[at] ?? 0),
+      flags: this.#flags[at] ?? 0,
+    };
+  }
+
+  #parts(from: number, to: number): SegmentPart[] {
+    const parts: SegmentPart[] = [];
     for (let at = from; at < to; at += 1) {
       const source = this.#sources[at];
-      if (source !== undefined) yield { source, offset: this.#offsets[at] ?? 0, length: this.#lengths[at] ?? 0 };
+      if (source !== undefined) parts.push({ source, offset: this.#offsets[at] ?? 0, length: this.#lengths[at] ?? 0 });
     }
+    return parts;
   }
 }

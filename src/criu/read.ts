@@ -114,7 +114,8 @@ async function* mappedRuns(memory: ProcessMemory, range: AddressRange, lost: Set
       const mapped = clipped(run.address, run, pageSize, range);
       if (run.address >= range.end) break;
       if (mapped === undefined || run.region?.kind === "shared") continue;
-      yield* sharedBefore(run.address);
+      // Nearly always there is none: a generator for each run would cost more than the run.
+      if ((shared[passed]?.start ?? range.end) < run.address) yield* sharedBefore(run.address);
       yield { ...mapped, run, region: run.region };
     }
     if ((batch.at(-1)?.address ?? 0n) >= range.end) break;

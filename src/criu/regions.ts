@@ -180,7 +180,7 @@ function region(vma: VmaEntry, mm: MmHead): Region {
     fileId: kind === "file" || memfd ? Number(vma.shmid) : undefined,
     note: NOTES.find(([bit]) => (status & bit) !== 0)?.[1] ?? "",
     growsDown: (vma.flags & MAP_GROWSDOWN) !== 0,
-    advice: ADVICE.filter(([bit]) => (vma.madv >> BigInt(bit)) & 1n).map(([, name]) => name),
+    advice: vma.madv === 0n ? NO_ADVICE : ADVICE.filter(([bit]) => (vma.madv >> BigInt(bit)) & 1n).map(([, name]) => name),
   };
 }
 
@@ -195,6 +195,8 @@ const NOTES: readonly (readonly [number, string])[] = [
   [AIO_RING, "aio ring"],
   [SHADOW_STACK, "shadow stack"],
 ];
+
+const NO_ADVICE: readonly string[] = [];
 
 /** Bits by number of advice, from sys/mman.h. */
 const ADVICE = [
