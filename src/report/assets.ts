@@ -3,14 +3,14 @@ import { createHash } from "node:crypto";
 /** The page's only style: attributes of style are forbidden by its policy. */
 export const STYLE = `
 :root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --dim: #57606a; --line: #d0d7de; --soft: #f6f8fa; --high: #b42318; --medium: #8a5a00; --note: #57606a;
-  --heap: #2f81f7; --stack: #bf5af2; --file: #8c959f; --anonymous: #2da44e; --shared: #d4a72c; --other: #afb8c1; --alarm: #d1242f; }
+  --heap: #2f81f7; --stack: #bf5af2; --file: #6e7781; --anonymous: #2da44e; --shared: #d4a72c; --other: #c8d1da; --alarm: #d1242f; }
 @media (prefers-color-scheme: dark) { :root { --back: #0d1117; --text: #e6edf3; --dim: #9198a1; --line: #30363d; --soft: #161b22; --high: #ff7b72; --medium: #e3b341; --note: #9198a1;
   --file: #6e7681; --other: #484f58; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 90rem; padding: 1rem; background: var(--back); color: var(--text); font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: .2rem 0; overflow-wrap: anywhere; }
-svg { max-width: 100%; } h2 { display: inline; font-size: 1.15rem; margin: 0; }
-code, pre, td.code, .tree td:last-child { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em; }
+h1 { font-size: 1.6em; margin: .2rem 0; overflow-wrap: anywhere; }
+svg { max-width: 100%; } h2 { display: inline; font-size: 1.15em; margin: 0; }
+code, pre, .tree td:nth-child(2) { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em; }
 a { color: inherit; }
 :focus-visible { outline: 2px solid var(--heap); outline-offset: 2px; }
 .skip { position: absolute; left: -99rem; } .skip:focus { position: static; }
@@ -21,14 +21,14 @@ nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem; margin: .8rem 0; }
 .tools[hidden] { display: none; }
 input, button { font: inherit; color: inherit; background: var(--soft); border: 1px solid var(--line); border-radius: .3rem; padding: .25rem .6rem; }
 input { flex: 1 1 12rem; min-width: 8rem; }
-details { border-top: 1px solid var(--line); padding: .6rem 0; }
+details { border-top: 1px solid var(--line); padding: .6rem 0; scroll-margin-top: 3.2rem; }
 summary { cursor: pointer; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 56rem; margin: 0; }
-col.narrow { width: 6.2rem; } col.middle { width: 10rem; }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 77rem; margin: 0; }
+col.tiny { width: 4.4rem; } col.narrow { width: 6.2rem; } col.middle { width: 9.6rem; } col.time { width: 13.4rem; } col.hash { width: 17rem; }
 .piece { content-visibility: auto; contain-intrinsic-size: auto 100% auto 6000px; } .piece + .piece { border-top: 1px solid var(--dim); }
 th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-.tree td:last-child { white-space: pre-wrap; }
+.tree td:nth-child(2) { white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .finding { border: 1px solid var(--line); border-left-width: .4rem; border-radius: .3rem; padding: .4rem .8rem; margin: .5rem 0; overflow-wrap: anywhere; }
 .finding p { margin: .15rem 0; } .finding code { display: block; white-space: pre-wrap; color: var(--dim); }
@@ -41,9 +41,11 @@ rect.heap, i.heap { fill: var(--heap); background: var(--heap); } rect.stack, i.
 rect.file, i.file { fill: var(--file); background: var(--file); } rect.anonymous, i.anonymous { fill: var(--anonymous); background: var(--anonymous); }
 rect.shared, i.shared { fill: var(--shared); background: var(--shared); } rect.other, i.other { fill: var(--other); background: var(--other); }
 rect.alarm, i.alarm { fill: var(--alarm); background: var(--alarm); }
-i { display: inline-block; width: .8em; height: .8em; margin: 0 .2em 0 .8em; }
-[hidden] { display: none; }
+i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 0; } .key { display: inline-block; margin-right: .9em; }
+[hidden], #count:empty { display: none; }
+@media (max-width: 40rem) { input { flex-basis: 100%; } details { scroll-margin-top: 6rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { .tools, nav, .skip { display: none; } body { max-width: none; padding: 0; font-size: 10px; } .finding, tr, svg { break-inside: avoid; } .wide { overflow: visible; } .piece { content-visibility: visible; } table { min-width: 0; }
+  col.tiny { width: 3.2rem; } col.narrow { width: 4.6rem; } col.middle { width: 6.6rem; } col.time { width: 9rem; } col.hash { width: 11.5rem; }
   @page { size: A4 landscape; margin: 12mm; } }
 `;
 

@@ -12,7 +12,7 @@ export const KINDS = ["heap", "stack", "file", "anonymous", "shared", "other"] a
 /** A bar for each process, its regions in the order of their addresses. Widths grow with the logarithm of sizes: small ones are seen too. */
 export function* memoryMaps(processes: readonly ProcessItem[]): Generator<Html> {
   const all = processes.filter(({ memory }) => (memory?.regions?.length ?? 0) > 0);
-  yield markup`<p class="dim">${KINDS.map((kind) => markup`<i class="${kind}"></i>${kind}`)}<i class="alarm"></i>writable and executable</p>`;
+  yield markup`<p class="dim">${KINDS.map((kind) => markup`<span class="key"><i class="${kind}"></i>${kind}</span>`)}<span class="key"><i class="alarm"></i>writable and executable</span></p>`;
   for (const process of all.slice(0, MOST_PROCESSES)) yield bar(process);
   if (all.length > MOST_PROCESSES) yield markup`<p>and ${all.length - MOST_PROCESSES} more processes</p>`;
 }
@@ -37,11 +37,11 @@ function bar({ pid, comm, memory }: ProcessItem): Html {
     return part;
   });
   const more = regions.length > shown.length ? `, of which the first ${shown.length} are drawn` : "";
-  const label = `Memory of process ${pid}: ${regions.length} regions${more}, ${formatBytes(memory?.mappedBytes ?? 0)} mapped, ${formatBytes(memory?.archivedBytes ?? 0)} in the archive`;
+  const label = `${regions.length} regions${more}, ${formatBytes(memory?.mappedBytes ?? 0)} mapped, ${formatBytes(memory?.archivedBytes ?? 0)} in the archive`;
   return markup`<div data-row>
     <code>${pid} ${comm}</code> <span class="dim">${label}</span>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" preserveAspectRatio="none">
-      <title>${label}</title>
+      <title>Memory of process ${pid}: ${label}</title>
       ${parts}
     </svg>
   </div> `;

@@ -73,8 +73,8 @@ function* pieces(input: PageInput): Generator<Html> {
     counted(report.timeline.length, "entry", "").replace(/^(?!1 )(\d+) entry$/, "$1 entries"),
     table(
       [
-        ["Time (UTC)", "middle"],
-        ["What", "middle"],
+        ["Time (UTC)", "time"],
+        ["What", "time"],
         ["Message", "rest"],
       ],
       report.timeline.map(({ time, what, message }) => [time, what, message]),
@@ -203,22 +203,22 @@ function* flat(processes: readonly ProcessItem[], depth: number): Generator<Tree
 function* processTable(rows: readonly TreeRow[]): Generator<Html> {
   yield* table(
     [
-      ["PID", "narrow"],
-      ["Parent", "narrow"],
-      ["User", "narrow"],
+      ["PID", "tiny"],
+      ["Command", "rest"],
+      ["Program", "hash"],
+      ["Parent", "tiny"],
+      ["User", "tiny"],
       ["Threads", "narrow"],
       ["Memory", "narrow"],
-      ["Program", "middle"],
-      ["Command", "rest"],
     ],
     rows.map(({ item, depth }) => [
       item.pid,
+      `${"  ".repeat(Math.min(depth, DEEPEST))}${item.args === undefined || item.args.length === 0 ? `[${item.comm}]` : item.args.join(" ")}`,
+      item.executable ?? "",
       item.ppid ?? "",
       item.threads[0]?.credentials?.uid.effective ?? "",
       item.threads.length,
       item.memory === undefined ? "" : formatBytes(item.memory.archivedBytes),
-      item.executable ?? "",
-      `${"  ".repeat(Math.min(depth, DEEPEST))}${item.args === undefined || item.args.length === 0 ? `[${item.comm}]` : item.args.join(" ")}`,
     ]),
     markup`tree`,
   );
@@ -227,9 +227,9 @@ function* processTable(rows: readonly TreeRow[]): Generator<Html> {
 function* socketTable(rows: readonly TreeRow[]): Generator<Html> {
   yield* table(
     [
-      ["PID", "narrow"],
+      ["PID", "tiny"],
       ["Process", "middle"],
-      ["FD", "narrow"],
+      ["FD", "tiny"],
       ["Protocol", "narrow"],
       ["State", "middle"],
       ["Local", "rest"],
@@ -254,17 +254,18 @@ function* socketTable(rows: readonly TreeRow[]): Generator<Html> {
 function* changeTable(changes: readonly ChangeItem[]): Generator<Html> {
   yield* table(
     [
+      ["Path", "rest"],
       ["Change", "middle"],
       ["Type", "middle"],
-      ["Mode", "narrow"],
-      ["Owner", "narrow"],
+      ["Mode", "tiny"],
+      ["Owner", "tiny"],
       ["Size", "narrow"],
-      ["Modified", "middle"],
-      ["Path", "rest"],
-      ["SHA-256", "rest"],
+      ["Modified", "time"],
+      ["SHA-256", "hash"],
     ],
     changes.map(
       ({ change, type, content, special, executable, setuid, setgid, mode, uid, gid, bytes, modifiedAt, path, target, sha256 }) => [
+        markup`<code>${path}${target === undefined ? "" : ` → ${target}`}</code>`,
         change,
         [type === "unknown" ? "" : (content ?? special ?? type), executable && "executable", setuid && "setuid", setgid && "setgid"]
           .filter(Boolean)
@@ -273,15 +274,14 @@ function* changeTable(changes: readonly ChangeItem[]): Generator<Html> {
         uid === undefined ? "" : `${uid}:${gid}`,
         type === "file" ? formatBytes(bytes ?? 0) : "",
         modifiedAt?.replace(/\.\d+Z$/, "Z") ?? "",
-        markup`<code>${path}${target === undefined ? "" : ` → ${target}`}</code>`,
         markup`<code>${sha256 ?? ""}</code>`,
       ],
     ),
   );
 }
 
-/** A heading, and how wide its column is: short numbers, words, or all that is left. */
-type Column = readonly [heading: string, width: "narrow" | "middle" | "rest"];
+/** A heading, and how wide its column is: by what stands in it, or all that is left. */
+type Column = readonly [heading: string, width: "tiny" | "narrow" | "middle" | "time" | "hash" | "rest"];
 
 /** In pieces of so many rows, with columns of a fixed width: a browser lays out what is seen. */
 function* table(columns: readonly Column[], rows: readonly (readonly HtmlValue[])[], kind: Html = markup`plain`): Generator<Html> {

@@ -47,7 +47,7 @@ const [core, copy] = [join(folder, "core"), join(folder, "copy")];
 const rules = join(folder, "rules.yar");
 writeFileSync(
   rules,
-  'rule last { strings: $a = "needle-in-the-last-row" condition: $a }\nrule none { strings: $a = "stratum+tcp://" condition: $a }\n',
+  'rule last { strings: $a = "needle-in-the-last-row" condition: $a }\nrule nowhere { strings: $a = "stratum+tcp://" condition: $a }\n',
 );
 const times = await medians(
   {

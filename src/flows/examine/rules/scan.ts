@@ -52,8 +52,7 @@ async function* attempted<T>(tell: Tell, values: AsyncGenerator<T>): AsyncGenera
 }
 
 async function* scanUnit(unit: Unit, archive: Archive, { rules, progress, tell, signal }: ScanSettings): AsyncGenerator<RuleFinding> {
-  const total = unit.parts.reduce((sum, { length }) => sum + length, 0);
-  const isWhole = total <= LARGEST;
+  const isWhole = sizeOf(unit.parts) <= LARGEST;
   if (!isWhole) {
     const undecided = rules.names.filter((name) => !rules.anyString.has(name));
     if (undecided.length > 0) tell(notDecided(unit.label, undecided));
@@ -83,57 +82,65 @@ async function* scanUnit(unit: Unit, archive: Archive, { rules, progress, tell, 
 }
 
 interface Piece {
+  /** Overwritten by those of the next piece. */
   readonly bytes: Buffer;
   addressOf(offset: number): bigint;
 }
 
 /** The bytes of parts, long gaps cut, in pieces of at most LARGEST. Throws a UserError where they cannot be read. */
 async function* piecesOf(parts: readonly Part[]): AsyncGenerator<Piece> {
-  let chunks: { address: bigint; bytes: Buffer }[] = [];
+  const room = Buffer.allocUnsafeSlow(Math.min(LARGEST, sizeOf(parts)));
+  /** Where bytes with other addresses begin: ascending. */
+  let starts: { readonly offset: number; readonly address: bigint }[] = [];
   let length = 0;
+  const piece = (): Piece => {
+    const known = starts;
+    return { bytes: room.subarray(0, length), addressOf: (at) => addressIn(known, at) };
+  };
+  let before: Part | undefined;
   for (const part of parts) {
+    const zeros = Math.min(zerosBetween(before, part), room.length - length);
+    room.fill(0, length, length + zeros);
+    length += zeros;
+    starts.push({ offset: length, address: part.address });
     for (let done = 0; done < part.length;) {
-      const count = Math.min(READ, part.length - done, LARGEST - length);
-      if (count === 0) {
-        const piece = joined(chunks);
-        yield piece;
-        const rest = piece.bytes.subarray(piece.bytes.length - OVERLAP);
-        chunks = [{ address: piece.addressOf(piece.bytes.length - OVERLAP), bytes: Buffer.from(rest) }];
+      if (length === room.length) {
+        yield piece();
+        const rest = length - OVERLAP;
+        starts = [{ offset: 0, address: addressIn(starts, rest) }, ...starts.flatMap((one) => (one.offset > rest ? moved(one, rest) : []))];
+        room.copyWithin(0, rest, length);
         length = OVERLAP;
-        continue;
       }
-      const bytes = await part.source.read(part.offset + done, count);
-      const address = part.address + BigInt(done);
-      const last = chunks.at(-1);
-      const gap = last === undefined ? 0n : address - last.address - BigInt(last.bytes.length);
-      if (gap > 0n) {
-        const zeros = Math.min(gap > BigInt(GAP) ? 4096 : Number(gap), LARGEST - length - count);
-        if (zeros > 0) chunks.push({ address: address - BigInt(zeros), bytes: Buffer.alloc(zeros) });
-        length += Math.max(0, zeros);
-      }
-      chunks.push({ address, bytes: Buffer.from(bytes) });
+      const count = Math.min(READ, part.length - done, room.length - length);
+      const place = room.subarray(length, length + count);
+      const bytes = await part.source.read(part.offset + done, count, place);
+      if (bytes.buffer !== place.buffer || bytes.byteOffset !== place.byteOffset) bytes.copy(place);
       length += count;
       done += count;
     }
+    before = part;
   }
-  if (chunks.length > 0) yield joined(chunks);
+  if (length > 0) yield piece();
 }
 
-function joined(chunks: readonly { readonly address: bigint; readonly bytes: Buffer }[]): Piece {
-  const bytes = chunks.length === 1 && chunks[0] !== undefined ? chunks[0].bytes : Buffer.concat(chunks.map((chunk) => chunk.bytes));
-  const starts: { readonly offset: number; readonly address: bigint }[] = [];
-  let offset = 0;
-  for (const chunk of chunks) {
-    starts.push({ offset, address: chunk.address });
-    offset += chunk.bytes.length;
-  }
-  return {
-    bytes,
-    addressOf(at) {
-      const start = starts.findLast((one) => one.offset <= at);
-      return start === undefined ? 0n : start.address + BigInt(at - start.offset);
-    },
-  };
+function moved({ offset, address }: { readonly offset: number; readonly address: bigint }, by: number) {
+  return { offset: offset - by, address };
+}
+
+function addressIn(starts: readonly { readonly offset: number; readonly address: bigint }[], at: number): bigint {
+  const start = starts.findLast((one) => one.offset <= at);
+  return start === undefined ? 0n : start.address + BigInt(at - start.offset);
+}
+
+/** Zeros in place of memory without pages: less where that is long. */
+function zerosBetween(before: Part | undefined, { address }: Part): number {
+  if (before === undefined) return 0;
+  const gap = address - before.address - BigInt(before.length);
+  return gap <= 0n ? 0 : gap > BigInt(GAP) ? 4096 : Number(gap);
+}
+
+function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, part, index) => sum + zerosBetween(parts[index - 1], part) + part.length, 0);
 }
 
 function notDecided(label: string, rules: readonly string[]): UserError {
