@@ -100,3 +100,16 @@ export function peakOf(pid: number): number {
     return 0;
   }
 }
+
+/** Milliseconds of processor time that a process had when it was looked at last. */
+export function processorOf(pid: number): number {
+  try {
+    // After the name, which may have spaces: utime and stime, in ticks of 10 ms.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return 0;
+  }
+}
