@@ -7,6 +7,7 @@ import { processMemory } from "../../src/criu/memory.ts";
 import { bytesMatcher, type Matcher } from "../../src/criu/search/matcher.ts";
 import { LONGEST_MATCH, regexMatcher } from "../../src/criu/search/regex.ts";
 import { Searcher } from "../../src/criu/search/search.ts";
+import { wordsMatcher } from "../../src/criu/search/words.ts";
 import { pageStretches, sourceStretches } from "../../src/criu/search/windows.ts";
 import { checkpoint, memoryArchive, type Run } from "./synthetic.ts";
 
@@ -131,6 +132,16 @@ test("an expression that backtracks without end is stopped", { timeout: 30_000 }
   assert.deepEqual(await search(regexMatcher("(a+)+b"), bytes, one(100)), []);
   assert.deepEqual(await search(regexMatcher(".*needle"), pagesWith(100, [300_000, "needle"]), one(100)), [`0x10000 ${LONGEST_MATCH}`]);
   await assert.rejects(search(regexMatcher("(?=(a+)+b)"), bytes, one(100)), { reason: "RegexTooSlow", message: /at 0x10000/ });
+});
+
+test("words that stand in what is shown of the one before are found too, also where windows meet", async () => {
+  const places = Array.from({ length: 800 }, (_, index) => index * 101);
+  const bytes = pagesWith(20, ...places.map((at): [number, string] => [at, "AKIA"]));
+  const found = await search(small(wordsMatcher([Buffer.from("AKIA")], 512)), bytes, one(20));
+  assert.deepEqual(
+    found.map((line) => Number(line.split(" ", 1)[0]) - 0x10000),
+    places,
+  );
 });
 
 test("addresses beyond what a double can hold", async () => {
