@@ -68,7 +68,7 @@ export class Printer {
 
   async outcome({ document }: Outcome): Promise<void> {
     this.#progress.stop();
-    const left = say`not shown because the terminal is too narrow: ${[...this.#left].join(", ")} (-o wide shows all columns)`;
+    const left = say`not shown: ${[...this.#left].join(", ")} (-o wide shows all columns)`;
     if (this.#left.size > 0) this.event({ kind: "hint", text: { ...left, style: "dim" } });
     if (document === undefined) return;
     if (this.#options.format === "json") await this.#document(jsonPieces(document));

@@ -2,7 +2,7 @@ import type { ChalkInstance } from "chalk";
 import type { Phrase, PhraseValue, Shortening, Style, Table } from "../model/phrase.ts";
 import { shellWord } from "../model/shell.ts";
 import { escapeText } from "./escape.ts";
-import { cut, shortened } from "./shorten.ts";
+import { cut, shortened, wrapped } from "./shorten.ts";
 
 /** Between two columns: kubectl's three, and less on a terminal where there is no room. */
 const GAP = 3;
@@ -27,6 +27,10 @@ export class Renderer {
       // With what is painted inside it, it could not be cut; an empty line before it is no part of it.
       const [, before = "", plain = ""] = /^(\n*)(.*)$/s.exec(plainText({ literals, values })) ?? [];
       if (plain.length > this.#width()) return before + this.#painted(cut(plain, this.#width()), style);
+    }
+    if (phrase.hang !== undefined) {
+      const plain = plainText({ literals, values });
+      if (plain.length > this.#width()) return this.#painted(wrapped(plain, this.#width(), phrase.hang), style);
     }
     let text = literals[0] ?? "";
     for (const [index, value] of values.entries()) text += this.#value(value) + (literals[index + 1] ?? "");
@@ -65,12 +69,14 @@ export class Renderer {
       const text = shortens[columns[column] ?? ""] === "end" ? cut(cell.plain, width) : shortened(cell.plain, width);
       return { plain: text, shown: text };
     };
+    const indent = kept.slice(0, -1).reduce((sum, column) => sum + (widths[column] ?? 0) + gap, 0);
     const line = (row: readonly Cell[]): string =>
       kept
         .flatMap((column, index) => {
           const cell = row[column];
           if (cell === undefined) return [];
-          const { plain, shown: text } = shown(cell, column);
+          const { plain, shown: text } =
+            narrow?.wrap === true && index === kept.length - 1 ? this.#broken(cell, indent) : shown(cell, column);
           return index === kept.length - 1 || column === row.length - 1
             ? text
             : text + " ".repeat((widths[column] ?? 0) - plain.length + gap);
@@ -81,6 +87,14 @@ export class Renderer {
       text: [line(columns.map((heading) => ({ plain: heading, shown: heading }))), ...cells.map(line), ...apart].join("\n"),
       left: columns.filter((_, column) => column !== below && !kept.includes(column)),
     };
+  }
+
+  /** A cell of the last column, below itself. */
+  #broken(cell: Cell, indent: number): Cell {
+    const width = this.#width() - indent;
+    if (cell.plain.length <= width || width < LEAST.end || cell.plain !== cell.shown) return cell;
+    const text = wrapped(cell.plain, width, 0).replaceAll("\n", `\n${" ".repeat(indent)}`);
+    return { plain: text, shown: text };
   }
 
   #fits(widths: readonly number[]): boolean {

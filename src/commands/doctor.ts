@@ -186,6 +186,7 @@ function table(items: readonly DiagnosisItem[]): Table {
   return {
     columns: ["STATUS", "CHECK", "MESSAGE"],
     rows: items.map(({ check, status, message }) => [styled(STYLES[status], status), check, message]),
+    narrow: { wrap: true, shorten: [] },
   };
 }
 

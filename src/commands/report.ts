@@ -111,9 +111,9 @@ Exit status: 0 whatever is found, 1 if the archive cannot be read, 3 if parts of
         call.emit({ kind: "warning", text: part.text });
       } else if (part.kind === "found" && form === "screen") {
         for (const phrase of headView(part.inspection, true)) yield { text: phrase };
-        const { columns, rows } = treeView(part.inspection.processes);
+        const { rows, ...tree } = treeView(part.inspection.processes);
         yield { text: say`` };
-        yield { text: { columns, rows: rows.slice(0, MOST_ROWS) } };
+        yield { text: { ...tree, rows: rows.slice(0, MOST_ROWS) } };
         if (rows.length > MOST_ROWS) yield { text: say`and ${rows.length - MOST_ROWS} more processes: kubectl checkpoint inspect ${file}` };
         for (const phrase of findingsView(part.findings, file)) yield { text: phrase };
       } else if (part.kind === "done") {

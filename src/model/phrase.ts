@@ -10,6 +10,8 @@ export interface Phrase {
   readonly style?: Style;
   /** On a terminal it is one line, cut at the terminal's width. */
   readonly oneLine?: true;
+  /** On a terminal, where it is longer than that is wide, it is broken between words, and goes on so many columns in. */
+  readonly hang?: number;
 }
 
 export type PhraseValue = string | number | Word | Phrase;
@@ -78,6 +80,11 @@ export function oneLine(phrase: Phrase): Phrase {
   return { ...phrase, oneLine: true };
 }
 
+/** A line that is broken between words on a terminal, whose further lines begin so many columns in: never a command to paste. */
+export function hanging(phrase: Phrase, columns: number): Phrase {
+  return { ...phrase, hang: columns };
+}
+
 /** A table that cli/ lays out: columns as wide as their widest cell, as kubectl get prints. */
 export interface Table {
   readonly columns: readonly string[];
@@ -96,4 +103,6 @@ export interface Narrow {
   readonly without?: readonly string[];
   /** Columns whose cells are shortened: those of the first group before those of the second. */
   readonly shorten: readonly Readonly<Record<string, Shortening>>[];
+  /** The cells of the last column are broken between words instead. */
+  readonly wrap?: true;
 }

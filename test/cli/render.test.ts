@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Chalk } from "chalk";
 import { Renderer } from "../../src/cli/render.ts";
-import { oneLine, say, styled, type Table } from "../../src/model/phrase.ts";
+import { hanging, oneLine, say, styled, type Table } from "../../src/model/phrase.ts";
 
 const chalk = new Chalk({ level: 0 });
 const at = (width: number): Renderer => new Renderer(chalk, () => width);
@@ -103,4 +103,21 @@ a-pod-with-…ng-name/app  node2
 /evidence/checkpoint-web.tar
 /evidence/checkpoint-a-pod-with-a-long-name.tar`,
   );
+});
+
+test("sentences are broken between words, below where they begin", () => {
+  const rows = [[styled("good", "ok"), "criu-config", "node1, node2: no options for CRIU, which connections need"]];
+  const table: Table = { columns: ["STATUS", "CHECK", "MESSAGE"], rows, narrow: { wrap: true, shorten: [] } };
+  assert.equal(
+    at(50).table(table),
+    `STATUS  CHECK        MESSAGE
+ok      criu-config  node1, node2: no options for
+                     CRIU, which connections need`,
+  );
+  const line = hanging(say`  effective   ${"CHOWN DAC_OVERRIDE FOWNER"} /${"x".repeat(30)}`, 14);
+  assert.equal(
+    at(30).phrase(line),
+    `  effective   CHOWN\n${" ".repeat(14)}DAC_OVERRIDE\n${" ".repeat(14)}FOWNER\n${" ".repeat(14)}/${"x".repeat(30)}`,
+  );
+  assert.equal(new Renderer(chalk).phrase(line).split("\n").length, 1);
 });

@@ -1,7 +1,7 @@
 import type { InspectionRequest } from "../../flows/examine/inspect/inspection.ts";
 import type { Section } from "../../flows/examine/inspect/process.ts";
 import type { Inspection, ProcessItem } from "../../model/inspection.ts";
-import { joined, oneLine, plain, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
+import { hanging, joined, oneLine, plain, say, styled, type Phrase, type PhraseValue, type Table } from "../../model/phrase.ts";
 import { counted, formatBytes, formatSeconds } from "../../model/units.ts";
 import { interruptedText } from "../shared/interrupted.ts";
 import { changesView } from "./changes.ts";
@@ -101,28 +101,26 @@ export function* headView(inspection: Inspection, whole: boolean): Generator<Phr
   const { container, image, checkpointedAt, pod, namespace, engine, criu, stats, memoryBytes, processes } = inspection;
   const where = pod === undefined ? "" : say` in pod ${namespace ?? ""}/${pod}`;
   yield say`${styled("strong", container ?? "unnamed container")}${where}`;
-  yield joined(
-    [
-      say`image ${image ?? "unknown"}`,
-      ...(checkpointedAt === undefined ? [] : [say`checkpointed ${checkpointedAt.replace(/\.\d+Z$/, "Z")}`]),
-      say`by ${engine ?? "an unknown engine"}${criu.version === undefined ? "" : ` with CRIU ${criu.version}`}`,
-    ],
-    ", ",
-  );
+  yield indented([
+    say`image ${image ?? "unknown"}`,
+    ...(checkpointedAt === undefined ? [] : [say`checkpointed ${checkpointedAt.replace(/\.\d+Z$/, "Z")}`]),
+    say`by ${engine ?? "an unknown engine"}${criu.version === undefined ? "" : ` with CRIU ${criu.version}`}`,
+  ]);
   const all = processes.flatMap(flat);
   const threads = all.reduce((sum, process) => sum + process.threads.length, 0);
   const frozen = stats?.frozenSeconds;
-  yield joined(
-    [
-      ...(whole ? [counted(all.length, "process", "es"), counted(threads, "thread")] : []),
-      `${formatBytes(memoryBytes)} of memory in the archive`,
-      ...(frozen === undefined ? [] : [`frozen by CRIU for ${frozen < 1 ? `${Math.round(frozen * 1000)}ms` : formatSeconds(frozen)}`]),
-      [criu.architecture, criu.pageSize === undefined ? undefined : `${criu.pageSize / 1024} KiB pages`].filter(Boolean).join(", "),
-    ],
-    ", ",
-  );
+  yield indented([
+    ...(whole ? [counted(all.length, "process", "es"), counted(threads, "thread")] : []),
+    `${formatBytes(memoryBytes)} of memory in the archive`,
+    ...(frozen === undefined ? [] : [`frozen by CRIU for ${frozen < 1 ? `${Math.round(frozen * 1000)}ms` : formatSeconds(frozen)}`]),
+    [criu.architecture, criu.pageSize === undefined ? undefined : `${criu.pageSize / 1024} KiB pages`].filter(Boolean).join(", "),
+  ]);
   const { interrupted = [] } = inspection;
-  if (interrupted.length > 0) yield interruptedText(interrupted);
+  if (interrupted.length > 0) yield hanging(interruptedText(interrupted), 2);
+}
+
+function indented(parts: readonly PhraseValue[]): Phrase {
+  return hanging(joined(parts, ", "), 2);
 }
 
 function flat(process: ProcessItem): ProcessItem[] {

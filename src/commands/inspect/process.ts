@@ -1,5 +1,5 @@
 import type { MemoryItem, ProcessItem, ThreadItem, TimerItem, UserIdsItem, VariableItem } from "../../model/inspection.ts";
-import { say, type Phrase } from "../../model/phrase.ts";
+import { hanging, say, type Phrase } from "../../model/phrase.ts";
 import { formatBytes } from "../../model/units.ts";
 import type { View } from "./view.ts";
 
@@ -91,7 +91,7 @@ function threadText(
 }
 
 function line(label: string, text: Phrase): Phrase {
-  return say`  ${label.padEnd(12)}${text}`;
+  return hanging(say`  ${label.padEnd(12)}${text}`, 14);
 }
 
 export function* environmentView(env: readonly VariableItem[]): Generator<Phrase> {
@@ -124,6 +124,7 @@ export function* memoryView(memory: MemoryItem): Generator<View> {
       archivedBytes === 0 ? "-" : formatBytes(archivedBytes),
       [name, growsDown ? "(grows down)" : "", ...advice.map((one) => `(${one})`)].filter((part) => part !== "").join(" "),
     ]),
-    narrow: { shorten: [{ NAME: "middle" }] },
+    // How much is mapped, the addresses say too.
+    narrow: { without: ["MAPPED", "KIND", "ACCESS"], shorten: [{ NAME: "middle" }] },
   };
 }

@@ -6,7 +6,7 @@ import type {
   ThreadCallItem,
   ThreadItem,
 } from "../../model/inspection.ts";
-import { command, joined, say, styled, type Phrase } from "../../model/phrase.ts";
+import { command, hanging, joined, say, styled, type Phrase } from "../../model/phrase.ts";
 import { holders } from "./descriptors.ts";
 import { heading, type View } from "./view.ts";
 
@@ -29,7 +29,7 @@ export function* threadsView({ pid, state, threads }: ProcessItem): Generator<Ph
   }
 }
 
-const REGISTERS_PER_LINE = 4;
+const REGISTERS_PER_LINE = 2;
 
 function* threadView(thread: ThreadItem, pid: number, state: string): Generator<Phrase> {
   const { tid, comm, call, waitsFor, instruction, registers } = thread;
@@ -51,7 +51,7 @@ function* threadView(thread: ThreadItem, pid: number, state: string): Generator<
 }
 
 function line(label: string, text: Phrase): Phrase {
-  return say`    ${label.padEnd(11)}${text}`;
+  return hanging(say`    ${label.padEnd(11)}${text}`, 15);
 }
 
 const STATES = {

@@ -1,3 +1,4 @@
+import { counted } from "../../../model/units.ts";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
@@ -30,7 +31,7 @@ export async function custodyCheck(path: string, found: FoundSignature | undefin
   if (last === undefined) return { check: CHECK, status: "missing", message: `${custody} does not mention it` };
   const sha256 = await trust.hashOf(path);
   if (last.sha256 !== sha256) return wrong(`${custody} has another SHA-256 of it: ${last.sha256} (${deed(last)})`);
-  return { check: CHECK, status: "ok", message: `${about.length} lines about it, the last: ${deed(last)}; ${proof(signed)}` };
+  return { check: CHECK, status: "ok", message: `${counted(about.length, "line")} about it, the last: ${deed(last)}; ${proof(signed)}` };
 }
 
 /** A custody file itself: its chain, the files in it, and every signature beside it that signs its lines. */
@@ -61,9 +62,9 @@ export async function verifyCustody(path: string, trust: Trust): Promise<Verific
   return {
     path,
     problems,
-    notes: problems.length === 0 ? [`${chain.lines.length} lines; ${proof(sealed)}`] : [],
+    notes: problems.length === 0 ? [`${counted(chain.lines.length, "line")}; ${proof(sealed)}`] : [],
     checks: [
-      result(CHECK, chain.problems, `${chain.lines.length} lines, each after the one before it`),
+      result(CHECK, chain.problems, `${counted(chain.lines.length, "line")}, each after the one before it`),
       result("objects", objects, `${latest.size} files are those of their last lines`),
       seals.length === 0 && sealed === undefined
         ? { check: "signature", status: "missing", message: "no signature beside it signs its lines: the chain proves their order only" }
