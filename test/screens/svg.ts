@@ -42,7 +42,7 @@ function line(row: Line, columns: number): string {
   return runs
     .filter(({ text }) => text !== "")
     .map(({ style, text, at }) => {
-      const width = `x="${(PADDING + at * CHAR).toFixed(1)}" textLength="${([...text].length * CHAR).toFixed(1)}"`;
+      const width = `x="${(PADDING + at * CHAR).toFixed(1)}" textLength="${(Array.from(text).length * CHAR).toFixed(1)}"`;
       return `<tspan ${width}${style}>${escaped(text)}</tspan>`;
     })
     .join("");
