@@ -87,7 +87,7 @@ try {
   await shown("doctor", ["doctor", "payments"]);
   mkdirSync(join(folder, "all"));
   await shown("several", ["payments", "cart", "--all-containers", "--copy=all/", "--remove", "--prove", "1s"]);
-  const [archive = ""] = readdirSync(join(folder, "evidence")).filter((name) => name.endsWith(".tar"));
+  const archive = readdirSync(join(folder, "evidence")).find((name) => name.endsWith(".tar")) ?? "";
   await shown("inspect", ["inspect", `evidence/${archive}`, "--sockets"]);
 } finally {
   await run("kubectl", ["delete", "namespace", NAMESPACE, "--wait=false"]);
