@@ -117,7 +117,7 @@ const WIDE_COLUMNS: readonly Column[] = [
 ];
 
 const NARROW: Narrow = {
-  without: ["ENGINE", "CREATED", "RUNTIME", "NAMESPACE", "SIZE", "IMAGE"],
+  without: ["ENGINE", "CREATED", "RUNTIME", "NAMESPACE", "SIZE", "IMAGE", "PAUSED"],
   shorten: [
     { IMAGE: "middle", FILE: "middle" },
     { POD: "middle", NAMESPACE: "middle", CONTAINER: "middle" },
