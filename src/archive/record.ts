@@ -33,12 +33,14 @@ export async function recordProblems(path: string, hashOf: (path: string) => Pro
 }
 
 /** Files with volumes that were copied with the archives of a record, beside it: as they lie there, encrypted ones too. */
-export function recordedVolumes(record: Json | undefined): { readonly name: string; readonly sha256: string }[] {
+export function recordedVolumes(
+  record: Json | undefined,
+): { readonly name: string; readonly sha256: string; readonly plainSha256: string }[] {
   return list(record?.["items"]).flatMap((item) => {
     const volumes = object(object(item)["volumes"]);
     const name = basename(string(volumes["path"]).replaceAll("\\", "/"));
     const sha256 = string(object(volumes["encrypted"])["sha256"]) || string(volumes["sha256"]);
-    return name === "" || !/^[0-9a-f]{64}$/.test(sha256) ? [] : [{ name, sha256 }];
+    return name === "" || !/^[0-9a-f]{64}$/.test(sha256) ? [] : [{ name, sha256, plainSha256: string(volumes["sha256"]) }];
   });
 }
 

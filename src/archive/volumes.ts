@@ -21,6 +21,8 @@ export interface MountedVolume {
 /** POD.volumes.tar beside an archive: the pod's emptyDirs, each below its name. */
 export interface VolumesBeside extends AsyncDisposable {
   readonly path: string;
+  /** Of its plain bytes, as the record says. */
+  readonly sha256: string;
   readonly archive: OpenArchive;
   /** Of the archive's container. */
   readonly mounts: readonly MountedVolume[];
@@ -40,7 +42,7 @@ export async function openVolumes(file: string, budget: Budget, options: OpenOpt
   const record = await readRecord(real);
   const [recorded] = recordedVolumes(record);
   if (recorded === undefined) return undefined;
-  const { name } = recorded;
+  const { name, plainSha256 } = recorded;
   const item = list(record?.["items"]).map(object)[0];
   const path = join(dirname(real), name);
   if (!existsSync(path)) {
@@ -62,6 +64,7 @@ export async function openVolumes(file: string, budget: Budget, options: OpenOpt
     .toSorted((a, b) => b.path.length - a.path.length);
   return {
     path,
+    sha256: plainSha256,
     archive,
     mounts,
     at: (mount) => filesAt(archive, name, mount),

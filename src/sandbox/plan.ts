@@ -2,6 +2,7 @@ import type { Archive } from "../archive/archive.ts";
 import { engineOf } from "../archive/engines/engine.ts";
 import { readJson } from "../archive/read.ts";
 import { rootfsChange } from "../archive/rootfs.ts";
+import type { MountedVolume, VolumesBeside } from "../archive/volumes.ts";
 import type { OpenFile } from "../criu/files/file.ts";
 import { fileTable, type FileTable } from "../criu/files/table.ts";
 import { origin } from "../criu/inventory.ts";
@@ -23,6 +24,8 @@ export interface SandboxOptions {
   readonly network: SandboxNetwork;
   /** Where the pod has the archive: sent to it, or mounted as an image. */
   readonly archive: "/work/archive" | "/archive";
+  /** The pod's volumes, which are sent to the pod, too. */
+  readonly beside: Pick<VolumesBeside, "archive" | "mounts" | "at"> | undefined;
 }
 
 export interface SandboxPlan {
@@ -71,7 +74,13 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
     const mount = mounts.find((one) => one.path === path);
     return member === undefined || mount === undefined ? [] : [`${mount.id}\t${member}`];
   });
+  const beside = mountsBeside(options.beside, mounts);
   const filled = new Set(volumes.map((line) => line.split("\t")[0]));
+  const { lost, resized } = sortedHoles(
+    holes.filter(({ mount }) => !filled.has(mount.id)),
+    options.beside,
+    beside,
+  );
   const files = new Map<string, Buffer>([
     ["archive", text([options.archive])],
     ["network", text([options.network])],
@@ -81,8 +90,9 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
     ["processor", text(await processorFlags(archive))],
     ["tar-options", text(wasInUserNamespace(archive) ? ["--no-same-owner"] : [])],
     ["mounts", text(mounts.map(({ id, parent, path, below, kind, key }) => [id, parent, path, below || ".", kind, key ?? "-"].join("\t")))],
-    ["holes", text(holes.map(({ mount, size, path }) => [mount.id, size, path].join("\t")))],
+    ["holes", text(holes.map(({ mount, size, path }) => [mount.id, size ?? "-", path].join("\t")))],
     ["volumes", text(volumes)],
+    ["beside", text([...beside].map(([id, { prefix }]) => `${id}\t${prefix}`))],
     ["deleted", text(change.deleted)],
     ["emptied", text(change.emptied)],
     ...((await externalNamespace(archive, "pid")) ? [["pidns", text([])] as const] : []),
@@ -98,7 +108,8 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
     notes: [
       ...change.notes,
       ...connections(open),
-      ...holeNotes(holes.filter(({ mount }) => !filled.has(mount.id))),
+      ...holeNotes(lost),
+      ...resizedNotes(resized),
       ...(wasInUserNamespace(archive)
         ? [say`the container had a user namespace of its own: files that it changed belong to root in the sandbox`]
         : []),
@@ -138,7 +149,8 @@ function isSafe(path: string): boolean {
 
 interface Hole {
   readonly mount: PlannedMount;
-  readonly size: string;
+  /** Undefined: unknown. */
+  readonly size: number | undefined;
   /** Relative to the mount. */
   readonly path: string;
 }
@@ -152,9 +164,39 @@ function holesIn({ files, remaps }: FileTable, mounts: readonly PlannedMount[]):
     if (mount.kind !== "auto" && mount.kind !== "directory") continue;
     const path = name.slice(mount.path.length).replace(/^\/+/, "");
     const { size } = details;
-    holes.set(name, { mount, size: String(typeof size === "number" ? size : 0), path });
+    holes.set(name, { mount, size: typeof size === "number" ? size : undefined, path });
   }
   return [...holes.values()];
+}
+
+/** Volumes beside the archive that are put where they were mounted, by the mount's ID. */
+function mountsBeside(beside: SandboxOptions["beside"], mounts: readonly PlannedMount[]): Map<string, MountedVolume> {
+  const there = (prefix: string): boolean =>
+    [...(beside?.archive.members.keys() ?? [])].some((name) => `${name}/`.startsWith(`${prefix}/`));
+  return new Map(
+    mounts.flatMap(({ id, path, kind, key }) => {
+      const volume = beside?.mounts.find((one) => one.path === path);
+      const isPlace = key !== undefined && (kind === "auto" || kind === "directory");
+      return volume !== undefined && isPlace && PLAIN.test(volume.prefix) && there(volume.prefix) ? [[id, volume] as const] : [];
+    }),
+  );
+}
+
+/** Open files in volumes that are not there, and those that were copied with another length than they had. */
+function sortedHoles(
+  holes: readonly Hole[],
+  beside: SandboxOptions["beside"],
+  filled: ReadonlyMap<string, MountedVolume>,
+): { readonly lost: Hole[]; readonly resized: Hole[] } {
+  const sizeOf = ({ mount, path }: Hole): number | undefined => {
+    const volume = filled.get(mount.id);
+    const member = volume === undefined ? undefined : beside?.at(volume).members.get(`${mount.path}/${path}`);
+    return member?.type === "file" ? member.size : undefined;
+  };
+  return {
+    lost: holes.filter((hole) => sizeOf(hole) === undefined),
+    resized: holes.filter((hole) => hole.size !== undefined && ![undefined, hole.size].includes(sizeOf(hole))),
+  };
 }
 
 function innermost(mounts: readonly PlannedMount[], path: string): PlannedMount | undefined {
@@ -172,6 +214,12 @@ function holeNotes(holes: readonly Hole[]): Phrase[] {
   return [
     say`${holes.length === 1 ? "a file" : `${holes.length} files`} in volumes, which are in no archive, read as zeros: ${some(names)}`,
   ];
+}
+
+function resizedNotes(holes: readonly Hole[]): Phrase[] {
+  if (holes.length === 0) return [];
+  const names = some(holes.map(({ mount, path }) => `${mount.path}/${path}`));
+  return [say`files in volumes that changed before they were copied have the length that they had at the checkpoint: ${names}`];
 }
 
 function connections(open: readonly OpenFile[]): Phrase[] {

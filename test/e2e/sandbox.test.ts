@@ -1,7 +1,7 @@
 // Archives restored by CRIU in a sandbox pod, by content; its network, its boundary, and what it says where it does not work.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { helperImageIn } from "../cluster/helper-image.ts";
 import {
   apply,
@@ -38,6 +38,16 @@ if (NO_CLUSTER === undefined) {
     const redis = { name: "redis", image: APPS, command: ["redis-server", "--save", ""] };
     await apply(
       pod(namespace, "redis", [redis]),
+      pod(
+        namespace,
+        "volume",
+        [
+          container("volume", `cat /proc/sys/kernel/random/uuid >/data/state; exec 3</data/state; ${COUNTER}`, {
+            volumeMounts: [{ name: "data", mountPath: "/data" }],
+          }),
+        ],
+        { spec: { volumes: [{ name: "data", emptyDir: {} }] } },
+      ),
       pod(namespace, "hostile", [container("hostile", COUNTER, { securityContext: { privileged: true } })]),
       pod(
         namespace,
@@ -49,18 +59,18 @@ if (NO_CLUSTER === undefined) {
         { spec: { shareProcessNamespace: true } },
       ),
     );
-    await running(namespace, "redis", "pair", "hostile");
+    await running(namespace, "redis", "pair", "hostile", "volume");
     await kubectl("exec", "-n", namespace, "redis", "--", "redis-cli", "set", "session:42", "secret-cookie");
   });
 }
 
-async function archiveOf(t: Parameters<typeof temporaryDirectory>[0], name: string): Promise<string> {
+async function archiveOf(t: Parameters<typeof temporaryDirectory>[0], name: string, ...flags: string[]): Promise<string> {
   const [podName = "", containerName = podName] = name.split("/");
   const folder = await temporaryDirectory(t);
   const more = { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX } };
-  const ended = await plugin([podName, "-c", containerName, "-n", namespace, `--copy=${folder}`], more);
+  const ended = await plugin([podName, "-c", containerName, "-n", namespace, `--copy=${folder}`, ...flags], more);
   assert.equal(ended.code, 0, ended.stderr);
-  return join(folder, readdirSync(folder).find((file) => file.endsWith(".tar")) ?? "");
+  return join(folder, readdirSync(folder).find((file) => /^checkpoint-.*\.tar$/.test(file)) ?? "");
 }
 
 async function sandbox(file: string, name: string, ...flags: string[]): Promise<Ended> {
@@ -167,6 +177,27 @@ clusterTest("a terminal, a shared PID namespace, a root file system that is read
   const token = (await logsOf("pair", "-c", "terminal", "--tail=1")).split(" ")[0] ?? "none";
   await eventually(async () => (await logsOf("terminal")).includes(token), "it counts on");
 });
+
+clusterTest(
+  "volumes that were copied with the archive are there; without them their open files are named, and read as zeros",
+  async (t) => {
+    const file = await archiveOf(t, "volume", "--volumes");
+    const ended = await sandbox(file, "volume-sandbox");
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.doesNotMatch(ended.stderr, /read as zeros/);
+    const kept = async (name: string): Promise<string> => await inPod(name, "sandbox", "shell", "cat", "/data/state");
+    assert.match(await kept("volume-sandbox"), /^[0-9a-f-]{36}\n$/);
+    assert.equal(await kept("volume-sandbox"), await inPod("volume", "cat", "/data/state"));
+
+    const name = readdirSync(dirname(file)).find((one) => one.endsWith(".volumes.tar")) ?? "";
+    rmSync(join(dirname(file), name));
+    const without = await sandbox(file, "volume-hole");
+    assert.equal(without.code, 0, without.stderr);
+    assert.match(without.stderr, /the volumes that were copied with \S+ are not beside it/);
+    assert.match(without.stderr, /a file in volumes, which are in no archive, read as zeros: \/data\/state/);
+    assert.equal(await kept("volume-hole"), "\0".repeat(37));
+  },
+);
 
 clusterTest("what cannot be restored is deleted again, and explained", async (t) => {
   const file = await archiveOf(t, "redis");

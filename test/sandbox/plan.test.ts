@@ -15,7 +15,7 @@ import { criuFailure } from "../../src/sandbox/failures.ts";
 import { plain } from "../../src/model/phrase.ts";
 
 const ARCHIVES = resolve(import.meta.dirname, "../data/archives");
-const OPTIONS: SandboxOptions = { stopped: false, network: "none", archive: "/work/archive" };
+const OPTIONS: SandboxOptions = { stopped: false, network: "none", archive: "/work/archive", beside: undefined };
 const { signal } = new AbortController();
 
 async function planOf(name: string, options: Partial<SandboxOptions> = {}) {

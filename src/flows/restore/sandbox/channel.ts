@@ -7,8 +7,10 @@ import { openTunnel, type PodName } from "../../../helper/tunnel.ts";
 import { UserError } from "../../../model/error.ts";
 import { say } from "../../../model/phrase.ts";
 
-/** httpd takes 2 GiB at once; smaller pieces are compressed while others travel, and each takes a tunnel, which takes its time to open. */
-const PIECE = 32 << 20;
+/** httpd takes 2 GiB at once; each piece takes a tunnel, which takes its time to open. */
+const PIECE = 16 << 20;
+/** Pieces under way at once: the tunnel and the answer of one are hidden by another. */
+const AT_ONCE = 2;
 const LONGEST_ANSWER = 1 << 20;
 /** What goes into a frame of the tunnel. */
 const FRAME = 64 << 10;
@@ -41,40 +43,37 @@ export class SandboxChannel {
   }
 
   /**
-   * Sends an archive, and compares the SHA-256 of what arrived with that of what was sent. Answers with that of the file. Throws a
-   * UserError where they differ, or the connection is lost.
+   * Sends an archive, or the volumes beside it, in pieces whose SHA-256 the pod answers with. Answers with that of the file, and with what tar
+   * says where not all of it could be unpacked. Throws a UserError where a piece did not arrive as it was sent, or the connection is lost.
    */
-  async send(archive: Sent, progress: (sent: number) => void): Promise<string> {
+  async send(
+    folder: "archive" | "volumes",
+    archive: Sent,
+    progress: (sent: number) => void,
+  ): Promise<{ readonly sha256: string; readonly failure: string | undefined }> {
     const { codec, bytes } = archive;
-    await this.#post(`receive?begin-${codec === "none" ? "zstd" : codec}`);
+    await this.#post(`receive?begin-${folder}-${codec === "none" ? "zstd" : codec}`);
     const file = createHash("sha256");
-    // What is compressed already is sent as it is.
-    const sent = codec === "none" ? createHash("sha256") : file;
-    const piece = async (at: number): Promise<Buffer | undefined> => {
-      if (at >= bytes) return undefined;
-      const plain = await archive.read(at, Math.min(PIECE, bytes - at));
+    const sending: Promise<void>[] = [];
+    let done = 0;
+    for (let number = 0; number * PIECE < bytes; number += 1) {
+      const plain = await archive.read(number * PIECE, Math.min(PIECE, bytes - number * PIECE));
       file.update(plain);
-      return codec === "none" ? await compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }) : plain;
-    };
-    let next = piece(0);
-    for (let at = 0; at < bytes; at += PIECE) {
-      const body = await next;
-      if (body === undefined) break;
-      next = piece(at + PIECE);
-      next.catch(() => undefined);
-      if (sent !== file) sent.update(body);
-      await this.#post("receive?piece", body);
-      progress(Math.min(bytes, at + PIECE));
+      if (sending.length === AT_ONCE) await sending.shift();
+      // What is compressed already is sent as it is.
+      const one = this.#piece(number, plain, codec === "none").then(() => progress((done += plain.length)));
+      one.catch(() => undefined);
+      sending.push(one);
     }
+    await Promise.all(sending);
     const answer = (await this.#post("receive?end")).trim();
-    const digest = sent.digest("hex");
-    if (answer === digest) return sent === file ? digest : file.digest("hex");
-    throw new UserError({
-      reason: "ArchiveNotReceived",
-      message: say`the archive did not arrive in the sandbox as it was sent; nothing was restored`,
-      why: say`${answer.slice(0, 300)}`,
-      fix: "rerun the command",
-    });
+    return { sha256: file.digest("hex"), failure: answer === "unpacked" ? undefined : answer.slice(0, 300) };
+  }
+
+  async #piece(number: number, plain: Buffer, compressed: boolean): Promise<void> {
+    const body = compressed ? await compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }) : plain;
+    const answer = (await this.#post(`receive?piece-${number}`, body)).trim();
+    if (answer !== createHash("sha256").update(body).digest("hex")) throw notReceived(answer);
   }
 
   /** Sends the plan; answers with what became of the restore: "restored", or "failed STATUS" and lines of CRIU's log. */
@@ -112,4 +111,13 @@ export class SandboxChannel {
       opening.then((tunnel) => tunnel.destroy()).catch(() => undefined);
     }
   }
+}
+
+export function notReceived(why: string): UserError {
+  return new UserError({
+    reason: "ArchiveNotReceived",
+    message: say`the archive did not arrive in the sandbox as it was sent; nothing was restored`,
+    why: say`${why.slice(0, 300)}`,
+    fix: "rerun the command",
+  });
 }

@@ -5,11 +5,13 @@ import { Budget } from "../../../archive/budget.ts";
 import { openBytes } from "../../../archive/bytes.ts";
 import { openArchive } from "../../../archive/open.ts";
 import { openPlain } from "../../../archive/plain.ts";
+import { openVolumes, type VolumesBeside } from "../../../archive/volumes.ts";
 import { formatReference, pinned, type Reference } from "../../../image/reference.ts";
 import { blobSource } from "../../../image/registry/blobs.ts";
 import { findManifest } from "../../../image/registry/manifests.ts";
 import { POD_ANNOTATION } from "../../../image/manifest.ts";
 import type { Context } from "../../../model/context.ts";
+import { Disposal } from "../../../model/disposal.ts";
 import { UserError } from "../../../model/error.ts";
 import { object, string } from "../../../model/json.ts";
 import { say, type Phrase } from "../../../model/phrase.ts";
@@ -29,14 +31,17 @@ export interface SandboxCheckpoint extends AsyncDisposable {
   readonly sent: Sent;
   /** Of the file, as its record says, or of the layer: "sha256" in hex. */
   readonly expected: string | undefined;
-  /** Why a record is not used. */
-  readonly problem: Phrase | undefined;
+  /** The pod's volumes, where they were copied with the archive. */
+  readonly volumes: (VolumesBeside & { readonly sent: Sent }) | undefined;
+  /** Why a record, or volumes, are not used. */
+  readonly problems: readonly Phrase[];
 }
 
 export async function checkpointFile(path: string, { signal }: Context, unlock?: Unlock): Promise<SandboxCheckpoint> {
   const { origin, sha256, problem } = await recorded(path, unlock);
-  const archive = await openArchive(path, { signal, ...(unlock === undefined ? {} : { unlock }) });
+  const opened = new Disposal();
   try {
+    const archive = opened.use(await openArchive(path, { signal, ...(unlock === undefined ? {} : { unlock }) }));
     if (archive.form !== "engine" || archive.image !== undefined || archive.pod !== undefined || !(await stat(path)).isFile()) {
       throw new UserError({
         reason: "NotAnArchive",
@@ -45,27 +50,47 @@ export async function checkpointFile(path: string, { signal }: Context, unlock?:
         exitCode: 2,
       });
     }
-    const { source, [Symbol.asyncDispose]: close } = await openPlain(path, unlock);
-    const { size } = source;
-    // In turn into other memory: what was sent may not have left yet.
-    const read = async (offset: number, length: number): Promise<Buffer> => Buffer.from(await source.read(offset, length));
+    const problems = problem === undefined ? [] : [problem];
+    const volumes = await volumesOf(path, opened, signal, unlock).catch((error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(say`${error.said.message}: nothing of the pod's volumes is in the sandbox`);
+      return undefined;
+    });
+    const sent = await sentFile(path, archive.compression, opened, unlock);
     return {
       archive,
       origin,
-      bytes: size,
+      bytes: sent.bytes,
       image: undefined,
-      sent: { codec: archive.compression, bytes: size, read },
+      sent,
       expected: sha256,
-      problem,
-      [Symbol.asyncDispose]: async () => {
-        await close();
-        await archive[Symbol.asyncDispose]();
-      },
+      volumes,
+      problems,
+      [Symbol.asyncDispose]: async () => await opened[Symbol.asyncDispose](),
     };
   } catch (error) {
-    await archive[Symbol.asyncDispose]();
+    await opened[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+async function volumesOf(
+  path: string,
+  opened: Disposal,
+  signal: AbortSignal,
+  unlock: Unlock | undefined,
+): Promise<SandboxCheckpoint["volumes"]> {
+  const volumes = await openVolumes(path, Budget.withoutClock(), { signal, ...(unlock === undefined ? {} : { unlock }) });
+  if (volumes === undefined) return undefined;
+  opened.use(volumes);
+  return { ...volumes, sent: await sentFile(volumes.path, volumes.archive.compression, opened, unlock) };
+}
+
+async function sentFile(path: string, codec: Sent["codec"], opened: Disposal, unlock: Unlock | undefined): Promise<Sent> {
+  const { source } = opened.use(await openPlain(path, unlock));
+  // In turn into other memory: what was sent may not have left yet.
+  const read = async (offset: number, length: number): Promise<Buffer> => Buffer.from(await source.read(offset, length));
+  return { codec, bytes: source.size, read };
 }
 
 export async function checkpointImage(context: Context, reference: Reference, settings: RegistrySettings): Promise<SandboxCheckpoint> {
@@ -85,7 +110,8 @@ export async function checkpointImage(context: Context, reference: Reference, se
       image: pinned(reference, found.digest),
       sent: { codec: archive.compression, bytes: layer.bytes, read: async (offset, length) => await source.read(offset, length) },
       expected: /^sha256:([0-9a-f]{64})$/.exec(layer.digest)?.[1],
-      problem: undefined,
+      volumes: undefined,
+      problems: [],
       [Symbol.asyncDispose]: async () => {
         await archive[Symbol.asyncDispose]();
         await registry[Symbol.asyncDispose]();

@@ -22,7 +22,7 @@ import type { RegistrySettings } from "../image/registries.ts";
 import { undoing } from "../undo.ts";
 import { baseImage } from "./base.ts";
 import { compareBase } from "./base-files.ts";
-import { SandboxChannel } from "./channel.ts";
+import { notReceived, SandboxChannel } from "./channel.ts";
 import { checkpointFile, checkpointImage, type SandboxCheckpoint } from "./checkpoint.ts";
 import { sandboxNodes } from "./nodes.ts";
 
@@ -83,7 +83,7 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
       : await checkpointFile(file ?? "", context, request.unlock);
   try {
     const { archive, origin, image } = checkpoint;
-    if (checkpoint.problem !== undefined) context.emit({ kind: "warning", text: checkpoint.problem });
+    for (const text of checkpoint.problems) context.emit({ kind: "warning", text });
     const info = await engineOf(archive);
     const { architecture } = await archiveFacts(archive);
     const base = baseImage(info, origin, request.baseImage);
@@ -91,7 +91,12 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
     if (other !== undefined) context.emit({ kind: "warning", text: other });
     const nodes = look ? await sandboxNodes(context, request.node, architecture) : { candidates: undefined, imageVolumes: true };
     const mounted = nodes.imageVolumes ? image : undefined;
-    const options = { stopped, network, archive: mounted === undefined ? "/work/archive" : "/archive" } as const;
+    const options = {
+      stopped,
+      network,
+      archive: mounted === undefined ? "/work/archive" : "/archive",
+      beside: checkpoint.volumes,
+    } as const;
     const plan = await sandboxPlan(archive, options, context.signal);
     const original = info.pod ?? info.container ?? "checkpoint";
     const name = request.name ?? `${podName(original).slice(0, LONGEST_NAME - SUFFIX.length)}${SUFFIX}`;
@@ -108,7 +113,7 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
       imageVolumes: nodes.imageVolumes,
       checkpoint: mounted,
       memory: plan.memory,
-      archiveBytes: mounted === undefined ? expandedBytes(checkpoint) : 0,
+      archiveBytes: (mounted === undefined ? expandedBytes(checkpoint) : 0) + (checkpoint.volumes?.sent.bytes ?? 0),
       ttlSeconds: request.ttlSeconds,
       port,
       terminal: plan.terminal,
@@ -208,16 +213,12 @@ async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain
     await channel.ready();
     if (sent) {
       const progress = byteProgress(context, lane, say`sending the archive to pod/${name}`, checkpoint.bytes);
-      const sha256 = await channel.send(checkpoint.sent, (bytes) => progress.update(bytes));
+      const { sha256, failure } = await channel.send("archive", checkpoint.sent, (bytes) => progress.update(bytes));
       progress.end();
-      if (checkpoint.expected !== undefined && checkpoint.expected !== sha256) {
-        throw new UserError({
-          reason: "ArchiveChanged",
-          message: say`the archive is not the one that its record describes: its SHA-256 is ${sha256}; nothing was restored`,
-          fix: say`kubectl checkpoint verify FILE`,
-        });
-      }
+      if (failure !== undefined) throw notReceived(failure);
+      if (checkpoint.expected !== undefined && checkpoint.expected !== sha256) throw changed("archive", sha256);
     }
+    if (checkpoint.volumes !== undefined) await sendVolumes(context, channel, checkpoint.volumes, lane, name);
     activity(say`restoring in pod/${name}`);
     const [outcome = "", ...lines] = await channel.go(plan.files);
     const lacks = lines.flatMap((line) => /^lacks (\w+)$/.exec(line)?.[1] ?? []);
@@ -232,6 +233,30 @@ async function restoredIn(context: FlowContext, planned: PlannedSandbox, explain
   } finally {
     emit({ kind: "idle", lane });
   }
+}
+
+async function sendVolumes(
+  context: FlowContext,
+  channel: SandboxChannel,
+  volumes: NonNullable<SandboxCheckpoint["volumes"]>,
+  lane: string,
+  name: string,
+): Promise<void> {
+  const progress = byteProgress(context, lane, say`sending the volumes to pod/${name}`, volumes.sent.bytes);
+  const { sha256, failure } = await channel.send("volumes", volumes.sent, (bytes) => progress.update(bytes));
+  progress.end();
+  if (sha256 !== volumes.sha256) throw changed("volumes", sha256);
+  if (failure !== undefined)
+    context.emit({ kind: "warning", text: say`not all files of the volumes could be written in the sandbox: ${failure}` });
+}
+
+function changed(what: "archive" | "volumes", sha256: string): UserError {
+  const are = what === "archive" ? say`the archive is not the one` : say`the volumes are not the ones`;
+  return new UserError({
+    reason: "ArchiveChanged",
+    message: say`${are} that the record describes: the SHA-256 is ${sha256}; nothing was restored`,
+    fix: say`kubectl checkpoint verify FILE`,
+  });
 }
 
 function endedAtOnce(node: string, lacks: readonly string[]): UserError {
