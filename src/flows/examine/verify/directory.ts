@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Reading } from "../../../archive/archive.ts";
+import { recordPath } from "../../../archive/record.ts";
 import { bundlePath } from "../../../evidence/names.ts";
 import { CUSTODY } from "../../../evidence/custody.ts";
 import { filesBelow, parseSums, SUMS } from "../../../evidence/sums.ts";
@@ -10,7 +11,7 @@ import { custodyCheck, verifyCustody } from "./custody.ts";
 import { findSignature, signatureCheck, timeCheck } from "./signature.ts";
 import { problemsOf, type CheckResult, type Verification } from "./result.ts";
 import type { Trust } from "./trust.ts";
-import { verify } from "./verify.ts";
+import { verify, type SignedList } from "./verify.ts";
 
 const ARCHIVE = /(?<!\.volumes)\.tar(\.gz|\.zst)?(\.age)?$/;
 /** What lies beside an archive, and is worth nothing without it. */
@@ -20,12 +21,27 @@ const BESIDE = /^(.*\.tar(?:\.gz|\.zst)?)\.(?:json|json\.age|sigstore\.json)$/;
 export async function* verifyDirectory(path: string, reading: Reading, trust: Trust): AsyncGenerator<Verification> {
   await using directory = await Directory.open(path, { anyones: true });
   const { files, others } = await filesBelow(directory);
-  yield await verifySums(path, files, others, trust);
-  for (const name of files) if (ARCHIVE.test(name)) yield await verify(join(path, name), reading, trust);
+  const sums = await verifySums(path, files, others, trust);
+  yield sums.verification;
+  const isAsListed = async (name: string): Promise<boolean> => sums.listed.get(name) === (await trust.hashOf(join(path, name)));
+  for (const name of files) {
+    if (!ARCHIVE.test(name)) continue;
+    const record = recordPath(name);
+    const covered = sums.signed !== undefined && (await isAsListed(name)) && (!files.includes(record) || (await isAsListed(record)));
+    yield await verify(join(path, name), reading, trust, covered ? sums.signed : undefined);
+  }
   if (existsSync(join(path, CUSTODY))) yield await verifyCustody(join(path, CUSTODY), trust);
 }
 
-async function verifySums(path: string, files: readonly string[], others: readonly string[], trust: Trust): Promise<Verification> {
+interface VerifiedSums {
+  readonly verification: Verification;
+  /** SHA-256 by name. */
+  readonly listed: ReadonlyMap<string, string>;
+  /** Where the key of --key signed the list. */
+  readonly signed?: SignedList;
+}
+
+async function verifySums(path: string, files: readonly string[], others: readonly string[], trust: Trust): Promise<VerifiedSums> {
   const sums = join(path, SUMS);
   const alone = files.flatMap((name) => {
     const [, archive] = BESIDE.exec(name) ?? [];
@@ -41,7 +57,7 @@ async function verifySums(path: string, files: readonly string[], others: readon
       status === "wrong" ? `${SUMS}, which was signed, is missing` : `no ${SUMS} lists its files: "kubectl checkpoint seal" writes it`;
     const sum: CheckResult = { check: "sums", status, message, required: trust.key === undefined ? undefined : true };
     const checks = [...orphans, sum];
-    return { path, problems: [...alone, ...problemsOf([sum])], notes, checks };
+    return { verification: { path, problems: [...alone, ...problemsOf([sum])], notes, checks }, listed: new Map() };
   }
   const listed = parseSums(await readFile(sums, "utf8"));
   const wrong: string[] = [];
@@ -53,14 +69,21 @@ async function verifySums(path: string, files: readonly string[], others: readon
   const unlisted = files.filter((name) => listed?.some((one) => one.name === name) !== true);
   if (unlisted.length > 0) notes.push(`not in ${SUMS}: ${unlisted.join(", ")}`);
   const found = await findSignature(sums);
+  const signature = await signatureCheck(sums, found, trust);
+  const time = await timeCheck(found, trust);
   const checks: CheckResult[] = [
     ...orphans,
     wrong.length === 0
       ? { check: "sums", status: "ok", message: `all ${listed?.length} files are as ${SUMS} lists them` }
       : { check: "sums", status: "wrong", message: wrong.join("; ") },
-    await signatureCheck(sums, found, trust),
-    await timeCheck(found, trust),
+    signature,
+    time,
     await custodyCheck(sums, found, trust),
   ];
-  return { path, problems: [...alone, ...wrong, ...problemsOf(checks.slice(orphans.length + 1))], notes, checks };
+  const by = (check: CheckResult): CheckResult => ({ ...check, message: `${SUMS}, which lists it: ${check.message}` });
+  return {
+    verification: { path, problems: [...alone, ...wrong, ...problemsOf(checks.slice(orphans.length + 1))], notes, checks },
+    listed: new Map(listed?.map(({ name, sha256 }) => [name, sha256])),
+    ...(signature.status === "ok" ? { signed: [by(signature), by(time)] } : {}),
+  };
 }

@@ -21,6 +21,9 @@ import { problemsOf, type CheckResult, type Verification } from "./result.ts";
 import { Trust } from "./trust.ts";
 import { UserError } from "../../../model/error.ts";
 
+/** The checks of a signature, and of its time, over a list of files that has the archive, and its record, as they are. */
+export type SignedList = readonly [signature: CheckResult, time: CheckResult];
+
 /** After so many problems the others are only counted. */
 const MOST_PROBLEMS = 1000;
 
@@ -43,8 +46,14 @@ const NOT_CHECKED = [...NOT_A_FILES_FAULT, ...LOCKED];
  * Checks an archive: its structure and that of the archives inside it, that all its engine writes is there, that every
  * file of CRIU can be read, that memory and statistics fit; that it is what the record beside it says, and that it is as it was signed, when,
  * and as its custody file has it. Throws a UserError where there is no such file, or it cannot be read for what is not its fault.
+ * `signedList` is what vouches for one that has no signature of its own.
  */
-export async function verify(path: string, reading: Reading, trust = new Trust(reading.signal)): Promise<Verification> {
+export async function verify(
+  path: string,
+  reading: Reading,
+  trust = new Trust(reading.signal),
+  signedList?: SignedList,
+): Promise<Verification> {
   const findings = new Findings();
   // An archive that cannot be opened is not checked any further.
   let locked: UserError | undefined;
@@ -66,7 +75,7 @@ export async function verify(path: string, reading: Reading, trust = new Trust(r
   );
   if (locked !== undefined)
     checks.unshift({ check: "archive", status: "missing", message: `${locked.message}: what is inside was not checked` });
-  const around = file === undefined ? [] : [...(await volumesCheck(file, trust)), ...(await evidenceChecks(file, trust))];
+  const around = file === undefined ? [] : [...(await volumesCheck(file, trust)), ...(await evidenceChecks(file, trust, signedList))];
   checks.push(...around);
   return { path, problems: [...findings.problems(), ...problemsOf(around)], notes: findings.notes, checks };
 }
@@ -91,10 +100,11 @@ async function volumesCheck(file: string, trust: Trust): Promise<CheckResult[]> 
 }
 
 /** What lies around the archive: its signature, the time of that, and its custody file. */
-async function evidenceChecks(file: string, trust: Trust): Promise<CheckResult[]> {
+async function evidenceChecks(file: string, trust: Trust, signedList: SignedList | undefined): Promise<CheckResult[]> {
   const { findSignature, signatureCheck, timeCheck } = await import("./signature.ts");
   const { custodyCheck } = await import("./custody.ts");
   const found = await findSignature(file);
+  if (found === undefined && signedList !== undefined) return [...signedList, await custodyCheck(file, found, trust)];
   return [await signatureCheck(file, found, trust), await timeCheck(found, trust), await custodyCheck(file, found, trust)];
 }
 
