@@ -72,14 +72,14 @@ function unanswered(
 ): unknown {
   const { node, namespace, pod, container } = target;
   const what = say`the checkpoint of container ${container} in pod/${pod}`;
-  const cancelled = say`the kubelet cancels it: nothing is left on the node unless it was almost complete`;
-  const look = command`kubectl get pod ${pod} -n ${namespace}`;
+  const cancelled = say`the kubelet cancels it. The container stays frozen until CRIU has ended, which does not end if it waits for a stopped process (SIGSTOP, Ctrl-Z)`;
+  const look = command`kubectl checkpoint doctor ${pod} -c ${container} -n ${namespace} --deep`;
   if (error instanceof Interrupted || signal.aborted) {
     return new UserError({
       reason: "Interrupted",
       message: say`${what} was interrupted`,
       why: cancelled,
-      fix: say`see whether the container is still running: ${look}`,
+      fix: say`see whether the container is frozen: ${look}`,
       cause: error,
     });
   }
@@ -88,7 +88,7 @@ function unanswered(
       reason: "TimedOut",
       message: say`${what} took longer than --timeout ${givenMs / 1000}s`,
       why: say`the call was closed, and ${cancelled}`,
-      fix: "give a longer --timeout, or none",
+      fix: say`see whether the container is frozen: ${look}; then rerun with a longer --timeout`,
       cause: error,
     });
   }

@@ -134,6 +134,16 @@ const KNOWN: readonly Known[] = [
     }),
   },
   {
+    // runc, whose CRIU was killed: it lets the container run.
+    said: /read unixpacket [^ ]*: EOF/,
+    explain: (target, _about, _match, said) => ({
+      reason: "CRIUKilled",
+      message: say`CRIU was killed, or crashed, while it dumped ${what(target)}; no checkpoint was taken`,
+      why: runtimeWords(said),
+      fix: "if nobody on the node killed it, see the kernel's log there (dmesg) for the reason, then rerun",
+    }),
+  },
+  {
     // runc, crun, and how CRI-O says that it called either.
     said: /criu failed: type (?<type>\w+) errno (?<errno>\d+)|CRIU checkpointing failed|excerpt from CRIU log|checkpoint"? .*--work-path/is,
     explain: (target, _about, match, said) => criuFailed(target, match.groups ?? {}, said),
@@ -167,7 +177,7 @@ const KNOWN: readonly Known[] = [
       reason: "RuntimeTimedOut",
       message: say`the checkpoint of ${what(target)} took longer than the kubelet lets its runtime take`,
       why: runtimeWords(said),
-      fix: "give a longer --timeout; runtimeRequestTimeout in the kubelet's configuration may limit it",
+      fix: say`see whether the container is frozen, for CRIU waits without end for stopped processes: ${command`kubectl checkpoint doctor ${target.pod} -c ${target.container} -n ${target.namespace} --deep`}. If not, give a longer --timeout; runtimeRequestTimeout in the kubelet's configuration may limit it`,
     }),
   },
 ];

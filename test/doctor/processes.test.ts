@@ -152,10 +152,16 @@ test("what CRIU does not dump by itself, with the option or the change that help
     [["mount /data fuse.sshfs host: rw"], "fuse", /^fail: FUSE at \/data/],
     [[`container ${ID}`, "process 701", "NSpid: 701 7 1", "PPid: 700", "ns-pid pid:[9]", "ns-user user:[2]"], "nested-namespaces", /^fail/],
     [["State: D (disk sleep)"], "uninterruptible", /^warn: .*1 \(sleep\)/],
-    [["frozen"], "frozen", /^fail: it is frozen: .*ctr -n k8s\.io task resume 0a1b2c3d$/],
+    [["State: T (stopped)"], "stopped", /^fail: processes are stopped .*: 1 \(sleep\); CRIU waits .* -> .*kill -CONT 1$/],
+    [
+      [`container ${ID}`, "process 800", "NSpid: 800 9", "PPid: 650", "name vi", "State: T (stopped)"],
+      "stopped",
+      /^fail: .*: 9 \(vi\); .*kill -CONT 9$/,
+    ],
+    [["frozen"], "frozen", /^fail: it is frozen: .*ctr -n k8s\.io task resume 0a1b2c3d; if that hangs, .*kill -9 the criu process/],
   ];
   for (const [own, check, expected] of cases) {
-    const said = check === "uninterruptible" ? lines().map((line) => (line.startsWith("State:") ? (own[0] ?? "") : line)) : lines(...own);
+    const said = own[0]?.startsWith("State:") ? lines().map((line) => (line.startsWith("State:") ? (own[0] ?? "") : line)) : lines(...own);
     assert.match(String(judged(said).get(check)), expected, JSON.stringify(own));
   }
   assert.equal(judged(lines()).get("frozen"), undefined);

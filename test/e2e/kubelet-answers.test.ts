@@ -204,7 +204,7 @@ clusterTest("Ctrl-C: said what becomes of it, exit status 130, nothing left", as
   assert.equal(code, 130);
   assert.match(
     stderr,
-    /^error: the checkpoint of container big in pod\/big was interrupted\n {2}why: the kubelet cancels it: nothing is left on the node unless it was almost complete\n {2}fix: see whether the container is still running: kubectl get pod big -n e2e-answers\n$/,
+    /^error: the checkpoint of container big in pod\/big was interrupted\n {2}why: the kubelet cancels it\. The container stays frozen until CRIU has ended, [^\n]+\n {2}fix: see whether the container is frozen: kubectl checkpoint doctor big -c big -n e2e-answers --deep\n$/,
   );
   await sleep(3000);
   assert.deepEqual(await archives("big"), before);

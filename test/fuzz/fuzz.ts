@@ -10,7 +10,7 @@ export interface Failure {
   readonly what: string;
 }
 
-/** The eleven commands of a case may take so long, in milliseconds; on a busy machine longer, until they have had so much of the processor. */
+/** The commands of a case may take so long, in milliseconds; on a busy machine longer, until they have had so much of the processor. */
 const LONGEST = 20_000;
 /** Of a case that waits for something: its process does nothing. */
 const LONGEST_IDLE = 60_000;
@@ -18,6 +18,8 @@ const LONGEST_IDLE = 60_000;
 const IDLE = 20;
 /** A process may come to so much, in bytes. */
 const MOST_MEMORY = 300e6;
+/** With yara-x, beside the sources and archives that only the fuzzer keeps: the executable comes to 220 MB where this is 350. */
+const MOST_SCANNING = 400e6;
 /** Cases that one process tries. */
 const BATCH = 250;
 const AT_ONCE = 2;
@@ -66,6 +68,8 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
   let current = batch.first;
   let peakBytes = 0;
   let lost: string | undefined;
+  // What begins behind it is tried in another process.
+  let left = false;
   let timer: NodeJS.Timeout | undefined;
   const watch = (before: number, last = before, idle = 0): void => {
     timer = setTimeout(() => {
@@ -82,7 +86,7 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
   return await new Promise((done) => {
     child.on("message", (report: Report) => {
       clearTimeout(timer);
-      if (peakBytes > MOST_MEMORY) return;
+      if (left) return;
       if ("begins" in report) {
         current = report.begins;
         watch(processorTime(child.pid));
@@ -91,18 +95,23 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
       peakBytes = report.peakBytes;
       current = report.ended + 1;
       if (report.failure !== undefined) fail({ index: report.ended, what: report.failure });
-      if (peakBytes > MOST_MEMORY) {
+      if (peakBytes > (report.scanned ? MOST_SCANNING : MOST_MEMORY)) {
+        left = true;
         // A process that has tried others has what they left: the case is tried again in one of its own.
         const isAlone = report.ended === batch.first;
         if (isAlone) fail({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
         else current = report.ended;
+        child.kill("SIGKILL");
+      } else if (report.scanned) {
+        // It keeps what yara-x took.
+        left = true;
         child.kill("SIGKILL");
       } else if (current === batch.first + batch.count) child.kill();
     });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
       rmSync(scratch, { recursive: true });
-      const finished = current === batch.first + batch.count || peakBytes > MOST_MEMORY;
+      const finished = current === batch.first + batch.count || left;
       if (!finished) fail({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
       done({ next: finished ? current : current + 1, peakBytes });
     });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { posix } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import type { Random } from "./random.ts";
 import { nameText } from "../../src/model/name.ts";
 
 interface Extraction {
@@ -21,6 +22,21 @@ export function nothingHidden(archive: Buffer, document: unknown): void {
     if (posix.basename(path).startsWith(".wh.")) continue;
     assert.ok(mentioned.has(path), `${path} is in rootfs-diff.tar, was not extracted, and nothing says so`);
   }
+}
+
+/** What is archive in the archive, compressed or not, and images whose entries queues are in. */
+const NOT_AS_IT_IS = /\.tar|ghost-file|(pipes-data|fifo-data|sk-queues|tcp-stream|tty-data|bpfmap-data|ipcns-(msg|shm))/;
+const PAGE = 4096;
+const NEEDLE = 12;
+
+/** Bytes that stand in some file of the archive, in memory within one page; undefined where nothing can be said of that. */
+export function somewhereIn(archive: Buffer, random: Random): Buffer | undefined {
+  const files = walk(plain(archive)).filter(({ name, data }) => data.length > NEEDLE && !NOT_AS_IT_IS.test(name.toString("latin1")));
+  if (files.length === 0) return undefined;
+  const { data } = random.pick(files);
+  const at = random.below(data.length - NEEDLE);
+  const isWithin = (at % PAGE) + NEEDLE <= PAGE;
+  return isWithin ? data.subarray(at, at + NEEDLE) : undefined;
 }
 
 function plain(bytes: Buffer): Buffer {

@@ -357,7 +357,7 @@ function expanded(data: Buffer): Buffer {
   }
 }
 
-const JSON_PARTS = [
+export const JSON_PARTS = [
   "null",
   "{}",
   "[]",
@@ -371,7 +371,7 @@ const JSON_PARTS = [
   `"${"A".repeat(100_000)}"`,
 ];
 
-function strangeMember(random: Random): Buffer {
+export function strangeMember(random: Random): Buffer {
   const name = random.pick(HOSTILE_NAMES);
   switch (random.below(13)) {
     case 6:

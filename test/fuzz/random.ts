@@ -6,6 +6,8 @@ export interface Random {
   /** True once in `times`. */
   oneIn(times: number): boolean;
   pick<T>(items: readonly T[]): T;
+  /** So many of them, each once, in their order. */
+  some<T>(items: readonly T[], count: number): T[];
   bytes(length: number): Buffer;
 }
 
@@ -26,6 +28,11 @@ export function randomOf(seed: number, index: number): Random {
       const item = items[below(items.length)];
       if (item === undefined) throw new Error("nothing to pick from");
       return item;
+    },
+    some: (items, count) => {
+      const chosen = new Set<number>();
+      while (chosen.size < Math.min(count, items.length)) chosen.add(below(items.length));
+      return items.filter((_, index) => chosen.has(index));
     },
     bytes: (length) => Buffer.from(Array.from({ length }, () => below(256))),
   };

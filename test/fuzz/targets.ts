@@ -1,6 +1,6 @@
 // What is done with a mutated archive: everything that reads one, as a user's command would.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Chalk } from "chalk";
 import { errorText } from "../../src/cli/errors.ts";
@@ -10,6 +10,7 @@ import type { Verb } from "../../src/commands/shared/verb.ts";
 import { verb as diff } from "../../src/commands/diff.ts";
 import { verb as extract } from "../../src/commands/extract.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
+import { verb as report } from "../../src/commands/report.ts";
 import { verb as search } from "../../src/commands/search.ts";
 import { verb as show } from "../../src/commands/show.ts";
 import { verb as verify } from "../../src/commands/verify.ts";
@@ -17,87 +18,127 @@ import { UserError } from "../../src/model/error.ts";
 import type { Piece } from "../../src/model/report.ts";
 import { runVerb, type Ran } from "../commands/running.ts";
 import { collectGarbage } from "./memory.ts";
-import { nothingHidden } from "./hidden.ts";
+import { recordBeside } from "./beside.ts";
+import { soundCore } from "./elf.ts";
+import { nothingHidden, somewhereIn } from "./hidden.ts";
 import { TRAP, type Mutant } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
 interface Target {
   readonly command: Verb;
   readonly words: readonly string[];
-  readonly flags?: Readonly<Record<string, string | boolean>>;
+  readonly flags?: Flags;
 }
+
+type Flags = NonNullable<Parameters<typeof runVerb>[2]>;
 
 /** What a mutant is compared with. */
 const SOUND = "test/data/archives/containerd-a.tar";
 
 const renderer = new Renderer(new Chalk({ level: 0 }));
 
+/** Of what may be done with a mutant, so much is done with each, besides what is done with all. */
+const CHOSEN = 6;
+/** One case in so many is scanned with rules: the start of yara-x takes longer than all else. */
+const SCANNED = 100;
+const RULES = "test/data/rules/suspicious.yar";
+
 /**
- * Runs every command over a mutant in a directory of its own. Throws where anything but a UserError is thrown, a control
- * character would reach the terminal, a file appears where none may be, more is written than an archive may ask for, or a file of the
- * root file system's change is neither written nor mentioned.
+ * Runs commands over a mutant in a directory of its own: show and verify, and by chance some of all others. Throws where anything but a
+ * UserError is thrown, a control character would reach the terminal, a file appears where none may be, more is written than an archive may
+ * ask for, a file of the root file system's change is neither written nor mentioned, a search that says it is complete has not found
+ * what is there, or a core is none. Answers whether rules were used.
  */
-export async function tryMutant({ bytes, expandedBytes }: Mutant, random: Random, directory: string): Promise<void> {
+export async function tryMutant(
+  { bytes, expandedBytes }: Mutant,
+  random: Random,
+  directory: string,
+): Promise<{ readonly scanned: boolean }> {
   const inside = join(directory, "a", "b", "c");
   mkdirSync(join(inside, "out"), { recursive: true });
   const file = join(inside, "mutant.tar");
   writeFileSync(file, bytes);
+  const beside = random.oneIn(4) ? recordBeside(file, random) : [];
   const out = `${join(inside, "out")}/`;
   const pid = String(random.pick([1, 1, 4, 8, 10, 26]));
-  const targets: readonly Target[] = [
-    { command: show, words: [file] },
-    { command: show, words: [file], flags: { output: "wide" } },
-    { command: verify, words: [file] },
+  const needle = somewhereIn(bytes, random);
+  const others: readonly Target[] = [
     { command: inspect, words: [file], flags: { all: true } },
     { command: inspect, words: [file], flags: { memory: true, env: true, pid } },
-    { command: search, words: [file, "SECRET"] },
+    { command: inspect, words: [file], flags: { threads: true } },
+    { command: inspect, words: [file], flags: { changes: true, output: "json" } },
+    { command: report, words: [file] },
+    { command: report, words: [file], flags: random.oneIn(2) ? { output: "json" } : { format: "timesketch" } },
+    { command: report, words: [file], flags: { to: `${out}report.html` } },
+    { command: search, words: [file, needle?.toString("hex") ?? "00"], flags: { hex: true, max: "1", output: "json" } },
     {
       command: search,
       words: [file, random.pick(["[A-Z_]{6,}=\\w+", "."])],
-      flags: { regex: true, max: "20", around: "16", pid },
+      flags: { regex: true, max: "20", around: "16", ...(random.oneIn(2) ? { pid } : {}) },
     },
     { command: diff, words: random.oneIn(2) ? [file, SOUND] : [SOUND, file] },
     { command: extract, words: [file, "/"], flags: { to: out } },
     {
       command: extract,
-      words: [file, random.pick(["/data/new", "/dev", "/tmp/ghost", "checkpoint", "config.dump", "volumes"])],
+      words: [file, random.pick(["/data/new", "/dev", "/tmp/ghost", "checkpoint", "config.dump", "volumes", "memfd:payload", "sysv:0"])],
       flags: { to: out },
     },
     { command: extract, words: [file], flags: { to: out, pid } },
+    { command: extract, words: [file], flags: { to: out, core: true, ...(random.oneIn(2) ? { pid } : {}) } },
+  ];
+  const scanned = random.oneIn(SCANNED);
+  const targets: readonly Target[] = [
+    { command: show, words: [file], flags: random.oneIn(2) ? { output: "wide" } : {} },
+    { command: verify, words: [file] },
+    ...random.some(others, CHOSEN),
+    ...(scanned ? [{ command: random.oneIn(2) ? search : report, words: [file], flags: { rules: [RULES] } }] : []),
   ];
   for (const { command, words, flags } of targets) {
     collectGarbage();
     const ran = await runTarget(command, words, flags);
-    if (command !== extract) continue;
-    const most = 4 * expandedBytes + SLACK;
-    const written = bytesBelow(out);
-    assert.ok(written <= most, `${written} bytes were written, of an archive of ${expandedBytes}`);
-    if (words[1] === "/" && ran?.exitCode === 0) nothingHidden(bytes, ran.document);
-    onlyInside(directory, inside);
+    if (flags?.["hex"] === true && needle !== undefined && ran?.exitCode === 1)
+      assert.fail(`a search says that it is complete, and has not found ${needle.toString("hex")}`);
+    if (command === report) printableIn(out);
+    if (command === extract) {
+      const most = 4 * expandedBytes + SLACK;
+      const written = bytesBelow(out);
+      assert.ok(written <= most, `${written} bytes were written, of an archive of ${expandedBytes}`);
+      if (words[1] === "/" && ran?.exitCode === 0) nothingHidden(bytes, ran.document);
+      if (flags?.["core"] === true) for (const core of filesBelow(out).filter((name) => /core\.\d+$/.test(name))) soundCore(core);
+    }
+    onlyInside(directory, inside, beside);
     rmSync(out, { recursive: true });
     mkdirSync(out);
   }
-  onlyInside(directory, inside);
   rmSync(directory, { recursive: true });
+  return { scanned };
 }
 
 /** For directories and the ends of blocks. */
 const SLACK = 1 << 20;
 
-function bytesBelow(directory: string): number {
+function filesBelow(directory: string): string[] {
   const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
-  return entries.reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).blocks * 512 : 0), 0);
+  return entries.flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : []));
 }
 
-async function runTarget(
-  command: Verb,
-  words: readonly string[],
-  flags: Readonly<Record<string, string | boolean>> = {},
-): Promise<Ran | undefined> {
+function bytesBelow(directory: string): number {
+  return filesBelow(directory).reduce((sum, file) => sum + statSync(file).blocks * 512, 0);
+}
+
+/** A page has no character that a browser or terminal would obey; names come into it without being markup. */
+function printableIn(directory: string): void {
+  for (const file of filesBelow(directory)) printable(readFileSync(file, "utf8"));
+}
+
+async function runTarget(command: Verb, words: readonly string[], flags: Flags = {}): Promise<Ran | undefined> {
   try {
     const ran = await runVerb(command, words, flags);
     const { pieces, document } = ran;
-    for (const piece of pieces) printable(rendered(piece));
+    for (const piece of pieces) {
+      printable(rendered(piece));
+      if (command === report && piece.bytes !== undefined) for await (const part of piece.bytes) printable(part.toString());
+    }
     if (document !== undefined) printable(escapeJson(JSON.stringify(document)));
     return ran;
   } catch (error) {
@@ -125,13 +166,13 @@ function printable(text: string): void {
 }
 
 /** Below `directory` there is only the way to `inside`, the mutant in it, and what was extracted. */
-function onlyInside(directory: string, inside: string): void {
+function onlyInside(directory: string, inside: string, beside: readonly string[]): void {
   assert.ok(!existsSync(TRAP), `${TRAP} has come into being`);
   for (const [level, expected] of [
     [directory, ["a", "tmp"]],
     [join(directory, "a"), ["b"]],
     [join(directory, "a", "b"), ["c"]],
-    [inside, ["mutant.tar", "out"]],
+    [inside, ["mutant.tar", ...beside, "out"].sort()],
     [join(directory, "tmp"), []],
   ] as const) {
     assert.deepEqual(readdirSync(level).sort(), expected, `in ${level}`);

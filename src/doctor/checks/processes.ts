@@ -1,4 +1,4 @@
-import { IO_URING_FIX } from "../../kubelet/criu-causes.ts";
+import { HUNG_CRIU, IO_URING_FIX } from "../../kubelet/criu-causes.ts";
 import { command, joined, say, type Phrase } from "../../model/phrase.ts";
 import { counted, formatBytes } from "../../model/units.ts";
 import type { CriuOptions } from "../facts/deep.ts";
@@ -46,7 +46,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
         : command`ctr -n k8s.io task resume ${id}`;
       return fail(
         "it is frozen: a checkpoint is in progress, or a failed one left it so (runc#3577)",
-        say`if no checkpoint is in progress, on the node: ${resume}`,
+        say`if no checkpoint is in progress, on the node: ${resume}; if that hangs, CRIU waits for a stopped process: ${HUNG_CRIU}`,
       );
     },
   },
@@ -229,10 +229,26 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
     },
   },
   {
+    name: "stopped",
+    decides: ["checkpoint"],
+    judge: ({ processes }) => {
+      // What kubectl exec started is frozen with the container, and CRIU waits for it too.
+      const stopped = [...processes.own, ...processes.others].filter(({ state }) => state === "T");
+      return stopped.length === 0
+        ? undefined
+        : fail(
+            say`processes are stopped (SIGSTOP, Ctrl-Z): ${named(stopped.map(processText))}; CRIU waits for them without end, and the container stays frozen (criu#1905)`,
+            say`continue or end them before: kubectl exec … -- kill -CONT ${stopped.map(({ inside }) => inside).join(" ")}`,
+          );
+    },
+  },
+  {
     name: "uninterruptible",
     decides: ["checkpoint"],
     sees: ["unstoppable"],
     judge: ({ processes }) => {
+      // Of a frozen container, version 1 of cgroups says this of all processes.
+      if (processes.frozen) return undefined;
       const stuck = processes.own.filter(({ state }) => state === "D");
       return stuck.length === 0
         ? undefined
