@@ -1,5 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
+import { readPlainText } from "../local/plain.ts";
 import { list, number, object, string, type Json } from "../model/json.ts";
 
 /** In bytes; a pod's manifest is the largest part of one. */
@@ -16,7 +17,7 @@ export function recordPath(path: string): string {
  */
 export async function recordProblems(path: string, hashOf: (path: string) => Promise<string>): Promise<string[] | undefined> {
   const record = recordPath(path);
-  const text = await readText(record).catch((error: NodeJS.ErrnoException) => error);
+  const text = await readPlainText(record, LARGEST_RECORD).catch((error: NodeJS.ErrnoException) => error);
   if (text instanceof Error) return text.code === "ENOENT" ? undefined : [`cannot read its record ${record}: ${text.message}`];
   const copies = copiesIn(text);
   if (copies === undefined) return [`its record ${record} is not JSON`];
@@ -47,16 +48,10 @@ export function recordedVolumes(
 /** The record beside an archive; undefined where there is none that can be read. */
 export async function readRecord(path: string): Promise<Json | undefined> {
   try {
-    return object(JSON.parse(await readText(recordPath(path))));
+    return object(JSON.parse(await readPlainText(recordPath(path), LARGEST_RECORD)));
   } catch {
     return undefined;
   }
-}
-
-async function readText(path: string): Promise<string> {
-  const { size } = await stat(path);
-  if (size > LARGEST_RECORD) throw new Error(`${size} bytes are too many for a record`);
-  return await readFile(path, "utf8");
 }
 
 function copiesIn(text: string): Json[] | undefined {

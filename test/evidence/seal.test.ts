@@ -7,7 +7,9 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 import { openEvidence } from "../../src/flows/evidence/open.ts";
 import { sealFile } from "../../src/flows/evidence/seal.ts";
+import { verb as report } from "../../src/commands/report.ts";
 import { verb as seal } from "../../src/commands/seal.ts";
+import { verb as show } from "../../src/commands/show.ts";
 import { verb as verify } from "../../src/commands/verify.ts";
 import { runVerb } from "../commands/running.ts";
 import { context } from "../fakes.ts";
@@ -303,6 +305,31 @@ test("an authority that does not answer as one", async (t) => {
   const { errors } = await runVerb(seal, [archive(folder())], { "sign-key": ed25519.secret, timestamp: "http://127.0.0.1:1/" });
   assert.equal(errors[0]?.reason, "TimestampFailed");
 });
+
+test(
+  "what lies beside an archive and is a pipe or a device is not waited for",
+  { skip: process.platform === "win32" && "no pipes" },
+  async () => {
+    const directory = folder();
+    const path = archive(directory, "a.tar");
+    for (const name of ["a.tar.json", "a.tar.sigstore.json", "custody.jsonl", "SHA256SUMS"]) {
+      const beside = join(directory, name);
+      for (const make of [
+        ["mkfifo", beside],
+        ["ln", "-s", "/dev/zero", beside],
+      ] as const) {
+        rmSync(beside, { force: true });
+        execFileSync(make[0], make.slice(1));
+        const words = name === "SHA256SUMS" ? directory : path;
+        const { problems } = await checked(words, { key: ed25519.public });
+        assert.ok(problems.join().includes("is not a plain file"), `${make.join(" ")}: ${problems.join()}`);
+        await runVerb(show, [path]);
+        await runVerb(report, [path]);
+      }
+      rmSync(beside);
+    }
+  },
+);
 
 test("a directory of evidence: SHA256SUMS as sha256sum reads it, signed; what is changed, gone or new is named", async () => {
   const directory = folder();

@@ -1,9 +1,8 @@
-import { readFile } from "node:fs/promises";
 import type { Member, OpenArchive, Reading } from "../../archive/archive.ts";
 import { ENGINE_FILES, engineOf } from "../../archive/engines/engine.ts";
 import type { CheckpointInfo } from "../../archive/engines/info.ts";
 import { openArchive } from "../../archive/open.ts";
-import { recordPath } from "../../archive/record.ts";
+import { readRecord } from "../../archive/record.ts";
 import { interruptedThreads, tellsOfInterruptions, type InterruptedThread } from "../../criu/interrupted.ts";
 import { statistics } from "../../criu/statistics.ts";
 import { memorySize } from "../../criu/totals.ts";
@@ -72,13 +71,8 @@ function isWanted(member: Member): boolean {
 
 /** Of the record beside the archive. */
 async function pausedSeconds(path: string): Promise<number | undefined> {
-  const text = await readFile(recordPath(path), "utf8").catch(() => "{}");
-  try {
-    const [item, ...others] = list(object(JSON.parse(text))["items"]);
-    return others.length > 0 ? undefined : number(object(item)["pausedSeconds"]);
-  } catch {
-    return undefined;
-  }
+  const [item, ...others] = list((await readRecord(path))?.["items"]);
+  return others.length > 0 ? undefined : number(object(item)["pausedSeconds"]);
 }
 
 async function attempt<T>(problems: string[], read: () => Promise<T>): Promise<T | undefined> {

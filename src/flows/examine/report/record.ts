@@ -1,9 +1,5 @@
-import { readFile, stat } from "node:fs/promises";
-import { recordPath } from "../../../archive/record.ts";
+import { readRecord as readDocument } from "../../../archive/record.ts";
 import { list, object, string, type Json } from "../../../model/json.ts";
-
-/** In bytes; a pod's manifest and its log are the largest parts of one. */
-const LARGEST = 16 << 20;
 
 /** What the record beside an archive says. */
 export interface RecordOf {
@@ -14,15 +10,9 @@ export interface RecordOf {
 
 /** Undefined where there is none that can be read, or it is of several archives. */
 export async function readRecord(path: string): Promise<RecordOf | undefined> {
-  try {
-    const file = recordPath(path);
-    if ((await stat(file)).size > LARGEST) return undefined;
-    const document = object(JSON.parse(await readFile(file, "utf8")));
-    const [item, ...others] = list(document["items"]);
-    return item === undefined || others.length > 0 ? undefined : { item: object(item), record: object(document["record"]) };
-  } catch {
-    return undefined;
-  }
+  const document = await readDocument(path);
+  const [item, ...others] = list(document?.["items"]);
+  return item === undefined || others.length > 0 ? undefined : { item: object(item), record: object(document?.["record"]) };
 }
 
 /** Ports that the pod's manifest declares, "tcp/80"; undefined where neither record nor archive has them. `annotations`: the kubelet's of the container. */

@@ -1,14 +1,17 @@
 import { counted } from "../../../model/units.ts";
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { CUSTODY, readChain, type Chain, type CustodyLine } from "../../../evidence/custody.ts";
 import { SUMS } from "../../../evidence/sums.ts";
+import { readPlainText } from "../../../local/plain.ts";
 import { object, string } from "../../../model/json.ts";
 import { findSignature, type FoundSignature } from "./signature.ts";
 import type { CheckResult, Verification } from "./result.ts";
 import type { Trust } from "./trust.ts";
 
+/** In bytes: a line takes some 400. */
+const LARGEST_CUSTODY = 256 << 20;
 const CHECK = "custody";
 
 /** Whether the custody file that belongs to a file has an unbroken chain, with the lines that were signed, and the file as it is. */
@@ -122,7 +125,7 @@ function at(directory: string, name: string): string {
 
 async function readCustody(path: string): Promise<Chain> {
   try {
-    return readChain(await readFile(path, "utf8"));
+    return readChain(await readPlainText(path, LARGEST_CUSTODY));
   } catch (error) {
     return { lines: [], problems: [`it cannot be read: ${(error as Error).message}`] };
   }

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Reading } from "../../../archive/archive.ts";
 import { recordPath } from "../../../archive/record.ts";
@@ -7,6 +6,7 @@ import { bundlePath } from "../../../evidence/names.ts";
 import { CUSTODY } from "../../../evidence/custody.ts";
 import { filesBelow, parseSums, SUMS } from "../../../evidence/sums.ts";
 import { Directory } from "../../../local/directory.ts";
+import { readPlainText } from "../../../local/plain.ts";
 import { custodyCheck, verifyCustody } from "./custody.ts";
 import { findSignature, signatureCheck, timeCheck } from "./signature.ts";
 import { problemsOf, type CheckResult, type Verification } from "./result.ts";
@@ -14,6 +14,8 @@ import type { Trust } from "./trust.ts";
 import { verify, type SignedList } from "./verify.ts";
 
 const ARCHIVE = /(?<!\.volumes)\.tar(\.gz|\.zst)?(\.age)?$/;
+/** In bytes: a line takes some 200. */
+const LARGEST_SUMS = 64 << 20;
 /** What lies beside an archive, and is worth nothing without it. */
 const BESIDE = /^(.*\.tar(?:\.gz|\.zst)?)\.(?:json|json\.age|sigstore\.json)$/;
 
@@ -59,7 +61,7 @@ async function verifySums(path: string, files: readonly string[], others: readon
     const checks = [...orphans, sum];
     return { verification: { path, problems: [...alone, ...problemsOf([sum])], notes, checks }, listed: new Map() };
   }
-  const listed = parseSums(await readFile(sums, "utf8"));
+  const listed = parseSums(await readPlainText(sums, LARGEST_SUMS));
   const wrong: string[] = [];
   for (const { name, sha256 } of listed ?? []) {
     if (!files.includes(name)) wrong.push(`${name} is missing`);

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { recordPath } from "../../../archive/record.ts";
 import type { SignedStatement } from "../../../evidence/bundle.ts";
 import { fingerprint, keyHint } from "../../../evidence/key.ts";
 import { bundlePath } from "../../../evidence/names.ts";
 import type { Subject } from "../../../evidence/statement.ts";
+import { readPlainText } from "../../../local/plain.ts";
 import type { CheckResult } from "./result.ts";
 import type { Trust } from "./trust.ts";
 
@@ -27,10 +27,8 @@ export async function findSignature(path: string): Promise<FoundSignature | unde
   const bundle = bundlePath(path);
   if (!existsSync(bundle)) return undefined;
   try {
-    const { size } = await stat(bundle);
-    if (size > LARGEST_BUNDLE) return { path: bundle, signed: undefined, problem: `${size} bytes are too many for a signature` };
     const { readBundle } = await import("../../../evidence/bundle.ts");
-    const read = readBundle(await readFile(bundle, "utf8"));
+    const read = readBundle(await readPlainText(bundle, LARGEST_BUNDLE));
     return typeof read === "string"
       ? { path: bundle, signed: undefined, problem: read }
       : { path: bundle, signed: read, problem: undefined };

@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
-import { open } from "node:fs/promises";
+import { openPlain } from "../../../local/plain.ts";
 import { sha256Of } from "../../../local/write.ts";
 
 /** By what signatures and timestamps are checked, and the hashes of files. */
@@ -25,7 +25,7 @@ export class Trust {
   }
 
   async #read(path: string): Promise<string> {
-    await using file = await open(path);
+    await using file = await openPlain(path);
     return await sha256Of(file, this.signal);
   }
 }
