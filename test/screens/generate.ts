@@ -14,8 +14,8 @@ const folder = mkdtempSync(join(tmpdir(), "screens-"));
 const kubeconfig = join(folder, "config");
 const env = { KUBECONFIG: kubeconfig, KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
 
-/** A pod with something to find: a secret, a listener. */
-const SCRIPT = `export DB_PASSWORD=hunter2; nc -lk -p 4444 -e sh & ${COUNT}`;
+/** A pod with something to find: a secret, a listener out of a program in /tmp. */
+const SCRIPT = `export DB_PASSWORD=hunter2; cp /bin/busybox /tmp/nc; /tmp/nc -ll -p 4444 -e sh & ${COUNT}`;
 
 /** What is typed, and what is said of it. */
 const STEPS: readonly (readonly [words: string, line: string])[] = [
