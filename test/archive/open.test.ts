@@ -199,7 +199,7 @@ test("no file, no archive, other compressions: each is said for what it is", asy
   await assert.rejects(openArchive(xz), { reason: "UnknownCompression", message: /compressed with xz/, fix: "unpack it with xz first" });
 });
 
-test("a decompression bomb is stopped", { timeout: 60_000 }, async (t) => {
+test("a decompression bomb is stopped", { timeout: 300_000 }, async (t) => {
   // A member of 20 GiB that is all zeros: some 2 MB of gzip, made of one block repeated.
   const block = gzipSync(Buffer.alloc(64 << 20));
   const head = gzipSync(tar({ name: "config.dump" }, pax({ size: String(20 * 2 ** 30) }), { name: "bomb" }).subarray(0, 2048));

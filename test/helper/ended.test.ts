@@ -35,14 +35,14 @@ async function helpers(t: TestContext, pods: Json[], event?: Json): Promise<{ re
 
 const LOST = { reason: "HelperLost", message: "the helper pod on node1 ended before it was reached" };
 
-test("one that has run to its end is replaced once, and then it is an error", { timeout: 20_000 }, async (t) => {
+test("one that has run to its end is replaced once, and then it is an error", { timeout: 120_000 }, async (t) => {
   const succeeded = { metadata: { name: "p" }, status: { phase: "Succeeded", containerStatuses: [{ state: { terminated: {} } }] } };
   const { helpers: some, made } = await helpers(t, [succeeded]);
   await assert.rejects(some.directory("node1").stat("a.tar"), LOST);
   assert.equal(made.length, 2);
 });
 
-test("one that is gone already is known by its Job's event, not waited for", { timeout: 30_000 }, async (t) => {
+test("one that is gone already is known by its Job's event, not waited for", { timeout: 120_000 }, async (t) => {
   const { helpers: some, made } = await helpers(t, [], { reason: "Completed", message: "Job completed" });
   await assert.rejects(some.directory("node1").stat("a.tar"), LOST);
   assert.equal(made.length, 2);

@@ -46,7 +46,7 @@ async function collection(t: TestContext, items: Json[], refuse: { watch?: numbe
   return { connection: await connectTo(t, server), next, lists: () => lists };
 }
 
-test("what is there, then what changes; a watch that ends or is lost goes on from where it was", { timeout: 10_000 }, async (t) => {
+test("what is there, then what changes; a watch that ends or is lost goes on from where it was", { timeout: 120_000 }, async (t) => {
   const { connection, next, lists } = await collection(t, [pod("a", 3)]);
   const stop = new AbortController();
   const seen: string[] = [];
@@ -80,7 +80,7 @@ test("what is there, then what changes; a watch that ends or is lost goes on fro
 for (const [name, tooOld] of [
   ["an event", (response: ServerResponse) => response.end(event("ERROR", { kind: "Status", code: 410, reason: "Expired" }))],
 ] as const) {
-  test(`a watch that is too old, by ${name}: a gap, and the differences of a new list`, { timeout: 10_000 }, async (t) => {
+  test(`a watch that is too old, by ${name}: a gap, and the differences of a new list`, { timeout: 120_000 }, async (t) => {
     const items = [pod("a", 3), pod("b", 3), pod("c", 3)];
     const { connection, next } = await collection(t, items);
     const stop = new AbortController();
@@ -98,7 +98,7 @@ for (const [name, tooOld] of [
   });
 }
 
-test("waitFor: judged at first and after each change; whoever has an answer ends the watch", { timeout: 10_000 }, async (t) => {
+test("waitFor: judged at first and after each change; whoever has an answer ends the watch", { timeout: 120_000 }, async (t) => {
   const { connection, next } = await collection(t, []);
   const judged: number[] = [];
   const waiting = waitFor(connection, { path: "/api/v1/pods", signal: t.signal }, (objects) => {
@@ -114,7 +114,7 @@ test("waitFor: judged at first and after each change; whoever has an answer ends
   assert.deepEqual(judged, [0, 1, 2]);
 });
 
-test("waitFor: asks again and again where it may not watch", { timeout: 10_000 }, async (t) => {
+test("waitFor: asks again and again where it may not watch", { timeout: 120_000 }, async (t) => {
   const items: Json[] = [];
   const { connection, lists } = await collection(t, items, { watch: 403 });
   const waiting = waitFor(connection, { path: "/api/v1/namespaces/n/pods", name: "a", signal: t.signal }, ([found]) => found);
@@ -123,7 +123,7 @@ test("waitFor: asks again and again where it may not watch", { timeout: 10_000 }
   assert.deepEqual(await waiting, items[0]);
 });
 
-test("waitFor: ends with the signal's reason, and with what the judge throws", { timeout: 10_000 }, async (t) => {
+test("waitFor: ends with the signal's reason, and with what the judge throws", { timeout: 120_000 }, async (t) => {
   const { connection, next } = await collection(t, []);
   const stop = new AbortController();
   const waiting = waitFor(connection, { path: "/api/v1/pods", signal: stop.signal }, () => undefined);
@@ -136,7 +136,7 @@ test("waitFor: ends with the signal's reason, and with what the judge throws", {
   await assert.rejects(judging, { message: "never" });
 });
 
-test("watchPod: the pod, its changes, its end, and another one of its name", { timeout: 10_000 }, async (t) => {
+test("watchPod: the pod, its changes, its end, and another one of its name", { timeout: 120_000 }, async (t) => {
   const { connection, next } = await collection(t, [pod("a", 3)]);
   const stop = new AbortController();
   const seen: string[] = [];
@@ -155,7 +155,7 @@ test("watchPod: the pod, its changes, its end, and another one of its name", { t
   assert.deepEqual(seen, ["u-a", "u-a", "deleted", "other"]);
 });
 
-test("watchPod: none there, and a refusal", { timeout: 10_000 }, async (t) => {
+test("watchPod: none there, and a refusal", { timeout: 120_000 }, async (t) => {
   const none = await collection(t, []);
   const [first] = [await watchPod(none.connection, "n", "a", { signal: t.signal }).next()];
   assert.deepEqual(first.value, { kind: "deleted" });
