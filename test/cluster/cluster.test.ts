@@ -107,41 +107,60 @@ clusterTest("a checkpoint leaves a file for root alone on the node", async () =>
 
 for (const service of ["kubelet", "containerd"]) {
   for (const end of ["kill", "stop"]) {
-    clusterTest(`a container runs on while its ${service} is away (${end})`, async () => {
-      const before = await counter();
-      await cluster(service, NODE, end);
-      await cluster(service, NODE, "start");
-      assert.equal((await checkpoint(COUNTER)).status, 200);
-      assert.equal(await counter(), before);
-    });
+    clusterTest(
+      `a container runs on while its ${service} is away (${end})`,
+      async () => {
+        const before = await counter();
+        await cluster(service, NODE, end);
+        await cluster(service, NODE, "start");
+        assert.equal((await checkpoint(COUNTER)).status, 200);
+        assert.equal(await counter(), before);
+      },
+      { full: true },
+    );
   }
 }
 
-clusterTest("the apiserver, killed, comes back with all it knew", async () => {
-  const before = await counter();
-  await cluster("apiserver", "kill");
-  assert.notEqual((await kubectl("version")).code, 0);
-  await cluster("apiserver", "start");
-  assert.equal(await counter(), before);
-  assert.equal((await checkpoint(COUNTER)).status, 200);
-});
+clusterTest(
+  "the apiserver, killed, comes back with all it knew",
+  async () => {
+    const before = await counter();
+    await cluster("apiserver", "kill");
+    assert.notEqual((await kubectl("version")).code, 0);
+    await cluster("apiserver", "start");
+    assert.equal(await counter(), before);
+    assert.equal((await checkpoint(COUNTER)).status, 200);
+  },
+  { full: true },
+);
 
-clusterTest("a kubelet without the feature gate", async () => {
-  await cluster("kubelet", NODE, "stop");
-  await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
-  assert.deepEqual(await checkpoint(NOBODY), { status: 404, body: "404 page not found\n" });
-  await cluster("kubelet", NODE, "start");
-  assert.deepEqual(await checkpoint(NOBODY), { status: 404, body: "pod does not exist" });
-});
+clusterTest(
+  "a kubelet without the feature gate",
+  async () => {
+    await cluster("kubelet", NODE, "stop");
+    await cluster("kubelet", NODE, "start", "--checkpoint-gate=off");
+    assert.deepEqual(await checkpoint(NOBODY), { status: 404, body: "404 page not found\n" });
+    await cluster("kubelet", NODE, "start");
+    assert.deepEqual(await checkpoint(NOBODY), { status: 404, body: "pod does not exist" });
+  },
+  { full: true },
+);
 
-clusterTest("an apiserver without the right", async () => {
-  await cluster("grant", "no");
-  const { status, body } = await checkpoint(NOBODY);
-  assert.equal(status, 403);
-  assert.match(body, /^Forbidden \(user=kube-apiserver-kubelet-client, verb=create, resource=nodes, subresource\(s\)=\[checkpoint\]\)\s*$/);
-  await cluster("grant", "yes");
-  assert.equal((await checkpoint(NOBODY)).body, "pod does not exist");
-});
+clusterTest(
+  "an apiserver without the right",
+  async () => {
+    await cluster("grant", "no");
+    const { status, body } = await checkpoint(NOBODY);
+    assert.equal(status, 403);
+    assert.match(
+      body,
+      /^Forbidden \(user=kube-apiserver-kubelet-client, verb=create, resource=nodes, subresource\(s\)=\[checkpoint\]\)\s*$/,
+    );
+    await cluster("grant", "yes");
+    assert.equal((await checkpoint(NOBODY)).body, "pod does not exist");
+  },
+  { full: true },
+);
 
 clusterTest("a node without CRIU", async () => {
   await cluster("criu", NODE, "off");

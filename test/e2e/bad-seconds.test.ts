@@ -112,7 +112,7 @@ clusterTest(
     for (const one of ended) if (one.status === "rejected") throw one.reason;
     await eventually(async () => (await left()).length === 0, "no helper is left", 30);
   },
-  { timeout: ROUNDS * 240_000 },
+  { full: true, timeout: ROUNDS * 240_000 },
 );
 
 const FATES: readonly Fate[] = ["lost", "cut", "hidden"];

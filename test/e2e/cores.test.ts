@@ -133,7 +133,7 @@ clusterTest(
       threads[9]?.join("\n") ?? "",
     );
   },
-  LONG,
+  { ...LONG, full: true },
 );
 
 clusterTest(

@@ -269,32 +269,36 @@ clusterTest("--copy --remove of many: one helper a node and access, archives and
   assert.ok(run.items.every(({ result }) => result?.removedFromNode === true));
 });
 
-clusterTest("--copy of many: a helper pod that is lost is replaced for the next archive", async (t) => {
-  const directory = await temporaryDirectory(t);
-  const { code, stdout, stderr } = await plugin(
-    ["svc/web", "-c", "side", "-c", "app", "-n", namespace, `--copy=${directory}`, "-o", "json"],
-    {
-      env,
-      started: (child) => {
-        const watch = setInterval(() => {
-          if (!readdirSync(directory).some((name) => name.endsWith(".tar"))) return;
-          clearInterval(watch);
-          const mine = ["-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint"];
-          void kubectl("delete", "pods", ...mine, "--force", "--grace-period=0");
-        }, 20);
-        child.on("exit", () => clearInterval(watch));
+clusterTest(
+  "--copy of many: a helper pod that is lost is replaced for the next archive",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const { code, stdout, stderr } = await plugin(
+      ["svc/web", "-c", "side", "-c", "app", "-n", namespace, `--copy=${directory}`, "-o", "json"],
+      {
+        env,
+        started: (child) => {
+          const watch = setInterval(() => {
+            if (!readdirSync(directory).some((name) => name.endsWith(".tar"))) return;
+            clearInterval(watch);
+            const mine = ["-n", namespace, "-l", "app.kubernetes.io/name=kubectl-checkpoint"];
+            void kubectl("delete", "pods", ...mine, "--force", "--grace-period=0");
+          }, 20);
+          child.on("exit", () => clearInterval(watch));
+        },
       },
-    },
-  );
-  assert.equal(code, 3, stderr);
-  const { items } = JSON.parse(stdout) as CheckpointList;
-  const lost = items.filter(({ error }) => error?.phase !== undefined && error.phase !== "checkpoint");
-  for (const { node } of lost) assert.ok(lost.filter((other) => other.node === node).length <= 1, stderr);
-  // On a busy machine runc may fail to freeze a container (FreezeFailed): of that one there is no archive.
-  const made = items.filter(({ error }) => error?.phase !== "checkpoint");
-  assert.ok(made.length >= 10, stderr);
-  assert.equal(made.filter(({ copy }) => copy !== undefined).length, made.length - lost.length, stderr);
-});
+    );
+    assert.equal(code, 3, stderr);
+    const { items } = JSON.parse(stdout) as CheckpointList;
+    const lost = items.filter(({ error }) => error?.phase !== undefined && error.phase !== "checkpoint");
+    for (const { node } of lost) assert.ok(lost.filter((other) => other.node === node).length <= 1, stderr);
+    // On a busy machine runc may fail to freeze a container (FreezeFailed): of that one there is no archive.
+    const made = items.filter(({ error }) => error?.phase !== "checkpoint");
+    assert.ok(made.length >= 10, stderr);
+    assert.equal(made.filter(({ copy }) => copy !== undefined).length, made.length - lost.length, stderr);
+  },
+  { full: true },
+);
 
 clusterTest(
   "--resume: what was only not copied is, though its pod is gone or another one; no other pod's manifest is in its record",

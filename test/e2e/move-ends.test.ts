@@ -165,27 +165,31 @@ clusterTest("kill -9 while the copy starts: a second copy without labels; doctor
   assert.equal(await endsWell("killed", again), true);
 });
 
-clusterTest("kill -9 after the deletion: the same move gives the copy its labels", async () => {
-  await start("late");
-  await ended("late", "SIGKILL", request("DELETE", `/namespaces/${namespace}/pods/late"`));
-  await eventually(async () => (await live("late")).length === 1, "the original is gone");
-  const [copy] = await live("late");
-  assert.equal(copy?.metadata?.name, "late-node2");
-  // Where the command was faster than the signal, the labels are there: as they were a moment before.
-  const from = { name: "late", uid: "00000000-0000-0000-0000-000000000000", node: "node1" };
-  const record = JSON.stringify({ from, container: "late", frozenAt: "2026-11-30T12:00:00.000Z", labels: { app: "late" } });
-  await kubectl("label", "pod", "late-node2", "-n", namespace, "--overwrite", "app-", `${MOVING}=copy`);
-  await kubectl("annotate", "pod", "late-node2", "-n", namespace, "--overwrite", `${MOVING}=${record}`);
-  const { stdout } = await plugin(["doctor", "-n", namespace], { env });
-  assert.match(
-    stdout,
-    /^warn +moves +pod\/late-node2 in namespace e2e-move-ends took over from pod\/late, but does not have its labels yet/m,
-  );
-  const again = await plugin(words("late"), { env });
-  assert.equal(again.code, 0, again.stderr);
-  assert.match(again.stdout, /^pod\/late moved from node1 to node2 as pod\/late-node2/);
-  assert.equal(await endsWell("late", again), true);
-});
+clusterTest(
+  "kill -9 after the deletion: the same move gives the copy its labels",
+  async () => {
+    await start("late");
+    await ended("late", "SIGKILL", request("DELETE", `/namespaces/${namespace}/pods/late"`));
+    await eventually(async () => (await live("late")).length === 1, "the original is gone");
+    const [copy] = await live("late");
+    assert.equal(copy?.metadata?.name, "late-node2");
+    // Where the command was faster than the signal, the labels are there: as they were a moment before.
+    const from = { name: "late", uid: "00000000-0000-0000-0000-000000000000", node: "node1" };
+    const record = JSON.stringify({ from, container: "late", frozenAt: "2026-11-30T12:00:00.000Z", labels: { app: "late" } });
+    await kubectl("label", "pod", "late-node2", "-n", namespace, "--overwrite", "app-", `${MOVING}=copy`);
+    await kubectl("annotate", "pod", "late-node2", "-n", namespace, "--overwrite", `${MOVING}=${record}`);
+    const { stdout } = await plugin(["doctor", "-n", namespace], { env });
+    assert.match(
+      stdout,
+      /^warn +moves +pod\/late-node2 in namespace e2e-move-ends took over from pod\/late, but does not have its labels yet/m,
+    );
+    const again = await plugin(words("late"), { env });
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /^pod\/late moved from node1 to node2 as pod\/late-node2/);
+    assert.equal(await endsWell("late", again), true);
+  },
+  { full: true },
+);
 
 clusterTest("--quiesce: no endpoint while it is frozen; back in its Service where the move fails", async () => {
   await start("served", { spec: {} });

@@ -230,12 +230,16 @@ clusterTest("ls for people: sizes, ages, totals; no character of a name reaches 
   assert.equal((await checkpoint("ls", "solo", "-o", "name")).stdout, "", "of another namespace");
 });
 
-clusterTest("an image without httpd, tar and busybox lists the same, by exec", async () => {
-  const scope = ["solo", "-A", "--node", "node1"];
-  assert.deepEqual(await list(...scope, "--helper-image", `${REGISTRY}/plain:1`), await list(...scope));
-  const ambiguous = await list("-n", "default", "--node", "node2", "--helper-image", `${REGISTRY}/plain:1`);
-  assert.equal(ambiguous.length, 20);
-});
+clusterTest(
+  "an image without httpd, tar and busybox lists the same, by exec",
+  async () => {
+    const scope = ["solo", "-A", "--node", "node1"];
+    assert.deepEqual(await list(...scope, "--helper-image", `${REGISTRY}/plain:1`), await list(...scope));
+    const ambiguous = await list("-n", "default", "--node", "node2", "--helper-image", `${REGISTRY}/plain:1`);
+    assert.equal(ambiguous.length, 20);
+  },
+  { full: true },
+);
 
 clusterTest("a node that cannot be asked is reported, and does not keep the others from being listed", async () => {
   const { code, stdout, stderr } = await checkpoint("ls", "solo", "-A", "-o", "json", "--node", "node1", "--node", "nowhere");
@@ -382,22 +386,26 @@ clusterTest("prune: the plan first; the newest of each container stay; what is n
   }
 });
 
-clusterTest("prune --older-than, alone and with --keep; of all namespaces with -A", async () => {
-  const young = await checkpoint("prune", "-A", "--older-than", "7d", "-o", "json");
-  assert.deepEqual((JSON.parse(young.stdout) as RemovalList).items, []);
-  const both = await checkpoint("prune", "-A", "--keep", "5", "--older-than", "1d", "--dry-run=client", "-o", "json");
-  const solo = (JSON.parse(both.stdout) as RemovalList).items.filter(({ path }) => path.includes("solo"));
-  assert.equal(solo.length, 35);
-  const all = await checkpoint("prune", "-A", "--older-than", "1d");
-  assert.equal(all.code, 0, all.stderr);
-  assert.match(all.stdout, /\n43 archives removed, \d+(\.\d)? MiB freed on 2 nodes\n$/);
-  const left = await list("-A");
-  assert.ok(left.every(({ pod: of }) => of !== "solo"));
-  assert.ok(
-    left.some(({ pod: of }) => of === "liar"),
-    "not certain, so never pruned",
-  );
-});
+clusterTest(
+  "prune --older-than, alone and with --keep; of all namespaces with -A",
+  async () => {
+    const young = await checkpoint("prune", "-A", "--older-than", "7d", "-o", "json");
+    assert.deepEqual((JSON.parse(young.stdout) as RemovalList).items, []);
+    const both = await checkpoint("prune", "-A", "--keep", "5", "--older-than", "1d", "--dry-run=client", "-o", "json");
+    const solo = (JSON.parse(both.stdout) as RemovalList).items.filter(({ path }) => path.includes("solo"));
+    assert.equal(solo.length, 35);
+    const all = await checkpoint("prune", "-A", "--older-than", "1d");
+    assert.equal(all.code, 0, all.stderr);
+    assert.match(all.stdout, /\n43 archives removed, \d+(\.\d)? MiB freed on 2 nodes\n$/);
+    const left = await list("-A");
+    assert.ok(left.every(({ pod: of }) => of !== "solo"));
+    assert.ok(
+      left.some(({ pod: of }) => of === "liar"),
+      "not certain, so never pruned",
+    );
+  },
+  { full: true },
+);
 
 clusterTest("links out of the directory lead nowhere", async () => {
   await onNode(

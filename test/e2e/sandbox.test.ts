@@ -170,13 +170,17 @@ clusterTest("--stopped: nothing runs until it is resumed", async (t) => {
   assert.ok((await logsOf("stopped")).includes(token), "it was started from the beginning");
 });
 
-clusterTest("a terminal, a shared PID namespace, a root file system that is read-only: each continues where it was", async (t) => {
-  const file = await archiveOf(t, "pair/terminal");
-  const ended = await sandbox(file, "terminal");
-  assert.equal(ended.code, 0, ended.stderr);
-  const token = (await logsOf("pair", "-c", "terminal", "--tail=1")).split(" ")[0] ?? "none";
-  await eventually(async () => (await logsOf("terminal")).includes(token), "it counts on");
-});
+clusterTest(
+  "a terminal, a shared PID namespace, a root file system that is read-only: each continues where it was",
+  async (t) => {
+    const file = await archiveOf(t, "pair/terminal");
+    const ended = await sandbox(file, "terminal");
+    assert.equal(ended.code, 0, ended.stderr);
+    const token = (await logsOf("pair", "-c", "terminal", "--tail=1")).split(" ")[0] ?? "none";
+    await eventually(async () => (await logsOf("terminal")).includes(token), "it counts on");
+  },
+  { full: true },
+);
 
 clusterTest(
   "volumes that were copied with the archive are there; without them their open files are named, and read as zeros",
@@ -221,17 +225,21 @@ clusterTest("another base image is refused before the pod, with the files that d
   assert.doesNotMatch(tag.stderr, /compared/);
 });
 
-clusterTest("--image: the pod has the archive from a registry", async (t) => {
-  const file = await archiveOf(t, "redis");
-  const reference = `${REGISTRY}/e2e-sandbox/redis-${Date.now()}:1`;
-  const pushed = await plugin(["image", file, reference, "--push", "--yes", "--ca-file", CA]);
-  assert.equal(pushed.code, 0, pushed.stderr);
-  const words = ["restore", "--image", reference, "--sandbox", "--name", "of-image", "-n", namespace, "--ca-file", CA, "-o", "json"];
-  const ended = await plugin(words, { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: image } });
-  assert.equal(ended.code, 0, ended.stderr);
-  assert.match((JSON.parse(ended.stdout) as { image: string }).image, /redis-\d+@sha256:/);
-  assert.equal((await inPod("of-image", "sandbox", "shell", "redis-cli", "get", "session:42")).trim(), "secret-cookie");
-});
+clusterTest(
+  "--image: the pod has the archive from a registry",
+  async (t) => {
+    const file = await archiveOf(t, "redis");
+    const reference = `${REGISTRY}/e2e-sandbox/redis-${Date.now()}:1`;
+    const pushed = await plugin(["image", file, reference, "--push", "--yes", "--ca-file", CA]);
+    assert.equal(pushed.code, 0, pushed.stderr);
+    const words = ["restore", "--image", reference, "--sandbox", "--name", "of-image", "-n", namespace, "--ca-file", CA, "-o", "json"];
+    const ended = await plugin(words, { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: image } });
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.match((JSON.parse(ended.stdout) as { image: string }).image, /redis-\d+@sha256:/);
+    assert.equal((await inPod("of-image", "sandbox", "shell", "redis-cli", "get", "session:42")).trim(), "secret-cookie");
+  },
+  { full: true },
+);
 
 clusterTest("--dry-run prints the pod, and creates nothing", async (t) => {
   const file = await archiveOf(t, "redis");
