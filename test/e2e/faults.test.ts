@@ -134,14 +134,20 @@ let lastKill = 0;
 clusterTest(
   "SIGKILL: the next run completes",
   async (t) => {
-    const moments = FULL ? [300, 600, 900, 1200, 1500, 1800, 2100, 2500, 3000, 3500] : [1500];
-    for (const wait of moments) {
-      const directory = await temporaryDirectory(t);
+    const killedAfter = async (directory: string, wait: number): Promise<Ended> => {
       const proxy = await TcpProxy.start(t, SLOW);
-      const ended = await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...HERE, ...proxy.flags], {
+      return await plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", ...HERE, ...proxy.flags], {
         env,
         started: (child) => setTimeout(() => child.kill("SIGKILL"), wait),
       });
+    };
+    const moments = FULL ? [300, 600, 900, 1200, 1500, 1800, 2100, 2500, 3000, 3500] : [];
+    for (const wait of [undefined, ...moments]) {
+      const directory = await temporaryDirectory(t);
+      const ended =
+        wait === undefined
+          ? await slowly(t, directory, async () => await Promise.resolve(), "SIGKILL")
+          : await killedAfter(directory, wait);
       lastKill = Date.now();
       for (const name of await pods()) killed.add(name);
       await judge("SIGKILL", directory, ended, { explained: /^/ });
