@@ -110,7 +110,7 @@ clusterTest(
     // Most of a round is waiting.
     const ended = await Promise.allSettled([several(), several(), several()]);
     for (const one of ended) if (one.status === "rejected") throw one.reason;
-    await eventually(async () => (await left()).length === 0, "no helper is left", 30);
+    await eventually(async () => (await left()).length === 0, "no helper is left");
   },
   { full: true, timeout: ROUNDS * 240_000 },
 );

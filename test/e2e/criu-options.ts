@@ -127,13 +127,13 @@ export function testCriuOptions(node: string, oci: "runc" | "crun"): void {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const { code } = await checkpoint("large", ["ghost-limit=64M"], endedBy(signal));
       assert.equal(code, signal === "SIGINT" ? 130 : 143);
-      await eventually(async () => (await files()) === before, `the file as before ${signal}`, 15);
+      await eventually(async () => (await files()) === before, `the file as before ${signal}`);
     }
     let second: Promise<Ended> | undefined;
     const since = auditEnd();
     const first = await checkpoint("large", ["ghost-limit=64M"], () => {
       second = (async () => {
-        await eventually(async () => await there(`test -d ${HELD}`), "the first one's hold", 30);
+        await eventually(async () => await there(`test -d ${HELD}`), "the first one's hold");
         return await checkpoint("deleted", ["ghost-limit=64M"]);
       })();
     });

@@ -19,6 +19,7 @@ import {
   plugin,
   pod,
   run,
+  ready,
   running,
   setUp,
   shareCluster,
@@ -34,14 +35,19 @@ const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
 
 /** A process with both ends of a connection. */
 const TALK =
-  "import socket,time\ns=socket.create_server(('127.0.0.1',9000))\nc=socket.create_connection(('127.0.0.1',9000))\na=s.accept()\ntime.sleep(1e6)";
+  "import socket,time\ns=socket.create_server(('127.0.0.1',9000))\nc=socket.create_connection(('127.0.0.1',9000))\na=s.accept()\nprint('ready',flush=True)\ntime.sleep(1e6)";
 
 if (NO_CLUSTER === undefined) {
   setUp(async () => {
     await apply(
       pod(namespace, "counter", [container("counter", COUNT)], { node: NODE }),
       pod(namespace, "talks", [{ name: "c", image: APPS, command: ["python3", "-c", TALK] }], { node: NODE }),
-      pod(namespace, "uring", [{ name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] }], { node: NODE }),
+      pod(
+        namespace,
+        "uring",
+        [{ name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000); console.log('ready')"] }],
+        { node: NODE },
+      ),
       pod(
         namespace,
         "shares",
@@ -53,6 +59,7 @@ if (NO_CLUSTER === undefined) {
       ),
     );
     await running(namespace, "counter", "talks", "uring", "shares");
+    for (const name of ["talks", "uring"]) await ready(namespace, name);
   });
   after(async () => {
     await cluster("grant", "yes");
@@ -157,7 +164,7 @@ clusterTest(
     assert.match(items.at(-3)?.message ?? "", /^will not work \(node1, node2\): api-server-right$/);
     assert.ok(items.some(({ check, message }) => check === "api-server-right" && message.includes("kube-apiserver-kubelet-client")));
     await follow(fix("api-server-right"));
-    await eventually(works, "the checkpoint", 40);
+    await eventually(works, "the checkpoint");
     assert.deepEqual((await doctor()).bad, []);
   },
   { alone: true },
@@ -186,11 +193,11 @@ clusterTest(
     );
     const screen = new Terminal(["doctor", "node/node1", "--fix=apply"], { columns: 200, rows: 50 }, env);
     t.after(() => screen.kill());
-    await screen.see(/Apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\?/, 30);
+    await screen.see(/Apply ClusterRole\/kubelet-checkpoint, ClusterRoleBinding\/kubelet-checkpoint to the cluster\?/);
     screen.type("y\r");
-    await screen.see(/^ok +checkpoint +will work/, 60);
+    await screen.see(/^ok +checkpoint +will work/);
     assert.equal(await screen.ended(), 0);
-    await eventually(works, "the checkpoint", 10);
+    await eventually(works, "the checkpoint");
     const again = await plugin(["doctor", "node/node1", "--fix=apply", "--yes"], { env });
     assert.deepEqual([again.code, /no permissions are missing; nothing was applied/.test(again.stderr)], [0, true]);
   },
@@ -215,7 +222,7 @@ clusterTest("a user without rights: each is named; the manifests give them; who 
   t.after(async () => await run("kubectl", ["delete", "-f", "-"], { started: (child) => child.stdin?.write(manifests) }));
   const applied = await run("kubectl", ["apply", "-f", "-"], { started: (child) => child.stdin?.write(manifests) });
   assert.equal(applied.code, 0, applied.stderr);
-  await eventually(async () => (await plugin(["--prove", "0", "counter", "-n", namespace, ...as])).code === 0, "the checkpoint", 20);
+  await eventually(async () => (await plugin(["--prove", "0", "counter", "-n", namespace, ...as])).code === 0, "the checkpoint");
   assert.deepEqual((await doctor(`node/${NODE}`, ...as)).bad, []);
 });
 
@@ -347,7 +354,7 @@ const ODD: Readonly<Record<string, { readonly command: readonly string[]; readon
     command: [
       "sh",
       "-c",
-      "cp $(readlink -f $(command -v python3)) /tmp/x && exec /tmp/x -c 'import os,time\nos.remove(\"/tmp/x\")\nwhile True: time.sleep(1)'",
+      'cp $(readlink -f $(command -v python3)) /tmp/x && exec /tmp/x -c \'import os,time\nos.remove("/tmp/x")\nprint("ready",flush=True)\nwhile True: time.sleep(1)\'',
     ],
     option: "ghost-limit=64M",
     check: "deleted-files",
@@ -356,7 +363,7 @@ const ODD: Readonly<Record<string, { readonly command: readonly string[]; readon
     command: [
       "python3",
       "-c",
-      "import os,time\nf=open('/tmp/y','w+b')\nf.write(os.urandom(2<<20));f.flush()\nos.remove('/tmp/y')\nwhile True: time.sleep(1)",
+      "import os,time\nf=open('/tmp/y','w+b')\nf.write(os.urandom(2<<20));f.flush()\nos.remove('/tmp/y')\nprint(\"ready\",flush=True)\nwhile True: time.sleep(1)",
     ],
     option: "ghost-limit=64M",
     check: "deleted-files",
@@ -365,24 +372,28 @@ const ODD: Readonly<Record<string, { readonly command: readonly string[]; readon
     command: [
       "python3",
       "-c",
-      "import os,time\nf=open('/tmp/z','w+b')\nf.write(b'x'*99);f.flush()\nos.remove('/tmp/z')\nwhile True: time.sleep(1)",
+      "import os,time\nf=open('/tmp/z','w+b')\nf.write(b'x'*99);f.flush()\nos.remove('/tmp/z')\nprint(\"ready\",flush=True)\nwhile True: time.sleep(1)",
     ],
   },
   renamed: {
     command: [
       "python3",
       "-c",
-      "import os,time\nf=open('/tmp/a','w')\nos.link('/tmp/a','/tmp/b')\nos.remove('/tmp/a')\nwhile True: time.sleep(1)",
+      "import os,time\nf=open('/tmp/a','w')\nos.link('/tmp/a','/tmp/b')\nos.remove('/tmp/a')\nprint(\"ready\",flush=True)\nwhile True: time.sleep(1)",
     ],
     option: "link-remap",
     check: "deleted-files",
   },
   locks: {
-    command: ["python3", "-c", "import fcntl,time\nf=open('/tmp/l','w')\nfcntl.flock(f,2)\nwhile True: time.sleep(1)"],
+    command: [
+      "python3",
+      "-c",
+      "import fcntl,time\nf=open('/tmp/l','w')\nfcntl.flock(f,2)\nprint(\"ready\",flush=True)\nwhile True: time.sleep(1)",
+    ],
     option: "file-locks",
     check: "file-locks",
   },
-  plain: { command: ["python3", "-c", "import time\nwhile True: time.sleep(1)"] },
+  plain: { command: ["python3", "-c", 'import time\nprint("ready",flush=True)\nwhile True: time.sleep(1)'] },
 };
 
 clusterTest(
@@ -392,6 +403,7 @@ clusterTest(
     const containers = Object.entries(ODD).map(([name, { command }]) => ({ name, image: APPS, command }));
     await apply(pod(namespace, "odd", containers, { node: NODE }));
     await running(namespace, "odd");
+    for (const name of Object.keys(ODD)) await ready(namespace, "odd", name);
     const { items } = await doctor("odd", "--deep");
     for (const [name, { option, check }] of Object.entries(ODD)) {
       const failed = items.filter(({ status, message }) => status === "fail" && new RegExp(`\\bcontainer ${name}\\b.*:`).test(message));

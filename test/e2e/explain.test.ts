@@ -26,6 +26,7 @@ import {
   ownNamespace,
   plugin,
   pod,
+  ready,
   running,
   setUp,
   shareCluster,
@@ -40,8 +41,8 @@ const NODE = "node2";
 const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
 /** A process with both ends of a connection. */
 const TALK =
-  "import socket,time\ns=socket.create_server(('127.0.0.1',9000))\nc=socket.create_connection(('127.0.0.1',9000))\na=s.accept()\ntime.sleep(1e6)";
-const NODEJS = { name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] };
+  "import socket,time\ns=socket.create_server(('127.0.0.1',9000))\nc=socket.create_connection(('127.0.0.1',9000))\na=s.accept()\nprint('ready',flush=True)\ntime.sleep(1e6)";
+const NODEJS = { name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000); console.log('ready')"] };
 
 if (NO_CLUSTER === undefined) {
   setUp(async () => {
@@ -52,6 +53,7 @@ if (NO_CLUSTER === undefined) {
       pod(namespace, "talks", [{ name: "c", image: APPS, command: ["python3", "-c", TALK] }], { node: NODE }),
     );
     await running(namespace, "uring", "without", "counter", "talks");
+    for (const name of ["uring", "without", "talks"]) await ready(namespace, name);
   });
 }
 
@@ -116,7 +118,7 @@ clusterTest("on a terminal it is offered, and a no leaves the node alone", async
       30,
     );
     screen.type(`${answer}\r`);
-    await screen.see(expected, 30);
+    await screen.see(expected);
     assert.equal(await screen.ended(), 1);
   }
   assert.equal(readdirSync(directory).length, 1);

@@ -274,7 +274,7 @@ clusterTest(
     const running = plugin(["cp", `${NODE}:${NAME}`, directory, "--compress", "none", "--token", token, ...HERE, ...proxy.flags], {
       env: { ...env, KUBECONFIG: kubeconfig },
     });
-    await eventually(async () => proxy.passed > 1024 * 1024, "bytes on their way", 30);
+    await eventually(async () => proxy.passed > 1024 * 1024, "bytes on their way");
     await kubectl("delete", "serviceaccount", "copier", "-n", namespace);
     await sleep(12_000);
     proxy.cut();
@@ -333,6 +333,6 @@ clusterTest(
 );
 
 clusterTest("the pods of killed commands are ended by their own watchdog", async (t) => {
-  await eventually(async () => (await pods()).every((name) => !killed.has(name)), "no pod of a killed command", 90);
+  await eventually(async () => (await pods()).every((name) => !killed.has(name)), "no pod of a killed command", 150);
   t.diagnostic(`no pod of a killed command is there ${((Date.now() - lastKill) / 1000).toFixed(0)} s after the last kill`);
 });

@@ -187,7 +187,7 @@ export async function apply(...objects: object[]): Promise<void> {
   let stderr = "";
   // The API server hears of a new namespace's service account a moment after it is there.
   const early = /serviceaccount "default" not found/;
-  await eventually(async () => !early.test((stderr = await applied(list))), "the service account", 20);
+  await eventually(async () => !early.test((stderr = await applied(list))), "the service account");
   if (stderr !== "") throw new Error(`kubectl apply: ${stderr}`);
 }
 
@@ -288,6 +288,12 @@ export async function running(namespace: string, ...names: string[]): Promise<vo
     ...names.map((name) => `pod/${name}`),
   );
   if (code !== 0) throw new Error(stderr);
+}
+
+/** Until the program in a container has printed a line "ready": a container is running before its program has come anywhere. */
+export async function ready(namespace: string, name: string, container?: string): Promise<void> {
+  const of = container === undefined ? [] : ["-c", container];
+  await eventually(async () => /^ready/m.test((await kubectl("logs", "-n", namespace, name, ...of)).stdout), `${name} is ready`);
 }
 
 export async function eventually(condition: () => Promise<boolean>, what: string, seconds = 60): Promise<void> {

@@ -96,7 +96,7 @@ clusterTest("a namespace of its own is found by itself; PodSecurity and quota ar
   const quota = await plugin(["cp", archive, directory], { env });
   assert.match(quota.stderr, /why: the namespace's quota has no room for it: .*exceeded quota: none/);
   await kubectl("delete", "quota", "none", "-n", "kubectl-checkpoint");
-  await eventually(async () => (await plugin(["cp", archive, directory, "--force"], { env })).code === 0, "the copy without the quota", 20);
+  await eventually(async () => (await plugin(["cp", archive, directory, "--force"], { env })).code === 0, "the copy without the quota");
 });
 
 clusterTest("who may not create the helper pod gets the list of every missing permission", async (t) => {

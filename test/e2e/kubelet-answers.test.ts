@@ -26,6 +26,7 @@ import {
   plugin,
   pod,
   run,
+  ready,
   running,
   setUp,
   shareCluster,
@@ -42,11 +43,16 @@ if (NO_CLUSTER === undefined) {
   setUp(async () => {
     await apply(
       pod(namespace, "counter", [container("counter", COUNT)], { node: NODE }),
-      pod(namespace, "uring", [{ name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] }], { node: NODE }),
+      pod(
+        namespace,
+        "uring",
+        [{ name: "node", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000); console.log('ready')"] }],
+        { node: NODE },
+      ),
       pod(namespace, "big", [{ name: "big", image: APPS, command: BIG }], { node: NODE }),
     );
     await running(namespace, "counter", "uring", "big");
-    await eventually(async () => (await kubectl("logs", "-n", namespace, "big")).stdout.includes("ready"), "400 MiB in memory");
+    for (const name of ["uring", "big"]) await ready(namespace, name);
   });
   after(async () => {
     await cluster("grant", "yes");
@@ -86,7 +92,7 @@ clusterTest(
     t.after(async () => await cluster("grant", "yes"));
     await cluster("grant", "no");
     let stderr = "";
-    await eventually(async () => (stderr = (await plugin(["--prove", "0", "counter", "-n", namespace])).stderr) !== "", "the refusal", 20);
+    await eventually(async () => (stderr = (await plugin(["--prove", "0", "counter", "-n", namespace])).stderr) !== "", "the refusal");
     assert.match(
       stderr,
       /^error: the kubelet of node2 does not let the API server checkpoint\n {2}why: the API server's own user kube-apiserver-kubelet-client lacks the permission create nodes\/checkpoint/,

@@ -24,6 +24,7 @@ import {
   ownNamespace,
   plugin,
   pod,
+  ready,
   running,
   setUp,
   shareCluster,
@@ -55,7 +56,7 @@ if (NO_CLUSTER === undefined) {
       spec: { replicas, selector: { matchLabels: own }, template: { ...template, spec: { ...template.spec, ...spread } } },
     });
     // The sixth pod has a process that CRIU cannot dump.
-    const uring = { name: "app", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000)"] };
+    const uring = { name: "app", image: APPS, command: ["node", "-e", "setInterval(() => {}, 1000); console.log('ready')"] };
     const service = {
       apiVersion: "v1",
       kind: "Service",
@@ -65,6 +66,7 @@ if (NO_CLUSTER === undefined) {
     await apply(deployment(5), service, pod(namespace, "web-uring", [uring, SIDE], { labels, node: "node2" }));
     await kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s");
     await running(namespace, "web-uring");
+    await ready(namespace, "web-uring", "app");
   });
 }
 
@@ -382,7 +384,7 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
   await running(namespace, "series");
   // None can be started in it while it is paused.
   const restarted = async (): Promise<void> =>
-    await eventually(async () => (await kubectl("exec", "series", "-n", namespace, "--", "kill", "1")).code === 0, "its end", 10);
+    await eventually(async () => (await kubectl("exec", "series", "-n", namespace, "--", "kill", "1")).code === 0, "its end");
   const foreign = (await plugin(["--prove", "0", "series", "-n", namespace, "-o", "name"])).stdout.trim();
   // The kubelet names archives by the second.
   await sleep(1000);
@@ -424,10 +426,10 @@ clusterTest("--every, --count, --keep: a document a line, only this series' own 
 clusterTest("a series ends with its pod, and with Ctrl-C", async () => {
   await apply(pod(namespace, "short", [container("c", COUNT)], { node: "node1" }));
   await running(namespace, "short");
-  const ending = plugin(["--prove", "0", "short", "-n", namespace, "--every", "2s", "-o", "name"]);
-  await sleep(3000);
-  await kubectl("delete", "pod", "short", "-n", namespace, "--force", "--grace-period=0");
-  const ended = await ending;
+  const ended = await plugin(["--prove", "0", "short", "-n", namespace, "--every", "2s", "-o", "name"], {
+    started: (child) =>
+      child.stdout?.once("data", () => void kubectl("delete", "pod", "short", "-n", namespace, "--force", "--grace-period=0")),
+  });
   assert.match(ended.stderr, /pod\/short (is gone|has ended): the series ends|is not running/);
   const stopped = await plugin(["web-uring", "-c", "side", "-n", namespace, "--every", "1h"], {
     started: (child) => child.stdout?.once("data", () => setTimeout(() => child.kill("SIGINT"), 500)),

@@ -106,7 +106,7 @@ async function moveUnder(t: TestContext, name: string, steps: readonly Step[]): 
     few.every((count) => count > 0),
     `none for a moment: ${few.join(" ")}\n${said}`,
   );
-  await eventually(async () => (await alive(token)) === 1, `exactly one; ${said}`, 30);
+  await eventually(async () => (await alive(token)) === 1, `exactly one; ${said}`);
   const { items } = await getJson<V1PodList>("pods", "-n", namespace);
   const pods = items.filter(({ metadata }) => metadata?.name?.startsWith(name) === true && metadata.deletionTimestamp === undefined);
   assert.equal(pods.length, 1, `${pods.map(({ metadata }) => metadata?.name).join()}; ${said}`);

@@ -94,7 +94,7 @@ for (const mebibytes of SIZES) {
         const { code, stdout, stderr } = await plugin([name, "-n", namespace, "-o", "json", "--prove", "0"], { env });
         assert.equal(code, 0, stderr);
         const item = (JSON.parse(stdout) as CheckpointList).items[0] ?? assert.fail(stderr);
-        await eventually(async () => (await gaps(name)).length > before, "the gap in the log", 20);
+        await eventually(async () => (await gaps(name)).length > before, "the gap in the log");
         said.push(item.pausedSeconds ?? Number.NaN);
         seen.push(Math.max(...(await gaps(name)).slice(before)));
         pressures.push(busy() ?? 100);

@@ -90,7 +90,7 @@ async function policy(t: TestContext): Promise<string[]> {
     for (const kind of ["validatingadmissionpolicybinding", "validatingadmissionpolicy"]) await kubectl("delete", kind, metadata.name);
   });
   const dry = ["run", "x", "--image=x", "--dry-run=server", "-n", `${namespace}-policy`];
-  await eventually(async () => (await kubectl(...dry)).stderr.includes("no privileged pods here"), "the policy", 30);
+  await eventually(async () => (await kubectl(...dry)).stderr.includes("no privileged pods here"), "the policy");
   return args;
 }
 

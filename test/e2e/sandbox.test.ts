@@ -60,7 +60,8 @@ if (NO_CLUSTER === undefined) {
       ),
     );
     await running(namespace, "redis", "pair", "hostile", "volume");
-    await kubectl("exec", "-n", namespace, "redis", "--", "redis-cli", "set", "session:42", "secret-cookie");
+    const set = ["exec", "-n", namespace, "redis", "--", "redis-cli", "set", "session:42", "secret-cookie"];
+    await eventually(async () => (await kubectl(...set)).stdout.trim() === "OK", "redis answers");
   });
 }
 

@@ -61,7 +61,7 @@ export class Terminal {
   }
 
   /** Waits for a line on the screen. Throws with the screen as it is. */
-  async see(what: RegExp, seconds = 15): Promise<string> {
+  async see(what: RegExp, seconds = 60): Promise<string> {
     const deadline = Date.now() + seconds * 1000;
     for (;;) {
       const lines = await this.lines();

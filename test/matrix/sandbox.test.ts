@@ -63,7 +63,7 @@ for (const [source, runtime] of Object.entries(NODES)) {
         const words = kind === "file" ? [file] : ["--image", reference];
         const ended = await plugin(["restore", ...words, ...target], { env: { ...env, KUBECTL_CHECKPOINT_HELPER_IMAGE: image } });
         assert.equal(ended.code, 0, `${name}: ${ended.stderr}`);
-        await eventually(async () => (await kubectl("logs", "-n", namespace, name)).stdout.includes(token), `${name} counts on`, 20);
+        await eventually(async () => (await kubectl("logs", "-n", namespace, name)).stdout.includes(token), `${name} counts on`);
         const links = await kubectl("exec", "-n", namespace, name, "--", "sh", "-c", "nsenter -t $(cat /work/pid) -n ip -o link");
         assert.match(links.stdout, /^1: lo: [^\n]*\n?$/, `${name} has no other network`);
         await kubectl("delete", "pod", "-n", namespace, name, "--wait=false");
