@@ -9,10 +9,10 @@ export interface Cause {
   readonly fix: Phrase;
 }
 
-/** Options of CRIU by its configuration file, which runc and crun let it read. */
 /** On a node: a dump that hangs on a process that is both stopped and frozen ends when CRIU is killed, and the runtime lets the container run. */
 export const HUNG_CRIU = "kill -9 the criu process that ps -eo pid,wchan:20,args shows in ptrace_attach";
 
+/** Options of CRIU by its configuration file, which runc and crun let it read. */
 function option(line: string): Phrase {
   return say`--criu-option ${line} sets it for one checkpoint; for all of the node, add the line ${line.replace("=", " ")} to /etc/criu/runc.conf (crun: /etc/criu/crun.conf) there`;
 }

@@ -54,7 +54,8 @@ function judged(said: readonly string[], more: Partial<JudgedProcesses> = {}): M
   const processes = parseProcesses(said).get(ID);
   assert.ok(processes);
   const options = { names: new Set<string>(), ghostLimit: undefined };
-  const facts = { processes, containerID: `containerd://${ID}`, architecture: "amd64", options, nodeFiltered: false, ...more };
+  const target = { node: "node1", namespace: "shop", pod: "cart", container: "app" };
+  const facts = { processes, target, containerID: `containerd://${ID}`, architecture: "amd64", options, nodeFiltered: false, ...more };
   return new Map(
     runChecks(PROCESS_CHECKS, facts).map(({ check, status, message, fix }) => [
       check,
@@ -138,7 +139,7 @@ test("what CRIU does not dump by itself, with the option or the change that help
     [["deleted 5 1 fd /tmp/x (deleted)"], "deleted-files", /^fail: .*still have other names.* -> .*link-remap$/],
     [["deleted - - map /tmp/x (deleted)"], "deleted-files", /^skip: .*no stat/],
     [["deleted 99999999 0 map /memfd:x (deleted)"], "deleted-files", /^ok: none is open/],
-    [["lock"], "file-locks", /^fail: 1 file lock: .* -> .*file-locks$/],
+    [["lock"], "file-locks", /^fail: 1 file lock: .* -> kubectl checkpoint pod\/cart -c app -n shop --criu-option file-locks$/],
     [["watch f8"], "file-watches", /^fail: 1 watch of files.*overlay.* -> .*irmap-scan-path/],
     [["watch 1"], "file-watches", /^ok/],
     [["file socket:[5]", "tcp 01 5 00000000:00000000"], "connections", /^fail: 1 established TCP connection: .* -> .*tcp-established$/],
@@ -152,11 +153,20 @@ test("what CRIU does not dump by itself, with the option or the change that help
     [["mount /data fuse.sshfs host: rw"], "fuse", /^fail: FUSE at \/data/],
     [[`container ${ID}`, "process 701", "NSpid: 701 7 1", "PPid: 700", "ns-pid pid:[9]", "ns-user user:[2]"], "nested-namespaces", /^fail/],
     [["State: D (disk sleep)"], "uninterruptible", /^warn: .*1 \(sleep\)/],
-    [["State: T (stopped)"], "stopped", /^fail: processes are stopped .*: 1 \(sleep\); CRIU waits .* -> .*kill -CONT 1$/],
+    [["State: T (stopped)"], "stopped", /^fail: processes are stopped .*: 1 \(sleep\); CRIU waits .* -> continue or end them first:$/m],
     [
-      [`container ${ID}`, "process 800", "NSpid: 800 9", "PPid: 650", "name vi", "State: T (stopped)"],
+      ["State: T (stopped)"],
       "stopped",
-      /^fail: .*: 9 \(vi\); .*kill -CONT 9$/,
+      /\nkubectl exec cart -n shop -c app -- sh -c 'kill -CONT 1'\nor, as root on node1: kill -CONT 700$/,
+    ],
+    [
+      // Of kubectl exec; and of a PID namespace in the container's: kill there wants the container's number.
+      [
+        ...[`container ${ID}`, "process 800", "NSpid: 800 9", "PPid: 650", "name vi", "State: T (stopped)"],
+        ...[`container ${ID}`, "process 801", "NSpid: 801 10 1", "PPid: 700", "name job", "State: T (stopped)"],
+      ],
+      "stopped",
+      /^fail: .*: 10 \(job\), 9 \(vi\); .*\n.* -- sh -c 'kill -CONT 10 9'\nor, as root on node1: kill -CONT 801 800$/,
     ],
     [["frozen"], "frozen", /^fail: it is frozen: .*ctr -n k8s\.io task resume 0a1b2c3d; if that hangs, .*kill -9 the criu process/],
   ];

@@ -1,6 +1,7 @@
 // The doctor names what is wrong on the real cluster in each of its states, and what it says to do helps.
 import "./apart.ts";
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { after } from "node:test";
 import type { Diagnosis } from "../../src/model/diagnosis.ts";
 import {
@@ -11,6 +12,7 @@ import {
   clusterTest,
   container,
   COUNT,
+  environment,
   eventually,
   kubectl,
   NO_CLUSTER,
@@ -325,7 +327,7 @@ clusterTest(
     const talks = await doctor("talks", "--deep");
     assert.deepEqual(talks.bad, ["connections", "checkpoint"]);
     assert.match(talks.items.find(({ check }) => check === "connections")?.message ?? "", /^container c: 2 established TCP connections/);
-    assert.equal(talks.fix("connections"), "kubectl checkpoint … --criu-option tcp-established");
+    assert.equal(talks.fix("connections"), `kubectl checkpoint pod/talks -c c -n ${namespace} --criu-option tcp-established`);
     const refused = await plugin(["--prove", "0", "talks", "-n", namespace]);
     assert.match(refused.stderr, /CRIU could not checkpoint/, "and it is right");
     const taken = await plugin(["talks", "-n", namespace, "--criu-option", "tcp-established", "--yes"], { env });
@@ -432,3 +434,34 @@ clusterTest("what is not there, and what cannot be reached", async () => {
   assert.deepEqual([away.code, away.bad], [1, ["api-server", "checkpoint", "copy", "restore"]]);
   assert.match(away.items[0]?.message ?? "", /cannot reach/);
 });
+
+clusterTest(
+  "stopped processes are named before a checkpoint would freeze them for good, and the fix lets them run",
+  async (t) => {
+    const stops = "sleep 100000 & kill -STOP $!; wait";
+    t.after(async () => await kubectl("delete", "pod", "stopped", "-n", namespace, "--now", "--wait=false"));
+    await apply(pod(namespace, "stopped", [{ name: "c", image: BUSYBOX, command: ["sh", "-c", stops] }], { node: NODE }));
+    await running(namespace, "stopped");
+    const session = spawn("kubectl", ["exec", "stopped", "-c", "c", "-n", namespace, "--", "sh", "-c", stops], {
+      env: environment(),
+      stdio: "ignore",
+    });
+    t.after(() => session.kill());
+    const stopped = async (): Promise<string[]> =>
+      (await kubectl("exec", "stopped", "-c", "c", "-n", namespace, "--", "ps", "-o", "pid,stat,comm")).stdout
+        .split("\n")
+        .flatMap((line) => /^ *(\d+) T\b/.exec(line)?.[1] ?? []);
+    await eventually(async () => (await stopped()).length === 2, "a stopped process of the container, and one of kubectl exec");
+    const pids = await stopped();
+    const { bad, items, fix } = await doctor("stopped", "--deep");
+    assert.deepEqual(bad, ["stopped", "checkpoint"]);
+    const message = items.find(({ check }) => check === "stopped")?.message ?? "";
+    for (const pid of pids) assert.ok(message.includes(`${pid} (`), `${pid} in ${message}`);
+    await follow(fix("stopped"));
+    await eventually(async () => (await stopped()).length === 0, "they run");
+    assert.deepEqual((await doctor("stopped", "--deep")).bad, []);
+    const taken = await plugin(["pod/stopped", "-n", namespace, "--prove", "0"], { env });
+    assert.equal(taken.code, 0, taken.stderr);
+  },
+  { full: true },
+);

@@ -111,6 +111,7 @@ const ANSWERS: [number, { headers: Record<string, string>; text: string }, strin
     ),
     "CRIUFailed",
   ],
+  [500, text(`${FAILED} (runc did not terminate successfully: exit status 1: read unixpacket @->@: EOF)`), "CRIUKilled"],
   [500, text(`${FAILED} (write /var/lib/kubelet/checkpoints/checkpoint-counter.tar: no space left on device)`), "NodeDiskFull"],
   [500, text(`${FAILED} (rpc error: code = DeadlineExceeded desc = context deadline exceeded)`), "RuntimeTimedOut"],
   [500, text(`${FAILED} (pausing container: cannot pause a paused container)`), "ContainerPaused"],
@@ -180,6 +181,20 @@ test("a container that stays paused: how to resume it, by its runtime", () => {
   const said = "pausing container: cannot pause a paused container";
   assert.match(explained(said, { containerID: "containerd://ab12" }).fix, /: ctr -n k8s\.io task resume ab12$/);
   assert.match(explained(said, { containerID: "cri-o://ab12" }).fix, /: runc --root \/run\/runc resume ab12 /);
+});
+
+test("a CRIU that was killed is no failed dump with a log to read: the kernel's log says who it was", () => {
+  // What runc says when kill -9 has ended its CRIU.
+  const { message, why, fix } = explained(
+    "rpc error: code = Unknown desc = runc did not terminate successfully: exit status 1: read unixpacket @->@: EOF",
+  );
+  assert.equal(message, "CRIU was killed, or crashed, while it dumped container c in pod/counter; no checkpoint was taken");
+  assert.equal(why, "runc did not terminate successfully: exit status 1: read unixpacket @->@: EOF");
+  assert.match(fix, /dmesg.*rerun$/);
+  assert.equal(
+    explained("runc did not terminate successfully: exit status 1: read unixpacket @->@: connection reset by peer").reason,
+    "CheckpointFailed",
+  );
 });
 
 test("fixes name the switch of the version at hand, and whether its runtime looks for CRIU again by itself", () => {

@@ -1,4 +1,5 @@
 import { HUNG_CRIU, IO_URING_FIX } from "../../kubelet/criu-causes.ts";
+import type { CheckpointTarget } from "../../kubelet/target.ts";
 import { command, joined, say, type Phrase } from "../../model/phrase.ts";
 import { counted, formatBytes } from "../../model/units.ts";
 import type { CriuOptions } from "../facts/deep.ts";
@@ -9,6 +10,8 @@ import { sleepOf } from "../programs.ts";
 /** A container's processes, and what of the node decides what they mean. */
 export interface JudgedProcesses {
   readonly processes: Processes;
+  /** What the commands of fixes name. */
+  readonly target: CheckpointTarget;
   /** Of the container's ID: "containerd://…". */
   readonly containerID: string;
   /** "amd64". */
@@ -74,7 +77,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
     name: "deleted-files",
     decides: ["checkpoint"],
     sees: ["ghost-files", "link-remap"],
-    judge: ({ processes, options }) => {
+    judge: ({ processes, options, target }) => {
       if (!processes.looked.has("readlink")) return skip("the helper image cannot see open files (no readlink)");
       const limit = options.ghostLimit ?? GHOST_LIMIT;
       const files = deletedFiles(processes.own);
@@ -85,13 +88,13 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
         const most = Math.max(...large.map(({ bytes }) => bytes ?? 0));
         return fail(
           say`deleted files are open, run or mapped that are larger than CRIU saves (${formatBytes(limit)}): ${named(large.map(fileText))}`,
-          say`kubectl checkpoint … --criu-option ghost-limit=${Math.max(2, 2 ** Math.ceil(Math.log2(most / 2 ** 20 + 1)))}M`,
+          withOption(target, `ghost-limit=${Math.max(2, 2 ** Math.ceil(Math.log2(most / 2 ** 20 + 1)))}M`),
         );
       }
       if (renamed.length > 0 && !options.names.has("link-remap"))
         return fail(
           say`deleted files are open that still have other names: ${named(renamed.map(fileText))}`,
-          "kubectl checkpoint … --criu-option link-remap",
+          withOption(target, "link-remap"),
         );
       if (unknown.length > 0)
         return skip(say`the helper image cannot see how large deleted files are (no stat): ${named(unknown.map(fileText))}`);
@@ -102,20 +105,20 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
     name: "file-locks",
     decides: ["checkpoint"],
     sees: ["file-locks"],
-    judge: ({ processes, options, containerID }) => {
+    judge: ({ processes, options, containerID, target }) => {
       const locks = processes.own.reduce((sum, process) => sum + process.locks, 0);
       if (locks === 0) return undefined;
       const what = counted(locks, "file lock");
       // CRI-O passes --file-locks itself.
       if (options.names.has("file-locks") || containerID.startsWith("cri-o")) return ok(what);
-      return fail(`${what}: CRIU dumps them only with an option`, "kubectl checkpoint … --criu-option file-locks");
+      return fail(`${what}: CRIU dumps them only with an option`, withOption(target, "file-locks"));
     },
   },
   {
     name: "file-watches",
     decides: ["checkpoint"],
     sees: ["inotify"],
-    judge: ({ processes, options }) => {
+    judge: ({ processes, options, target }) => {
       const watches = processes.own.flatMap((process) => process.watches);
       if (watches.length === 0) return undefined;
       const what = counted(watches.length, "watch", "es");
@@ -123,7 +126,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
       if (lost === 0 || options.names.has("irmap-scan-path")) return ok(`${what} of files (inotify)`);
       return fail(
         `${what} of files (inotify), ${lost} of them on a file system where CRIU cannot find the files again (overlay)`,
-        "kubectl checkpoint … --criu-option irmap-scan-path=/DIRECTORY, the directory that is watched",
+        say`with the directory that is watched: ${withOption(target, "irmap-scan-path=/DIRECTORY")}`,
       );
     },
   },
@@ -131,7 +134,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
     name: "connections",
     decides: ["checkpoint"],
     sees: ["tcp-established", "tcp-in-flight"],
-    judge: ({ processes, options }) => {
+    judge: ({ processes, options, target }) => {
       const knowsOwner = processes.looked.has("readlink");
       const owned = filesOf(processes.own);
       const sockets = processes.tcp.filter(({ inode }) => inode !== "0" && (!knowsOwner || owned.has(`socket:[${inode}]`)));
@@ -140,7 +143,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
       const count = say`${counted(established, "established TCP connection")}${knowsOwner ? say`` : say` in the pod`}`;
       const dumped = options.names.has("tcp-established") || options.names.has("tcp-close");
       if (established > 0 && !dumped)
-        return fail(say`${count}: CRIU dumps them only with an option`, "kubectl checkpoint … --criu-option tcp-established");
+        return fail(say`${count}: CRIU dumps them only with an option`, withOption(target, "tcp-established"));
       if (waiting > 0 && !options.names.has("skip-in-flight"))
         return warn(
           say`${count}; ${counted(waiting, "connection")} not yet accepted, which CRIU does not dump`,
@@ -153,7 +156,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
     name: "unix-sockets",
     decides: ["checkpoint"],
     sees: ["unix-sockets"],
-    judge: ({ processes, options }) => {
+    judge: ({ processes, options, target }) => {
       const owned = filesOf(processes.own);
       const own = (inode: string): boolean => owned.has(`socket:[${inode}]`);
       const outside = new Set(processes.unix.filter(([inode, peer]) => own(inode) && !own(peer)).map(([inode]) => inode)).size;
@@ -161,7 +164,7 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
       const what = say`${counted(outside, "Unix socket")} connected to a process outside of the container`;
       return options.names.has("ext-unix-sk")
         ? ok(what)
-        : fail(say`${what}: CRIU dumps them only with an option`, "kubectl checkpoint … --criu-option ext-unix-sk");
+        : fail(say`${what}: CRIU dumps them only with an option`, withOption(target, "ext-unix-sk"));
     },
   },
   {
@@ -231,14 +234,17 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
   {
     name: "stopped",
     decides: ["checkpoint"],
-    judge: ({ processes }) => {
+    judge: ({ processes, target: { node, namespace, pod, container } }) => {
       // What kubectl exec started is frozen with the container, and CRIU waits for it too.
       const stopped = [...processes.own, ...processes.others].filter(({ state }) => state === "T");
       return stopped.length === 0
         ? undefined
         : fail(
             say`processes are stopped (SIGSTOP, Ctrl-Z): ${named(stopped.map(processText))}; CRIU waits for them without end, and the container stays frozen (criu#1905)`,
-            say`continue or end them before: kubectl exec … -- kill -CONT ${stopped.map(({ inside }) => inside).join(" ")}`,
+            // Of another user, or where the container has no shell, only the node can.
+            say`continue or end them first:
+${command`kubectl exec ${pod} -n ${namespace} -c ${container} -- sh -c ${`kill -CONT ${stopped.map(({ inside }) => inside).join(" ")}`}`}
+or, as root on ${node}: ${command`kill -CONT ${stopped.map(({ pid }) => pid)}`}`,
           );
     },
   },
@@ -283,6 +289,10 @@ export const PROCESS_CHECKS: readonly Check<JudgedProcesses>[] = [
           ),
   },
 ];
+
+function withOption({ namespace, pod, container }: CheckpointTarget, option: string): Phrase {
+  return command`kubectl checkpoint ${`pod/${pod}`} -c ${container} -n ${namespace} --criu-option ${option}`;
+}
 
 function filesOf(processes: readonly ProcessFacts[]): Set<string> {
   return new Set(processes.flatMap(({ files }) => [...files]));

@@ -20,7 +20,7 @@ export interface Processes {
 export interface ProcessFacts {
   /** On the node. */
   readonly pid: string;
-  /** In its innermost PID namespace. */
+  /** In the PID namespace of the container's process 1. */
   readonly inside: string;
   readonly parent: string;
   readonly name: string;
@@ -91,11 +91,17 @@ export function parseProcesses(lines: readonly string[]): Map<string, Processes>
 }
 
 function ofContainer(looked: ReadonlySet<string>, parts: readonly (readonly string[])[]): Processes {
-  const all = parts.map(readProcess);
+  const read = parts.map(readProcess);
   // The runtime started process 1 and what kubectl exec brings: no other process of the container is their parent. Process 1 came first, also
   // where the containers of a pod share a PID namespace, and none of them is 1.
-  const pids = new Set(all.map(({ pid }) => pid));
-  const first = all.filter(({ parent }) => !pids.has(parent)).toSorted((one, other) => Number(one.inside) - Number(other.inside))[0];
+  const pids = new Set(read.map(({ pid }) => pid));
+  const eldest = read
+    .filter(({ parent }) => !pids.has(parent))
+    .toSorted((one, other) => Number(one.ids.at(-1)) - Number(other.ids.at(-1)))[0];
+  // A process may have namespaces of its own below the container's.
+  const depth = (eldest?.ids.length ?? 0) - 1;
+  const all = read.map(({ ids, ...process }) => ({ ...process, inside: ids[depth] ?? ids.at(-1) ?? "" }));
+  const first = all.find(({ pid }) => pid === eldest?.pid);
   const own = new Set(first === undefined ? [] : [first.pid]);
   for (let before = -1; before !== own.size;) {
     before = own.size;
@@ -121,14 +127,15 @@ function values(lines: readonly string[], word: string): string[] {
   return lines.flatMap((line) => (line.startsWith(`${word} `) ? line.slice(word.length + 1) : []));
 }
 
-function readProcess(lines: readonly string[]): ProcessFacts {
+/** With its ids in each PID namespace, the node's first. */
+function readProcess(lines: readonly string[]): Omit<ProcessFacts, "inside"> & { readonly ids: readonly string[] } {
   const one = (word: string): string | undefined => values(lines, word)[0];
   const pid = one("process") ?? "";
   const call = values(lines, "call").find((line) => line.startsWith(`${pid} `));
   const number = Number(call?.slice(pid.length + 1));
   return {
     pid,
-    inside: one("NSpid:")?.trim().split(/\s+/).at(-1) ?? "",
+    ids: one("NSpid:")?.trim().split(/\s+/) ?? [],
     parent: one("PPid:")?.trim() ?? "",
     name: one("name") ?? "",
     arg: one("arg") ?? "",

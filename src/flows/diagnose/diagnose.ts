@@ -201,6 +201,7 @@ async function lookDeep(
     if (seen === undefined) return ofPodAlone ? [{ check: "processes", decides: [], of, ...skip("none of its processes was found") }] : [];
     const facts = {
       processes: seen,
+      target: { node: name, namespace: pod.namespace, pod: pod.name, container: container.name },
       containerID: container.containerID,
       architecture: info("architecture"),
       options: criuOptions(found),
