@@ -126,6 +126,24 @@ test("longer matches of a regular expression are cut, and found once", async () 
   assert.deepEqual(await search(regexMatcher("x+"), bytes, one(30)), [`0x10064 ${LONGEST_MATCH}`]);
 });
 
+test("an expression that matches everywhere finds no more at once than somebody has asked for", () => {
+  let turns = 0;
+  const matcher = regexMatcher("x|y", (work) => {
+    turns += 1;
+    return work();
+  });
+  const parts = [0, 30_000].map((from) => ({ bytes: Buffer.alloc(40_000, "xy"), address: BigInt(from), from, to: 40_000 }));
+  const hits = matcher.hits(parts)[Symbol.iterator]();
+  const starts = [hits.next().value?.start];
+  assert.equal(turns, 1);
+  for (let next = hits.next(); next.done !== true; next = hits.next()) starts.push(next.value.start);
+  const [first = [], second = []] = [parts[0], parts[1]].map((part) =>
+    Array.from({ length: 40_000 - (part?.from ?? 0) }, (_, at) => at + (part?.from ?? 0)),
+  );
+  assert.deepEqual(starts, [...first, ...second]);
+  assert.ok(turns > 5 && turns < 10, `${turns} turns`);
+});
+
 test("an expression that backtracks without end is stopped", { timeout: 120_000 }, async () => {
   const bytes = Buffer.alloc(100 * PAGE, "a");
   // What V8's linear engine knows is found in time; what it does not is refused.

@@ -25,11 +25,13 @@ export function regexMatcher(source: string, excuse: <T>(work: () => T) => T = (
   const running = runner();
   const run: Run = (...given) => excuse(() => running(...given));
   let linear: RegExp | undefined;
-  const search = <P extends Part>(parts: readonly P[]): Iterable<Hit<P>> => {
-    const hits = linear === undefined ? run(expression, parts, PATIENCE) : undefined;
-    if (hits !== undefined) return hits;
+  const search = function* <P extends Part>(parts: readonly P[]): Generator<Hit<P>, void> {
+    let rest: readonly P[] = parts;
+    if (linear === undefined) rest = yield* inTurns(run, expression, parts, PATIENCE);
+    if (rest.length === 0) return;
     linear ??= linearExpression(source);
-    return (linear && run(linear, parts, 60 * PATIENCE)) ?? inSmallPieces(expression, parts, run);
+    if (linear !== undefined) rest = yield* inTurns(run, linear, rest, 60 * PATIENCE);
+    if (rest.length > 0) yield* inSmallPieces(expression, rest, run);
   };
   return { longest: LONGEST_MATCH, lead: LOOKBEHIND.test(source) ? LONGEST_MATCH : 1, chunk: CHUNK, hits: search };
 }
@@ -50,51 +52,80 @@ function linearExpression(source: string): RegExp | undefined {
   }
 }
 
+/** Yields what is found; returns what is left to be searched where a turn takes longer than `timeout` milliseconds. */
+function* inTurns<P extends Part & { readonly end?: number }>(
+  run: Run,
+  expression: RegExp,
+  parts: readonly P[],
+  timeout: number,
+): Generator<Hit<P>, readonly P[]> {
+  const texts = parts.map(({ bytes, from, to, end = bytes.length }) => ({ text: bytes.toString("latin1", 0, end), from, to }));
+  let [index, from] = [0, parts[0]?.from ?? 0];
+  while (index < parts.length) {
+    const turn = run(expression, texts, index, from, timeout);
+    if (turn === undefined) return parts.slice(index).map((part, more) => (more === 0 ? { ...part, from } : part));
+    const { found } = turn;
+    for (let at = 0; at < found.length; at += 3) {
+      const [part, start = 0, length = 0] = [parts[found[at] ?? 0], found[at + 1], found[at + 2]];
+      if (part !== undefined) yield { part, start, length: Math.min(length, LONGEST_MATCH) };
+    }
+    ({ index, from } = turn);
+  }
+  return [];
+}
+
 function* inSmallPieces<P extends Part>(expression: RegExp, parts: readonly P[], run: Run): Generator<Hit<P>> {
   for (const part of parts) {
     for (let from = part.from; from < part.to; from += SMALL) {
-      const piece = { ...part, from, to: Math.min(part.to, from + SMALL), end: from + SMALL + LONGEST_MATCH };
-      const hits = run(expression, [piece], PATIENCE);
-      if (hits === undefined) throw tooSlow(part.address + BigInt(from));
-      for (const hit of hits) yield { ...hit, part };
+      const end = Math.min(part.bytes.length, from + SMALL + LONGEST_MATCH);
+      const piece = { ...part, from, to: Math.min(part.to, from + SMALL), end };
+      const rest = yield* inTurns(run, expression, [piece], PATIENCE);
+      if (rest.length > 0) throw tooSlow(part.address + BigInt(from));
     }
   }
 }
 
-/** Runs inside V8's watchdog: nothing else stops an expression. */
+/** Numbers of a turn: three of each match. More matches would take memory before anybody has asked for them. */
+const TURN = 3 * 8192;
+
+/** Runs inside V8's watchdog: nothing else stops an expression. Ends early where it has found enough for a turn. */
 const SEARCH = new Script(`(() => {
   const found = [];
-  for (const [index, { text, from, to }] of texts.entries()) {
-    expression.lastIndex = from;
+  for (let index = first, start = from; index < texts.length; index += 1, start = texts[index]?.from) {
+    const { text, to } = texts[index];
+    expression.lastIndex = start;
     for (let match = expression.exec(text); match !== null && match.index < to; match = expression.exec(text)) {
       const { length } = match[0];
       if (length === 0) expression.lastIndex += 1;
-      else found.push([index, match.index, length]);
+      else if (found.push(index, match.index, length) === ${TURN}) return { found, index, from: expression.lastIndex };
     }
   }
-  return found;
+  return { found, index: texts.length, from: 0 };
 })()`);
 
-/** The matches; undefined where they are not found within so many milliseconds. */
-type Run = <P extends Part>(expression: RegExp, parts: readonly (P & { readonly end?: number })[], timeout: number) => Hit<P>[] | undefined;
+/** What a turn has found: index of the text, where in it, how long; and where the next begins. */
+interface Turn {
+  readonly found: readonly number[];
+  readonly index: number;
+  readonly from: number;
+}
+
+interface SearchedText {
+  readonly text: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A turn from a place in one of the texts on; undefined where it takes longer than so many milliseconds. */
+type Run = (expression: RegExp, texts: readonly SearchedText[], first: number, from: number, timeout: number) => Turn | undefined;
 
 function runner(): Run {
-  const inside: { expression?: RegExp; texts?: object[] } = {};
+  const inside: { expression?: RegExp; texts?: readonly SearchedText[]; first?: number; from?: number } = {};
   const context = createContext(inside);
-  return (expression, parts, timeout) => {
-    inside.expression = expression;
-    inside.texts = parts.map(({ bytes, from, to, end }) => ({
-      text: bytes.toString("latin1", 0, Math.min(end ?? bytes.length, bytes.length)),
-      from,
-      to,
-    }));
+  return (expression, texts, first, from, timeout) => {
+    Object.assign(inside, { expression, texts, first, from });
     try {
-      const found = SEARCH.runInContext(context, { timeout }) as [number, number, number][];
-      return found.map(([index, start, length]) => ({
-        part: parts[index] as (typeof parts)[number],
-        start,
-        length: Math.min(length, LONGEST_MATCH),
-      }));
+      return SEARCH.runInContext(context, { timeout }) as Turn;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return undefined;
       throw error;
