@@ -16,7 +16,9 @@ export interface Batch {
 }
 
 /** What it is told: a case begins, has gone well, or has not. */
-export type Report = { readonly begins: number } | { readonly ended: number; readonly peakBytes: number; readonly failure?: string };
+export type Report =
+  | { readonly begins: number }
+  | { readonly ended: number; readonly milliseconds: number; readonly peakBytes: number; readonly failure?: string };
 
 const archives = corpus();
 const scratch = process.env["SCRATCH"] ?? mkdtempSync(join(tmpdir(), "fuzz-"));
@@ -48,11 +50,14 @@ async function runBatch({ seed, first, count }: Batch): Promise<void> {
   for (let at = first; at < first + count; at += 1) {
     report({ begins: at });
     let failure: string | undefined;
+    const before = process.cpuUsage();
     try {
       await tryCase(seed, at);
     } catch (error) {
       failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
     }
-    report({ ended: at, peakBytes: process.resourceUsage().maxRSS * 1024, ...(failure === undefined ? {} : { failure }) });
+    const { user, system } = process.cpuUsage(before);
+    const milliseconds = Math.round((user + system) / 1000);
+    report({ ended: at, milliseconds, peakBytes: process.resourceUsage().maxRSS * 1024, ...(failure === undefined ? {} : { failure }) });
   }
 }

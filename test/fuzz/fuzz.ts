@@ -10,6 +10,21 @@ export interface Failure {
   readonly what: string;
 }
 
+/** Cases `first` up to, without, `first + count` of a seed. */
+export interface Series {
+  readonly seed: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What one case came to: its processor time, the largest memory of its process until then, and why it failed. */
+export interface Outcome {
+  readonly index: number;
+  readonly what?: string | undefined;
+  readonly milliseconds?: number;
+  readonly peakBytes?: number;
+}
+
 /** The commands of a case may take so long, in milliseconds; on a busy machine longer, until they have had so much of the processor. */
 const LONGEST = 20_000;
 /** Of a case that waits for something: its process does nothing. */
@@ -26,38 +41,41 @@ const BATCH = 250;
 const AT_ONCE = 2;
 
 /**
- * Tries cases 0 to `count` of a seed; answers with those that failed and the largest memory of any process. `tell` hears
- * of each failure at once.
+ * Tries the cases of a series; answers with how many were tried, those that failed and the largest memory of any process. `tell` hears
+ * of each case at once.
  */
 export async function fuzz(
-  seed: number,
-  count: number,
-  tell: (failure: Failure) => void = () => undefined,
-): Promise<{ failures: Failure[]; peakBytes: number }> {
+  { seed, first: begin, count }: Series,
+  tell: (outcome: Outcome) => void = () => undefined,
+): Promise<{ tried: number; failures: Failure[]; peakBytes: number }> {
   const failures: Failure[] = [];
-  const fail = (failure: Failure): void => {
-    failures.push(failure);
-    tell(failure);
+  const tried = new Set<number>();
+  const ended = (outcome: Outcome): void => {
+    tried.add(outcome.index);
+    const { index, what } = outcome;
+    if (what !== undefined) failures.push({ index, what });
+    tell(outcome);
   };
+  const end = begin + count;
   let peakBytes = 0;
-  let next = 0;
+  let next = begin;
   const worker = async (): Promise<void> => {
-    while (next < count) {
-      const batch = { seed, first: next, count: Math.min(BATCH, count - next) };
+    while (next < end) {
+      const batch = { seed, first: next, count: Math.min(BATCH, end - next) };
       next += batch.count;
       for (let first = batch.first; first < batch.first + batch.count;) {
-        const ended = await runProcess({ ...batch, first, count: batch.first + batch.count - first }, fail);
-        peakBytes = Math.max(peakBytes, ended.peakBytes);
-        first = ended.next;
+        const process = await runProcess({ ...batch, first, count: batch.first + batch.count - first }, ended);
+        peakBytes = Math.max(peakBytes, process.peakBytes);
+        first = process.next;
       }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return { failures: failures.sort((a, b) => a.index - b.index), peakBytes };
+  return { tried: tried.size, failures: failures.sort((a, b) => a.index - b.index), peakBytes };
 }
 
 /** Runs a batch in one process until it is done or the process is lost; answers with the first case that is still to be tried. */
-async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promise<{ next: number; peakBytes: number }> {
+async function runProcess(batch: Batch, tell: (outcome: Outcome) => void): Promise<{ next: number; peakBytes: number }> {
   const scratch = mkdtempSync(join(tmpdir(), "fuzz-"));
   const child = fork(join(import.meta.dirname, "child.ts"), {
     env: { ...process.env, SCRATCH: scratch },
@@ -93,23 +111,23 @@ async function runProcess(batch: Batch, fail: (failure: Failure) => void): Promi
         watch(processorTime(child.pid));
         return;
       }
+      const { ended: index, milliseconds, failure } = report;
       peakBytes = report.peakBytes;
-      current = report.ended + 1;
-      if (report.failure !== undefined) fail({ index: report.ended, what: report.failure });
-      if (peakBytes > MOST_MEMORY) {
-        left = true;
-        // A process that has tried others has what they left: the case is tried again in one of its own.
-        const isAlone = report.ended === batch.first;
-        if (isAlone) fail({ index: report.ended, what: `memory came to ${Math.round(peakBytes / 1e6)} MB` });
-        else current = report.ended;
-        child.kill("SIGKILL");
-      } else if (current === batch.first + batch.count) child.kill();
+      current = index + 1;
+      const flood = peakBytes > MOST_MEMORY ? `memory came to ${Math.round(peakBytes / 1e6)} MB` : undefined;
+      // A process that has tried others has what they left: the case is tried again in one of its own.
+      const again = flood !== undefined && index !== batch.first;
+      if (again) current = index;
+      else tell({ index, milliseconds, peakBytes, what: failure ?? flood });
+      left = flood !== undefined;
+      if (left) child.kill("SIGKILL");
+      else if (current === batch.first + batch.count) child.kill();
     });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
       rmSync(scratch, { recursive: true });
       const finished = current === batch.first + batch.count || left;
-      if (!finished) fail({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
+      if (!finished) tell({ index: current, what: lost ?? `the process ended with ${signal ?? code}: ${stderr}` });
       done({ next: finished ? current : current + 1, peakBytes });
     });
     child.send(batch);

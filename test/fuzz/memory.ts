@@ -1,5 +1,5 @@
 /** Bytes of garbage that are let be: collecting takes longer than most cases. */
-const COLLECT_FROM = 25e6;
+const COLLECT_FROM = 60e6;
 
 let atFirst: number | undefined;
 
