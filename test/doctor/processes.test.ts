@@ -161,10 +161,9 @@ test("what CRIU does not dump by itself, with the option or the change that help
     ],
     [
       // Of kubectl exec; and of a PID namespace in the container's: kill there wants the container's number.
-      [
-        ...[`container ${ID}`, "process 800", "NSpid: 800 9", "PPid: 650", "name vi", "State: T (stopped)"],
-        ...[`container ${ID}`, "process 801", "NSpid: 801 10 1", "PPid: 700", "name job", "State: T (stopped)"],
-      ],
+      `container ${ID}|process 800|NSpid: 800 9|PPid: 650|name vi|State: T (stopped)|container ${ID}|process 801|NSpid: 801 10 1|PPid: 700|name job|State: T (stopped)`.split(
+        "|",
+      ),
       "stopped",
       /^fail: .*: 10 \(job\), 9 \(vi\); .*\n.* -- sh -c 'kill -CONT 10 9'\nor, as root on node1: kill -CONT 801 800$/,
     ],
