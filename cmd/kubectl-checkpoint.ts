@@ -30,7 +30,7 @@ function answerOrRun(): void {
     else print(answer);
   } catch (error) {
     process.stderr.on("error", () => undefined);
-    process.stderr.write(`${errorText(error, (label) => label)}\n`);
+    process.stderr.write(`${errorText(error, (label) => label, process.stderr)}\n`);
     process.exitCode = exitCodeOf(error);
   }
 }
@@ -81,7 +81,7 @@ async function end(status: number): Promise<never> {
   if (stream === "standard output" && error.code === "EPIPE") process.exit(signalStatus("SIGPIPE"));
   const why = error.errno === undefined ? error.message : getSystemErrorMessage(error.errno);
   const failure = new UserError({ reason: "OutputFailed", message: say`cannot write to ${stream}: ${why}` });
-  if (stream === "standard output") process.stderr.write(`${errorText(failure, (label) => label)}\n`);
+  if (stream === "standard output") process.stderr.write(`${errorText(failure, (label) => label, process.stderr)}\n`);
   process.exit(exitCodeOf(failure));
 }
 

@@ -2,17 +2,28 @@ import { constants } from "node:os";
 import { UserError, type Explanation } from "../model/error.ts";
 import { phraseOf, say, type Text } from "../model/phrase.ts";
 import { escapeLines } from "./escape.ts";
-import { plainText } from "./render.ts";
+import { laidOut } from "./layout.ts";
 
+/** "error: ", and the others below it. */
+const LABEL = 7;
 const ISSUES = "https://github.com/kubectl-checkpoint/kubectl-checkpoint/issues";
 
-/** A failure as users read it: what happened, then why and what to do where known. Several lines stay below their label. */
-export function errorText(error: unknown, paint: (label: string) => string): string {
+/**
+ * A failure as users read it: what happened, then why and what to do where known. Several lines stay below their label; for a terminal they
+ * are broken between words.
+ */
+export function errorText(error: unknown, paint: (label: string) => string, stream?: NodeJS.WriteStream): string {
   const { message, why, fix } = explanation(error);
-  const lines = [`${paint("error:")} ${hanging(message)}`];
-  if (why !== undefined) lines.push(`  ${paint("why:")} ${hanging(why)}`);
-  if (fix !== undefined) lines.push(`  ${paint("fix:")} ${hanging(fix)}`);
+  const width = columnsOf(stream) - LABEL;
+  const lines = [`${paint("error:")} ${hanging(message, width)}`];
+  if (why !== undefined) lines.push(`  ${paint("why:")} ${hanging(why, width)}`);
+  if (fix !== undefined) lines.push(`  ${paint("fix:")} ${hanging(fix, width)}`);
   return lines.join("\n");
+}
+
+/** Of a terminal; infinite elsewhere. */
+export function columnsOf(stream: NodeJS.WriteStream | undefined): number {
+  return stream?.isTTY === true ? stream.columns || 80 : Infinity;
 }
 
 /** What -v=9 adds: where the error comes from, and its causes. */
@@ -41,6 +52,8 @@ function explanation(error: unknown): Omit<Explanation, "reason"> {
 }
 
 /** Line breaks of ours are indented below the label; those of a value are shown as escapes. */
-function hanging(text: Text): string {
-  return plainText(phraseOf(text)).trimEnd().replaceAll("\n", "\n       ");
+function hanging(text: Text, width: number): string {
+  return laidOut(phraseOf(text), width, (piece) => piece, 0)
+    .trimEnd()
+    .replaceAll("\n", `\n${" ".repeat(LABEL)}`);
 }

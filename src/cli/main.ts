@@ -41,7 +41,7 @@ export async function main(words: Words, shell: Shell): Promise<number> {
     const error = inContext(thrown, words, VERBS, isFile);
     printer?.stopProgress();
     if (!(error instanceof Interrupted)) {
-      if (printer === undefined) shell.stderr.write(`${errorText(error, (label) => label)}\n`);
+      if (printer === undefined) shell.stderr.write(`${errorText(error, (label) => label, shell.stderr)}\n`);
       else printer.error(error);
     }
     return interruption(shell.signal.reason) ?? interruption(error) ?? words.verb.failureStatus ?? exitCodeOf(error);

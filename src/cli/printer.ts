@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { Chalk } from "chalk";
 import type { Event } from "../model/context.ts";
 import { Interrupted, usageError } from "../model/error.ts";
-import { say, type Phrase, type Table } from "../model/phrase.ts";
+import { say, styled, type Phrase, type Table } from "../model/phrase.ts";
 import type { Outcome, Piece } from "../model/report.ts";
 import { jsonPieces, yamlPieces } from "./document.ts";
-import { errorText, stackText } from "./errors.ts";
+import { columnsOf, errorText, stackText } from "./errors.ts";
 import { escapeJson } from "./escape.ts";
 import { Progress } from "./progress.ts";
 import { Renderer } from "./render.ts";
@@ -43,11 +43,11 @@ export class Printer {
     const { stdout } = options;
     // What goes to a pipe, and what -o wide asks for, is whole.
     const fits = stdout.isTTY && options.format === undefined;
-    this.#out = new Renderer(chalkFor(stdout, options), () => (fits ? stdout.columns || 80 : Infinity));
+    this.#out = new Renderer(chalkFor(stdout, options), () => (fits ? columnsOf(stdout) : Infinity));
     const chalk = chalkFor(options.stderr, options);
-    this.#err = new Renderer(chalk);
-    this.#paint = chalk.bold.red;
     const { stderr, env } = options;
+    this.#err = new Renderer(chalk, () => columnsOf(stderr));
+    this.#paint = chalk.bold.red;
     const live = stderr.isTTY && env["TERM"] !== "dumb";
     this.#progress = new Progress({ stderr, renderer: this.#err, live, now: Date.now });
   }
@@ -76,7 +76,7 @@ export class Printer {
   }
 
   error(error: unknown): void {
-    this.#aside(errorText(error, this.#paint));
+    this.#aside(errorText(error, this.#paint, this.#options.stderr));
     if (this.#options.level >= 9) this.#aside(stackText(error));
   }
 
@@ -90,7 +90,7 @@ export class Printer {
         this.#progress.idle(event.lane);
         break;
       case "warning":
-        this.#aside(`${this.#err.phrase({ literals: ["warning:"], values: [], style: "warn" })} ${this.#err.phrase(event.text)}`);
+        this.#aside(this.#err.phrase(say`${styled("warn", say`warning:`)} ${event.text}`));
         break;
       case "hint":
         if (!quiet) this.#aside(this.#err.phrase(event.text));

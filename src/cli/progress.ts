@@ -83,7 +83,7 @@ export class Progress {
 
   #line({ text, lead, since }: Lane, width: number): string {
     const first = lead ?? say`${formatSeconds((this.#now() - since) / 1000)}`;
-    return this.#renderer.within(say`${FRAMES[this.#frame] ?? ""} ${first} ${text}`, width);
+    return this.#renderer.inOneLine(say`${FRAMES[this.#frame] ?? ""} ${first} ${text}`, width);
   }
 
   #log(): void {

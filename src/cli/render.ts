@@ -1,14 +1,15 @@
 import type { ChalkInstance } from "chalk";
-import type { Phrase, PhraseValue, Shortening, Style, Table } from "../model/phrase.ts";
+import { say, type Phrase, type PhraseValue, type Shortening, type Style, type Table } from "../model/phrase.ts";
 import { shellWord } from "../model/shell.ts";
 import { escapeText } from "./escape.ts";
-import { cut, shortened, wrapped } from "./shorten.ts";
+import { laidOut } from "./layout.ts";
+import { cut, shortened } from "./shorten.ts";
 
 /** Between two columns: kubectl's three, and less on a terminal where there is no room. */
 const GAP = 3;
 const NARROW_GAP = 2;
 /** Cells are not shortened to less. */
-const LEAST: Readonly<Record<Shortening, number>> = { end: 12, middle: 12, address: 22 };
+const LEAST: Readonly<Record<Shortening | "wrapped", number>> = { end: 12, middle: 12, address: 22, wrapped: 20 };
 
 /** Phrases and tables as text for one stream: values escaped, styles as colours where the stream has them. */
 export class Renderer {
@@ -21,6 +22,7 @@ export class Renderer {
     this.#width = width;
   }
 
+  /** On a terminal, lines that are wider than that are broken between words. */
   phrase(phrase: Phrase): string {
     const { literals, values, style } = phrase;
     if (phrase.oneLine === true) {
@@ -28,24 +30,35 @@ export class Renderer {
       const [, before = "", plain = ""] = /^(\n*)(.*)$/s.exec(plainText({ literals, values })) ?? [];
       if (plain.length > this.#width()) return before + this.#painted(cut(plain, this.#width()), style);
     }
-    if (phrase.hang !== undefined) {
-      const plain = plainText({ literals, values });
-      if (plain.length > this.#width()) return this.#painted(wrapped(plain, this.#width(), phrase.hang), style);
-    }
+    return this.within(phrase, this.#width());
+  }
+
+  /** A phrase broken between words for so many columns. */
+  within(phrase: Phrase, width: number, hang?: number): string {
+    if (
+      plainText(phrase)
+        .split("\n")
+        .every((line) => line.length <= width)
+    )
+      return this.#flat(phrase);
+    return laidOut(phrase, width, (text, style) => this.#style(style)(text), hang);
+  }
+
+  #flat({ literals, values, style }: Phrase): string {
     let text = literals[0] ?? "";
     for (const [index, value] of values.entries()) text += this.#value(value) + (literals[index + 1] ?? "");
     return this.#painted(text, style);
   }
 
   /** In one line of so many characters: the longest of its values are shortened in their middle, then its end is cut. */
-  within(phrase: Phrase, width: number): string {
+  inOneLine(phrase: Phrase, width: number): string {
     let fitted = phrase;
     for (let over = plainText(fitted).length - width; over > 0; over = plainText(fitted).length - width) {
       const longest = longestValue(fitted);
       if (longest.length <= NAME) return cut(plainText(fitted), width);
       fitted = replaced(fitted, longest, shortened(longest, Math.max(NAME, longest.length - over)));
     }
-    return this.phrase(fitted);
+    return this.#flat(fitted);
   }
 
   /** As kubectl get prints; the last column is not padded. */
@@ -55,7 +68,7 @@ export class Renderer {
 
   /** `left`: columns that the terminal has no room for. */
   tableAndRest({ columns, rows, narrow }: Table): { readonly text: string; readonly left: readonly string[] } {
-    const cells = rows.map((row) => row.map((value) => ({ plain: plainText(value), shown: this.#value(value) })));
+    const cells = rows.map((row) => row.map((value) => ({ value, plain: plainText(value), shown: this.#value(value) })));
     // Not by Math.max(...): a table may have more rows than a call has arguments.
     const widths = columns.map((heading, column) =>
       cells.reduce((widest, row) => Math.max(widest, row[column]?.plain.length ?? 0), heading.length),
@@ -67,34 +80,31 @@ export class Renderer {
       const width = widths[column] ?? 0;
       if (cell.plain.length <= width) return cell;
       const text = shortens[columns[column] ?? ""] === "end" ? cut(cell.plain, width) : shortened(cell.plain, width);
-      return { plain: text, shown: text };
+      return { value: text, plain: text, shown: text };
     };
     const indent = kept.slice(0, -1).reduce((sum, column) => sum + (widths[column] ?? 0) + gap, 0);
-    const line = (row: readonly Cell[]): string =>
-      kept
-        .flatMap((column, index) => {
-          const cell = row[column];
-          if (cell === undefined) return [];
-          const { plain, shown: text } =
-            narrow?.wrap === true && index === kept.length - 1 ? this.#broken(cell, indent) : shown(cell, column);
-          return index === kept.length - 1 || column === row.length - 1
-            ? text
-            : text + " ".repeat((widths[column] ?? 0) - plain.length + gap);
-        })
-        .join("");
+    const line = (row: readonly Cell[]): string => {
+      let text = "";
+      let gapBefore = "";
+      for (const [index, column] of kept.entries()) {
+        const cell = row[column];
+        if (cell === undefined) continue;
+        if (narrow?.wrap === true && index === kept.length - 1) {
+          const { from, before } =
+            indent + LEAST.wrapped <= this.#width() ? { from: indent, before: gapBefore } : { from: 2, before: "\n  " };
+          return text + before + this.within(say`${cell.value}`, this.#width() - from, 0).replaceAll("\n", `\n${" ".repeat(from)}`);
+        }
+        const { plain, shown: inside } = shown(cell, column);
+        text += gapBefore + inside;
+        gapBefore = " ".repeat((widths[column] ?? 0) - plain.length + gap);
+      }
+      return text;
+    };
     const apart = below < 0 ? [] : ["", ...cells.map((row) => row[below]?.shown ?? "")];
     return {
-      text: [line(columns.map((heading) => ({ plain: heading, shown: heading }))), ...cells.map(line), ...apart].join("\n"),
+      text: [line(columns.map((heading) => ({ value: heading, plain: heading, shown: heading }))), ...cells.map(line), ...apart].join("\n"),
       left: columns.filter((_, column) => column !== below && !kept.includes(column)),
     };
-  }
-
-  /** A cell of the last column, below itself. */
-  #broken(cell: Cell, indent: number): Cell {
-    const width = this.#width() - indent;
-    if (cell.plain.length <= width || width < LEAST.end || cell.plain !== cell.shown) return cell;
-    const text = wrapped(cell.plain, width, 0).replaceAll("\n", `\n${" ".repeat(indent)}`);
-    return { plain: text, shown: text };
   }
 
   #fits(widths: readonly number[]): boolean {
@@ -114,10 +124,13 @@ export class Renderer {
         const how = group[heading];
         return how === undefined ? width : Math.min(width, Math.max(cap, heading.length, LEAST[how]));
       });
+    const tooWide = (): boolean => total(capped(Object.assign({}, ...narrow.shorten), 0), NARROW_GAP) > room;
     for (const spare of narrow.without ?? []) {
-      if (total(capped(Object.assign({}, ...narrow.shorten), 0), NARROW_GAP) <= room) break;
+      if (!tooWide()) break;
       kept = kept.filter((column) => columns[column] !== spare);
     }
+    // The first says what the line is about, the last is often what it is for.
+    while (narrow.wrap !== true && kept.length > 2 && tooWide()) kept = kept.toSpliced(-2, 1);
     for (const group of narrow.shorten) {
       // The widest cells that there is room for.
       let cap = Math.min(room, Math.max(0, ...widths));
@@ -132,7 +145,7 @@ export class Renderer {
   }
 
   #value(value: PhraseValue): string {
-    return typeof value === "object" && !("word" in value) ? this.phrase(value) : plainText(value);
+    return typeof value === "object" && !("word" in value) ? this.#flat(value) : plainText(value);
   }
 
   #style(style: Style): (text: string) => string {
@@ -161,6 +174,7 @@ function replaced(phrase: Phrase, text: string, by: string): Phrase {
 }
 
 interface Cell {
+  readonly value: PhraseValue;
   readonly plain: string;
   readonly shown: string;
 }

@@ -24,17 +24,3 @@ function end(text: string, length: number): string {
 function isSecondHalf(text: string, at: number): boolean {
   return /[\udc00-\udfff]/.test(text[at] ?? "") && /[\ud800-\udbff]/.test(text[at - 1] ?? "");
 }
-
-/** Broken at spaces into lines of at most `width`, those after the first `hang` columns in; a longer word has a line of its own, as it is. */
-export function wrapped(text: string, width: number, hang: number): string {
-  const lines: string[] = [];
-  let rest = text;
-  while (rest.length > width) {
-    const before = rest.lastIndexOf(" ", width);
-    const at = before > hang ? before : rest.indexOf(" ", width);
-    if (at < 0) break;
-    lines.push(rest.slice(0, at).trimEnd());
-    rest = " ".repeat(hang) + rest.slice(at).trimStart();
-  }
-  return [...lines, rest].join("\n");
-}

@@ -180,7 +180,7 @@ function table(archives: readonly ListedArchive[], { allNamespaces, wide }: LsRe
       ...(wide ? ["MODIFIED", "PATH"] : ["ARCHIVE"]),
     ],
     narrow: {
-      without: ["AGE"],
+      without: ["AGE", "SIZE", "COMPLETE"],
       shorten: [{ ARCHIVE: "middle" }, { NAMESPACE: "middle", POD: "middle", CONTAINER: "middle", NODE: "middle" }],
     },
     rows: archives.map((archive) => row(archive, allNamespaces, wide, now)),

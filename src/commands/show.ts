@@ -117,7 +117,7 @@ const WIDE_COLUMNS: readonly Column[] = [
 ];
 
 const NARROW: Narrow = {
-  without: ["ENGINE", "CREATED", "RUNTIME", "NAMESPACE", "SIZE", "IMAGE", "PAUSED"],
+  without: ["ENGINE", "CREATED", "RUNTIME", "NAMESPACE", "SIZE", "IMAGE", "PAUSED", "MEMORY"],
   shorten: [
     { IMAGE: "middle", FILE: "middle" },
     { POD: "middle", NAMESPACE: "middle", CONTAINER: "middle" },

@@ -10,8 +10,10 @@ export interface Phrase {
   readonly style?: Style;
   /** On a terminal it is one line, cut at the terminal's width. */
   readonly oneLine?: true;
-  /** On a terminal, where it is longer than that is wide, it is broken between words, and goes on so many columns in. */
+  /** Where it is broken between words, because a terminal is narrower, its further lines begin so many columns in. */
   readonly hang?: number;
+  /** It is not broken: a command to paste, bytes of an archive. */
+  readonly whole?: true;
 }
 
 export type PhraseValue = string | number | Word | Phrase;
@@ -36,7 +38,7 @@ export function say(literals: TemplateStringsArray, ...values: readonly PhraseVa
  * says.
  */
 export function command(literals: TemplateStringsArray, ...values: readonly (string | number | readonly string[] | Phrase)[]): Phrase {
-  return { literals, values: values.map(asWords) };
+  return { literals, values: values.map(asWords), whole: true };
 }
 
 function asWords(value: string | number | readonly string[] | Phrase): PhraseValue {
@@ -80,9 +82,14 @@ export function oneLine(phrase: Phrase): Phrase {
   return { ...phrase, oneLine: true };
 }
 
-/** A line that is broken between words on a terminal, whose further lines begin so many columns in: never a command to paste. */
+/** A line whose further lines begin so many columns in, where a terminal is too narrow for one. */
 export function hanging(phrase: Phrase, columns: number): Phrase {
   return { ...phrase, hang: columns };
+}
+
+/** A text that a terminal's width does not break: its spaces are those of a command to paste, or of an archive. */
+export function whole(text: Text): Phrase {
+  return { ...phraseOf(text), whole: true };
 }
 
 /** A table that cli/ lays out: columns as wide as their widest cell, as kubectl get prints. */

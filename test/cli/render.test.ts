@@ -1,9 +1,13 @@
 // Pages on terminals of several widths: nothing wraps, and what is left out is said; elsewhere all is there.
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
 import { test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import { Chalk } from "chalk";
+import { errorText } from "../../src/cli/errors.ts";
 import { Renderer } from "../../src/cli/render.ts";
-import { hanging, oneLine, say, styled, type Table } from "../../src/model/phrase.ts";
+import { UserError } from "../../src/model/error.ts";
+import { command, hanging, oneLine, say, styled, whole, type Table } from "../../src/model/phrase.ts";
 
 const chalk = new Chalk({ level: 0 });
 const at = (width: number): Renderer => new Renderer(chalk, () => width);
@@ -120,4 +124,71 @@ ok      criu-config  node1, node2: no options for
     `  effective   CHOWN\n${" ".repeat(14)}DAC_OVERRIDE\n${" ".repeat(14)}FOWNER\n${" ".repeat(14)}/${"x".repeat(30)}`,
   );
   assert.equal(new Renderer(chalk).phrase(line).split("\n").length, 1);
+});
+
+test("where it has no other way out, a table keeps its first and its last column", () => {
+  const table: Table = {
+    columns: ["FIRST", "SECOND", "THIRD", "LAST"],
+    rows: [["a".repeat(12), "b".repeat(12), "c".repeat(12), "d".repeat(12)]],
+    narrow: { shorten: [] },
+  };
+  const { text, left } = at(40).tableAndRest(table);
+  assert.deepEqual(left, ["THIRD"]);
+  assert.ok(text.split("\n").every((line) => line.length <= 40));
+});
+
+test("a sentence is broken between words: commands, numbers with their unit and data of an archive are not", () => {
+  const line = say`pod/${"payments"} container ${"api"} on ${"node1"}: checkpointed in ${"0.8s"}, copied (${2} of ${3}), ${"375 KiB"}`;
+  for (let width = 40; width < 100; width += 1) {
+    const shown = at(width).phrase(line);
+    const lines = shown.split("\n");
+    assert.ok(
+      lines.every((one) => one.length <= width),
+      shown,
+    );
+    assert.equal(lines.map((one) => one.trim()).join(" "), new Renderer(chalk).phrase(line));
+    assert.match(shown, /\(2 of 3\)/);
+    assert.match(shown, /375 KiB$/);
+    for (const further of lines.slice(1)) assert.match(further, /^ {2}\S/);
+  }
+  const pasted = say`copy it to this machine: ${command`kubectl checkpoint cp ${"node1:/var/lib/kubelet/a.tar"}`}`;
+  assert.equal(at(40).phrase(pasted), "copy it to this machine:\n  kubectl checkpoint cp node1:/var/lib/kubelet/a.tar");
+  assert.equal(
+    at(40)
+      .phrase(say`rerun it with ${"one more flag: kubectl get pods -A -o wide"}`)
+      .split("\n")
+      .at(-1),
+    "  kubectl get pods -A -o wide",
+  );
+  const bytes = whole(say`1 sh stack: ${"a  b c d".repeat(10)}`);
+  assert.equal(at(40).phrase(bytes), new Renderer(chalk).phrase(bytes));
+});
+
+test("what is painted is painted on both sides of a break, and the indentation of a line is kept", () => {
+  const colour = new Renderer(new Chalk({ level: 1 }), () => 40);
+  const shown = colour.phrase(say`    ${styled("warn", say`one ${styled("strong", "two")} ${"three ".repeat(9).trim()}`)} end`);
+  assert.equal(stripVTControlCharacters(shown), `    one two three three three three\n      three three three three three end`);
+  assert.ok(shown.includes("\u001b[39m\n\u001b[33m      three"), shown);
+  assert.equal(
+    at(40)
+      .phrase(say`${"x ".repeat(30)}\n${"y"}`)
+      .split("\n")
+      .at(-1),
+    "y",
+  );
+});
+
+test("an error is broken between words below its label; its command is not", () => {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 40 }) as unknown as NodeJS.WriteStream;
+  const error = new UserError({
+    reason: "X",
+    message: "a message that is longer than a line of forty characters",
+    fix: command`kubectl checkpoint cp ${"node1:/var/lib/kubelet/checkpoints/a.tar"}`,
+  });
+  assert.equal(
+    errorText(error, (label) => label, stream),
+    `error: a message that is longer than a
+       line of forty characters
+  fix: kubectl checkpoint cp node1:/var/lib/kubelet/checkpoints/a.tar`,
+  );
 });

@@ -99,7 +99,7 @@ export function resultTable(items: readonly CheckpointItem[]): Table {
       item.copy?.path ?? item.nodePath ?? styled("bad", item.error?.reason ?? "-"),
     ]),
     // A path is to be pasted: it stays whole.
-    narrow: { below: "PATH", shorten: [{ CONTAINER: "middle", NODE: "middle" }] },
+    narrow: { below: "PATH", without: ["SIZE", "FREEZE"], shorten: [{ CONTAINER: "middle", NODE: "middle" }] },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Changes, Compared, Difference, ProcessDifference, ProcessReference } from "../../model/difference.ts";
 import type { ChangeItem, FileItem, MountItem, SocketItem } from "../../model/inspection.ts";
-import { oneLine, say, styled, type Phrase, type Table } from "../../model/phrase.ts";
+import { oneLine, say, styled, whole, type Phrase, type Table } from "../../model/phrase.ts";
 import { counted, formatBytes } from "../../model/units.ts";
 import { changeWords } from "../inspect/changes.ts";
 import { accessOf, fileDetails, fileName, socketDetails } from "../inspect/descriptors.ts";
@@ -111,11 +111,11 @@ function* lines<T>({ removed, added, changed }: Changes<T>, text: (thing: T) => 
 }
 
 function minus(text: Phrase): Phrase {
-  return styled("bad", say`- ${text}`);
+  return whole(styled("bad", say`- ${text}`));
 }
 
 function plus(text: Phrase): Phrase {
-  return styled("good", say`+ ${text}`);
+  return whole(styled("good", say`+ ${text}`));
 }
 
 function* fieldViews({ name, from, to }: ProcessDifference["fields"][number]): Generator<Phrase> {

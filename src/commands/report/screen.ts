@@ -1,5 +1,5 @@
 import type { Finding, ReportEvidence, Severity } from "../../model/findings.ts";
-import { command, joined, say, styled, type Phrase, type Style } from "../../model/phrase.ts";
+import { command, hanging, joined, say, styled, whole, type Phrase, type Style } from "../../model/phrase.ts";
 import { counted, formatBytes } from "../../model/units.ts";
 
 /** Lines for findings: with the head and the tree, a screen and a half. */
@@ -27,9 +27,9 @@ export function* findingsView(findings: readonly Finding[], file: string): Gener
 }
 
 export function* findingView({ id, severity, title, detail, command: more }: Finding): Generator<Phrase> {
-  yield say`${styled(STYLES[severity], severity.padEnd(6))} ${styled("strong", id)}: ${title}`;
+  yield hanging(say`${styled(STYLES[severity], severity.padEnd(6))} ${styled("strong", id)}: ${title}`, 7);
   if (severity === "note") return;
-  yield say`       ${detail}; see ${styled("dim", more)}`;
+  yield hanging(say`       ${detail}; see ${styled("dim", whole(more))}`, 7);
 }
 
 /** What the file is, and what is known of where it comes from. */

@@ -4,7 +4,7 @@ import type { Location } from "../../flows/examine/search/location.ts";
 import { API_VERSION } from "../../model/documents.ts";
 import type { UserError } from "../../model/error.ts";
 import type { Holder } from "../../model/inspection.ts";
-import { say, styled, type Phrase } from "../../model/phrase.ts";
+import { say, styled, whole, type Phrase } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import { formatBytes } from "../../model/units.ts";
 import type { Call } from "../shared/verb.ts";
@@ -49,7 +49,7 @@ export function placeItem(location: Location): Partial<Item> {
 }
 
 export function line({ location, before, bytes, after }: Found): Phrase {
-  return say`${styled("dim", placeText(location))}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`;
+  return whole(say`${styled("dim", placeText(location))}: ${shortened(before)}${styled("strong", escapeBytes(bytes))}${shortened(after)}`);
 }
 
 export function placeText(location: Location): Phrase {

@@ -2,7 +2,7 @@ import type { OpenArchive } from "../../archive/archive.ts";
 import { hex } from "../../criu/numbers.ts";
 import type { RuleFinding } from "../../flows/examine/rules/scan.ts";
 import type { UserError } from "../../model/error.ts";
-import { joined, say, type Phrase } from "../../model/phrase.ts";
+import { joined, say, whole, type Phrase } from "../../model/phrase.ts";
 import type { Outcome, Piece } from "../../model/report.ts";
 import type { Call } from "../shared/verb.ts";
 import type { VolumesBeside } from "../../archive/volumes.ts";
@@ -71,7 +71,7 @@ function item({ rule, tags, meta, location, strings }: RuleFinding): object {
 function line({ rule, tags, location, strings }: RuleFinding): Phrase {
   const shown = strings
     .slice(0, MOST_STRINGS)
-    .map(({ identifier, address, bytes }) => say`${identifier} at ${hex(address)} ${escapeBytes(bytes)}`);
+    .map(({ identifier, address, bytes }) => say`${identifier} at ${hex(address)} ${whole(escapeBytes(bytes))}`);
   const more = strings.length > MOST_STRINGS ? say` and ${strings.length - MOST_STRINGS} more` : say``;
   return say`${rule}${tags.length === 0 ? "" : ` [${tags.join(" ")}]`} ${placeText(location)}${shown.length === 0 ? say`` : say`: ${joined(shown, ", ")}${more}`}`;
 }
