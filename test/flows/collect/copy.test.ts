@@ -26,10 +26,16 @@ interface Circumstances {
   readonly missing?: boolean;
   readonly encryptTo?: readonly string[];
   readonly again?: (archive: NodeArchive, path: string) => Phrase;
+  /** The emptyDirs that are copied too. */
+  readonly volumes?: readonly string[];
+}
+
+function chosen(names: readonly string[]) {
+  return { node: "n", pod: "p", podUID: "u", directory: "/var/lib/kubelet/pods/u/volumes/kubernetes.io~empty-dir", names, mounts: [] };
 }
 
 /** The archive is here under its final name, as a kill just after publishing it leaves it. */
-async function copied(t: TestContext, podUID: string, { missing = false, encryptTo, again }: Circumstances = {}) {
+async function copied(t: TestContext, podUID: string, { missing = false, encryptTo, again, volumes }: Circumstances = {}) {
   const server = await fakeApiserver(t, (_request, response) => void response.writeHead(403).end());
   const to = await mkdtemp(join(tmpdir(), "kubectl-checkpoint-test-"));
   t.after(async () => await rm(to, { recursive: true, force: true }));
@@ -49,7 +55,13 @@ async function copied(t: TestContext, podUID: string, { missing = false, encrypt
     sha256: async () => await Promise.resolve({ sha256: SHA256, identity: "1" }),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   };
-  const helpers = { directory: () => directory, namespace: async () => await Promise.resolve("kube-system") } as unknown as Helpers;
+  const endless = async (): Promise<never> =>
+    await new Promise((_, reject) => stop.signal.addEventListener("abort", () => reject(stop.signal.reason as Error)));
+  const helpers = {
+    directory: () => directory,
+    volumes: () => ({ list: endless, [Symbol.asyncDispose]: async () => await Promise.resolve() }),
+    namespace: async () => await Promise.resolve("kube-system"),
+  } as unknown as Helpers;
   const pod = readPod({ metadata: { namespace: "web", name: "p", uid: podUID }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
   const [container] = pod.containers;
   assert.ok(container);
@@ -67,6 +79,7 @@ async function copied(t: TestContext, podUID: string, { missing = false, encrypt
     remove: false,
     evidence,
     again,
+    ...(volumes === undefined ? {} : { volumes: { of: () => chosen(volumes), brought: new Map(), large: false } }),
     [Symbol.asyncDispose]: async () => {},
   } as const;
   const take = async () =>
@@ -114,4 +127,18 @@ test("a copy that is stopped says how to continue; one of a run leaves that to t
   const encrypted = await copied(t, "u", { missing: true, again, encryptTo });
   await assert.rejects(encrypted.take(), Interrupted);
   assert.deepEqual(encrypted.hints(), [`an encrypted copy cannot be resumed; to copy from the beginning: ${how(encrypted.to)}`]);
+});
+
+test("volumes whose copy is stopped: the command that takes them with a new checkpoint; of a run it is not said", async (t) => {
+  const again = (archive: NodeArchive, path: string): Phrase => command`kubectl checkpoint cp ${archive.node}:${archive.path} ${path}`;
+  const alone = await copied(t, "u", { missing: true, again, volumes: ["cache", "data"] });
+  await assert.rejects(alone.take(), Interrupted);
+  const text = `the volumes of pod/p were not copied; a new checkpoint copies them: kubectl checkpoint pod/p -n web -c c --copy=${alone.to} --volumes=cache,data`;
+  assert.deepEqual(alone.hints().toSorted().reverse(), [
+    text,
+    `0 B of 1.0 KiB were copied; to continue: kubectl checkpoint cp n:${DIRECTORY}/a.tar ${alone.to}/a.tar`,
+  ]);
+  const ofRun = await copied(t, "u", { missing: true, volumes: ["cache"] });
+  await assert.rejects(ofRun.take(), Interrupted);
+  assert.deepEqual(ofRun.hints(), []);
 });

@@ -17,7 +17,7 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
   if (archive === undefined) return captured;
   // Of a resumed run the pod may be another one by now, or not be there any more: it proves nothing.
   const isTheSame = string(object(pod.object["metadata"])["uid"]) === item.podUID;
-  const brought = isTheSame ? volumesOf(context, pod, plan) : undefined;
+  const brought = isTheSame ? volumesOf(context, pod, item.container, plan) : undefined;
   const request = {
     ...plan,
     archive,
@@ -37,7 +37,12 @@ export async function copyCaptured(context: FlowContext, { pod }: ContainerTarge
 }
 
 /** Beside the copy of the archive; undefined where none are asked for, or the pod has none. */
-function volumesOf(context: FlowContext, pod: ContainerTarget["pod"], plan: CopyPlan): Promise<BroughtVolumes> | undefined {
+function volumesOf(
+  context: FlowContext,
+  pod: ContainerTarget["pod"],
+  container: string,
+  plan: CopyPlan,
+): Promise<BroughtVolumes> | undefined {
   const { volumes, helpers, destination, codec, evidence } = plan;
   const chosen = volumes?.of(pod);
   if (volumes === undefined || chosen === undefined) return undefined;
@@ -47,7 +52,8 @@ function volumesOf(context: FlowContext, pod: ContainerTarget["pod"], plan: Copy
     try {
       return await bringVolumes(context, { helpers, chosen, directory, codec, encryption: evidence?.encryption, large: volumes.large });
     } catch (error) {
-      const again = command`kubectl checkpoint ${pod.name} -n ${pod.namespace} --copy --volumes`;
+      const names = `--volumes=${chosen.names.join(",")}`;
+      const again = command`kubectl checkpoint ${`pod/${pod.name}`} -n ${pod.namespace} -c ${container} --copy=${directory.path} ${names}`;
       if (context.signal.aborted && plan.again !== undefined)
         context.emit({ kind: "hint", text: say`the volumes of pod/${pod.name} were not copied; a new checkpoint copies them: ${again}` });
       throw error;
