@@ -30,17 +30,30 @@ export async function plannedMounts(archive: Archive): Promise<PlannedMount[]> {
   const keys = await externalKeys(archive);
   const ids = new Map(all.map((mount) => [mount.id, mount]));
   const root = rootOf(all, ids);
-  const used = new Set<string>();
+  const kindOf = (mount: Mount): StandIn => (mount.id === root?.id ? "root" : standIn(mount, keys.has(mount.id)));
+  const owners = keyOwners(all, keys, kindOf);
   return parentsFirst(all, ids).map((mount) => {
     const { id, parent, path } = mount;
     const above = ids.get(parent)?.path ?? "/";
     const below = path.startsWith(above) ? path.slice(above.length) : path;
     const key = keys.get(id);
-    const isFirst = key !== undefined && !used.has(key);
-    if (key !== undefined) used.add(key);
-    const kind = id === root?.id ? "root" : standIn(mount, key !== undefined);
-    return { id, parent, path, below: below.replace(/^\/+/, ""), kind, key: isFirst && id !== root?.id ? key : undefined };
+    const isOwner = key !== undefined && owners.get(key) === id && id !== root?.id;
+    return { id, parent, path, below: below.replace(/^\/+/, ""), kind: kindOf(mount), key: isOwner ? key : undefined };
   });
+}
+
+/**
+ * By key, the mount whose stand-in all mounts of that key get. In a user namespace runc binds the node's devices, and masks paths with the same
+ * /dev/null: then the device stands in for both.
+ */
+function keyOwners(all: readonly Mount[], keys: ReadonlyMap<string, string>, kindOf: (mount: Mount) => StandIn): Map<string, string> {
+  const owners = new Map<string, string>();
+  const devicesFirst = all.toSorted((a, b) => Number(kindOf(b) === "device") - Number(kindOf(a) === "device"));
+  for (const { id } of devicesFirst) {
+    const key = keys.get(id);
+    if (key !== undefined && !owners.has(key)) owners.set(key, id);
+  }
+  return owners;
 }
 
 function rootOf(all: readonly Mount[], ids: ReadonlyMap<string, Mount>): Mount | undefined {

@@ -111,7 +111,9 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
       ...holeNotes(lost),
       ...resizedNotes(resized),
       ...(wasInUserNamespace(archive)
-        ? [say`the container had a user namespace of its own: files that it changed belong to root in the sandbox`]
+        ? [
+            say`the container had a user namespace of its own: the owners of files that it changed are not restored, they belong to root in the sandbox`,
+          ]
         : []),
       ...(lsm === "none"
         ? []

@@ -1,7 +1,8 @@
 // Archives restored by CRIU in a sandbox pod, by content; its network, its boundary, and what it says where it does not work.
 import assert from "node:assert/strict";
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { helperImageIn } from "../cluster/helper-image.ts";
 import {
   apply,
@@ -15,8 +16,10 @@ import {
   NO_CLUSTER,
   ownNamespace,
   plugin,
+  pluginCommand,
   pod,
   REGISTRY,
+  run,
   running,
   setUp,
   shareCluster,
@@ -71,7 +74,23 @@ async function archiveOf(t: Parameters<typeof temporaryDirectory>[0], name: stri
   const more = { env: { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX } };
   const ended = await plugin([podName, "-c", containerName, "-n", namespace, `--copy=${folder}`, ...flags], more);
   assert.equal(ended.code, 0, ended.stderr);
-  return join(folder, readdirSync(folder).find((file) => /^checkpoint-.*\.tar$/.test(file)) ?? "");
+  return join(folder, readdirSync(folder).find((file) => /^checkpoint-.*\.tar(\.age)?$/.test(file) && !file.includes(".volumes.")) ?? "");
+}
+
+/** The archive of redis, encrypted, and the flags that open it. */
+async function encryptedRedis(t: Parameters<typeof temporaryDirectory>[0]): Promise<{ readonly file: string; readonly flags: string[] }> {
+  const secret = await generateX25519Identity();
+  const identity = join(await temporaryDirectory(t), "identity");
+  writeFileSync(identity, `${secret}\n`, { mode: 0o600 });
+  const file = await archiveOf(t, "redis", "--encrypt-to", await identityToRecipient(secret));
+  assert.match(file, /\.tar\.age$/);
+  return { file, flags: ["--identity", identity] };
+}
+
+/** Runs the plugin where not one byte can be written to a file: what it decrypts cannot be on this machine's disk. */
+async function withoutFiles(...words: string[]): Promise<Ended> {
+  const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: image, NODE_V8_COVERAGE: undefined };
+  return await run("sh", ["-c", 'ulimit -f 0; exec "$@"', "sh", ...pluginCommand(), ...words], { env });
 }
 
 async function sandbox(file: string, name: string, ...flags: string[]): Promise<Ended> {
@@ -89,9 +108,9 @@ async function logsOf(name: string, ...flags: string[]): Promise<string> {
   return (await kubectl("logs", "-n", namespace, name, ...flags)).stdout.trim();
 }
 
-clusterTest("redis continues with its data, without a network, and behind the boundary", async (t) => {
-  const file = await archiveOf(t, "redis");
-  const ended = await sandbox(file, "redis-sandbox");
+clusterTest("redis continues with its data from an encrypted archive, without a network; nothing is written to this machine", async (t) => {
+  const { file, flags } = await encryptedRedis(t);
+  const ended = await withoutFiles("restore", file, "--sandbox", "--name", "redis-sandbox", "-n", namespace, ...flags);
   assert.equal(ended.code, 0, ended.stderr);
   assert.match(ended.stdout, /^pod\/redis-sandbox in namespace \S+: container redis restored in a sandbox on \S+ in /);
   for (const hint of [/kubectl logs /, /-- sandbox shell/, /port-forward .* 6379/, /-- sandbox gdbserver 1/, /kubectl delete pod/])
@@ -238,6 +257,51 @@ clusterTest(
     assert.equal(ended.code, 0, ended.stderr);
     assert.match((JSON.parse(ended.stdout) as { image: string }).image, /redis-\d+@sha256:/);
     assert.equal((await inPod("of-image", "sandbox", "shell", "redis-cli", "get", "session:42")).trim(), "secret-cookie");
+  },
+  { full: true },
+);
+
+clusterTest(
+  "an encrypted archive becomes an image, and is restored from it; nothing is written to this machine",
+  async (t) => {
+    const { file, flags } = await encryptedRedis(t);
+    const reference = `${REGISTRY}/e2e-sandbox/encrypted-${Date.now()}:1`;
+    const pushed = await withoutFiles("image", file, reference, "--push", "--yes", "--ca-file", CA, ...flags);
+    assert.equal(pushed.code, 0, pushed.stderr);
+    const words = ["restore", file, "--image", reference, "--name", "of-encrypted", "-n", namespace, "--yes", "--ca-file", CA];
+    const ended = await withoutFiles(...words, ...flags);
+    assert.equal(ended.code, 0, ended.stderr);
+    const got = await kubectl("exec", "-n", namespace, "of-encrypted", "--", "redis-cli", "get", "session:42");
+    assert.equal(got.stdout.trim(), "secret-cookie");
+  },
+  { full: true },
+);
+
+clusterTest(
+  "processes that are not root continue as who they were",
+  async (t) => {
+    const securityContext = { runAsUser: 1000, runAsGroup: 3000, runAsNonRoot: true };
+    const one = (name: string, hostUsers: boolean): object =>
+      pod(namespace, name, [container(name, COUNTER, { image: BUSYBOX })], { spec: { hostUsers, securityContext } });
+    await apply(one("own-users", false), one("host-users", true));
+    await running(namespace, "own-users", "host-users");
+    for (const name of ["own-users", "host-users"]) {
+      const folder = await temporaryDirectory(t);
+      const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
+      const made = await plugin([name, "-n", namespace, `--copy=${folder}/${name}.tar`, "--explain"], { env });
+      if (/Can't get rlimit 0: Operation not permitted/.test(made.stderr)) {
+        t.diagnostic(`${name}: not tested: the nodes of this machine may not read limits of other users (CAP_SYS_RESOURCE)`);
+        assert.equal(name, "host-users");
+        continue;
+      }
+      assert.equal(made.code, 0, made.stderr);
+      const ended = await sandbox(join(folder, `${name}.tar`), `${name}-sandbox`);
+      assert.equal(ended.code, 0, ended.stderr);
+      const token = (await logsOf(name, "--tail=1")).split(" ")[0] ?? "none";
+      await eventually(async () => (await logsOf(`${name}-sandbox`)).includes(token), "it counts on");
+      const status = await inPod(`${name}-sandbox`, "sandbox", "shell", "cat", "/proc/1/status");
+      assert.match(status, /^Uid:\t1000\t1000\t1000\t1000\nGid:\t3000\t3000\t3000\t3000$/m);
+    }
   },
   { full: true },
 );

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Parser, type ReadEntry } from "tar";
 import { openArchive } from "../../src/archive/open.ts";
 import { bufferSource } from "../../src/archive/sources.ts";
+import { MntEntrySchema } from "../../src/criu/gen/mounts_pb.ts";
 import { withoutProfiles } from "../../src/sandbox/profiles.ts";
-import { rootMount } from "../../src/sandbox/mounts.ts";
+import { plannedMounts, rootMount } from "../../src/sandbox/mounts.ts";
 import { baseFiles } from "../../src/sandbox/mapped.ts";
 import { sandboxPlan, type SandboxOptions } from "../../src/sandbox/plan.ts";
 import { sandboxPod, type SandboxPodRequest } from "../../src/sandbox/pod.ts";
@@ -101,6 +103,36 @@ test("files of the base image by their size and build ID, and the processor's fl
   // What the container wrote itself is in no image.
   assert.ok(!files.has("/data/new"));
   assert.deepEqual(await processorFlags(archive), ["avx"]);
+});
+
+test("a device stands in for masked paths of its key, too: in a user namespace runc binds both", async () => {
+  await using archive = await openArchive(join(ARCHIVES, "containerd-2.1.9-criu4.2.1-k8s-redis.tar"), { signal });
+  const before = await plannedMounts(archive);
+  const masked = before.find(({ kind, key }) => kind === "empty" && key === "/dev/null");
+  assert.ok(masked !== undefined, "masked paths have the key of /dev/null");
+  const parentMntId = Number(before.find(({ path }) => path === "/dev")?.id);
+  const entry = {
+    fstype: 3,
+    mntId: 99_999,
+    rootDev: 6,
+    parentMntId,
+    flags: 0,
+    root: "/null",
+    mountpoint: "./dev/null",
+    source: "devtmpfs",
+  };
+  const message = toBinary(MntEntrySchema, create(MntEntrySchema, { ...entry, options: "", extKey: "/dev/null" }));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(message.length);
+  const name = [...archive.members.keys()].find((one) => /\/mountpoints-\d+\.img$/.test(one)) ?? "";
+  const own = archive.open(name);
+  const altered = Buffer.concat([await own.read(0, own.size), length, message]);
+  const open = (member: string): ReturnType<typeof archive.open> => (member === name ? bufferSource(altered) : archive.open(member));
+  const after = await plannedMounts({ ...archive, open });
+  assert.deepEqual(
+    after.filter(({ key }) => key === "/dev/null").map(({ path, kind }) => [path, kind]),
+    [["/dev/null", "device"]],
+  );
 });
 
 test("profiles of a security module are left out, and nothing else", async () => {
