@@ -5,6 +5,7 @@ import type { CheckpointList } from "../../src/model/documents.ts";
 import type { Diagnosis } from "../../src/model/diagnosis.ts";
 import {
   apply,
+  APPS,
   audited,
   auditEnd,
   BUSYBOX,
@@ -15,6 +16,7 @@ import {
   ownNamespace,
   plugin,
   pod,
+  ready,
   running,
   setUp,
   temporaryDirectory,
@@ -29,6 +31,9 @@ const DELETED =
   "cp /bin/busybox /tmp/busybox; dd if=/dev/zero bs=1M count=2 >>/tmp/busybox; " +
   "exec /tmp/busybox sh -c 'rm /tmp/busybox; while true; do /bin/sleep 1; done'";
 
+/** A process whose checkpoint takes its time. */
+const LARGE = "import os,time\nx=os.urandom(200<<20)\nprint('ready',flush=True)\nwhile True: time.sleep(1)";
+
 /** Ends the first process of every helper pod on the node at once. */
 const KILL_HELPER =
   'for p in /proc/[0-9]*; do case $(tr "\\000" " " <$p/cmdline 2>/dev/null) in "sh -c umask 077"*) kill -9 ${p##*/} ;; esac; done; sleep 1';
@@ -40,17 +45,11 @@ export function testCriuOptions(node: string, oci: "runc" | "crun"): void {
   setUp(async () => {
     await onNode(node, "rm", "-rf", "/etc/criu");
     await apply(
-      pod(namespace, "deleted", [{ ...container("c", "true"), command: ["sh", "-c", DELETED] }], { node: node }),
-      pod(
-        namespace,
-        "large",
-        [{ ...container("c", "true"), command: ["sh", "-c", "x=$(head -c 60000000 /dev/urandom | od -v); while true; do sleep 1; done"] }],
-        {
-          node: node,
-        },
-      ),
+      pod(namespace, "deleted", [{ ...container("c", "true"), command: ["sh", "-c", DELETED] }], { node }),
+      pod(namespace, "large", [{ name: "c", image: APPS, command: ["python3", "-c", LARGE] }], { node }),
     );
     await running(namespace, "deleted", "large");
+    await ready(namespace, "large");
   });
 
   async function checkpoint(name: string, options: readonly string[], started?: (child: ChildProcess) => void): Promise<Ended> {

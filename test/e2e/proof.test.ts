@@ -69,7 +69,7 @@ const NODEJS = {
 /** Whether it outlives a checkpoint is seen, not assumed. */
 const WORKLOADS: Readonly<Record<string, object>> = {
   "busybox-sleep": { name: "c", image: BUSYBOX, command: ["sleep", "100000"] },
-  "poll-loop": container("c", "while true; do read -rt 30 _ </dev/zero; done"),
+  "poll-loop": container("c", "mkfifo /tmp/f; exec 3<>/tmp/f; while true; do read -rt 30 _ <&3; done"),
   "gnu-sleep": { name: "c", image: PLAIN, command: ["sleep", "100000"] },
   python: python("c", "import time\ntime.sleep(1e6)"),
   redis: { name: "c", image: APPS, command: ["redis-server", "--save", ""] },
