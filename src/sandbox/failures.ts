@@ -28,7 +28,9 @@ const CAUSES: readonly Cause[] = [
     fix: OTHER_BASE,
   },
   {
-    words: /cpu: .*(?:feature|not supported|fpu|xsave|incompatible|mismatch).*/i,
+    // Not warnings: "cpu: fpu: max xsave frame exceed xsave_struct" is harmless.
+    words:
+      /(?:cpu: (?:FPU feature required|CPU (?:xfeatures|xsave|instruction|capabilities)|missing support|fpu: (?:No FPU|FP\/SSE))|x86: (?:FPU xsave area|Corruption in)).*/,
     reason: "ProcessorDiffers",
     why: ([line]) => say`the node's processor lacks something that the processes used: ${line}`,
     fix: say`choose a node with the same kind of processor: --node NODE`,

@@ -12,7 +12,7 @@ import { list } from "../model/json.ts";
 import { joined, say, type Phrase } from "../model/phrase.ts";
 import { externalNamespace, sharedNamespaces, wasInUserNamespace } from "./namespaces.ts";
 import { plannedMounts, type PlannedMount } from "./mounts.ts";
-import { processorFlags } from "./processor.ts";
+import { processorFeatures } from "./processor.ts";
 import { withoutProfiles } from "./profiles.ts";
 import { tarOf } from "./tar.ts";
 
@@ -87,7 +87,7 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
     ["hostname", text([/^[\w.-]{1,63}$/.test(hostname) ? hostname : "sandbox"])],
     ["options", text(words)],
     ["stdio", text(stdio)],
-    ["processor", text(await processorFlags(archive))],
+    ["processor", text((await processorFeatures(archive)).map(({ flag }) => flag))],
     ["tar-options", text(wasInUserNamespace(archive) ? ["--no-same-owner"] : [])],
     ["mounts", text(mounts.map(({ id, parent, path, below, kind, key }) => [id, parent, path, below || ".", kind, key ?? "-"].join("\t")))],
     ["holes", text(holes.map(({ mount, size, path }) => [mount.id, size ?? "-", path].join("\t")))],

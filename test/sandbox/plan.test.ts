@@ -12,8 +12,11 @@ import { plannedMounts, rootMount } from "../../src/sandbox/mounts.ts";
 import { baseFiles } from "../../src/sandbox/mapped.ts";
 import { sandboxPlan, type SandboxOptions } from "../../src/sandbox/plan.ts";
 import { sandboxPod, type SandboxPodRequest } from "../../src/sandbox/pod.ts";
-import { processorFlags } from "../../src/sandbox/processor.ts";
+import { processorFeatures } from "../../src/sandbox/processor.ts";
 import { criuFailure } from "../../src/sandbox/failures.ts";
+import { chosen } from "../../src/flows/restore/sandbox/nodes.ts";
+import type { Json } from "../../src/model/json.ts";
+import { memoryArchive } from "../criu/synthetic.ts";
 import { plain } from "../../src/model/phrase.ts";
 
 const ARCHIVES = resolve(import.meta.dirname, "../data/archives");
@@ -102,7 +105,10 @@ test("files of the base image by their size and build ID, and the processor's fl
   assert.match(files.get("/bin/busybox")?.buildId ?? "", /^[0-9a-f]{40}$/);
   // What the container wrote itself is in no image.
   assert.ok(!files.has("/data/new"));
-  assert.deepEqual(await processorFlags(archive), ["avx"]);
+  assert.deepEqual(
+    (await processorFeatures(archive)).map(({ flag }) => flag),
+    ["avx"],
+  );
 });
 
 test("a device stands in for masked paths of its key, too: in a user namespace runc binds both", async () => {
@@ -156,6 +162,39 @@ test("profiles of a security module are left out, and nothing else", async () =>
   assert.deepEqual(images.get("core-17.img"), await other.read(0, other.size));
   const cut = { ...archive, open: (member: string) => (member === name ? bufferSource(altered.subarray(0, 40)) : archive.open(member)) };
   await assert.rejects(withoutProfiles(cut), { reason: "ArchiveDamaged" });
+});
+
+/** What criu cpuinfo dump (4.2.1) wrote on an AMD EPYC, whose /proc/cpuinfo has fma, aes, avx, avx2, and nothing of AVX-512. */
+const CPUINFO =
+  "GUNWVBNAQGFhAAAACl8IAhAZGAEgASgCMP/3r7wBMP/3z/4CMAAwgIDEEDCD5Oj/DzAAMPOHgAIwADAAMKuP8IwCMA8whI2AAjAAMIWAgIABMAQwADAAMAAwEDoIQU1EIEVQWUNABUjABlDABg==";
+
+test("cpuinfo.img says what the processor had, where an archive has it", async () => {
+  const features = await processorFeatures(memoryArchive({ "checkpoint/cpuinfo.img": Buffer.from(CPUINFO, "base64") }));
+  assert.deepEqual(
+    features.map(({ flag }) => flag),
+    ["avx", "fma", "aes", "avx2"],
+  );
+});
+
+const AVX512F = { flag: "avx512f", label: "AVX512F", word: 9, bit: 16 } as const;
+
+function node(name: string, ...labels: readonly string[]): Json {
+  const info = { architecture: "amd64", containerRuntimeVersion: "containerd://2.1.9", kubeletVersion: "v1.36.3" };
+  return {
+    metadata: { name, labels: Object.fromEntries(labels.map((label) => [`feature.node.kubernetes.io/cpu-cpuid.${label}`, "true"])) },
+    status: { nodeInfo: info, conditions: [{ type: "Ready", status: "True" }] },
+  };
+}
+
+test("nodes whose labels show another processor are left out where others are there, and named where not", () => {
+  const wanted = { node: undefined, architecture: "amd64", features: [AVX512F] };
+  const old = node("old", "AVX", "AVX2");
+  const [modern, unlabelled] = [node("new", "AVX", "AVX512F"), node("plain")];
+  assert.deepEqual(chosen([old, modern, unlabelled], wanted), { candidates: ["new", "plain"], imageVolumes: true, lacking: undefined });
+  assert.deepEqual(chosen([unlabelled], wanted), { candidates: undefined, imageVolumes: true, lacking: undefined });
+  const { candidates, lacking } = chosen([old], wanted);
+  assert.equal(candidates, undefined);
+  assert.match(plain(lacking ?? ""), /^by its labels, the processor of old does not have avx512f\. .* SIGILL$/);
 });
 
 const REQUEST: SandboxPodRequest = {
@@ -216,5 +255,11 @@ test("CRIU's words have causes", () => {
     reasonOf("(00.1) Error (criu/tty.c:1): tty: Found slave peer index 0 without correspond master peer"),
     "TerminalNotRestored",
   );
+  for (const line of [
+    "cpu: CPU instruction capabilities do not match run time",
+    "x86: FPU xsave area present, but host cpu doesn't support it",
+  ])
+    assert.equal(reasonOf(`(00.1) Error (criu/arch/x86/cpu.c:1): ${line}`), "ProcessorDiffers");
+  assert.equal(reasonOf("(00.1) Warn  (criu/cpu.c:1): cpu: fpu: max xsave frame exceed xsave_struct (1 2)"), "RestoreFailed");
   assert.equal(reasonOf("(00.1) Error (x.c:1): something new"), "RestoreFailed");
 });

@@ -6,6 +6,7 @@ import { UserError } from "../../../model/error.ts";
 import { list, object, string, type Json } from "../../../model/json.ts";
 import { joined, say, type Phrase } from "../../../model/phrase.ts";
 import { atLeast, parseRuntime } from "../../../model/runtime.ts";
+import type { ProcessorFeature } from "../../../sandbox/processor.ts";
 import type { FlowContext } from "../../context.ts";
 
 export interface SandboxNodes {
@@ -13,6 +14,24 @@ export interface SandboxNodes {
   readonly candidates: readonly string[] | undefined;
   /** Whether all of them mount images as volumes. */
   readonly imageVolumes: boolean;
+  /** Why the processes may not run on any of them: what their processors do not have, by their labels. */
+  readonly lacking: Phrase | undefined;
+}
+
+interface Judged {
+  readonly name: string;
+  readonly imageVolumes: boolean;
+  readonly unfit: Phrase | undefined;
+  readonly lacks: readonly ProcessorFeature[];
+}
+
+export interface Wanted {
+  /** --node */
+  readonly node: string | undefined;
+  /** As Kubernetes calls it: "amd64". */
+  readonly architecture: string;
+  /** What the processor of the checkpoint had. */
+  readonly features: readonly ProcessorFeature[];
 }
 
 /** From which version on: user namespaces for pods, images as volumes in such pods. CRI-O 1.36 has runc map their IDs, which it refuses. */
@@ -25,19 +44,30 @@ const RUNTIMES: Readonly<
 /** Image volumes are on by default from this kubelet on. */
 const KUBELET = [1, 35];
 
-/** Nodes that can run a sandbox. Throws a UserError where none can; where nodes may not be read, nothing is known. */
-export async function sandboxNodes(context: FlowContext, wanted: string | undefined, architecture: string): Promise<SandboxNodes> {
-  const nodes = await read(context, wanted);
-  if (nodes === undefined) return { candidates: undefined, imageVolumes: true };
-  const judged = nodes.map((node) => judge(node, architecture));
+/** Labels of Node Feature Discovery, where it runs. */
+const CPUID = "feature.node.kubernetes.io/cpu-cpuid.";
+const NAMED = 5;
+
+/**
+ * Nodes that can run a sandbox; of those, the ones with a processor that has what that of the checkpoint had, where any has. Throws a UserError
+ * where no node can; where nodes may not be read, nothing is known.
+ */
+export async function sandboxNodes(context: FlowContext, wanted: Wanted): Promise<SandboxNodes> {
+  const nodes = await read(context, wanted.node);
+  return nodes === undefined ? { candidates: undefined, imageVolumes: true, lacking: undefined } : chosen(nodes, wanted);
+}
+
+/** Of nodes as the API server has them. */
+export function chosen(nodes: readonly Json[], wanted: Wanted): SandboxNodes {
+  const judged = nodes.map((node) => judge(node, wanted));
   const fit = judged.filter(({ unfit }) => unfit === undefined);
   if (fit.length === 0) {
     throw new UserError({
       reason: "NoNode",
       message:
-        wanted === undefined
+        wanted.node === undefined
           ? say`no node can run the sandbox; nothing was created`
-          : say`${wanted} cannot run the sandbox; nothing was created`,
+          : say`${wanted.node} cannot run the sandbox; nothing was created`,
       why: joined(
         judged.flatMap(({ unfit }) => unfit ?? []),
         "; ",
@@ -45,10 +75,25 @@ export async function sandboxNodes(context: FlowContext, wanted: string | undefi
       fix: say`choose another node: --node NODE`,
     });
   }
+  const capable = fit.filter(({ lacks }) => lacks.length === 0);
+  const best = capable.length > 0 ? capable : fit;
   return {
-    candidates: fit.length === judged.length ? undefined : fit.map(({ name }) => name),
-    imageVolumes: fit.every(({ imageVolumes }) => imageVolumes),
+    candidates: best.length === judged.length ? undefined : best.map(({ name }) => name),
+    imageVolumes: best.every(({ imageVolumes }) => imageVolumes),
+    lacking: capable.length > 0 ? undefined : lackingIn(fit),
   };
+}
+
+function lackingIn(nodes: readonly Judged[]): Phrase {
+  const each = nodes.slice(0, NAMED).map(
+    ({ name, lacks }) =>
+      say`by its labels, the processor of ${name} does not have ${joined(
+        lacks.map(({ flag }) => flag),
+        ", ",
+      )}`,
+  );
+  const more = nodes.length > NAMED ? say`; nor have those of ${nodes.length - NAMED} other nodes` : say``;
+  return say`${joined(each, "; ")}${more}. That of the checkpoint had it: a process that uses it ends with SIGILL`;
 }
 
 async function read({ connection }: FlowContext, wanted: string | undefined): Promise<Json[] | undefined> {
@@ -68,11 +113,9 @@ async function read({ connection }: FlowContext, wanted: string | undefined): Pr
   }
 }
 
-function judge(
-  node: Json,
-  architecture: string,
-): { readonly name: string; readonly imageVolumes: boolean; readonly unfit: Phrase | undefined } {
-  const name = string(object(node["metadata"])["name"]);
+function judge(node: Json, { architecture, features }: Wanted): Judged {
+  const { name: called, labels } = object(node["metadata"]);
+  const name = string(called);
   const status = object(node["status"]);
   const info = object(status["nodeInfo"]);
   const runtime = parseRuntime(string(info["containerRuntimeVersion"]));
@@ -94,5 +137,11 @@ function judge(
   };
   const volumes =
     runtime !== undefined && known?.imageVolumes !== undefined && atLeast(runtime.version, known.imageVolumes) && atLeast(kubelet, KUBELET);
-  return { name, imageVolumes: volumes, unfit: why() };
+  return { name, imageVolumes: volumes, unfit: why(), lacks: lacking(object(labels), features) };
+}
+
+/** Of a node without such labels nothing is known. */
+function lacking(labels: Json, features: readonly ProcessorFeature[]): ProcessorFeature[] {
+  if (!Object.keys(labels).some((label) => label.startsWith(CPUID))) return [];
+  return features.filter(({ label }) => labels[`${CPUID}${label}`] !== "true");
 }

@@ -12,6 +12,7 @@ import { list, object, string, type Json } from "../../../model/json.ts";
 import { command, joined, say, type Phrase } from "../../../model/phrase.ts";
 import { criuFailure } from "../../../sandbox/failures.ts";
 import { sandboxPlan, type SandboxNetwork, type SandboxPlan } from "../../../sandbox/plan.ts";
+import { processorFeatures } from "../../../sandbox/processor.ts";
 import { sandboxPod } from "../../../sandbox/pod.ts";
 import type { FlowContext } from "../../context.ts";
 import { byteProgress } from "../../progress.ts";
@@ -24,7 +25,7 @@ import { baseImage } from "./base.ts";
 import { compareBase } from "./base-files.ts";
 import { notReceived, SandboxChannel } from "./channel.ts";
 import { checkpointFile, checkpointImage, type SandboxCheckpoint } from "./checkpoint.ts";
-import { sandboxNodes } from "./nodes.ts";
+import { sandboxNodes, type SandboxNodes } from "./nodes.ts";
 
 export interface SandboxRequest {
   /** Undefined: `reference` is a checkpoint image. */
@@ -72,6 +73,7 @@ export interface RestoredSandbox {
 const NAMESPACE = "kubectl-checkpoint";
 const SUFFIX = "-sandbox";
 const LONGEST_NAME = 63;
+const UNKNOWN_NODES: SandboxNodes = { candidates: undefined, imageVolumes: true, lacking: undefined };
 const READY_MS = 300_000;
 
 /** Reads the checkpoint and plans its pod. Throws a UserError where it cannot be restored; nothing was created then. */
@@ -89,7 +91,10 @@ export async function planSandbox(context: FlowContext, request: SandboxRequest,
     const base = baseImage(info, origin, request.baseImage);
     const other = look ? await compareBase(context, request.settings, base, { archive, architecture }) : undefined;
     if (other !== undefined) context.emit({ kind: "warning", text: other });
-    const nodes = look ? await sandboxNodes(context, request.node, architecture) : { candidates: undefined, imageVolumes: true };
+    const nodes = look
+      ? await sandboxNodes(context, { node: request.node, architecture, features: await processorFeatures(archive) })
+      : UNKNOWN_NODES;
+    if (nodes.lacking !== undefined) context.emit({ kind: "warning", text: nodes.lacking });
     const mounted = nodes.imageVolumes ? image : undefined;
     const options = {
       stopped,
