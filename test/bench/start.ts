@@ -61,6 +61,7 @@ async function firstRequests(): Promise<void> {
   for (const [kind, config] of Object.entries(configs)) {
     if (kind === "certificate") continue;
     contenders[`kubectl checkpoint POD, ${kind}`] = first(EXECUTABLE, ["pod"], config);
+    if (OLD !== undefined) contenders[`kubectl checkpoint POD, ${kind}, the version before`] = first(OLD, ["pod"], config);
     if (hasKubectl())
       contenders[`kubectl get --raw, ${kind}`] = first("kubectl", ["get", "--raw", "/api/v1/namespaces/default/pods/pod"], config);
   }
@@ -119,8 +120,20 @@ function kubeconfigs(port: number): Record<"certificate" | "YAML" | "exec plugin
   };
   writeFileSync(credential, JSON.stringify({ apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status }));
   const exec = { apiVersion: "client.authentication.k8s.io/v1", command: "cat", args: [credential], interactiveMode: "Never" };
-  const others = Array.from({ length: 1000 }, (_, index) => ({ name: `other-${index}`, cluster }));
-  const otherUsers = others.map(({ name }) => ({ name, user: certificate }));
+  // Of 2048 bits, as kubeadm makes them; none twice, which would be written once.
+  const longer = (text: string, times: number): string =>
+    Buffer.from(Buffer.from(text, "base64").toString().repeat(times)).toString("base64");
+  const others = Array.from({ length: 1000 }, (_, index) => ({
+    name: `other-${index}`,
+    cluster: { ...cluster, "certificate-authority-data": longer(cluster["certificate-authority-data"], 2) },
+  }));
+  const otherUsers = others.map(({ name }) => ({
+    name,
+    user: {
+      "client-certificate-data": longer(certificate["client-certificate-data"], 2),
+      "client-key-data": longer(certificate["client-key-data"], 7),
+    },
+  }));
   const config = (user: object, more: readonly object[] = [], users: readonly object[] = []): object => ({
     apiVersion: "v1",
     kind: "Config",

@@ -41,11 +41,9 @@ export async function readKubeconfig(file: string, required: boolean): Promise<K
     if ((error as NodeJS.ErrnoException).code === "ENOENT" && !required) return merged([]);
     throw invalid((error as Error).message, error);
   }
-  const { load } = await import("js-yaml");
   let parsed: unknown;
   try {
-    // `json`: of a key that is there twice, the last one counts.
-    parsed = text.trim() === "" ? {} : load(text, { filename: file, json: true });
+    parsed = await parse(text, file);
   } catch (error) {
     throw invalid((error as Error).message, error);
   }
@@ -63,6 +61,47 @@ export async function readKubeconfig(file: string, required: boolean): Promise<K
     users: named("users", "user", USER).map((one) => ({ ...one, value: absoluteUser(one.value, from) })),
     contexts: named("contexts", "context", CONTEXT),
   };
+}
+
+/** What a PEM file is in base64: most of a large kubeconfig. */
+const DATA = /^([ -]* [a-z-]+-data: +(?:>-\r?\n +)?)(LS0[A-Za-z0-9+/]{61,}={0,2})(?=\r?$)/gm;
+const PLACE = "long-data-";
+
+/**
+ * The YAML of a kubeconfig. Its long values are put aside before, since they would take most of the time, and put back where they are found
+ * again, each once; where they are not, and where the YAML is wrong, the text is read as it is. Throws js-yaml's error.
+ */
+async function parse(text: string, filename: string): Promise<unknown> {
+  const { load } = await import("js-yaml");
+  // `json`: of a key that is there twice, the last one counts.
+  const whole = (): unknown => (text.trim() === "" ? {} : load(text, { filename, json: true }));
+  const aside: string[] = [];
+  const short = text.replaceAll(DATA, (_, key: string, value: string) => `${key}${PLACE}${aside.push(value) - 1}`);
+  if (aside.length === 0 || text.includes(PLACE)) return whole();
+  try {
+    const parsed = load(short, { filename, json: true });
+    return restored(parsed, aside) === aside.length ? parsed : whole();
+  } catch {
+    return whole();
+  }
+}
+
+/** How many values were put back into clusters and users. */
+function restored(parsed: unknown, aside: readonly string[]): number {
+  if (!isEntry(parsed)) return 0;
+  let count = 0;
+  for (const one of [parsed["clusters"], parsed["users"]].flat()) {
+    const fields: Record<string, unknown>[] = isEntry(one) ? [one["cluster"], one["user"]].filter(isEntry) : [];
+    for (const entry of fields) {
+      for (const [name, value] of Object.entries(entry)) {
+        const [, place] = (typeof value === "string" && /^long-data-(\d+)$/.exec(value)) || [];
+        if (place === undefined) continue;
+        entry[name] = aside[Number(place)];
+        count += 1;
+      }
+    }
+  }
+  return count;
 }
 
 /** UTF-8, and what PowerShell's `>` writes: UTF-16 with a byte order mark. */

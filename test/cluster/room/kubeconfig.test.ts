@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
+import { load } from "js-yaml";
 import type { ConnectionOptions } from "../../../src/cluster/kubeconfig/options.ts";
+import { readKubeconfig } from "../../../src/cluster/kubeconfig/files.ts";
 import { selectFromKubeconfig } from "../../../src/cluster/kubeconfig/select.ts";
 import { NO_OPTIONS } from "../../fakes.ts";
 
@@ -132,4 +134,38 @@ test("no kubeconfig, a broken one, an empty one, one of another kind", async () 
     reason: "NoSuchContext",
   });
   assert.equal((await select({ server: "https://only" }, { HOME: "/nobody" })).cluster.server, "https://only");
+});
+
+const PEM = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJkekNDQVIyZ0F3SUJBZ0lCQURBS0JnZ3Foa2pPUFFRREFqQWpN";
+const OTHER = `${PEM.slice(0, -8)}AAAAAA==`;
+
+test("long values are what YAML says they are, however they are written", async () => {
+  const texts = {
+    plain: `clusters:\n- cluster:\n    certificate-authority-data: ${PEM}\n    server: s\n  name: c\nusers:\n- name: u\n  user:\n    client-key-data: ${OTHER}\n`,
+    first: `clusters:\n  - cluster: {server: s}\n    name: c\nusers:\n  - user:\n      client-certificate-data:   ${PEM}\n      client-key-data: ${OTHER}\n    name: u\n`,
+    windows: `clusters:\r\n- cluster:\r\n    certificate-authority-data: ${PEM}\r\n  name: c\r\n`,
+    folded: `clusters:\n- cluster:\n    certificate-authority-data: >-\n      ${PEM}\n  name: c\n`,
+    continued: `clusters:\n- cluster:\n    certificate-authority-data: >-\n      ${PEM}\n      ${PEM}\n    server: s\n  name: c\n`,
+    shared: `clusters:\n- cluster: &a\n    certificate-authority-data: ${PEM}\n  name: c\n- cluster: *a\n  name: d\n`,
+    twice: `clusters:\n- cluster:\n    certificate-authority-data: ${PEM}\n    certificate-authority-data: ${OTHER}\n  name: c\n`,
+    quoted: `users:\n- name: u\n  user:\n    exec:\n      command: x\n      args:\n      - |\n        a-data: ${PEM}\n`,
+    alike: `users:\n- name: long-data-0\n  user:\n    client-key-data: ${PEM}\n    token: long-data-0\n`,
+    deep: `users:\n- name: u\n  user:\n    auth-provider:\n      name: oidc\n      config:\n        idp-certificate-authority-data: ${PEM}\n`,
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const { clusters, users } = await readKubeconfig(file(`long-${name}`, text), true);
+    const expected = load(text, { json: true }) as Record<string, { name: string; cluster?: object; user?: object }[]>;
+    assert.deepEqual(
+      clusters.map((one) => [one.name, one.value]),
+      (expected["clusters"] ?? []).map((one) => [one.name, one.cluster]),
+      name,
+    );
+    assert.deepEqual(
+      users.map((one) => [one.name, one.value]),
+      (expected["users"] ?? []).map((one) => [one.name, one.user]),
+      name,
+    );
+  }
+  const broken = file("long-broken", `clusters:\n- cluster:\n    certificate-authority-data: ${PEM}\n  name: [\n`);
+  await assert.rejects(readKubeconfig(broken, true), { reason: "KubeconfigInvalid", why: /long-broken" \(5:1\)/ });
 });
