@@ -13,7 +13,7 @@ import { joined, say, type Phrase } from "../model/phrase.ts";
 import { externalNamespace, sharedNamespaces, wasInUserNamespace } from "./namespaces.ts";
 import { plannedMounts, type PlannedMount } from "./mounts.ts";
 import { processorFeatures } from "./processor.ts";
-import { withoutProfiles } from "./profiles.ts";
+import { profilesOf, withoutProfiles } from "./profiles.ts";
 import { tarOf } from "./tar.ts";
 
 /** "none": no interface but the loopback. */
@@ -115,9 +115,7 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
             say`the container had a user namespace of its own: the owners of files that it changed are not restored, they belong to root in the sandbox`,
           ]
         : []),
-      ...(lsm === "none"
-        ? []
-        : [say`profiles of ${lsm === "unknown" ? "its security module" : lsm} are not restored: the processes have that of the sandbox`]),
+      ...(lsm === "none" ? [] : [profileNote(lsm, await profilesOf(archive))]),
       ...(terminal ? [say`its terminal is that of the pod: kubectl attach -it`] : []),
     ],
   };
@@ -125,6 +123,13 @@ export async function sandboxPlan(archive: Archive, options: SandboxOptions, sig
 
 function text(lines: readonly string[]): Buffer {
   return Buffer.from(lines.map((line) => `${line}\n`).join(""));
+}
+
+const MODULES = { apparmor: "AppArmor profile", selinux: "SELinux label", unknown: "security profile" } as const;
+
+function profileNote(lsm: keyof typeof MODULES, names: readonly string[]): Phrase {
+  const which = names.length === 0 ? say`` : say` (${some(names)})`;
+  return say`the ${MODULES[lsm]} of the processes${which} is not restored: they have that of the sandbox pod`;
 }
 
 function memoryOf({ members }: Archive): number {

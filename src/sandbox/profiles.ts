@@ -1,4 +1,6 @@
 import type { Archive } from "../archive/archive.ts";
+import { oneEntry } from "../criu/entries.ts";
+import { CoreEntrySchema } from "../criu/gen/process_pb.ts";
 import { imageName, openImage } from "../criu/image.ts";
 import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
@@ -33,6 +35,18 @@ export async function withoutProfiles(archive: Archive): Promise<Map<string, Buf
     images.set(file, Buffer.concat([image.subarray(0, start), size, kept, image.subarray(start + 4 + length)]));
   }
   return images;
+}
+
+/** The profiles or labels that processes had. Throws a UserError where an image is damaged. */
+export async function profilesOf(archive: Archive): Promise<string[]> {
+  const profiles = new Set<string>();
+  for (const name of archive.members.keys()) {
+    const file = /^checkpoint\/(core-\d+\.img)$/.exec(name)?.[1];
+    const core = file === undefined ? undefined : await oneEntry(archive, file, CoreEntrySchema);
+    const profile = core?.threadCore?.creds?.lsmProfile ?? "";
+    if (profile !== "") profiles.add(profile);
+  }
+  return [...profiles];
 }
 
 /** A message of Protocol Buffers without some fields of the message at a path of fields. */

@@ -7,7 +7,7 @@ import { Parser, type ReadEntry } from "tar";
 import { openArchive } from "../../src/archive/open.ts";
 import { bufferSource } from "../../src/archive/sources.ts";
 import { MntEntrySchema } from "../../src/criu/gen/mounts_pb.ts";
-import { withoutProfiles } from "../../src/sandbox/profiles.ts";
+import { profilesOf, withoutProfiles } from "../../src/sandbox/profiles.ts";
 import { plannedMounts, rootMount } from "../../src/sandbox/mounts.ts";
 import { baseFiles } from "../../src/sandbox/mapped.ts";
 import { sandboxPlan, type SandboxOptions } from "../../src/sandbox/plan.ts";
@@ -153,6 +153,7 @@ test("profiles of a security module are left out, and nothing else", async () =>
   const altered = Buffer.concat([core, more]);
   altered.writeUInt32LE(core.readUInt32LE(8) + more.length, 8);
   const open = (member: string): ReturnType<typeof archive.open> => (member === name ? bufferSource(altered) : archive.open(member));
+  assert.deepEqual(await profilesOf({ ...archive, open }), [profile.toString()]);
   const images = await withoutProfiles({ ...archive, open });
   const found = images.get("core-8.img") ?? Buffer.alloc(0);
   assert.ok(altered.includes(profile) && !found.includes(profile));
