@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 /** What Kubernetes sends over a WebSocket: messages whose first byte is the number of a channel (channel.k8s.io). */
 export interface FrameSink {
@@ -104,21 +104,48 @@ export class FrameReader {
 /** A client's frame: masked, as RFC 6455 asks of clients. */
 export function frame(opcode: "binary" | "close" | "pong", payload: Buffer): Buffer {
   const code = { binary: BINARY, close: CLOSE, pong: PONG }[opcode];
-  const { length } = payload;
-  const lengthBytes = length < 126 ? 0 : length < 0x10000 ? 2 : 8;
-  const head = Buffer.alloc(2 + lengthBytes + 4);
-  head[0] = 0x80 | code;
-  head[1] = 0x80 | (lengthBytes === 0 ? length : lengthBytes === 2 ? 126 : 127);
-  if (lengthBytes === 2) head.writeUInt16BE(length, 2);
-  if (lengthBytes === 8) head.writeBigUInt64BE(BigInt(length), 2);
-  const mask = randomBytes(4);
-  mask.copy(head, 2 + lengthBytes);
-  const masked = Buffer.allocUnsafe(length);
-  for (let index = 0; index < length; index += 1) masked[index] = (payload[index] ?? 0) ^ (mask[index & 3] ?? 0);
-  return Buffer.concat([head, masked]);
+  const { bytes, body } = headed(code, payload.length);
+  payload.copy(bytes, body);
+  return masked(bytes, body);
 }
 
 /** A message on one of the channels. */
 export function channelFrame(channel: number, payload: Buffer): Buffer {
-  return frame("binary", Buffer.concat([Buffer.from([channel]), payload]));
+  const { bytes, body } = headed(BINARY, payload.length + 1);
+  bytes[body] = channel;
+  payload.copy(bytes, body + 1);
+  return masked(bytes, body);
+}
+
+const MASK = 4;
+
+/** A frame without its payload, of `length` bytes, for which there is room at `body`. */
+function headed(code: number, length: number): { readonly bytes: Buffer; readonly body: number } {
+  const lengthBytes = length < 126 ? 0 : length < 0x10000 ? 2 : 8;
+  const body = 2 + lengthBytes + MASK;
+  const bytes = Buffer.allocUnsafeSlow(body + length);
+  bytes[0] = 0x80 | code;
+  bytes[1] = 0x80 | (lengthBytes === 0 ? length : lengthBytes === 2 ? 126 : 127);
+  if (lengthBytes === 2) bytes.writeUInt16BE(length, 2);
+  if (lengthBytes === 8) bytes.writeBigUInt64BE(BigInt(length), 2);
+  randomFillSync(bytes, body - MASK, MASK);
+  return { bytes, body };
+}
+
+/** In place; four bytes at once where they lie at a multiple of four, because archives are sent so. */
+function masked(bytes: Buffer, body: number): Buffer {
+  const mask = bytes.subarray(body - MASK, body);
+  const maskOf = (index: number): number => mask[(index - body) & 3] ?? 0;
+  const first = Math.min((body + 3) & ~3, bytes.length);
+  const words = (bytes.length - first) >>> 2;
+  const each = (from: number, to: number): void => {
+    for (let index = from; index < to; index += 1) bytes[index] = (bytes[index] ?? 0) ^ maskOf(index);
+  };
+  each(body, first);
+  each(first + words * 4, bytes.length);
+  if (words === 0) return bytes;
+  const turned = new Uint32Array(Uint8Array.from([first, first + 1, first + 2, first + 3], maskOf).buffer)[0] ?? 0;
+  const view = new Uint32Array(bytes.buffer, bytes.byteOffset + first, words);
+  for (let index = 0; index < words; index += 1) view[index] = (view[index] ?? 0) ^ turned;
+  return bytes;
 }

@@ -1,7 +1,7 @@
 // Archives restored by CRIU in a sandbox pod, by content; its network, its boundary, and what it says where it does not work.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
@@ -12,6 +12,7 @@ import {
   BUSYBOX,
   clusterTest,
   container,
+  environment,
   eventually,
   kubectl,
   NETWORK,
@@ -191,6 +192,37 @@ clusterTest("--stopped: nothing runs until it is resumed", async (t) => {
   const token = (await logsOf("pair", "-c", "fixed", "--tail=1")).split(" ")[0] ?? "none";
   assert.ok((await logsOf("stopped")).includes(token), "it was started from the beginning");
 });
+
+const GDB = existsSync("/usr/bin/gdb") ? undefined : "not tested: there is no gdb on this machine";
+
+clusterTest(
+  "gdb reads a stopped process through gdbserver and port-forward, without a network; it is stopped afterwards, too",
+  async (t) => {
+    if (GDB !== undefined) {
+      t.skip(GDB);
+      return;
+    }
+    const file = await archiveOf(t, "redis");
+    const ended = await sandbox(file, "hung", "--stopped");
+    assert.equal(ended.code, 0, ended.stderr);
+    const background = async (words: readonly string[], until: RegExp): Promise<string> => {
+      const child = spawn("kubectl", words, { env: environment(), stdio: ["ignore", "pipe", "pipe"] });
+      t.after(() => child.kill());
+      let said = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => (said += bytes.toString()));
+      await eventually(async () => until.test(said), `${words.join(" ")} says ${until.source}`);
+      return until.exec(said)?.[1] ?? "";
+    };
+    await background(["exec", "-n", namespace, "hung", "--", "sandbox", "gdbserver", "1"], /Listening on port 1234/);
+    // Another port on this machine: 1234 may be somebody's.
+    const port = await background(["port-forward", "-n", namespace, "pod/hung", ":1234"], /Forwarding from 127\.0\.0\.1:(\d+)/);
+    const words = ["-nx", "-batch", "-ex", `target remote localhost:${port}`, "-ex", "thread apply all backtrace"];
+    const { stdout } = await run("/usr/bin/gdb", words);
+    assert.match(stdout, /\bepoll_wait \(\)[^]*\baeProcessEvents \(\)[^]*\bmain \(\)/);
+    assert.match(await inPod("hung", "sh", "-c", "cat /proc/$(cat /work/pid)/status"), /State:\tT \(stopped\)/);
+  },
+  { full: true },
+);
 
 clusterTest(
   "a terminal, a shared PID namespace, a root file system that is read-only: each continues where it was",

@@ -13,7 +13,9 @@ const PIECE = 16 << 20;
 const AT_ONCE = 2;
 const LONGEST_ANSWER = 1 << 20;
 /** What goes into a frame of the tunnel. */
-const FRAME = 64 << 10;
+const FRAME = 256 << 10;
+/** What zstd writes at once: less is a trip through the thread pool each, more is much memory for what becomes small. */
+const OUTPUT = 256 << 10;
 const compress = promisify(zstdCompress);
 
 /** An archive's bytes in order, compressed as they are in its file. */
@@ -71,7 +73,7 @@ export class SandboxChannel {
   }
 
   async #piece(number: number, plain: Buffer, compressed: boolean): Promise<void> {
-    const body = compressed ? await compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }) : plain;
+    const body = compressed ? await compress(plain, { chunkSize: OUTPUT, params: { [constants.ZSTD_c_compressionLevel]: 1 } }) : plain;
     const answer = (await this.#post(`receive?piece-${number}`, body)).trim();
     if (answer !== createHash("sha256").update(body).digest("hex")) throw notReceived(answer);
   }

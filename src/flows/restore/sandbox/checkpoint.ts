@@ -88,8 +88,8 @@ async function volumesOf(
 
 async function sentFile(path: string, codec: Sent["codec"], opened: Disposal, unlock: Unlock | undefined): Promise<Sent> {
   const { source } = opened.use(await openPlain(path, unlock));
-  // In turn into other memory: what was sent may not have left yet.
-  const read = async (offset: number, length: number): Promise<Buffer> => Buffer.from(await source.read(offset, length));
+  // Each time into other memory: what was sent may not have left yet.
+  const read = async (offset: number, length: number): Promise<Buffer> => await source.read(offset, length, Buffer.allocUnsafeSlow(length));
   return { codec, bytes: source.size, read };
 }
 
