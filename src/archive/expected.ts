@@ -31,6 +31,20 @@ export function missingMembers({ members, form }: Pick<OpenArchive, "members" | 
   return expected.filter((name) => members.get(name)?.type !== "file");
 }
 
+/** What engines and CRIU only ever write as files. */
+const FILES =
+  /^(config\.dump|spec\.dump|stats-dump|status(\.dump)?|network\.status|(dump|container|ctr)\.log|bind\.mounts|deleted\.files|rootfs-diff\.tar|devshm-checkpoint\.tar|checkpoint\/([^/]+\.img|descriptors\.json))$/;
+
+/** Members that have the name of a file and are none: what they would say is not there, whatever they point to. A sentence each. */
+export function notFiles({ members }: Pick<Archive, "members">): string[] {
+  const found: string[] = [];
+  for (const { name, type, special } of members.values())
+    if (type !== "file" && FILES.test(name)) found.push(`${name} is not a file, but a ${special ?? KINDS[type]}`);
+  return found;
+}
+
+const KINDS = { directory: "directory", link: "hard link", symlink: "symbolic link", other: "special file" } as const;
+
 /** What every engine always writes into its JSON, among what is read of it. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   "config.dump": ["id", "name"],

@@ -7,6 +7,7 @@ import { Budget } from "./budget.ts";
 import { openBytes, openPieces, type BytesOptions } from "./bytes.ts";
 import { elsewhere } from "./elsewhere.ts";
 import { isCheckpoint } from "./engines/engine.ts";
+import { notFiles } from "./expected.ts";
 import { fileSource } from "./file.ts";
 
 /**
@@ -17,6 +18,12 @@ import { fileSource } from "./file.ts";
  */
 export async function openArchive(file: string, given: OpenOptions = {}): Promise<OpenArchive> {
   const options = { ...given, budget: given.budget ?? new Budget() };
+  const archive = await openForm(file, options);
+  const problems = notFiles(archive);
+  return problems.length === 0 ? archive : { ...archive, problems: [...archive.problems, ...problems] };
+}
+
+async function openForm(file: string, options: BytesOptions): Promise<OpenArchive> {
   const [, form, rest = ""] = /^(registry|oci|oci-archive):(.*)$/s.exec(file) ?? [];
   if (form === "registry") return await openRemote(rest, options);
   const { path, wanted } = form === undefined ? { path: file, wanted: undefined } : withoutName(rest);

@@ -3,11 +3,14 @@ import { allEntries, oneEntry } from "./entries.ts";
 import { descriptors } from "./files/descriptors.ts";
 import type { FileType } from "./files/file.ts";
 import { fileTable, isOldLayout, type FileTable } from "./files/table.ts";
-import { TaskKobjIdsEntrySchema } from "./gen/namespaces_pb.ts";
+import { InventoryEntrySchema } from "./gen/inventory_pb.ts";
+import { TaskKobjIdsEntrySchema, type TaskKobjIdsEntry } from "./gen/namespaces_pb.ts";
 import { CoreEntrySchema, PstreeEntrySchema } from "./gen/process_pb.ts";
 import { hasImage, imageName } from "./image.ts";
+import { tmpfsMember } from "./mounted.ts";
+import { mounts } from "./mounts.ts";
 import { attempt, damaged, type Tell } from "./problems.ts";
-import { stateOf } from "./processes.ts";
+import { stateOf, type Process } from "./processes.ts";
 
 /** What other images refer to and is not in the archive. */
 export interface Missing {
@@ -28,6 +31,7 @@ export async function* missingImages(archive: Archive): AsyncGenerator<Missing> 
   /** By the number of a table of descriptors, a process that has it; the container's first process comes first. */
   const tables = new Map<number, number>();
   const pids = new Set<number>();
+  const all: TaskKobjIdsEntry[] = [];
   for await (const { pid, threads } of allEntries(archive, "pstree.img", PstreeEntrySchema)) {
     if (pids.has(pid)) throw damaged(imageName("pstree.img"), `two processes ${pid}`);
     pids.add(pid);
@@ -40,8 +44,12 @@ export async function* missingImages(archive: Archive): AsyncGenerator<Missing> 
     for (const kind of ["mm", "pagemap", "fs"]) yield* absent(archive, `${kind}-${pid}.img`, `process ${pid} was alive`);
     if (core.ids === undefined) yield* absent(archive, `ids-${pid}.img`, `process ${pid} was alive`);
     const ids = core.ids ?? (await attempt(ignore, async () => await oneEntry(archive, `ids-${pid}.img`, TaskKobjIdsEntrySchema)));
-    if (ids !== undefined && !tables.has(ids.filesId)) tables.set(ids.filesId, pid);
+    if (ids === undefined) continue;
+    all.push(ids);
+    if (!tables.has(ids.filesId)) tables.set(ids.filesId, pid);
   }
+  yield* await missingNamespaces(archive, all, NAMESPACES);
+  yield* await missingTmpfs(archive);
   if (tables.size === 0 || isOldLayout(archive)) return;
   // Whatever the processes had open: their executables are in it.
   yield* absent(archive, "files.img", "it tells what the processes had open");
@@ -54,6 +62,57 @@ export async function* missingImages(archive: Archive): AsyncGenerator<Missing> 
 
 function* absent(archive: Archive, file: string, why: string): Generator<Missing> {
   if (!hasImage(archive, file)) yield { message: `${imageName(file)} is missing: ${why}`, certain: true };
+}
+
+type NamespaceImage = readonly [type: "utsNsId" | "ipcNsId" | "mntNsId", kind: string];
+
+const MOUNTS: NamespaceImage = ["mntNsId", "mountpoints"];
+// Whether a network namespace has images is for who called CRIU to say.
+const NAMESPACES: readonly NamespaceImage[] = [["utsNsId", "utsns"], ["ipcNsId", "ipcns-var"], MOUNTS];
+
+/** Of the namespaces of processes, but for those that CRIU itself was in. */
+async function missingNamespaces(
+  archive: Archive,
+  all: readonly TaskKobjIdsEntry[],
+  images: readonly NamespaceImage[],
+): Promise<Missing[]> {
+  const outside = (await attempt(ignore, async () => await oneEntry(archive, "inventory.img", InventoryEntrySchema)))?.rootIds;
+  const files = new Set<string>();
+  for (const ids of all)
+    for (const [type, kind] of images)
+      if (ids[type] !== 0 && (outside?.[type] ?? 0) !== 0 && outside?.[type] !== ids[type]) files.add(`${kind}-${ids[type]}.img`);
+  return [...files].flatMap((file) => [...absent(archive, file, "processes were in that namespace")]);
+}
+
+/** What is not there of what was mounted in the container: what tells of it, and the files of each tmpfs. */
+export async function missingMounts(archive: Archive, processes: readonly Pick<Process, "ids">[]): Promise<Missing[]> {
+  const all = processes.flatMap(({ ids }) => ids ?? []);
+  return [...(await missingNamespaces(archive, all, [MOUNTS])), ...(await missingTmpfs(archive))];
+}
+
+/** Of a forged table of mounts. */
+const MOST_NAMED = 20;
+
+/**
+ * The files of each tmpfs that was mounted whole inside the container: CRIU packs them, even where there are none. What was brought in from
+ * outside, and a root that is a tmpfs, it leaves to the engine.
+ */
+async function missingTmpfs(archive: Archive): Promise<Missing[]> {
+  const all = await attempt(ignore, async () => await mounts(archive));
+  const missing: Missing[] = [];
+  const byDevice = Map.groupBy(
+    (all ?? []).filter(({ type }) => type === "tmpfs"),
+    ({ device }) => device,
+  );
+  for (const same of byDevice.values()) {
+    const whole = same.find(({ root }) => root === "/");
+    if (whole === undefined || same.some(({ external, path }) => external || path === "/")) continue;
+    const member = tmpfsMember(whole);
+    if (!archive.members.has(member))
+      missing.push({ message: `${member} is missing: it holds the files of the tmpfs at ${whole.path}`, certain: true });
+  }
+  const more = missing.length - MOST_NAMED;
+  return more > 0 ? [...missing.slice(0, MOST_NAMED), { message: `the files of ${more} more tmpfs are missing`, certain: true }] : missing;
 }
 
 /** Of these types an open file is held by descriptors alone. */

@@ -19,6 +19,8 @@ export interface Pagemap {
   readonly pagesName: string;
   /** In batches, addresses ascending. Throws a UserError where it is damaged: pages that lie over each other are. */
   runs(): Runs;
+  /** Its own entries in their order, but for those without any page. Throws a UserError where it is damaged. */
+  ranges(): AsyncGenerator<readonly { readonly address: bigint; readonly pages: number }[]>;
   /** What it says of its own file of pages, whatever an earlier checkpoint has. Throws a UserError where it is damaged. */
   extent(): Promise<Extent>;
 }
@@ -61,6 +63,9 @@ export async function pagemap(archive: Archive, file: string, pageSize: number):
     name: rest.name,
     pagesName,
     runs: () => throughParent(ownRuns(rest, archive, pagesName, pageSize), pageSize, earlier),
+    async *ranges() {
+      for await (const batch of placed(rest, pageSize)) yield batch.filter(({ content }) => content !== "none");
+    },
     extent: async () => await extentOf(rest, pageSize),
   };
 }

@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { verb as inspect } from "../../src/commands/inspect.ts";
+import { verb as search } from "../../src/commands/search.ts";
+import { verb as show } from "../../src/commands/show.ts";
 import { verb as verify } from "../../src/commands/verify.ts";
 import { TAR_END, tar, tarMember, withChecksum } from "../archive/tars.ts";
 import { runVerb } from "./running.ts";
@@ -354,6 +357,57 @@ test("archives that lack images: what is missing", async () => {
   assert.deepEqual(await problems(join(FAULTS, "no-mm.tar.zst")), ["checkpoint/mm-6.img is missing: process 6 was alive"]);
   assert.match((await problems(join(FAULTS, "no-pstree.tar.zst"))).join(), /checkpoint\/pstree\.img is missing/);
 });
+
+test("members with the name of a file that are none: what they would say is missing, for every verb", async () => {
+  for (const [type, what] of [
+    ["5", "directory"],
+    ["2", "symbolic link"],
+    ["1", "hard link"],
+    ["6", "fifo"],
+  ] as const) {
+    for (const member of type === "2" ? ["checkpoint/files.img", "rootfs-diff.tar", "dump.log"] : ["checkpoint/core-8.img"]) {
+      const path = rewritten(CONTAINERD, (name, block) => (name === member ? tarMember({ name, type, target: "config.dump" }) : block));
+      const message = `${member} is not a file, but a ${what}`;
+      assert.ok((await problems(path)).includes(message), `${message}: verify`);
+      assert.equal((await runVerb(show, [path])).exitCode, 3, `${message}: show`);
+      const { exitCode, errors } = await runVerb(search, [path, "nowhere-to-be-found"]);
+      assert.equal(exitCode, 2, `${message}: search`);
+      assert.ok(errors.some((error) => error.message === `${path}: ${message}`));
+    }
+  }
+});
+
+test("what CRIU always writes of namespaces and of a tmpfs", async () => {
+  for (const [member, why] of [
+    ["checkpoint/mountpoints-13.img", "processes were in that namespace"],
+    ["checkpoint/utsns-12.img", "processes were in that namespace"],
+    ["checkpoint/ipcns-var-11.img", "processes were in that namespace"],
+    ["checkpoint/tmpfs-dev-62.tar.gz.img", "it holds the files of the tmpfs at /dev"],
+  ] as const) {
+    const path = rewritten(CONTAINERD, without(member));
+    assert.deepEqual(await problems(path), [`${member} is missing: ${why}`]);
+    if (!/mount|tmpfs/.test(member)) continue;
+    assert.equal((await runVerb(search, [path, "nowhere-to-be-found"])).exitCode, 2, "the search is not complete");
+    assert.equal((await runVerb(inspect, [path], { mounts: true })).exitCode, 3, "the table of mounts is not all");
+  }
+});
+
+test("memory where its process has no mapping is of another process, or another time", async () => {
+  const other = new Map(blocks(readFileSync(join(ARCHIVES, "crio-1.34.11-criu4.2.1.tar")))).get("checkpoint/mm-1.img");
+  const path = rewritten(CONTAINERD, (name, block) =>
+    name === "checkpoint/mm-8.img" && other !== undefined ? renamed(other, name) : block,
+  );
+  assert.deepEqual(await problems(path), [
+    "checkpoint/pagemap-8.img has 9 pages, the first at 0x28258000, where checkpoint/mm-8.img has no mapping",
+  ]);
+});
+
+/** A member under another name. */
+function renamed(block: Buffer, name: string): Buffer {
+  const copy = Buffer.from(block);
+  copy.fill(0, 0, 100).write(name);
+  return Buffer.concat([withChecksum(copy.subarray(0, 512)), copy.subarray(512)]);
+}
 
 test("a record beside an archive is a check like the others", async () => {
   const sha256 = createHash("sha256").update(readFileSync(CONTAINERD)).digest("hex");

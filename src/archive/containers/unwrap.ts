@@ -2,6 +2,7 @@ import { UserError } from "../../model/error.ts";
 import { object, string } from "../../model/json.ts";
 import { command, joined, say } from "../../model/phrase.ts";
 import type { OpenArchive, OpenOptions, PodContents } from "../archive.ts";
+import { notFiles } from "../expected.ts";
 import { readJson } from "../read.ts";
 import { renamed } from "./view.ts";
 
@@ -92,7 +93,8 @@ async function podContents(archive: OpenArchive): Promise<PodContents | undefine
 /** The archive of one container of a pod's, of the same life as the whole. */
 export function containerIn(archive: OpenArchive, directory: string): OpenArchive {
   const prefix = `${directory}/`;
-  return renamed(archive, (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined));
+  const container = renamed(archive, (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined));
+  return { ...container, problems: [...archive.problems, ...notFiles(container)] };
 }
 
 function onePod(archive: OpenArchive, pod: PodContents, { label, pods }: Unwrapping): OpenArchive {

@@ -11,11 +11,12 @@ import { ghostFiles } from "../../../criu/ghosts.ts";
 import { origin, type Origin } from "../../../criu/inventory.ts";
 import { systemVIpc } from "../../../criu/ipc.ts";
 import { fileLocks } from "../../../criu/locks.ts";
-import { mounts } from "../../../criu/mounts.ts";
+import { missingMounts } from "../../../criu/missing.ts";
+import { mounts, type Mount } from "../../../criu/mounts.ts";
 import { namespaces, type Namespace } from "../../../criu/namespaces.ts";
 import { octal } from "../../../criu/numbers.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
-import { attempt, type Tell } from "../../../criu/problems.ts";
+import { attempt, notThere, type Tell } from "../../../criu/problems.ts";
 import { noSuchProcess, processes, type Process, hasOtherTasks } from "../../../criu/processes.ts";
 import { seccompFilters } from "../../../criu/seccomp.ts";
 import { statistics } from "../../../criu/statistics.ts";
@@ -118,13 +119,19 @@ export async function inspectArchive(archive: Archive, { sections, pid, root }: 
     processes: processTree(chosen).map((node) => nested(node, items, threads)),
     ...(whole && wants("ps") ? { namespaces: await namespaceItems(archive, setting.namespaces, tell) } : {}),
     ...filled("seccompFilters", wants("ps") ? setting.filters : []),
-    ...(wants("mounts") ? { mounts: (await attempted(async () => await mounts(archive))) ?? [] } : {}),
+    ...(wants("mounts") ? { mounts: await mountItems(archive, all, tell) } : {}),
     ...(whole && wants("ipc") ? { ipc: await attempted(async () => await ipcItem(archive, uses)) } : {}),
     ...(setting.connections !== undefined && wants("files") ? await fileSections(setting.connections, setting, whole, pid) : {}),
     ...filled("unknownImages", unknown),
     problems: problems.map(({ message }) => message),
   };
   return { inspection, commons, table, problems };
+}
+
+async function mountItems(archive: Archive, all: readonly Process[], tell: Tell): Promise<Mount[]> {
+  const found = (await attempt(tell, async () => await mounts(archive))) ?? [];
+  for (const { message } of await missingMounts(archive, all)) tell(notThere(message, "the archive is incomplete"));
+  return found;
 }
 
 /** A list under its name, where it has anything. */

@@ -4,6 +4,7 @@ import type { Content } from "../../../criu/contents.ts";
 import { sharedSource } from "../../../criu/contents.ts";
 import { ghostFile, ghostSource } from "../../../criu/ghosts.ts";
 import { systemVIpc } from "../../../criu/ipc.ts";
+import { missingMounts } from "../../../criu/missing.ts";
 import { pagemap } from "../../../criu/pagemap.ts";
 import { attempt, notThere } from "../../../criu/problems.ts";
 import { addressSpace } from "../../../criu/regions.ts";
@@ -23,6 +24,8 @@ export async function* fileStretches(searched: Searched): AsyncGenerator<Stretch
   if (searched.isOne) yield* ofProcess(searched, users);
   else {
     const seen = new Set<string>();
+    for (const { message } of await missingMounts(searched.archive, searched.all))
+      searched.tell(notThere(message, "the archive is incomplete"));
     yield* nestedFiles(searched, users, seen);
     yield* deletedFiles(searched, users, seen);
     yield* sharedMemory(searched, users);

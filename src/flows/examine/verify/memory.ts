@@ -1,9 +1,12 @@
 import { posix } from "node:path";
 import type { Archive } from "../../../archive/archive.ts";
 import { sharedInUse, taskIds } from "../../../criu/check.ts";
-import { pagemap } from "../../../criu/pagemap.ts";
+import { pagemap, type Pagemap } from "../../../criu/pagemap.ts";
 import { pageSize } from "../../../criu/pagesize.ts";
+import { attempt } from "../../../criu/problems.ts";
+import { addressSpace } from "../../../criu/regions.ts";
 import { statistics } from "../../../criu/statistics.ts";
+import { counted } from "../../../model/units.ts";
 
 const PAGEMAP = /^checkpoint\/(pagemap-(?:(shmem)-)?(\d+)\.img)$/;
 /** Where no page is in the archive, nothing depends on how large they are. */
@@ -21,7 +24,7 @@ export async function* memoryProblems(archive: Archive): AsyncGenerator<string, 
   const tasks = await taskIds(archive);
   const inUse = await sharedInUse(archive);
   const total = { process: 0, shared: 0, parent: 0, lazy: 0 };
-  const counted = new Map<string, { readonly pages: number; readonly bytes: number }>();
+  const byFile = new Map<string, { readonly pages: number; readonly bytes: number }>();
   const claimed = new Set<string>();
   for (const name of archive.members.keys()) {
     const [, file, shared, id] = PAGEMAP.exec(name) ?? [];
@@ -30,14 +33,15 @@ export async function* memoryProblems(archive: Archive): AsyncGenerator<string, 
     claimed.add(map.pagesName);
     // Left over from an earlier checkpoint: its pages may have been replaced.
     if (shared === undefined ? !tasks.has(Number(id)) : inUse?.has(String(id)) === false) continue;
+    if (shared === undefined && size !== undefined) yield* outsideMappings(archive, map, Number(id), size);
     const pages = await map.extent();
-    const before = counted.get(map.pagesName);
-    counted.set(map.pagesName, { pages: (before?.pages ?? 0) + pages.present, bytes: (before?.bytes ?? 0) + pages.bytes });
+    const before = byFile.get(map.pagesName);
+    byFile.set(map.pagesName, { pages: (before?.pages ?? 0) + pages.present, bytes: (before?.bytes ?? 0) + pages.bytes });
     total[shared === undefined ? "process" : "shared"] += pages.present;
     total.parent += pages.parent;
     total.lazy += pages.lazy;
   }
-  for (const [name, { pages, bytes: wanted }] of counted) {
+  for (const [name, { pages, bytes: wanted }] of byFile) {
     const bytes = archive.members.get(name)?.size;
     if (bytes === undefined && pages > 0) yield `${name} is missing: ${pages} pages of memory`;
     else if (bytes !== undefined && size !== undefined && bytes !== wanted) {
@@ -50,15 +54,45 @@ export async function* memoryProblems(archive: Archive): AsyncGenerator<string, 
   if (total.lazy > 0) yield `${total.lazy} pages were left on the node, to be sent when a restored process touches them`;
 }
 
+/** CRIU dumps pages of mappings only: others are of another process, or of another time. */
+async function* outsideMappings(archive: Archive, map: Pagemap, pid: number, pageSize: number): AsyncGenerator<string, void> {
+  // What cannot be read there is for the check of all images.
+  const space = await attempt(
+    () => {},
+    async () => await addressSpace(archive, pid),
+  );
+  if (space?.mappings === undefined) return;
+  const { mappings } = space;
+  let [next, outside] = [0, 0n];
+  let first: bigint | undefined;
+  for await (const batch of map.ranges()) {
+    archive.budget.step(batch.length);
+    for (const { address, pages } of batch) {
+      const end = address + BigInt(pages * pageSize);
+      for (let at = address; at < end;) {
+        while ((mappings[next]?.end ?? end) <= at) next += 1;
+        const { start = end, end: covered = end } = mappings[next] ?? {};
+        if (start > at) {
+          first ??= at;
+          outside += (start < end ? start : end) - at;
+        }
+        at = start > at ? start : covered;
+      }
+    }
+  }
+  if (first !== undefined)
+    yield `${map.name} has ${counted(Number(outside / BigInt(pageSize)), "page")}, the first at 0x${first.toString(16)}, where checkpoint/mm-${pid}.img has no mapping`;
+}
+
 async function statisticsProblems(archive: Archive, total: { process: number; shared: number }): Promise<string[]> {
-  const counted = await statistics(archive);
-  if (counted === undefined) return [];
-  const compare = (what: string, pages: number, written: number): string[] =>
-    pages === written ? [] : [`pagemaps count ${pages} ${what}, CRIU's statistics ${written}`];
+  const written = await statistics(archive);
+  if (written === undefined) return [];
+  const compare = (what: string, pages: number, stated: number): string[] =>
+    pages === stated ? [] : [`pagemaps count ${pages} ${what}, CRIU's statistics ${stated}`];
   return [
-    ...compare("pages", total.process, counted.pagesWritten),
+    ...compare("pages", total.process, written.pagesWritten),
     // Old versions of CRIU did not count them.
-    ...(counted.sharedPagesScanned === 0 ? [] : compare("pages of shared memory", total.shared, counted.sharedPagesWritten)),
+    ...(written.sharedPagesScanned === 0 ? [] : compare("pages of shared memory", total.shared, written.sharedPagesWritten)),
   ];
 }
 
