@@ -1,4 +1,4 @@
-import { Interrupted, UserError } from "../model/error.ts";
+import { Interrupted, UserError, systemText } from "../model/error.ts";
 import { say, type Phrase, type Text } from "../model/phrase.ts";
 import { ApiFailure } from "./answer.ts";
 
@@ -130,6 +130,5 @@ export function codeOf(error: unknown): string {
 }
 
 export function describe(error: Error): string {
-  if (error instanceof AggregateError) return error.errors.map((one) => (one as Error).message).join("; ");
-  return error.message || codeOf(error);
+  return systemText(error) || codeOf(error);
 }

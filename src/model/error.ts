@@ -51,6 +51,12 @@ function optional(text: Text | undefined): Phrase | undefined {
   return text === undefined ? undefined : phraseOf(text);
 }
 
+/** What an error of Node.js says, without its advice to who starts a script with it. */
+export function systemText(error: Error): string {
+  const text = error instanceof AggregateError ? error.errors.map((one) => (one as Error).message).join("; ") : error.message;
+  return text.replaceAll(/; if the root CA is installed locally, try running Node\.js with --use-system-ca/g, "");
+}
+
 /** The command line is wrong: exit status 2. */
 export function usageError(message: Text, fix?: Text): UserError {
   return new UserError({ reason: "Usage", message, fix, exitCode: 2 });

@@ -249,3 +249,14 @@ test("yes or no: only yes is yes; Esc is no; Ctrl-C ends the command", async (t)
   await screen.type("\u0003");
   assert.match(String(await asked), /Interrupted/);
 });
+
+test("a question is broken between words, beside its mark; so is what stays of it", async (t) => {
+  const screen = new Screen(t, 40);
+  const asked = screen.prompts.confirm(say`Create privileged helper pods on ${"node1"}, ${"node2"} (namespace ${"kube-system"})?`);
+  await screen.see(/\(y\/N\)/);
+  const lines = ["Create privileged helper", "  pods on node1, node2", "  (namespace kube-system)?"];
+  assert.deepEqual(screen.lines(), [`? ${lines[0]}`, lines[1], `${lines[2]} (y/N)`]);
+  await screen.type("y", ENTER);
+  assert.equal(await asked, true);
+  assert.deepEqual(screen.lines(), [`✔ ${lines[0]}`, lines[1], `${lines[2]} yes`]);
+});

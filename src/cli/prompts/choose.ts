@@ -7,7 +7,7 @@ export const BACK = Symbol("back");
 const KEYS = "↑↓: move · Enter: select · Esc: back";
 
 /** One of a few; answers with its place. */
-export const choose = createPrompt<number | typeof BACK, { readonly question: string; readonly labels: readonly string[] }>(
+export const choose = createPrompt<number | typeof BACK, { readonly question: () => string; readonly labels: readonly string[] }>(
   ({ question, labels }, done) => {
     const [active, setActive] = useState(0);
     useKeypress((key, readline) => {
@@ -20,17 +20,17 @@ export const choose = createPrompt<number | typeof BACK, { readonly question: st
       else if (key.name === "end") setActive(labels.length - 1);
     });
     const lines = labels.map((label, index) => (index === active ? styleText("cyan", `❯ ${label}`) : `  ${label}`));
-    return [`${styleText("blue", "?")} ${styleText("bold", question)}`, [...lines, styleText("dim", KEYS)].join("\n")];
+    return [`${styleText("blue", "?")} ${styleText("bold", question())}`, [...lines, styleText("dim", KEYS)].join("\n")];
   },
 );
 
 /** Yes or no; Esc is no. */
-export const confirm = createPrompt<boolean, { readonly question: string }>(({ question }, done) => {
+export const confirm = createPrompt<boolean, { readonly question: () => string }>(({ question }, done) => {
   const [typed, setTyped] = useState("");
   useKeypress((key, readline) => {
     if (isEnterKey(key)) done(/^y(es)?$/i.test(typed.trim()));
     else if (key.name === "escape") done(false);
     else setTyped(readline.line);
   });
-  return `${styleText("blue", "?")} ${styleText("bold", question)} ${styleText("dim", "(y/N)")} ${typed}`;
+  return `${styleText("blue", "?")} ${styleText("bold", question())} ${styleText("dim", "(y/N)")} ${typed}`;
 });

@@ -4,9 +4,13 @@ import { styleText } from "node:util";
 import type { Asking, Picker } from "../../model/context.ts";
 import { Interrupted } from "../../model/error.ts";
 import type { Phrase } from "../../model/phrase.ts";
+import { laidOut } from "../layout.ts";
 import { plainText } from "../render.ts";
 import { BACK, choose, confirm } from "./choose.ts";
 import { CANCELLED, FORMER_SCREEN, OWN_SCREEN, pick } from "./pick.ts";
+
+/** "? " before a question, and " (y/N) yes" behind it. */
+const [MARK, ANSWER] = [2, 10];
 
 /** Where questions are asked. */
 export interface Terminal {
@@ -25,9 +29,8 @@ export class Prompts implements Asking {
   }
 
   async confirm(question: Phrase): Promise<boolean> {
-    const text = plainText(question);
-    const answer = await interruptible(confirm({ question: text }, this.#context()));
-    this.#answered(text, answer ? "yes" : "no");
+    const answer = await interruptible(confirm({ question: () => this.#laidOut(question) }, this.#context()));
+    this.#answered(question, answer ? "yes" : "no");
     return answer;
   }
 
@@ -38,11 +41,10 @@ export class Prompts implements Asking {
   }
 
   async choose<T>(question: Phrase, choices: readonly { readonly value: T; readonly label: Phrase }[]): Promise<{ value: T } | undefined> {
-    const text = plainText(question);
     const labels = choices.map(({ label }) => plainText(label));
-    const answer = await interruptible(choose({ question: text, labels }, this.#context()));
+    const answer = await interruptible(choose({ question: () => this.#laidOut(question), labels }, this.#context()));
     if (answer === BACK) return undefined;
-    this.#answered(text, labels[answer] ?? "");
+    this.#answered(question, labels[answer] ?? "");
     return choices[answer];
   }
 
@@ -60,8 +62,14 @@ export class Prompts implements Asking {
   }
 
   /** What was asked and answered stays on the screen. */
-  #answered(question: string, answer: string): void {
-    this.#streams.output.write(`${styleText("green", "✔")} ${question} ${styleText("cyan", answer)}\n`);
+  #answered(question: Phrase, answer: string): void {
+    this.#streams.output.write(`${styleText("green", "✔")} ${this.#laidOut(question)} ${styleText("cyan", answer)}\n`);
+  }
+
+  /** Beside its mark, with room for an answer; broken between words. */
+  #laidOut(question: Phrase): string {
+    const width = (this.#streams.output.columns || 80) - MARK - ANSWER;
+    return laidOut(question, width, (text) => text, 0).replaceAll("\n", `\n${" ".repeat(MARK)}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { Interrupted, UserError, type Explanation } from "../../model/error.ts";
+import { Interrupted, UserError, type Explanation, systemText } from "../../model/error.ts";
 import { list, object, string } from "../../model/json.ts";
 import { command, say, type Phrase, type Text } from "../../model/phrase.ts";
 import type { Credential } from "./credentials.ts";
@@ -242,6 +242,5 @@ function codeOf(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map((one) => (one as Error).message).join("; ");
-  return error instanceof Error ? error.message || codeOf(error) : String(error);
+  return error instanceof Error ? systemText(error) || codeOf(error) : String(error);
 }
