@@ -53,7 +53,8 @@ export function mistypedVerb({ verb, words, flags, help }: Words, verbs: Verbs, 
  * What the command line makes of a failure: of a pod that was not found, and whose name is nearly a verb or is a file, the fix says so too;
  * where nothing was asked for and there is no cluster, it says what this is and what it needs.
  */
-export function inContext(error: unknown, { verb, words }: Words, verbs: Verbs, isFile: (path: string) => boolean): unknown {
+export function inContext(error: unknown, line: Words, verbs: Verbs, isFile: (path: string) => boolean): unknown {
+  const { verb, words } = line;
   if (!(error instanceof UserError) || verb !== verbs[0]) return error;
   const [first = "", ...rest] = words;
   if (error.reason === "NoKubeconfig" && words.length === 0) return withFix(error, FIRST_USE);
@@ -61,13 +62,42 @@ export function inContext(error: unknown, { verb, words }: Words, verbs: Verbs, 
   if (isFile(first)) return withFix(error, say`if the archive ${first} was meant: ${command`kubectl checkpoint show ${first}`}`);
   const [name] = rest;
   if (error.reason === "PodNotFound" && name !== undefined && TYPE.test(first))
-    return withFix(
-      error,
-      say`if ${`${first}/${name}`} was meant: ${command`kubectl checkpoint ${[`${first}/${name}`, ...rest.slice(1)]}`}`,
-    );
+    return withFix(error, say`if ${`${first}/${name}`} was meant: ${again(line, [`${first}/${name}`, ...rest.slice(1)])}`);
+  const suggestion = error.reason === "PodNotFound" ? ofMissing(/^pod\/(\S+) not found/.exec(error.message)?.[1] ?? "", line) : undefined;
+  if (suggestion !== undefined) return withFix(error, suggestion);
   const meant = error.reason === "PodNotFound" ? nearestVerb(first, verbs) : undefined;
   if (meant === undefined) return error;
   return withFix(error, say`if the verb "${meant.name}" was meant: ${command`kubectl checkpoint ${[meant.name, ...rest]}`}`);
+}
+
+/** A word that names no pod may be the value of --copy, which takes one only after "=", a container, or a name in capitals. */
+function ofMissing(missing: string, line: Words): Phrase | undefined {
+  const { words, flags } = line;
+  const others = words.filter((word) => word !== missing);
+  const [pod] = others;
+  if (words.includes(missing) && pod !== undefined) {
+    if (flags.some(([name, value]) => name === "copy" && value === ""))
+      return say`if the copy was meant to go to ${missing}: ${again(line, others, ["copy", missing])}`;
+    if (words.length === 2 && words[1] === missing && !flags.some(([name]) => name === "container"))
+      return say`if the container ${missing} of pod/${pod} was meant: ${again(line, [pod], ["container", missing])}`;
+  }
+  const small = missing.toLowerCase();
+  if (small === missing) return undefined;
+  return say`names of pods have no capital letters: ${again(
+    line,
+    words.map((word) => word.replace(missing, small)),
+  )}`;
+}
+
+/** The command line with other words, and with another value of a flag. */
+function again({ flags, verb }: Words, words: readonly string[], changed?: readonly [name: string, value: string]): Phrase {
+  const secret = (name: string): boolean => name === "token";
+  const kept = flags.filter(([name]) => name !== changed?.[0] && !secret(name));
+  const given = [...kept, ...(changed === undefined ? [] : [changed])].map(([name, value]) => {
+    const takes = verb.flags.find((flag) => flag.name === name)?.takes;
+    return (takes === "nothing" && value === "true") || (takes === "optional" && value === "") ? `--${name}` : `--${name}=${value}`;
+  });
+  return command`kubectl checkpoint ${[...words, ...given]}`;
 }
 
 /** Two bare words are two pods; kubectl takes a type and a name. */

@@ -98,7 +98,9 @@ volumes that are not empty (their files are not moved), generic ephemeral volume
   request(words, flags, env): MoveRequest {
     const [word, more] = words.length > 1 && /^(pods?|po)$/.test(words[0] ?? "") ? words.slice(1) : words;
     const pod = word?.replace(/^(pods?|po)\//, "") ?? "";
-    if (pod === "" || pod.includes("/")) throw usageError("POD is required", "kubectl checkpoint move POD --to NODE --image REFERENCE");
+    const usage = "kubectl checkpoint move POD --to NODE --image REFERENCE";
+    if (pod === "") throw usageError("POD is required", usage);
+    if (pod.includes("/")) throw usageError(say`invalid target "${word ?? ""}": move takes one POD`, usage);
     if (more !== undefined) throw usageError(say`unexpected argument "${more}": move takes one POD`);
     const { to, image } = flags;
     if (to === undefined || to === "") throw usageError("--to is required", "give --to NODE; list the nodes with: kubectl get nodes");

@@ -12,6 +12,7 @@ import { verb as diff } from "../../src/commands/diff.ts";
 import { verb as doctor } from "../../src/commands/doctor.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
 import { verb as ls } from "../../src/commands/ls.ts";
+import { verb as move } from "../../src/commands/move.ts";
 import { verb as prune } from "../../src/commands/prune.ts";
 import { verb as rm } from "../../src/commands/rm.ts";
 import { verb as search } from "../../src/commands/search.ts";
@@ -34,6 +35,7 @@ for (const [name, data] of Object.entries({
   "notes.txt": "hello",
   "cut.tar": whole.subarray(0, 200_000),
   "a.tar": whole,
+  "a.tar.json": "{}",
   config: "{}",
 }))
   writeFileSync(join(folder, name), data);
@@ -52,6 +54,7 @@ const FILES: readonly (readonly [verb: Verb<never>, file: string, exitCode: numb
   [inspect, "F/dir", 1, /is a directory without a checkpoint/],
   [inspect, "F/empty.tar", 1, /is empty$/],
   [inspect, "F/notes.txt", 1, /is not a tar archive$/],
+  [inspect, "F/a.tar.json", 1, /is not a tar archive$/, /^if it is a record, its archive is F\/a.tar$/],
   [inspect, "pod/nginx", 1, /^there is no file pod\/nginx$/, /kubectl checkpoint pod\/nginx --copy$/],
   [verify, "F/empty.tar", 1, /F\/empty.tar is empty/],
   [verify, "F/notes.txt", 1, /is not a tar archive/],
@@ -72,7 +75,7 @@ test("a file that is a directory, empty, text, cut short, not there, a pod, on a
       texts.some((text) => message.test(text)),
       `${name}: ${texts.join(" | ")}`,
     );
-    if (fix !== undefined) assert.match(ran.errors[0]?.fix ?? "", fix, name);
+    if (fix !== undefined) assert.match(said(ran.errors[0]?.fix), fix, name);
   }
 });
 
@@ -84,6 +87,19 @@ test("words that are missing, too many, or of another verb", () => {
       /^invalid archive "F\/a.tar": use NODE:ARCHIVE/,
       /^it is a file on this machine: kubectl checkpoint show F\/a.tar$/,
     ],
+    [
+      rm,
+      ["node1/checkpoint-x.tar"],
+      /^invalid archive/,
+      /^if the archive checkpoint-x.tar on node node1 was meant: node1:checkpoint-x.tar$/,
+    ],
+    [
+      ls,
+      ["cart/api"],
+      /^invalid target "cart\/api"/,
+      /^for the container api of pod\/cart: cart -c api; for pod\/api in the namespace cart: api -n cart$/,
+    ],
+    [move, ["deploy/web"], /^invalid target "deploy\/web": move takes one POD$/, /^kubectl checkpoint move POD /],
     [cp, ["nginx"], /^invalid archive "nginx"/, /^if a pod was meant, its archives are: kubectl checkpoint ls nginx$/],
     [rm, ["node1"], /^invalid archive "node1"/, /kubectl checkpoint ls node1$/],
     [cp, [], /is required$/],
@@ -121,6 +137,27 @@ test("a pod that is not there: what it may have been", () => {
     const answer = inContext(missing, readWords(line.split(" "), VERBS), VERBS, (path) => path === "a.tar");
     assert.ok(answer instanceof UserError);
     assert.match(answer.fix ?? "", fix, line);
+  }
+});
+
+test("the word that is no pod, as the value of --copy, a container, or in capitals: the whole command that was meant, without tokens", () => {
+  const cases: readonly (readonly [line: string, missing: string, fix: string | undefined])[] = [
+    [
+      "cart -n shop --copy ev --remove",
+      "ev",
+      "if the copy was meant to go to ev: kubectl checkpoint cart --namespace=shop --remove --copy=ev",
+    ],
+    ["cart api --prove 1s", "api", "if the container api of pod/cart was meant: kubectl checkpoint cart --prove=1s --container=api"],
+    ["cart api -c x", "api", undefined],
+    ["api", "api", undefined],
+    ["pod/Cart --token s3cret -y", "Cart", "names of pods have no capital letters: kubectl checkpoint pod/cart --yes"],
+    ["deployment cart -n shop", "deployment", "if deployment/cart was meant: kubectl checkpoint deployment/cart --namespace=shop"],
+  ];
+  for (const [line, name, fix] of cases) {
+    const missing = new UserError({ reason: "PodNotFound", message: `pod/${name} not found in namespace shop` });
+    const answer = inContext(missing, readWords(line.split(" "), VERBS), VERBS, () => false);
+    assert.ok(answer instanceof UserError);
+    assert.equal(answer.fix, fix, line);
   }
 });
 

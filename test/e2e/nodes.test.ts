@@ -336,7 +336,7 @@ clusterTest("rm asks on a terminal, after it has shown what", async (t) => {
   await screen.see(/privileged helper pod on node2/);
   screen.type("y\r");
   await screen.see(/^ {2}node2:\S+checkpoint-solo_default-app-/);
-  await screen.see(/Remove this archive \(\d{3} KiB\) from the nodes\? This cannot be undone\./);
+  await screen.see(/Remove this archive \(\d{3} KiB\) from node\d\? This cannot be undone\./);
   screen.type("n\r");
   assert.equal(await screen.ended(), 130);
   assert.ok((await onDisk("node2")).includes(name("solo", "default-app", 3)));

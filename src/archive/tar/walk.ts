@@ -1,4 +1,5 @@
 import { UserError } from "../../model/error.ts";
+import { say, type Phrase } from "../../model/phrase.ts";
 import type { Source } from "../../model/source.ts";
 import type { Budget } from "../budget.ts";
 import { BLOCK, DATALESS, isZero, METADATA, parseHeader, type Header } from "./header.ts";
@@ -91,7 +92,7 @@ export async function* walkTar(source: Source, label: string, budget: Budget): A
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
     if (offset > 0) return { end: Math.min(error.at, source.size), complete: false, problems: [...problems, error.message] };
-    throw new UserError({ reason: "NotAnArchive", message: `${label} is not a tar archive`, cause: error });
+    throw new UserError({ reason: "NotAnArchive", message: say`${label} is not a tar archive`, fix: ofRecord(label), cause: error });
   }
   throw new UserError({ reason: "TooManyMembers", message: `${label} has more than ${MOST_HEADERS} headers` });
 }
@@ -214,4 +215,10 @@ async function readAt(source: Source, offset: number, length: number): Promise<B
 function howCut(offset: number, size: number): string {
   if (offset === size) return "it ends without its closing zero blocks: it was cut off, or is still being written";
   return `it is cut off in the middle of ${offset < size ? "a header" : "its last member"}`;
+}
+
+/** A record lies beside its archive, and is named after it. */
+function ofRecord(label: string): Phrase | undefined {
+  const [, archive] = /^(.+\.tar)\.json$/.exec(label) ?? [];
+  return archive === undefined ? undefined : say`if it is a record, its archive is ${archive}`;
 }

@@ -63,6 +63,8 @@ export function isNodeArchive(word: string, system: NodeJS.Platform = platform()
 /** What a word that is no NODE:ARCHIVE may be: a file of this machine, or a pod. */
 function meantBy(word: string): Phrase | undefined {
   if (existsSync(word)) return say`it is a file on this machine: ${command`kubectl checkpoint show ${word}`}`;
+  const [, node, file] = /^([a-z0-9][-a-z0-9.]*)\/([^/]+\.tar)$/.exec(word) ?? [];
+  if (node !== undefined && file !== undefined) return say`if the archive ${file} on node ${node} was meant: ${`${node}:${file}`}`;
   if (!/^([a-z]+\/)?[a-z0-9][-a-z0-9.]*$/.test(word)) return undefined;
   return say`if a pod was meant, its archives are: ${command`kubectl checkpoint ls ${word}`}`;
 }

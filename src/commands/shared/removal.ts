@@ -60,8 +60,10 @@ async function agreeToRemoval(context: FlowContext, archives: readonly ListedArc
   const more = archives.length > LISTED ? [say`  and ${archives.length - LISTED} more`] : [];
   context.emit({ kind: "hint", text: joined([...lines, ...more], "\n") });
   const what = archives.length === 1 ? say`this archive` : say`these ${archives.length} archives`;
-  await agreeTo(context, say`Remove ${what} (${size}) from the nodes? This cannot be undone.`, {
-    message: say`this would remove ${counted(archives.length, "archive")} (${size}) from the nodes`,
+  const nodes = [...new Set(archives.map(({ node }) => node))];
+  const where = nodes.length === 1 ? say`${nodes[0] ?? ""}` : say`${nodes.length} nodes`;
+  await agreeTo(context, say`Remove ${what} (${size}) from ${where}? This cannot be undone.`, {
+    message: say`this would remove ${counted(archives.length, "archive")} (${size}) from ${where}`,
   });
 }
 

@@ -12,7 +12,10 @@ export function targetWords(words: readonly string[]): (PodWord | WorkloadWord)[
     if (name === "" || name.includes("/")) throw usageError(say`invalid target "${word}": use POD or TYPE/NAME`);
     if (isPodType(type)) return { kind: "pod", name };
     if (isWorkloadType(type)) return { kind: "workload", type, name };
-    throw usageError(say`invalid target "${word}": use one of pod, deploy, rs, sts, ds, rc, job, cronjob and svc as TYPE`);
+    throw usageError(
+      say`invalid target "${word}": use one of pod, deploy, rs, sts, ds, rc, job, cronjob and svc as TYPE`,
+      say`for the container ${name} of pod/${type}: ${type} -c ${name}; for pod/${name} in the namespace ${type}: ${name} -n ${type}`,
+    );
   });
 }
 

@@ -347,9 +347,11 @@ function notStarted(name: string, reason: string, message: string): UserError {
     why: words === "" ? undefined : say`${words}`,
     fix: userNamespaces
       ? say`choose a node whose kernel and runtime support user namespaces for pods: --node NODE`
-      : /image|pull/i.test(words)
-        ? say`check that the node can pull the helper image and the base image (--helper-image, --base-image, --helper-pull-secret)`
-        : say`choose another node: --node NODE`,
+      : /executable file.* not found/i.test(message)
+        ? say`the helper image lacks a program that a sandbox needs: rerun with --helper-image helper`
+        : /image|pull/i.test(words)
+          ? say`check that the node can pull the helper image and the base image (--helper-image, --base-image, --helper-pull-secret)`
+          : say`choose another node: --node NODE`,
   });
 }
 
