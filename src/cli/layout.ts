@@ -59,9 +59,12 @@ function* breakable(text: string, styles: readonly Style[], whole: boolean): Gen
 /** Stands for a space at which no line ends. */
 const SOLID = "\u00a0";
 
-/** "4 KiB", "3 archives", "1 of 3" stay together. */
+/** "4 KiB pages", "3 archives", "1 of 3" stay together. */
 function held(text: string): string {
-  return text.replaceAll(/(?<![^\s(])(\d[\d.]*) (?=\p{L})/gu, `$1${SOLID}`).replaceAll(/[ \u00a0]of (?=\d)/g, `${SOLID}of${SOLID}`);
+  return text
+    .replaceAll(/(?<![^\s(])(\d[\d.]*) (?=\p{L})/gu, `$1${SOLID}`)
+    .replaceAll(/(\d\u00a0(?:[KMGTP]i)?B) (?=\p{L})/gu, `$1${SOLID}`)
+    .replaceAll(/[ \u00a0]of (?=\d)/g, `${SOLID}of${SOLID}`);
 }
 
 function* breaksOf(mask: string, width: number, hangOf: (leading: number) => number): Generator<Break> {

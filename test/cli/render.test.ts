@@ -151,6 +151,7 @@ test("a sentence is broken between words: commands, numbers with their unit and 
     assert.match(shown, /375 KiB$/);
     for (const further of lines.slice(1)) assert.match(further, /^ {2}\S/);
   }
+  assert.equal(at(40).phrase(say`frozen for 284ms, x86-64, with ${"4 KiB"} pages`), "frozen for 284ms, x86-64, with\n  4 KiB pages");
   const pasted = say`copy it to this machine: ${command`kubectl checkpoint cp ${"node1:/var/lib/kubelet/a.tar"}`}`;
   assert.equal(at(40).phrase(pasted), "copy it to this machine:\n  kubectl checkpoint cp node1:/var/lib/kubelet/a.tar");
   assert.equal(

@@ -1,7 +1,6 @@
 // npm run screens: the pictures of docs/screens and the transcript docs/one-minute.md, made from runs on the cluster (npm run cluster -- up).
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { apply, BUSYBOX, container, COUNT, environment, pod, run, running } from "../e2e/harness.ts";
 import { Terminal } from "../e2e/terminal.ts";
@@ -10,7 +9,9 @@ import { drawn } from "./svg.ts";
 const DOCS = resolve(import.meta.dirname, "../../docs");
 const NAMESPACE = "shop";
 const COLUMNS = 100;
-const folder = mkdtempSync(join(tmpdir(), "screens-"));
+/** Paths are in the pictures: nothing of that name may be there. */
+const folder = "/home/responder";
+mkdirSync(folder, { mode: 0o700 });
 const kubeconfig = join(folder, "config");
 const env = { KUBECONFIG: kubeconfig, KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
 
@@ -59,7 +60,7 @@ async function transcript(): Promise<string> {
     const seconds = (performance.now() - started) / 1000;
     total += seconds;
     if (code !== 0) throw new Error(`${line}: ${code}\n${stdout}${stderr}`);
-    const output = `${stdout}${stderr}`.replaceAll(folder, "/home/responder").trimEnd();
+    const output = `${stdout}${stderr}`.trimEnd();
     if (words !== "") parts.push(words, "");
     parts.push("```console", `$ ${line}   # ${seconds.toFixed(1)}s`, output, "```", "");
   }
