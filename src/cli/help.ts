@@ -24,14 +24,20 @@ export function verbHelp(verb: VerbText, all: readonly VerbText[]): string {
     .concat("\n");
 }
 
-/** What `options` prints: the flags that verbs share, by group, with the verbs that take them. */
+/** What `options` prints: the flags that verbs share, by group, with the verbs that take them; and those of a flag, where they are fewer. */
 export function optionsText(all: readonly VerbText[]): string {
   const shapes = all.flatMap(({ flags }) => shapesOf(flags));
   const sections = groupsOf(shapes).map((group) => {
-    const users = all.filter(({ flags }) => shapesOf(flags).some((flag) => flag.group === group)).map(({ name }) => name);
+    const having = (is: (flag: FlagShape) => boolean): string[] =>
+      all.filter(({ flags }) => shapesOf(flags).some((flag) => flag.group === group && is(flag))).map(({ name }) => name);
+    const users = having(() => true);
     const flags = new Map(shapes.filter((flag) => flag.group === group).map((flag) => [flag.name, flag]));
     const takers = users.length === all.length ? "of every verb" : `of ${users.join(", ")}`;
-    return section(`${group} options, ${takers}`, flagList([...flags.values()]));
+    const lines = [...flags.values()].map((flag) => {
+      const own = having(({ name }) => name === flag.name);
+      return own.length === users.length ? flag : { ...flag, help: `${flag.help} (only of ${own.join(", ")})` };
+    });
+    return section(`${group} options, ${takers}`, flagList(lines));
   });
   return sections.join("\n\n").concat("\n");
 }

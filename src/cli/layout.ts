@@ -24,7 +24,8 @@ const LEAST = 16;
 const HANG = 2;
 
 /** What begins a command line in a text that is no phrase; it lasts to the end of the text. */
-const COMMAND = /(?:^|[:;(] ?)(?=(?:kubectl|systemctl|ctr|crictl|podman|docker|openssl) )/;
+const COMMAND =
+  /(?:^|[:;(] ?)(?=(?:kubectl|systemctl|journalctl|ctr|crictl|podman|docker|openssl|gdb|mkdir|apt|dnf|sysctl|modprobe|echo) )/;
 
 /**
  * A phrase with its lines broken between words, so that none is wider than `width`: commands to paste stay whole, a number stays with its

@@ -250,6 +250,20 @@ test("yes or no: only yes is yes; Esc is no; Ctrl-C ends the command", async (t)
   assert.match(String(await asked), /Interrupted/);
 });
 
+test("what stays of a choice has its answer whole", async (t) => {
+  const screen = new Screen(t, 60);
+  const question = say`Checkpoint container ${"only"} of pod/${"beta"} on ${"node1"} (about ${"484 KiB"}):`;
+  const asked = screen.prompts.choose(question, [{ value: 1, label: say`copy here and remove from the node` }]);
+  await screen.see(/^❯ copy here/);
+  await screen.type(ENTER);
+  assert.deepEqual(await asked, { value: 1, label: say`copy here and remove from the node` });
+  assert.deepEqual(screen.lines(), [
+    "✔ Checkpoint container only of",
+    "  pod/beta on node1 (about",
+    "  484 KiB): copy here and remove from the node",
+  ]);
+});
+
 test("a question is broken between words, beside its mark; so is what stays of it", async (t) => {
   const screen = new Screen(t, 40);
   const asked = screen.prompts.confirm(say`Create privileged helper pods on ${"node1"}, ${"node2"} (namespace ${"kube-system"})?`);
@@ -258,5 +272,5 @@ test("a question is broken between words, beside its mark; so is what stays of i
   assert.deepEqual(screen.lines(), [`? ${lines[0]}`, lines[1], `${lines[2]} (y/N)`]);
   await screen.type("y", ENTER);
   assert.equal(await asked, true);
-  assert.deepEqual(screen.lines(), [`✔ ${lines[0]}`, lines[1], `${lines[2]} yes`]);
+  assert.deepEqual(screen.lines(), ["✔ Create privileged helper pods on", "  node1, node2 (namespace", "  kube-system)? yes"]);
 });

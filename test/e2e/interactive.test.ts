@@ -85,7 +85,7 @@ clusterTest("picked, copied and removed: the helper pod is named before it is ma
   screen.type("beta\r");
   await screen.see(/^❯ copy here and remove from the node$/);
   screen.type("\r");
-  await screen.see(/The copy needs a privileged helper pod on node\d \(namespace kube-system, image /);
+  await screen.see(/The copy needs a privileged helper pod on node\d \(namespace kube-system, image/);
   screen.type("y\r");
   assert.equal(await screen.ended(), 0);
   const [name = "", record] = readdirSync(cwd).sort();

@@ -63,12 +63,13 @@ export class Prompts implements Asking {
 
   /** What was asked and answered stays on the screen. */
   #answered(question: Phrase, answer: string): void {
-    this.#streams.output.write(`${styleText("green", "✔")} ${this.#laidOut(question)} ${styleText("cyan", answer)}\n`);
+    this.#streams.output.write(`${styleText("green", "✔")} ${this.#laidOut(question, answer.length + 1)} ${styleText("cyan", answer)}\n`);
   }
 
-  /** Beside its mark, with room for an answer; broken between words. */
-  #laidOut(question: Phrase): string {
-    const width = (this.#streams.output.columns || 80) - MARK - ANSWER;
+  /** Beside its mark, broken between words, with room for an answer. */
+  #laidOut(question: Phrase, answer = ANSWER): string {
+    const columns = (this.#streams.output.columns || 80) - MARK;
+    const width = Math.max(columns - answer, Math.floor(columns / 2));
     return laidOut(question, width, (text) => text, 0).replaceAll("\n", `\n${" ".repeat(MARK)}`);
   }
 }
