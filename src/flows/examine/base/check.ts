@@ -10,23 +10,37 @@ import type { WrittenRoot } from "./root.ts";
  * Compares the programs and libraries that were mapped with those of a root file system, by their build IDs. Answers how many were compared.
  * Throws a UserError at the first that is another one, or not there.
  */
-export async function checkRoot(archive: Archive, { files, remaps }: FileTable, root: WrittenRoot): Promise<number> {
-  const mounts = await mounted(archive);
-  let compared = 0;
-  for (const { id, name, buildId, type } of files.values()) {
-    // What was deleted, or lies in a volume, is no file of the image.
-    if (buildId === undefined || type !== "file" || remaps.has(id) || mounts.some(({ path }) => isWithin(name, path))) continue;
-    const source = await root.open(name);
-    if (source === undefined) throw wrongImage(say`there is no ${name} in it`, undefined);
+export async function checkRoot(archive: Archive, table: FileTable, root: WrittenRoot): Promise<number> {
+  const wanted = await mappedPrograms(archive, table);
+  for (const [path, buildId] of wanted) {
+    const source = await root.open(path);
+    if (source === undefined) throw wrongImage(say`there is no ${path} in it`, undefined);
     const found = await buildIdOf(source);
     if (found !== buildId)
       throw wrongImage(
-        say`${name} in it is another file`,
+        say`${path} in it is another file`,
         say`its build ID is ${found ?? "missing"}; that of the one that was mapped is ${buildId}`,
       );
-    compared += 1;
   }
-  return compared;
+  return wanted.size;
+}
+
+/**
+ * Programs and libraries of the image that were mapped: paths and build IDs. What was deleted, lies in a volume, or was written by the container is
+ * no file of the image.
+ */
+export async function mappedPrograms(
+  archive: Archive,
+  { files, remaps }: FileTable,
+  written: ReadonlySet<string> = new Set(),
+): Promise<Map<string, string>> {
+  const mounts = await mounted(archive);
+  const wanted = new Map<string, string>();
+  for (const { id, name, buildId, type } of files.values()) {
+    if (buildId === undefined || type !== "file" || remaps.has(id) || written.has(name)) continue;
+    if (!mounts.some(({ path }) => isWithin(name, path))) wanted.set(name, buildId);
+  }
+  return wanted;
 }
 
 export function wrongImage(how: Phrase, why: Phrase | undefined): UserError {

@@ -1,6 +1,7 @@
-import type { Archive, Member } from "../../../archive/archive.ts";
+import type { Archive } from "../../../archive/archive.ts";
 import { Budget } from "../../../archive/budget.ts";
-import { openPieces } from "../../../archive/bytes.ts";
+import { openLayer } from "../../../archive/bytes.ts";
+import { LayeredFiles } from "../../../archive/layers.ts";
 import { buildIdOf } from "../../../elf/reader.ts";
 import { parseReference } from "../../../image/reference.ts";
 import { blobBytes } from "../../../image/registry/blobs.ts";
@@ -65,37 +66,38 @@ async function imageFor(registry: Registry, architecture: string): Promise<Found
   throw new UserError({ reason: "ImageNotFound", message: say`its registry does not have it for ${architecture}` });
 }
 
-/** What differs, a sentence each. Of links nothing is said: what they lead to is somewhere else. */
+/** What differs, a sentence each. Of links nothing is said. */
 async function differences(
   { signal }: Context,
   registry: Registry,
   image: FoundManifest,
   wanted: ReadonlyMap<string, BaseFile>,
 ): Promise<Phrase[]> {
-  const paths = new Map([...wanted.values()].map((file) => [file.path.slice(1), file]));
-  const keep = ({ name, type, size }: Member): boolean => type === "file" && paths.get(name)?.size === size;
+  const tree = new LayeredFiles();
+  const kept = Budget.withoutClock();
   /** Of the files that are there; undefined: the same. */
   const found = new Map<string, Phrase | undefined>();
-  const links = new Set<string>();
-  for (const layer of image.layers) {
-    const options = { signal, keep, budget: Budget.withoutClock() };
-    await using files = await openPieces(blobBytes(registry, layer, signal), `the layer ${layer.digest}`, layer.bytes, options);
-    for (const { name, type } of files.members.values()) if (type === "symlink") links.add(name);
-    for (const [path, file] of paths) {
-      const member = files.members.get(path);
-      if (member !== undefined) found.set(path, member.type === "file" ? await difference(files, member, file) : undefined);
+  for (const packed of image.layers) {
+    const options = { signal, budget: Budget.withoutClock() };
+    await using layer = await openLayer(blobBytes(registry, packed, signal), `the layer ${packed.digest}`, packed.bytes, options);
+    await layer.rest();
+    for (const name of layer.members.keys()) tree.whiteOut(name);
+    for (const member of layer.members.values()) {
+      kept.keep("the files of the image", 1, member.name.length / 4);
+      tree.put(member, layer);
+    }
+    for (const [path, file] of wanted) {
+      const entry = tree.find(path);
+      if (entry?.layer === layer && entry.type === "file") found.set(path, await difference(layer, entry.name, file));
     }
   }
-  return [...paths.keys()].flatMap((path) => {
-    const isBehindLink = path.split("/").some((_, depth, names) => links.has(names.slice(0, depth).join("/")));
-    if (!found.has(path)) return isBehindLink ? [] : [say`${`/${path}`} is not in it`];
-    return found.get(path) ?? [];
-  });
+  return [...wanted.keys()].flatMap((path) => found.get(path) ?? (tree.find(path) === undefined ? say`${path} is not in it` : []));
 }
 
-async function difference(files: Archive, { name, size }: Member, { path, size: had, buildId }: BaseFile): Promise<Phrase | undefined> {
-  if (size !== had) return say`${path} has ${size} bytes, the processes had one of ${had}`;
-  const found = buildId === undefined ? undefined : await buildIdOf(files.open(name));
+async function difference(layer: Archive, name: string, { path, size: had, buildId }: BaseFile): Promise<Phrase | undefined> {
+  const source = layer.open(name);
+  if (source.size !== had) return say`${path} has ${source.size} bytes, the processes had one of ${had}`;
+  const found = buildId === undefined ? undefined : await buildIdOf(source);
   if (found === undefined || found === buildId) return undefined;
   return say`${path} has the build ID ${found}, the processes had one with ${buildId ?? ""}`;
 }
