@@ -122,6 +122,16 @@ export async function openLayer(input: AsyncIterable<Buffer>, label: string, byt
   return await openStream(stream, options);
 }
 
+/** Some tools put other things than files into images, as layers of their own. */
+export async function orNoArchive(opened: Promise<OpenArchive>): Promise<OpenArchive | undefined> {
+  try {
+    return await opened;
+  } catch (error) {
+    if (error instanceof UserError && error.reason === "NotAnArchive") return undefined;
+    throw error;
+  }
+}
+
 /** The first bytes, and all of them, those included. Throws where there are none. */
 async function begun(input: AsyncIterable<Buffer>, label: string): Promise<{ head: Buffer; whole: AsyncGenerator<Buffer> }> {
   const iterator = input[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;

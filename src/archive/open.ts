@@ -4,7 +4,7 @@ import { UserError, usageError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 import type { OpenArchive, OpenOptions, RemoteImage } from "./archive.ts";
 import { Budget } from "./budget.ts";
-import { openBytes, openPieces, type BytesOptions } from "./bytes.ts";
+import { openBytes, openPieces, orNoArchive, type BytesOptions } from "./bytes.ts";
 import { elsewhere } from "./elsewhere.ts";
 import { isCheckpoint } from "./engines/engine.ts";
 import { notFiles } from "./expected.ts";
@@ -111,7 +111,8 @@ async function openRemote(reference: string, options: BytesOptions): Promise<Ope
   const image = await options.pull(reference);
   try {
     for (const layer of image.layers.toReversed()) {
-      const archive = await openPieces(layer.open(), `the layer of ${reference}`, layer.bytes, options);
+      const archive = await orNoArchive(openPieces(layer.open(), `the layer of ${reference}`, layer.bytes, options));
+      if (archive === undefined) continue;
       await archive.rest();
       if (isCheckpoint(archive)) return { ...archive, [Symbol.asyncDispose]: async () => await closeBoth(archive, image) };
       await archive[Symbol.asyncDispose]();

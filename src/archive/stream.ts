@@ -37,7 +37,9 @@ export async function openStream(stream: Stream, { keep, signal, budget }: Bytes
     await close();
   };
   try {
-    const passing = keep !== undefined && isEngines(await source.peek(BLOCK)) ? keep : undefined;
+    // What is damaged, or cut off, before anything came out of it is no other kind of file.
+    const head = await source.peek(BLOCK);
+    const passing = isEngines(head) ? keep : undefined;
     if (passing === undefined) await source.keepIn((store = new TemporaryBytes(label)));
     const index = await indexTar(source, { label, budget, keep: passing, ofFiles });
     // A decoder at its end needs no memory any more. What is wrong there is for whoever asks for the rest.

@@ -2,6 +2,7 @@
 // A checkpoint in other forms than an engine's archive: images, directories, CRIU's images alone, archives of pods.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -143,6 +144,46 @@ test("archives of docker save: of Docker itself, and of podman", async (t) => {
     assert.equal(status, 0, stderr);
     await isTheCheckpoint(to);
   }
+});
+
+/** Changes index.json, and the blobs of a layout: `put` writes one and answers its digest. */
+function changeLayout(
+  path: string,
+  change: (index: { manifests: object[] }, put: (text: string, digest?: string) => string) => void,
+): void {
+  const index = JSON.parse(readFileSync(join(path, "index.json"), "utf8")) as { manifests: object[] };
+  const put = (text: string, digest = `sha256:${createHash("sha256").update(text).digest("hex")}`): string => {
+    writeFileSync(join(path, "blobs/sha256", digest.slice(7)), text);
+    return digest;
+  };
+  change(index, put);
+  writeFileSync(join(path, "index.json"), JSON.stringify(index));
+}
+
+test("an index that points to itself, a thousand times, is gone through once", async (t) => {
+  const path = join(folder(t), "self");
+  await build(t, "oci", path);
+  changeLayout(path, (index, put) => {
+    const digest = `sha256:${"a".repeat(64)}`;
+    const itself = { mediaType: "application/vnd.oci.image.index.v1+json", digest };
+    put(JSON.stringify({ manifests: Array.from({ length: 1000 }, () => itself) }), digest);
+    index.manifests = [itself, itself, ...index.manifests];
+  });
+  // A thousand times a thousand is more than may be decoded, and was refused.
+  await isTheCheckpoint(`oci:${path}`);
+});
+
+test("layers that are no archives are passed over", async (t) => {
+  const path = join(folder(t), "layers");
+  await build(t, "oci", path);
+  changeLayout(path, (index, put) => {
+    const [first] = index.manifests as { digest: string }[];
+    assert.ok(first);
+    const manifest = JSON.parse(readFileSync(join(path, "blobs/sha256", first.digest.slice(7)), "utf8")) as { layers: object[] };
+    manifest.layers.push({ mediaType: "application/spdx+json", digest: put('{"spdxVersion": "SPDX-2.3"}') });
+    first.digest = put(JSON.stringify(manifest));
+  });
+  await isTheCheckpoint(`oci:${path}`);
 });
 
 test("an image that is no checkpoint's is said to be none", async (t) => {

@@ -128,6 +128,9 @@ test("standard input and pipes", () => {
   }
 });
 
+/** A frame of zstd that decoders pass over, of 4 GiB by its head. */
+const SKIPPABLE_CUT = Buffer.concat([Buffer.from("502a4d18ffffffff", "hex"), zstdCompressSync(SAMPLE)]);
+
 test("compressed data that are cut short or damaged: what came before can be read, and it is said", async (t) => {
   for (const bytes of [gzipSync(SAMPLE), zstdCompressSync(SAMPLE)]) {
     await using cut = await openArchive(fileOf(t, "cut", bytes.subarray(0, bytes.length - 40)));
@@ -145,6 +148,10 @@ test("compressed data that are cut short or damaged: what came before can be rea
   await assert.rejects(openArchive(fileOf(t, "rubbish", Buffer.from("28b52ffd2400" + "ffffff".repeat(20), "hex"))), {
     reason: "ArchiveDamaged",
   });
+  for (const cut of [gzipSync(SAMPLE).subarray(0, 30), zstdCompressSync(SAMPLE).subarray(0, 20), SKIPPABLE_CUT]) {
+    const message = /^the (gzip|zstd) data of .* are cut short$/;
+    await assert.rejects(openArchive(fileOf(t, "begun", cut)), { reason: "ArchiveTruncated", message });
+  }
 });
 
 test("what follows the end: padding is nothing, anything else is counted", async (t) => {

@@ -241,3 +241,22 @@ test("a region of 300 MiB: a match where two pieces meet is found once; rules on
   assert.match(JSON.stringify(notSearched), /not decided in process 1 test anonymous: rules both, size/);
   rmSync(archive);
 });
+
+test("a file of pages that is given to many processes is scanned once, and that is said", async () => {
+  const start = 0x7f0000000000n;
+  const runs = [{ vaddr: start, pages: 1, flags: 4 }];
+  const bytes = Buffer.alloc(4096, "at-the-border ");
+  const processes = Array.from({ length: 50 }, (_, at) => ({ pid: at + 1, mappings: [{ start, pages: 1 }], runs, bytes }));
+  const files = checkpoint({ processes });
+  for (let pid = 3; pid <= 50; pid += 1) files[`checkpoint/pagemap-${pid}.img`] = files["checkpoint/pagemap-2.img"] ?? Buffer.alloc(0);
+  const archive = join(mkdtempSync(join(tmpdir(), "shared-")), "shared.tar");
+  writeFileSync(archive, tar({ name: "config.dump", data: "{}" }, ...Object.entries(files).map(([name, data]) => ({ name, data }))));
+  const rules = written(`rule border { strings: $a = "at-the-border" condition: $a }`);
+  const { document, exitCode, errors } = await runVerb(search, [archive], { rules: [rules], output: "json", in: ["memory"] });
+  const { items, complete } = JSON.parse(JSON.stringify(document)) as { items: Item[]; complete: boolean };
+  assert.deepEqual([items.map(({ pid }) => pid), complete, exitCode], [[1, 2], false, 2]);
+  assert.equal(
+    errors[0]?.message,
+    "checkpoint/pagemap-3.img: its pages, checkpoint/pages-2.img, are those of checkpoint/pagemap-2.img: they are scanned once",
+  );
+});

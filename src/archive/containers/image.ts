@@ -4,7 +4,7 @@ import { list, object, string } from "../../model/json.ts";
 import { joined, say } from "../../model/phrase.ts";
 import type { OpenArchive, RemoteImage } from "../archive.ts";
 import { isCheckpoint } from "../engines/engine.ts";
-import { openBytes } from "../bytes.ts";
+import { openBytes, orNoArchive } from "../bytes.ts";
 import { readJson } from "../read.ts";
 import { pieces } from "../sources.ts";
 import type { Unwrapping } from "./unwrap.ts";
@@ -37,13 +37,10 @@ export async function layerOf(archive: OpenArchive, options: Unwrapping): Promis
   const images = archive.members.has("index.json") ? await inLayout(archive) : await inDockerArchive(archive);
   const image = chosen(images, options);
   for (const { member, digest } of image.layers.slice(-MOST_LAYERS).reverse()) {
-    const layer = await openBytes(archive.open(member), `the layer of ${options.label}`, {
-      ...options,
-      budget: archive.budget,
-      counted: true,
-    });
-    if (!isCheckpoint(layer)) {
-      await layer[Symbol.asyncDispose]();
+    const opened = openBytes(archive.open(member), `the layer of ${options.label}`, { ...options, budget: archive.budget, counted: true });
+    const layer = await orNoArchive(opened);
+    if (layer === undefined || !isCheckpoint(layer)) {
+      await layer?.[Symbol.asyncDispose]();
       continue;
     }
     const around = archive.problems.map((problem) => `the image: ${problem}`);
@@ -99,15 +96,18 @@ async function* checked(archive: OpenArchive, member: string, digest: string | u
 
 async function inLayout(archive: OpenArchive): Promise<FoundImage[]> {
   const images: FoundImage[] = [];
+  // One that points to itself, or to another many times, is gone through once.
+  const visited = new Set<string>();
   const visit = async (descriptors: unknown, names: readonly string[], depth: number): Promise<void> => {
     for (const descriptor of list(descriptors).map(object)) {
       const { digest, mediaType, annotations } = descriptor;
       const member = blobName(string(digest));
-      if (member === undefined || !archive.members.has(member) || images.length >= MOST_IMAGES) continue;
+      if (member === undefined || visited.has(member) || !archive.members.has(member) || images.length >= MOST_IMAGES) continue;
       const own = NAMES.map((key) => string(object(annotations)[key])).filter((name) => name !== "");
       const manifest = object(await readJson(archive, member));
       const called = [...new Set([...names, ...own])];
       if (INDEX_TYPE.test(string(mediaType)) || INDEX_TYPE.test(string(manifest["mediaType"]))) {
+        visited.add(member);
         if (depth < DEEPEST) await visit(manifest["manifests"], called, depth + 1);
         continue;
       }

@@ -1,5 +1,5 @@
 import { memoryOf, placedRuns, sharedPages } from "../../../criu/memory.ts";
-import { attempt } from "../../../criu/problems.ts";
+import { attempt, damaged } from "../../../criu/problems.ts";
 import { regionName } from "../../../criu/region-name.ts";
 import type { Region } from "../../../criu/regions.ts";
 import type { Segment } from "../../../criu/search/windows.ts";
@@ -24,9 +24,18 @@ export interface Unit {
 export async function* memoryUnits(searched: Searched): AsyncGenerator<Unit> {
   const { archive, chosen, commons, pageSize, table, done, tell } = searched;
   if (pageSize === undefined) return;
+  /** By the file of pages, the pagemap that it belongs to. A scan takes its time however small it is, and a file could be given to any number of processes. */
+  const owners = new Map<string, string>();
   for (const process of chosen) {
     const memory = await attempt(tell, async () => await memoryOf(archive, process, pageSize, tell, commons));
     if (memory === undefined) continue;
+    const { own } = memory;
+    const owner = owners.get(own.pagesName);
+    if (owner !== undefined) {
+      tell(damaged(own.name, `its pages, ${own.pagesName}, are those of ${owner}: they are scanned once`));
+      continue;
+    }
+    owners.set(own.pagesName, own.name);
     const unitOf = (region: Region | undefined, parts: readonly Part[], start: bigint): Unit => {
       const name = region === undefined ? "unmapped" : regionName(region, table).replace(/^\[(.*)\]$/, "$1") || region.kind;
       return {
