@@ -63,8 +63,8 @@ export async function readKubeconfig(file: string, required: boolean): Promise<K
   };
 }
 
-/** What a PEM file is in base64: most of a large kubeconfig. */
-const DATA = /^([ -]* [a-z-]+-data: +(?:>-\r?\n +)?)(LS0[A-Za-z0-9+/]{61,}={0,2})(?=\r?$)/gm;
+/** What stands before a PEM file in base64, of which most of a large kubeconfig consists. */
+const DATA = "-data: LS0";
 const PLACE = "long-data-";
 
 /**
@@ -75,8 +75,7 @@ async function parse(text: string, filename: string): Promise<unknown> {
   const { load } = await import("js-yaml");
   // `json`: of a key that is there twice, the last one counts.
   const whole = (): unknown => (text.trim() === "" ? {} : load(text, { filename, json: true }));
-  const aside: string[] = [];
-  const short = text.replaceAll(DATA, (_, key: string, value: string) => `${key}${PLACE}${aside.push(value) - 1}`);
+  const { short, aside } = putAside(text);
   if (aside.length === 0 || text.includes(PLACE)) return whole();
   try {
     const parsed = load(short, { filename, json: true });
@@ -84,6 +83,24 @@ async function parse(text: string, filename: string): Promise<unknown> {
   } catch {
     return whole();
   }
+}
+
+/** The text with a short word in place of each long value that is one plain word of YAML, the last of its line. */
+function putAside(text: string): { short: string; aside: string[] } {
+  const [aside, pieces]: [string[], string[]] = [[], []];
+  let done = 0;
+  for (let at = text.indexOf(DATA); at >= 0; at = text.indexOf(DATA, at + 1)) {
+    const start = at + DATA.length - "LS0".length;
+    const newline = text.indexOf("\n", start);
+    const line = newline < 0 ? text.length : newline;
+    const end = text[line - 1] === "\r" ? line - 1 : line;
+    const value = text.slice(start, end);
+    const key = text.slice(text.lastIndexOf("\n", at) + 1, at);
+    if (value.length < 64 || /[ \t:#]/.test(value) || !/^[ -]* [a-z-]+$/.test(key)) continue;
+    pieces.push(text.slice(done, start), `${PLACE}${aside.push(value) - 1}`);
+    done = end;
+  }
+  return { short: [...pieces, text.slice(done)].join(""), aside };
 }
 
 /** How many values were put back into clusters and users. */

@@ -144,6 +144,8 @@ test("long values are what YAML says they are, however they are written", async 
     plain: `clusters:\n- cluster:\n    certificate-authority-data: ${PEM}\n    server: s\n  name: c\nusers:\n- name: u\n  user:\n    client-key-data: ${OTHER}\n`,
     first: `clusters:\n  - cluster: {server: s}\n    name: c\nusers:\n  - user:\n      client-certificate-data:   ${PEM}\n      client-key-data: ${OTHER}\n    name: u\n`,
     windows: `clusters:\r\n- cluster:\r\n    certificate-authority-data: ${PEM}\r\n  name: c\r\n`,
+    commented: `clusters:\n- cluster:\n    certificate-authority-data: ${PEM} # of 2026\n  name: c\n`,
+    last: `users:\n- name: u\n  user:\n    client-key-data: ${PEM}`,
     folded: `clusters:\n- cluster:\n    certificate-authority-data: >-\n      ${PEM}\n  name: c\n`,
     continued: `clusters:\n- cluster:\n    certificate-authority-data: >-\n      ${PEM}\n      ${PEM}\n    server: s\n  name: c\n`,
     shared: `clusters:\n- cluster: &a\n    certificate-authority-data: ${PEM}\n  name: c\n- cluster: *a\n  name: d\n`,
