@@ -15,8 +15,9 @@ import { formatBytes } from "../model/units.ts";
 import { explained } from "./checkpoint/explain.ts";
 import { checkpointList, exitCodeOf, pieces, settled } from "./checkpoint/report.ts";
 import { checkpointRequest, criuOptionsOf, FLAGS, planOf, PROVE_MS, type CheckpointRequest } from "./checkpoint/request.ts";
-import { connected } from "./shared/cluster.ts";
+import { clusterWords, connected } from "./shared/cluster.ts";
 import type { DryRun, WouldBe } from "./shared/dry-run.ts";
+import { helperWords } from "./shared/helper-pods.ts";
 import { defineVerb } from "./shared/verb.ts";
 
 const FORECAST_MS = 500;
@@ -150,7 +151,8 @@ async function* takeOne(
   for (const pod of [directory, volumes]) pod?.[Symbol.asyncDispose]().catch(() => undefined);
   yield* pieces(taken);
   if (terminal && plan === undefined && taken.archive !== undefined) {
-    context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${location(taken.archive)}`}` });
+    const words = [location(taken.archive), ...helperWords(request.settings), ...clusterWords(request.cluster)];
+    context.emit({ kind: "hint", text: say`copy it to this machine: ${command`kubectl checkpoint cp ${words}`}` });
   }
   const done = yield* settled(context, await proved(context, taken), plan?.evidence);
   return { document: checkpointList(context.connection.clock.seconds, [done.item]), exitCode: exitCodeOf([done]) };

@@ -16,7 +16,7 @@ import { say, styled, type Table } from "../model/phrase.ts";
 import { counted, formatBytes } from "../model/units.ts";
 import { CLUSTER, connected, connectionOptions } from "./shared/cluster.ts";
 import { COMMON, DRY_RUN, output } from "./shared/common.ts";
-import { CODEC, copyCommand, copyText } from "./shared/copies.ts";
+import { againBy, CODEC, copyCommand, copyText } from "./shared/copies.ts";
 import { dryRunHelpers, helpersOfCopies, type DryRun } from "./shared/dry-run.ts";
 import { EVIDENCE, evidenceOptions } from "./shared/evidence.ts";
 import { on } from "./shared/flags.ts";
@@ -126,7 +126,7 @@ file gets its name. A record, FILE.json, is written beside it: what was copied, 
     const rights = helperRights(await helpers.namespace());
     // One helper pod for all archives of a node, whose end holds no result back.
     await using _pods = held(helpers, [...new Set(archives.map(({ node }) => node))], "read");
-    const again = of > 1 ? {} : { again: (archive: NodeArchive, path: string) => copyCommand([archive], path, request) };
+    const again = of > 1 ? {} : { again: againBy(request) };
     try {
       for (const archive of archives) {
         if (of > 1) call.emit(wholeOf(items, of));

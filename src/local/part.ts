@@ -1,12 +1,12 @@
 import type { FileHandle } from "node:fs/promises";
 import { Disposal } from "../model/disposal.ts";
 import { UserError } from "../model/error.ts";
-import { object, string, type Json } from "../model/json.ts";
+import { number, object, string, type Json } from "../model/json.ts";
 import { command, say } from "../model/phrase.ts";
 import type { Directory } from "./directory.ts";
 import { writing } from "./failure.ts";
 import { isRunning, ownIdentity, readIdentity, type ProcessIdentity } from "./process.ts";
-import { isRanges, withRange, type Ranges } from "./ranges.ts";
+import { isRanges, totalBytes, withRange, type Ranges } from "./ranges.ts";
 
 /** What is being fetched: another identity is another file, whatever its name. */
 export interface PartSource {
@@ -171,6 +171,31 @@ async function takenOver(final: string, file: FileHandle, source: PartSource): P
   const same = (["node", "name", "identity"] as const).every((key) => string(state[key]) === source[key]);
   if (!same || state["bytes"] !== source.bytes) return { done: [], other: true };
   return isRanges(state["done"], source.bytes) && state["version"] === VERSION ? { done: state["done"], other: false } : NOTHING;
+}
+
+/** So much of a file is there, in bytes. */
+export interface Arrived {
+  readonly bytes: number;
+  readonly of: number;
+}
+
+/**
+ * What an earlier copy left of the file that will be called `final`, as its state says, written or not since; undefined where there is no
+ * part. "unknown" where the state cannot be read, or is of another archive.
+ */
+export async function leftOf(
+  directory: Directory,
+  final: string,
+  source: Pick<PartSource, "node" | "name">,
+): Promise<Arrived | "unknown" | undefined> {
+  const name = `${final}.part`;
+  if ((await directory.look(name)) === undefined) return undefined;
+  if ((await directory.look(stateName(name)))?.kind !== "file") return "unknown";
+  await using file = await directory.read(stateName(name));
+  const state = readState(await file.readFile("utf8"));
+  const [of, done] = [number(state?.["bytes"]), state?.["done"]];
+  const isSame = state?.["version"] === VERSION && state["node"] === source.node && state["name"] === source.name;
+  return isSame && of !== undefined && isRanges(done, of) ? { bytes: totalBytes(done), of } : "unknown";
 }
 
 function readState(text: string): Json | undefined {

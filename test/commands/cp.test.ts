@@ -39,6 +39,14 @@ test("the command that continues a copy has the flags that it was given, quoted 
     plain(copyCommand(archives.slice(1), "/tmp/my evidence", request)),
     "kubectl checkpoint cp node2:/var/lib/kubelet/checkpoints/b.tar '/tmp/my evidence' --remove --compress none --encrypt-to age1x --encrypt-to @keys --sign-key k.pem --timestamp http://tsa.example/ --custody c",
   );
+  const cluster =
+    "--checkpoint-dir /data --helper-image i:1 --helper-namespace h --kubeconfig k --context c --namespace n --as-group g --as-group h --insecure-skip-tls-verify --request-timeout 1500ms";
+  const all = requestOfLine(cp, `node1:a.tar ${cluster}`);
+  const words = plain(copyCommand(all.archives, "to", all)).replace(/^kubectl checkpoint cp node1:\/data\/a.tar to /, "");
+  const pasted = requestOfLine(cp, `node1:a.tar ${words}`);
+  assert.deepEqual([pasted.settings, pasted.cluster], [all.settings, all.cluster]);
+  const secret = requestOfLine(cp, "node1:a.tar --token hunter2");
+  assert.match(plain(copyCommand(secret.archives, "to", secret)), / --token TOKEN$/);
   const other = requestOfLine(cp, "node1:a.tar --checkpoint-dir /data");
   assert.equal(plain(copyCommand(other.archives, "/tmp", other)), "kubectl checkpoint cp node1:/data/a.tar /tmp --checkpoint-dir /data");
 });

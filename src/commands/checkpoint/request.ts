@@ -11,15 +11,14 @@ import type { HelperSettings } from "../../helper/manifest.ts";
 import { criuOptionLine } from "../../kubelet/criu-options.ts";
 import { Disposal } from "../../model/disposal.ts";
 import { usageError } from "../../model/error.ts";
-import type { NodeArchive } from "../../model/location.ts";
 import { say } from "../../model/phrase.ts";
-import { CLUSTER, connectionOptions } from "../shared/cluster.ts";
+import { CLUSTER, clusterWords, connectionOptions } from "../shared/cluster.ts";
 import { ALL_NAMESPACES, COMMON, DRY_RUN, output } from "../shared/common.ts";
-import { CODEC, copyCommand } from "../shared/copies.ts";
+import { againBy, CODEC } from "../shared/copies.ts";
 import type { DryRun } from "../shared/dry-run.ts";
 import { EVIDENCE, evidenceOptions } from "../shared/evidence.ts";
 import { count, duration, group, list, on, optional, text, type Values } from "../shared/flags.ts";
-import { HELPER, helperSettings } from "../shared/helper-pods.ts";
+import { HELPER, helperSettings, helperWords } from "../shared/helper-pods.ts";
 import { targetWords } from "../shared/targets.ts";
 
 /** One call of `kubectl checkpoint`, its flags read once. */
@@ -243,7 +242,7 @@ export const PROVE_MS = 5000;
 /** What --copy asks for, asked about first; what copies is loaded only here. Throws where no copy could succeed: see prepareCopies. */
 export async function planOf(
   context: VerbContext,
-  { copy, settings, evidence, yes }: Pick<CheckpointRequest, "copy" | "settings" | "evidence" | "yes">,
+  { copy, settings, evidence, yes, cluster }: Pick<CheckpointRequest, "copy" | "settings" | "evidence" | "yes" | "cluster">,
   targets: readonly ContainerTarget[],
   several: boolean,
 ): Promise<CopyPlan | undefined> {
@@ -255,9 +254,8 @@ export async function planOf(
   const volumes =
     copy.volumes === undefined ? undefined : await volumesPlan(context, plan.helpers, targets, { names: copy.volumes, settings, yes });
   opened.release();
-  const flags = { ...copy, settings, evidence };
-  const again = several ? {} : { again: (archive: NodeArchive, path: string) => copyCommand([archive], path, flags) };
-  return { ...plan, volumes, ...again };
+  const again = several ? {} : { again: againBy({ ...copy, settings, evidence, cluster }) };
+  return { ...plan, volumes, flags: [...helperWords(settings), ...clusterWords(cluster)], ...again };
 }
 
 async function volumesPlan(

@@ -65,3 +65,27 @@ export function connectionOptions(flags: Values<typeof CLUSTER>): ConnectionOpti
 export async function connected(options: ConnectionOptions, call: Call): Promise<Call & FlowContext> {
   return { ...call, connection: await Connection.open(options, call) };
 }
+
+/** The words that lead to the same cluster again. A token is a secret: its value is left to whoever pastes them. */
+export function clusterWords(options: ConnectionOptions): string[] {
+  const { insecure, requestTimeoutMs, asGroups } = options;
+  const given = (flag: keyof typeof CLUSTER, value: string | undefined): string[] => (value === undefined ? [] : [`--${flag}`, value]);
+  return [
+    given("kubeconfig", options.kubeconfig),
+    given("context", options.context),
+    given("cluster", options.cluster),
+    given("user", options.user),
+    given("namespace", options.namespace),
+    given("server", options.server),
+    given("token", options.token === undefined ? undefined : "TOKEN"),
+    given("as", options.as),
+    ...asGroups.map((group) => given("as-group", group)),
+    given("as-uid", options.asUid),
+    given("certificate-authority", options.certificateAuthority),
+    given("client-certificate", options.clientCertificate),
+    given("client-key", options.clientKey),
+    insecure ? ["--insecure-skip-tls-verify"] : [],
+    given("tls-server-name", options.tlsServerName),
+    given("request-timeout", requestTimeoutMs === 0 ? undefined : `${requestTimeoutMs}ms`),
+  ].flat();
+}

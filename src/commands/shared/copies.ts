@@ -1,11 +1,15 @@
+import type { CopyAgain } from "../../flows/collect/copy/copy.ts";
 import type { CopyOptions } from "../../flows/collect/copy/prepare.ts";
 import type { EvidenceOptions } from "../../flows/evidence/open.ts";
-import { DEFAULT_CHECKPOINT_DIR, type HelperSettings } from "../../helper/manifest.ts";
+import type { ConnectionOptions } from "../../cluster/kubeconfig/options.ts";
+import type { HelperSettings } from "../../helper/manifest.ts";
 import type { Copy } from "../../model/documents.ts";
 import { location, type NodeArchive } from "../../model/location.ts";
 import { command, say, type Phrase } from "../../model/phrase.ts";
 import { formatBytes, formatSeconds } from "../../model/units.ts";
+import { clusterWords } from "./cluster.ts";
 import { choice } from "./flags.ts";
+import { helperWords } from "./helper-pods.ts";
 
 /** How an archive is compressed between its node and here. */
 export const CODEC = choice(["auto", "zstd", "lzop", "gzip", "none"], {
@@ -24,13 +28,14 @@ export function copyText(archive: NodeArchive, { path, bundle, bytes, seconds, s
 interface CopyFlags extends Pick<CopyOptions, "remove" | "force" | "codec"> {
   readonly evidence: EvidenceOptions | undefined;
   readonly settings: HelperSettings;
+  readonly cluster: ConnectionOptions;
 }
 
 /** The command that copies these archives as they were to be copied. */
 export function copyCommand(
   archives: readonly NodeArchive[],
   destination: string,
-  { remove, force, codec, evidence, settings }: CopyFlags,
+  { remove, force, codec, evidence, settings, cluster }: CopyFlags,
 ): Phrase {
   const { encryptTo = [], signKey, timestamp, custody } = evidence ?? {};
   const flags = [
@@ -41,7 +46,13 @@ export function copyCommand(
     signKey === undefined ? [] : ["--sign-key", signKey],
     timestamp === undefined ? [] : ["--timestamp", timestamp.href],
     custody === undefined ? [] : ["--custody", custody],
-    settings.checkpointDir === DEFAULT_CHECKPOINT_DIR ? [] : ["--checkpoint-dir", settings.checkpointDir],
+    helperWords(settings),
+    clusterWords(cluster),
   ].flat();
   return command`kubectl checkpoint cp ${[...archives.map(location), destination, ...flags]}`;
+}
+
+/** The same for one archive: see CopyAgain. */
+export function againBy(flags: CopyFlags): CopyAgain {
+  return (archive, path, replace = false) => copyCommand([archive], path, replace ? { ...flags, force: true } : flags);
 }

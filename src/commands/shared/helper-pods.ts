@@ -39,6 +39,16 @@ export function helperSettings(flags: Values<typeof HELPER>, env: NodeJS.Process
   };
 }
 
+/** The words that make them so again. */
+export function helperWords({ image, namespace, pullSecret, checkpointDir }: HelperSettings): string[] {
+  return [
+    image === DEFAULT_IMAGE ? [] : ["--helper-image", image],
+    namespace === undefined ? [] : ["--helper-namespace", namespace],
+    pullSecret === undefined ? [] : ["--helper-pull-secret", pullSecret],
+    checkpointDir === DEFAULT_CHECKPOINT_DIR ? [] : ["--checkpoint-dir", checkpointDir],
+  ].flat();
+}
+
 /** "helper" is the helper image of this version, which sandboxes have by default. */
 export function imageNamed(image: string | undefined): string | undefined {
   return image === "helper" ? HELPER_IMAGE : image;

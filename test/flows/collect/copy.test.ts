@@ -1,19 +1,21 @@
 // A copy of an archive that is here already: its record.
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { copyCaptured } from "../../../src/flows/collect/copy/captured.ts";
+import type { CopyAgain } from "../../../src/flows/collect/copy/copy.ts";
 import { readPod } from "../../../src/cluster/pods.ts";
 import type { Helpers } from "../../../src/helper/helpers.ts";
 import { openDestination } from "../../../src/local/destination.ts";
+import type { Event } from "../../../src/model/context.ts";
 import type { CheckpointItem } from "../../../src/model/documents.ts";
 import { Interrupted } from "../../../src/model/error.ts";
 import { nodeArchive, type NodeArchive } from "../../../src/model/location.ts";
-import { command, plain, type Phrase } from "../../../src/model/phrase.ts";
+import { command, plain, say, type Phrase } from "../../../src/model/phrase.ts";
 import { connectTo, context, fakeApiserver } from "../../fakes.ts";
 
 const BYTES = Buffer.alloc(1024, "x");
@@ -25,7 +27,13 @@ interface Circumstances {
   /** The archive is not here, and of its bytes none arrives any more. */
   readonly missing?: boolean;
   readonly encryptTo?: readonly string[];
-  readonly again?: (archive: NodeArchive, path: string) => Phrase;
+  readonly again?: CopyAgain;
+  /** It is stopped while the node answers how long the archive is. */
+  readonly early?: boolean;
+  /** What is in the directory before. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** It is stopped when this has been said. */
+  readonly stopAt?: RegExp;
   /** The emptyDirs that are copied too. */
   readonly volumes?: readonly string[];
 }
@@ -35,11 +43,16 @@ function chosen(names: readonly string[]) {
 }
 
 /** The archive is here under its final name, as a kill just after publishing it leaves it. */
-async function copied(t: TestContext, podUID: string, { missing = false, encryptTo, again, volumes }: Circumstances = {}) {
+async function copied(
+  t: TestContext,
+  podUID: string,
+  { missing = false, encryptTo, again, volumes, early = false, files = {}, stopAt }: Circumstances = {},
+) {
   const server = await fakeApiserver(t, (_request, response) => void response.writeHead(403).end());
   const to = await mkdtemp(join(tmpdir(), "kubectl-checkpoint-test-"));
   t.after(async () => await rm(to, { recursive: true, force: true }));
   if (!missing) await writeFile(join(to, "a.tar"), BYTES);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(to, name), text);
   const stop = new AbortController();
   const pouring = async (): Promise<never> =>
     await new Promise((_, reject) => {
@@ -51,7 +64,8 @@ async function copied(t: TestContext, podUID: string, { missing = false, encrypt
     nameOf: () => "a.tar",
     ready: async () => await Promise.resolve({ pod: { imageID: "busybox@sha256:1" } }),
     codecs: async () => await Promise.resolve(["none"]),
-    stat: async (name: string) => await Promise.resolve({ name, bytes: BYTES.length, identity: "1", closed: true, age: 100 }),
+    stat: async (name: string) =>
+      early ? await pouring() : await Promise.resolve({ name, bytes: BYTES.length, identity: "1", closed: true, age: 100 }),
     sha256: async () => await Promise.resolve({ sha256: SHA256, identity: "1" }),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   };
@@ -65,7 +79,12 @@ async function copied(t: TestContext, podUID: string, { missing = false, encrypt
   const pod = readPod({ metadata: { namespace: "web", name: "p", uid: podUID }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
   const [container] = pod.containers;
   assert.ok(container);
-  const flow = { ...context(missing ? stop.signal : t.signal), connection: await connectTo(t, server) };
+  const own = context(missing || stopAt !== undefined ? stop.signal : t.signal);
+  const emit = (event: Event): void => {
+    own.emit(event);
+    if (event.kind === "hint" && stopAt?.test(plain(event.text)) === true) stop.abort(new Interrupted("SIGINT"));
+  };
+  const flow = { ...own, emit, connection: await connectTo(t, server) };
   const destination = await openDestination(to);
   t.after(async () => await destination[Symbol.asyncDispose]());
   const { openEvidence } = await import("../../../src/flows/evidence/open.ts");
@@ -127,6 +146,34 @@ test("a copy that is stopped says how to continue; one of a run leaves that to t
   const encrypted = await copied(t, "u", { missing: true, again, encryptTo });
   await assert.rejects(encrypted.take(), Interrupted);
   assert.deepEqual(encrypted.hints(), [`an encrypted copy cannot be resumed; to copy from the beginning: ${how(encrypted.to)}`]);
+});
+
+test("a copy that is stopped before anything of it arrived, or after it has its name: what is there, and nothing else, is said", async (t) => {
+  const again: CopyAgain = (_archive, _path, replace = false) => command`again${replace ? say` --force` : say``}`;
+  const part = (name: string): string =>
+    JSON.stringify({ version: 2, node: "n", name, bytes: BYTES.length, identity: "1", done: [[0, 512]] });
+  const states: readonly (readonly [Readonly<Record<string, string>>, (to: string) => string])[] = [
+    [{}, () => "nothing was copied; to copy it: again"],
+    [{ "a.tar": "x" }, (to) => `${to}/a.tar already exists and was not compared with the archive; to compare it: again`],
+    [
+      { "a.tar.part": "x", "a.tar.part.json": part("a.tar") },
+      () => "nothing more was copied: 512 B of 1.0 KiB are there from an earlier copy; to continue: again",
+    ],
+    [
+      { "a.tar.part": "x", "a.tar.part.json": part("b.tar") },
+      (to) => `nothing was copied, but ${to}/a.tar.part of an earlier copy is there; to copy it: again`,
+    ],
+    [{ "a.tar.part": "x" }, (to) => `nothing was copied, but ${to}/a.tar.part of an earlier copy is there; to copy it: again`],
+  ];
+  for (const [files, said] of states) {
+    const { take, hints, to } = await copied(t, "u", { missing: true, early: true, again, files });
+    await assert.rejects(take(), Interrupted);
+    assert.deepEqual(hints(), [said(to)]);
+  }
+  const named = await copied(t, "u", { again, stopAt: /has the same bytes$/ });
+  await mkdir(join(named.to, "a.tar.json.new"));
+  assert.equal((await named.take()).error?.reason, "DestinationUnusable");
+  assert.equal(named.hints().at(-1), `${named.to}/a.tar is complete, but its record could not be written; to write it: again`);
 });
 
 test("volumes whose copy is stopped: the command that takes them with a new checkpoint; of a run it is not said", async (t) => {

@@ -53,7 +53,10 @@ function volumesOf(
       return await bringVolumes(context, { helpers, chosen, directory, codec, encryption: evidence?.encryption, large: volumes.large });
     } catch (error) {
       const names = `--volumes=${chosen.names.join(",")}`;
-      const again = command`kubectl checkpoint ${`pod/${pod.name}`} -n ${pod.namespace} -c ${container} --copy=${directory.path} ${names}`;
+      const { flags = [] } = plan;
+      const more = flags.length === 0 ? say`` : command` ${flags}`;
+      // The namespace comes last, because one of the flags may be another.
+      const again = command`kubectl checkpoint ${`pod/${pod.name}`}${more} -n ${pod.namespace} -c ${container} --copy=${directory.path} ${names}`;
       if (context.signal.aborted && plan.again !== undefined)
         context.emit({ kind: "hint", text: say`the volumes of pod/${pod.name} were not copied; a new checkpoint copies them: ${again}` });
       throw error;

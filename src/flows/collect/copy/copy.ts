@@ -1,4 +1,4 @@
-import { posix } from "node:path";
+import { basename, posix } from "node:path";
 import { recordPath } from "../../../archive/record.ts";
 import type { Codec, NodeDirectory } from "../../../helper/directory.ts";
 import type { Helpers } from "../../../helper/helpers.ts";
@@ -11,7 +11,7 @@ import { formatBytes } from "../../../model/units.ts";
 import type { Destination } from "../../../local/destination.ts";
 import type { Directory } from "../../../local/directory.ts";
 import { encryptedName, localArchiveName } from "../../../local/names.ts";
-import { Part } from "../../../local/part.ts";
+import { leftOf, Part, type Arrived } from "../../../local/part.ts";
 import { totalBytes } from "../../../local/ranges.ts";
 import { sha256Of } from "../../../local/write.ts";
 import { download } from "../../../transfer/download.ts";
@@ -22,6 +22,9 @@ import { ensureSame, nodeHash } from "./compare.ts";
 import { checkCopy, completeFile } from "./complete.ts";
 import type { Evidence } from "../../evidence/open.ts";
 import { surroundingsOf, writeRecord, type RecordFacts, type RecordRequest } from "../../evidence/record.ts";
+
+/** The command that copies an archive to a path; `replace`: what is there is replaced. */
+export type CopyAgain = (archive: NodeArchive, path: string, replace?: boolean) => Phrase;
 
 export interface CopyRequest {
   readonly archive: NodeArchive;
@@ -36,8 +39,8 @@ export interface CopyRequest {
   readonly evidence?: Evidence | undefined;
   /** Of the container's log in the record: see sceneOf. */
   readonly logLines?: number | undefined;
-  /** The command that copies an archive to a path, for whoever stops this; where it is missing, the caller says how to continue. */
-  readonly again?: ((archive: NodeArchive, path: string) => Phrase) | undefined;
+  /** For whoever stops this; where it is missing, the caller says how to continue. */
+  readonly again?: CopyAgain | undefined;
   /** Of the container's pod, for the record: settled when they are here, undefined where they could not be copied. */
   readonly broughtVolumes?: Promise<BroughtVolumes | undefined> | undefined;
 }
@@ -61,7 +64,7 @@ const STREAMS = 2;
 export async function copyArchive(context: FlowContext, helpers: Helpers, request: CopyRequest): Promise<CopyOutcome> {
   let phase: ItemError["phase"] = "copy";
   let brought: Brought | undefined;
-  const reached: Reached = { bytes: 0, of: undefined };
+  const reached: Reached = {};
   try {
     await using source = helpers.directory(request.archive.node);
     brought = await bring(context, source, request, reached, () => (phase = "verify"));
@@ -70,17 +73,22 @@ export async function copyArchive(context: FlowContext, helpers: Helpers, reques
     await removeFromNode(context, helpers, request);
     return { ...brought, removedFromNode: true };
   } catch (error) {
-    if (context.signal.aborted && request.again !== undefined)
-      context.emit({ kind: "hint", text: stopped(request, request.again, reached, brought !== undefined) });
+    const saysWhatToDo = error instanceof UserError && /^Already(Exists|Copying)$/.test(error.reason);
+    if (context.signal.aborted && request.again !== undefined && !saysWhatToDo)
+      context.emit({ kind: "hint", text: await stopped(request, request.again, reached, brought !== undefined) });
     if (!(error instanceof UserError)) throw error;
     return { ...brought, failure: { phase, error } };
   }
 }
 
-/** How much of an archive has arrived; of how much, where that is known. */
+/** How far a copy came. Nothing of it: not even the part of an earlier one was looked at. */
 interface Reached {
-  bytes: number;
-  of: number | undefined;
+  /** Of the archive's bytes, in a part that was kept. */
+  part?: Arrived;
+  /** What had arrived was not what the node has. */
+  discarded?: true;
+  /** The file has its final name, and is what the node has. */
+  named?: true;
 }
 
 /** Where a copy goes to; one that is encrypted gets its .age besides. */
@@ -89,17 +97,36 @@ export function copyPath({ destination }: Pick<CopyRequest, "destination">, { pa
 }
 
 /** Whoever stops a copy wants to know how far it came, and how to continue it. */
-function stopped(
-  { archive, destination, evidence }: CopyRequest,
+async function stopped(
+  { archive, destination, evidence, force }: CopyRequest,
   again: NonNullable<CopyRequest["again"]>,
-  { bytes, of }: Reached,
+  { part, discarded, named }: Reached,
   brought: boolean,
-): Phrase {
-  const how = again(archive, copyPath({ destination }, archive));
+): Promise<Phrase> {
+  const path = copyPath({ destination }, archive);
+  const how = again(archive, path);
   if (brought) return say`the copy is complete, but the archive was not removed from ${archive.node}; to continue: ${how}`;
-  if (evidence?.encryption !== undefined) return say`an encrypted copy cannot be resumed; to copy from the beginning: ${how}`;
-  if (of === undefined) return say`nothing was copied; to copy it: ${how}`;
-  return say`${formatBytes(bytes)} of ${formatBytes(of)} were copied; to continue: ${how}`;
+  const isEncrypted = evidence?.encryption !== undefined;
+  if (named === true && isEncrypted)
+    return say`${encryptedName(path)} is complete, but its record could not be written; to copy both again: ${again(archive, path, true)}`;
+  if (named === true) return say`${path} is complete, but its record could not be written; to write it: ${how}`;
+  if (isEncrypted) return say`an encrypted copy cannot be resumed; to copy from the beginning: ${how}`;
+  if (discarded === true) return say`what was copied differs from the archive and was discarded; to copy from the beginning: ${how}`;
+  if (part !== undefined) return say`${formatBytes(part.bytes)} of ${formatBytes(part.of)} were copied; to continue: ${how}`;
+  try {
+    const { directory } = destination;
+    const final = basename(path);
+    if (!force && (await directory.look(final)) !== undefined)
+      return say`${path} already exists and was not compared with the archive; to compare it: ${how}`;
+    const left = await leftOf(directory, final, { node: archive.node, name: posix.basename(archive.path) });
+    if (left === "unknown") return say`nothing was copied, but ${path}.part of an earlier copy is there; to copy it: ${how}`;
+    if (left !== undefined)
+      return say`nothing more was copied: ${formatBytes(left.bytes)} of ${formatBytes(left.of)} are there from an earlier copy; to continue: ${how}`;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return say`what of it is in ${destination.directory.path} is unknown; to copy it: ${how}`;
+  }
+  return say`nothing was copied; to copy it: ${how}`;
 }
 
 type Brought = Required<Pick<CopyOutcome, "copy">> & Pick<CopyOutcome, "interrupted">;
@@ -147,6 +174,7 @@ async function bring(
       final,
       verifying,
     });
+    reached.named = true;
     const seen = interrupted === undefined ? {} : { interrupted };
     const whole = { ...localCopy(directory, final), ...copy };
     await writeRecord(context, { ...record, copy: whole, hashedAt, ...seen });
@@ -154,6 +182,7 @@ async function bring(
   }
   const known = force ? undefined : await sameAlready(context, source, file, directory, final);
   if (known !== undefined) {
+    reached.named = true;
     // Of a command that ended between the archive's name and its record.
     if ((await directory.look(record.name)) === undefined) await writeRecord(context, { ...record, ...known });
     return { copy: known.copy };
@@ -192,6 +221,7 @@ async function bring(
     const { frozenSeconds, interrupted } = await checked;
     await part.publish(final, force);
     closed = true;
+    reached.named = true;
     const copy = {
       ...localCopy(directory, final),
       bytes: file.bytes,
@@ -205,14 +235,15 @@ async function bring(
     return { copy, ...seen };
   } catch (error) {
     if (!closed && isWrong(error)) {
-      await part.discard();
       closed = true;
+      await part.discard();
+      reached.discarded = true;
     }
     throw error;
   } finally {
     progress.end();
     if (!closed) {
-      Object.assign(reached, { bytes: totalBytes(part.done), of: file.bytes });
+      reached.part = { bytes: totalBytes(part.done), of: file.bytes };
       await part.close();
     }
   }

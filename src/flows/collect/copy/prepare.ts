@@ -5,11 +5,10 @@ import { openDestination, type Destination } from "../../../local/destination.ts
 import { alreadyExists } from "../../../local/failure.ts";
 import { encryptedName } from "../../../local/names.ts";
 import { Disposal } from "../../../model/disposal.ts";
-import type { NodeArchive } from "../../../model/location.ts";
-import type { Phrase } from "../../../model/phrase.ts";
 import type { FlowContext } from "../../context.ts";
 import type { Evidence, EvidenceOptions } from "../../evidence/open.ts";
 import type { VolumesPlan } from "../volumes/prepare.ts";
+import type { CopyAgain } from "./copy.ts";
 import { ensureRights, helperRights, requireRights, type VerbContext } from "../../rights.ts";
 
 /** --copy and what belongs to it. */
@@ -38,7 +37,9 @@ export interface CopyPlan extends AsyncDisposable {
   readonly evidence?: Evidence | undefined;
   readonly volumes?: VolumesPlan | undefined;
   /** See CopyRequest: of a single container, a run has its own way to continue. */
-  readonly again?: ((archive: NodeArchive, path: string) => Phrase) | undefined;
+  readonly again?: CopyAgain | undefined;
+  /** Words of the command line by which the same cluster and helper pods are reached. */
+  readonly flags?: readonly string[];
 }
 
 export interface Copies {
