@@ -9,12 +9,14 @@ const ITEM = 256;
 const CHARACTER = 2;
 
 /**
- * Processor time that one command may take, in milliseconds: so much, and so much for each byte decoded and each object kept. A sound
+ * Processor time that one command may take, in milliseconds: so much, and so much for each byte decoded, each object kept and each file made. A sound
  * archive takes about a tenth of it: processors that others use as well are several times slower.
  */
 const BASE_TIME = 5000;
 const TIME_PER_BYTE = 2000 / 100e6;
 const TIME_PER_ITEM = 0.25;
+/** To make a file takes the kernel some tenth of it, however small the file is. */
+const TIME_PER_FILE = 2;
 
 /** Bytes that one command may decode: so many, and so many times the archive. */
 const BASE_DECODED = 2 ** 30;
@@ -42,6 +44,7 @@ export class Budget {
   /** By what it is of, in bytes. */
   readonly #keptOf = new Map<string, number>();
   #written = 0;
+  #files = 0;
   #mostWritten: number | undefined;
   #steps = 0;
   #bytesSince = 0;
@@ -135,6 +138,11 @@ export class Budget {
     if (this.#written > most) throw tooMuchToWrite(most, this.#mostWritten === undefined);
   }
 
+  /** A file is made on disk. */
+  makeFile(): void {
+    this.#files += 1;
+  }
+
   /** Processor time of what the user asked for and no archive decides, such as a slow pattern: it does not count. */
   excuse<T>(work: () => T): T {
     const before = this.#clock();
@@ -158,7 +166,7 @@ export class Budget {
   #lookAtTime(): void {
     this.#steps = 0;
     this.#bytesSince = 0;
-    const most = BASE_TIME + this.#decoded * TIME_PER_BYTE + this.#items * TIME_PER_ITEM;
+    const most = BASE_TIME + this.#decoded * TIME_PER_BYTE + this.#items * TIME_PER_ITEM + this.#files * TIME_PER_FILE;
     if (this.#clock() - this.#started <= most) return;
     throw new UserError({
       reason: "TooSlow",

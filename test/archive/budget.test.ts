@@ -37,6 +37,16 @@ test("processor time: 5 s, 2 s more for each 100 MB decoded, 0.25 s for each 100
   assert.throws(() => budget.step(10_000), { reason: "TooSlow" });
 });
 
+test("files take time to be made, however small they are: 2 s for each 1000", () => {
+  let time = 0;
+  const budget = new Budget(() => time);
+  for (let count = 0; count < 60_000; count += 1) budget.makeFile();
+  time = 124_000;
+  budget.step(10_000);
+  time = 126_000;
+  assert.throws(() => budget.step(10_000), { reason: "TooSlow" });
+});
+
 test("the time of what the user asked for does not count", () => {
   let time = 0;
   const budget = new Budget(() => time);

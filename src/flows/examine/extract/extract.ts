@@ -40,17 +40,18 @@ export async function* writeNamed(
       // A directory is made even where nothing is in it.
       const directory = await tree.directory(bytes === undefined ? below : below.slice(0, -1));
       if (bytes === undefined) continue;
+      budget.makeFile();
       const name = localName(below.at(-1) ?? "");
       yield { from, path: directory.pathOf(name), bytes: await writeNew(directory, name, paidFor(bytes(), budget), signal) };
     } catch (error) {
-      if (!(error instanceof UserError) || error.reason === TOO_MUCH) throw error;
+      if (!(error instanceof UserError) || TOO_MUCH.has(error.reason)) throw error;
       yield error;
     }
   }
 }
 
 /** The budget's: nothing more can be written then. */
-const TOO_MUCH = "TooMuchToWrite";
+const TOO_MUCH: ReadonlySet<string> = new Set(["TooMuchToWrite", "TooSlow"]);
 
 /** The same bytes, charged to the budget; holes take no room. */
 export async function* paidFor(bytes: AsyncIterable<Written>, budget: Budget): AsyncGenerator<Written, void> {
