@@ -78,7 +78,7 @@ function isPartial(volumes: Volumes | undefined): boolean {
 }
 
 function volumesText({ path, names, entries, bytes, sha256 }: Volumes): Phrase {
-  return say`${counted(names.length, "volume")} copied (${entries} files, directories and links): ${formatBytes(bytes)}, SHA-256 ${sha256}\n${path}`;
+  return say`${counted(names.length, "volume")} copied (${entries === 1 ? "1 file, directory or link" : say`${entries} files, directories and links`}): ${formatBytes(bytes)}, SHA-256 ${sha256}\n${path}`;
 }
 
 export function checkpointList(clockOffsetSeconds: number, items: readonly CheckpointItem[]): CheckpointList {

@@ -9,7 +9,7 @@ export function* filesView(files: readonly FileItem[]): Generator<View> {
     yield {
       columns: ["FD", "MODE", "TYPE", "NAME", "DETAILS"],
       rows: files.map((file) => [file.fd, accessOf(file), file.type, fileName(file), fileDetails(file)]),
-      narrow: { shorten: [{ DETAILS: "end" }, { NAME: "middle" }] },
+      narrow: { without: ["DETAILS", "MODE"], shorten: [{ DETAILS: "end" }, { NAME: "middle" }] },
     };
 }
 
