@@ -12,6 +12,7 @@ import {
   BUSYBOX,
   clusterTest,
   container,
+  counting,
   environment,
   eventually,
   kubectl,
@@ -35,7 +36,8 @@ shareCluster();
 
 const namespace = ownNamespace("e2e-sandbox");
 /** What each prints besides its count: another one whenever it is started from the beginning. */
-const COUNTER = "t=$(cat /proc/sys/kernel/random/uuid); i=0; while true; do i=$((i+1)); echo $t $i; sleep 1; done";
+const COUNTER = `t=$(cat /proc/sys/kernel/random/uuid); ${counting("$t $i")}`;
+const COUNTED = /^[0-9a-f-]{36} \d+\s*$/m;
 let image = "";
 
 if (NO_CLUSTER === undefined) {
@@ -66,9 +68,16 @@ if (NO_CLUSTER === undefined) {
       ),
     );
     await running(namespace, "redis", "pair", "hostile", "volume");
+    for (const [name, containerName] of [["volume"], ["hostile"], ["pair", "fixed"], ["pair", "terminal"]] as const)
+      await counts(name, containerName);
     const set = ["exec", "-n", namespace, "redis", "--", "redis-cli", "set", "session:42", "secret-cookie"];
     await eventually(async () => (await kubectl(...set)).stdout.trim() === "OK", "redis answers");
   });
+}
+
+/** Until a container's program has printed a number. */
+async function counts(name: string, containerName = name): Promise<void> {
+  await eventually(async () => COUNTED.test(await logsOf(name, "-c", containerName)), `${name}/${containerName} counts`);
 }
 
 async function archiveOf(t: Parameters<typeof temporaryDirectory>[0], name: string, ...flags: string[]): Promise<string> {
@@ -188,7 +197,7 @@ clusterTest("--stopped: nothing runs until it is resumed", async (t) => {
   const before = (await logsOf("stopped")).split("\n").filter((line) => /^[0-9a-f-]{36} /.test(line));
   assert.deepEqual(before, [], "it has printed something");
   await inPod("stopped", "sandbox", "resume");
-  await eventually(async () => /^[0-9a-f-]{36} \d+$/m.test(await logsOf("stopped")), "it counts");
+  await eventually(async () => COUNTED.test(await logsOf("stopped")), "it counts");
   const token = (await logsOf("pair", "-c", "fixed", "--tail=1")).split(" ")[0] ?? "none";
   assert.ok((await logsOf("stopped")).includes(token), "it was started from the beginning");
 });
@@ -320,6 +329,7 @@ clusterTest(
     await apply(one("own-users", false), one("host-users", true));
     await running(namespace, "own-users", "host-users");
     for (const name of ["own-users", "host-users"]) {
+      await counts(name);
       const folder = await temporaryDirectory(t);
       const env = { KUBECTL_CHECKPOINT_HELPER_IMAGE: BUSYBOX };
       const made = await plugin([name, "-n", namespace, `--copy=${folder}/${name}.tar`, "--explain"], { env });
@@ -389,7 +399,7 @@ clusterTest(
     const said =
       /^warning: the AppArmor profile of the processes \(cri-containerd\.apparmor\.d\) is not restored: they have that of the sandbox pod$/m;
     assert.match(ended.stderr, said);
-    await eventually(async () => /^[0-9a-f-]{36} \d+$/m.test(await logsOf("profile")), "it counts");
+    await eventually(async () => COUNTED.test(await logsOf("profile")), "it counts");
     const found = await inPod("profile", "sh", "-c", "cat /proc/$(cat /work/pid)/attr/current 2>/dev/null || echo none");
     t.diagnostic(
       `profile of the restored process: ${found.trim()}${found === "none\n" ? "; AppArmor: not tested, the node has none" : ""}`,
