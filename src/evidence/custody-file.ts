@@ -41,8 +41,8 @@ export async function appendCustody(path: string, deeds: readonly Deed[], doer: 
   await using directory = await Directory.open(dirname(absolute));
   await using _lock = await lock(directory, `${name}.lock`, doer.signal);
   await using file = await directory.reopen(name);
-  const text = await writing(absolute, async () => await file.readFile("utf8"));
-  const { lines, problems } = readChain(text);
+  const bytes = await writing(absolute, async () => await file.readFile());
+  const { lines, problems } = readChain(bytes.toString("utf8"));
   const [problem] = problems;
   if (problem !== undefined) throw damaged(absolute, problem);
   const chain = [...lines];
@@ -53,7 +53,7 @@ export async function appendCustody(path: string, deeds: readonly Deed[], doer: 
     chain.push(JSON.parse(line) as CustodyLine);
   }
   await writing(absolute, async () => {
-    await writeAll(file, Buffer.from(more), Buffer.byteLength(text));
+    await writeAll(file, Buffer.from(more), bytes.length);
     await file.sync();
   });
   return chain;

@@ -98,7 +98,7 @@ clusterTest("cp of several at a terminal: a table in the end; stopped, the comma
   if (stopped.code !== 0)
     assert.match(
       stopped.stderr,
-      new RegExp(`^1 of 2 archives copied; to continue: kubectl checkpoint cp ${second} ${other} --remove$`, "m"),
+      new RegExp(`^1 of 2 archives copied; to continue: kubectl checkpoint cp ${second} ${other} --remove( --.+)?$`, "m"),
     );
   archive = (await plugin(["--prove", "0", "counter", "-n", namespace, "-o", "name"])).stdout.trim();
   sha256 = (await onNode(NODE, "sha256sum", archive.slice(NODE.length + 1))).slice(0, 64);

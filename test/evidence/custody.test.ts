@@ -1,8 +1,8 @@
 // Runs on Linux and macOS only: keys are made by openssl.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { verb as seal } from "../../src/commands/seal.ts";
@@ -85,6 +85,38 @@ test("a whole chain that was written anew is no proof: the signed line is not in
     status: "missing",
     message: "no signature beside it signs its lines: the chain proves their order only",
   });
+});
+
+test("lines count as signed only where the key of --key signed them; with --key a signature that is gone is a problem", async () => {
+  const { path, custody } = await chain();
+  const said = async (file: string, flags: Readonly<Record<string, string>>): Promise<string> =>
+    JSON.stringify((await runVerb(verify, [file], flags)).document);
+  for (const file of [path, custody]) {
+    assert.match(await said(file, { key: key.public }), /signed up to line 3/);
+    const unchecked = await said(file, {});
+    assert.doesNotMatch(unchecked, /[^:]signed up to line 3/);
+    assert.match(unchecked, /a signature that was not checked with a key of --key covers it up to line 3/);
+  }
+  assert.doesNotMatch(await said(path, { key: keyPair(folder(), "other").public }), /signed up to line 3/);
+  rmSync(`${path}.sigstore.json`);
+  assert.deepEqual(await problems(custody, { key: key.public }), [
+    "no signature beside it signs its lines: the chain proves their order only",
+  ]);
+  assert.deepEqual(await problems(custody), []);
+});
+
+test("a custody file that had no line when its directory was sealed, and one with something else in an archive's place", async () => {
+  const { path, custody, lines } = await chain();
+  writeFileSync(custody, "");
+  rmSync(`${path}.sigstore.json`);
+  const directory = dirname(path);
+  assert.equal((await runVerb(seal, [directory], { "sign-key": key.secret })).exitCode, 0);
+  assert.deepEqual(await problems(directory), []);
+  writeFileSync(custody, `${lines.join("\n")}\n`);
+  assert.deepEqual(await problems(directory), []);
+  rmSync(path);
+  mkdirSync(path);
+  assert.match((await problems(custody)).join(), /^checkpoint-web\.tar is not the file of the last line about it/);
 });
 
 test("archives that are not those of the chain", async () => {

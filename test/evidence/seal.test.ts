@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { openEvidence } from "../../src/flows/evidence/open.ts";
 import { sealFile } from "../../src/flows/evidence/seal.ts";
@@ -153,6 +153,19 @@ test("through a link, and renamed with what lies beside it", async () => {
   for (const end of ["", ".json", ".sigstore.json"]) renameSync(`${path}${end}`, `${renamed}${end}`);
   const found = await checked(renamed, { key: ed25519.public });
   assert.deepEqual([found.problems, found.status["signature"], found.status["record"]], [[], "ok", "ok"]);
+});
+
+test("the record beside a renamed archive is the one that counts: another one is named, also where the signed one is there", async () => {
+  const path = await sealed(ed25519);
+  const renamed = join(dirname(path), "evidence-1.tar");
+  for (const end of ["", ".sigstore.json"]) renameSync(`${path}${end}`, `${renamed}${end}`);
+  assert.deepEqual((await checked(renamed, { key: ed25519.public })).problems, []);
+  writeFileSync(`${renamed}.json`, readFileSync(`${path}.json`, "utf8").replace("node1", "node2"));
+  const forged = await checked(renamed, { key: ed25519.public });
+  assert.deepEqual([forged.problems, forged.status["signature"]], [[`${renamed}.json was changed since it was signed`], "wrong"]);
+  renameSync(`${path}.json`, `${renamed}.json`);
+  const found = await checked(renamed, { key: ed25519.public });
+  assert.match(found.said["signature"] ?? "", /^signed with the key SHA256:[0-9a-f]{64}$/);
 });
 
 test("an archive that does not match its record is not signed", async () => {

@@ -7,7 +7,7 @@ import { SUMS } from "../../../evidence/sums.ts";
 import { readPlainText } from "../../../local/plain.ts";
 import { object, string } from "../../../model/json.ts";
 import { findSignature, type FoundSignature } from "./signature.ts";
-import type { CheckResult, Verification } from "./result.ts";
+import { problemsOf, type CheckResult, type Verification } from "./result.ts";
 import type { Trust } from "./trust.ts";
 
 /** In bytes: a line takes some 400. */
@@ -34,7 +34,11 @@ export async function custodyCheck(path: string, found: FoundSignature | undefin
   if (last === undefined) return { check: CHECK, status: "missing", message: `${custody} does not mention it` };
   const sha256 = await trust.hashOf(path);
   if (last.sha256 !== sha256) return wrong(`${custody} has another SHA-256 of it: ${last.sha256} (${deed(last)})`);
-  return { check: CHECK, status: "ok", message: `${counted(about.length, "line")} about it, the last: ${deed(last)}; ${proof(signed)}` };
+  return {
+    check: CHECK,
+    status: "ok",
+    message: `${counted(about.length, "line")} about it, the last: ${deed(last)}; ${proof(signed, isProved(found, trust))}`,
+  };
 }
 
 /** A custody file itself: its chain, the files in it, and every signature beside it that signs its lines. */
@@ -46,7 +50,8 @@ export async function verifyCustody(path: string, trust: Trust): Promise<Verific
   for (const [name, line] of latest) {
     const file = at(dirname(resolve(path)), name);
     if (!existsSync(file)) objects.push(`${name} is missing (${deed(line)})`);
-    else if ((await trust.hashOf(file)) !== line.sha256) objects.push(`${name} is not the file of the last line about it (${deed(line)})`);
+    else if ((await trust.hashOrNone(file)) !== line.sha256)
+      objects.push(`${name} is not the file of the last line about it (${deed(line)})`);
   }
   const seals: string[] = [];
   let sealed: SignedChain | undefined;
@@ -59,25 +64,36 @@ export async function verifyCustody(path: string, trust: Trust): Promise<Verific
     else if (problem !== undefined) seals.push(`${problem} (${name})`);
     else if (signed.lines > (sealed?.lines ?? 0)) sealed = signed;
   }
-  problems.push(...objects, ...seals);
+  const signature = signatureOfLines(seals, sealed, trust);
+  problems.push(...objects, ...problemsOf(seals.length > 0 ? [] : [signature]), ...seals);
   const result = (check: string, found: readonly string[], sound: string): CheckResult =>
     found.length === 0 ? { check, status: "ok", message: sound } : { check, status: "wrong", message: found.join("; ") };
   return {
     path,
     problems,
-    notes: problems.length === 0 ? [`${counted(chain.lines.length, "line")}; ${proof(sealed)}`] : [],
+    notes: problems.length === 0 ? [`${counted(chain.lines.length, "line")}; ${proof(sealed, trust.key !== undefined)}`] : [],
     checks: [
       result(CHECK, chain.problems, `${counted(chain.lines.length, "line")}, each after the one before it`),
       result("objects", objects, `${latest.size} files are those of their last lines`),
-      seals.length === 0 && sealed === undefined
-        ? { check: "signature", status: "missing", message: "no signature beside it signs its lines: the chain proves their order only" }
-        : result(
-            "signature",
-            seals,
-            `${proof(sealed)}${trust.key === undefined ? ", by a key that was not checked: give it as --key" : ""}`,
-          ),
+      signature,
     ],
   };
+}
+
+function signatureOfLines(problems: readonly string[], sealed: SignedChain | undefined, { key }: Trust): CheckResult {
+  const check = "signature";
+  if (problems.length > 0) return { check, status: "wrong", message: problems.join("; ") };
+  if (sealed === undefined) {
+    const message = "no signature beside it signs its lines: the chain proves their order only";
+    return { check, status: "missing", message, ...(key === undefined ? {} : { required: true }) };
+  }
+  if (key === undefined) return { check, status: "missing", message: proof(sealed, false) };
+  return { check, status: "ok", message: proof(sealed, true) };
+}
+
+/** Whether the key of --key has signed what a signature says. */
+function isProved(found: FoundSignature | undefined, { key }: Trust): boolean {
+  return key !== undefined && found?.signed?.isSignedBy(key) === true;
 }
 
 /** Verbs that may give a file other bytes. */
@@ -102,7 +118,8 @@ interface SignedChain {
 
 function signedChain(found: FoundSignature | undefined): SignedChain | undefined {
   const { file, lines, head } = object(found?.signed?.statement.predicate["custody"]);
-  return string(file) === "" || typeof lines !== "number" ? undefined : { file: string(file), lines, head: string(head) };
+  // A file without lines may have been signed: any chain continues it.
+  return string(file) === "" || typeof lines !== "number" || lines === 0 ? undefined : { file: string(file), lines, head: string(head) };
 }
 
 /** Lines that were signed and are not there any more. */
@@ -111,8 +128,12 @@ function unsigned({ lines }: Chain, signed: SignedChain | undefined): string[] {
   return [`line ${signed.lines} is not the one that was signed`];
 }
 
-function proof(signed: SignedChain | undefined): string {
-  return signed === undefined ? "without a seal, the chain proves the order of its lines only" : `signed up to line ${signed.lines}`;
+/** What a chain proves. A signature by a key that nobody named may be anybody's. */
+function proof(signed: SignedChain | undefined, isChecked: boolean): string {
+  if (signed === undefined) return "without a seal, the chain proves the order of its lines only";
+  return isChecked
+    ? `signed up to line ${signed.lines}`
+    : `a signature that was not checked with a key of --key covers it up to line ${signed.lines}`;
 }
 
 function deed({ action, user, machine, time }: CustodyLine): string {

@@ -50,10 +50,9 @@ export async function signatureCheck(path: string, found: FoundSignature | undef
   const changed = await changedSubject(path, statement.subjects, trust);
   if (changed !== undefined) return wrong(changed);
   const record = recordPath(path);
+  const recordHash = existsSync(record) ? await trust.hashOrNone(record) : undefined;
   const unsigned =
-    existsSync(record) && !statement.subjects.some(({ name }) => name === basename(record))
-      ? `, without its record ${basename(record)}`
-      : "";
+    existsSync(record) && !statement.subjects.some(({ sha256 }) => sha256 === recordHash) ? `, without its record ${basename(record)}` : "";
   if (key === undefined)
     return missing(
       SIGNATURE,
@@ -73,12 +72,14 @@ async function changedSubject(path: string, subjects: readonly Subject[], trust:
       ? `its signature is of another file, ${subjects[0]?.name}`
       : `its SHA-256 is ${own}; ${named.sha256} was signed`;
   }
+  const base = self.name.replace(/\.age$/, "");
   for (const { name, sha256 } of subjects) {
     if (name === self.name || isOtherForm(name, self.name) || /[/\\]/.test(name)) continue;
-    // Beside a renamed file under its own name, or renamed with it.
-    const beside = [join(dirname(path), name), ...(name === `${self.name}.json` ? [recordPath(path)] : [])].find((one) => existsSync(one));
+    // A record that was renamed with its file is the one that counts; else what lies beside it under its own name.
+    const renamed = { [`${base}.json`]: recordPath(path), [`${base}.json.age`]: `${recordPath(path)}.age` }[name];
+    const beside = [...(renamed === undefined ? [] : [renamed]), join(dirname(path), name)].find((one) => existsSync(one));
     if (beside === undefined) return `${name}, which was signed with it, is missing`;
-    if ((await trust.hashOf(beside)) !== sha256) return `${beside} was changed since it was signed`;
+    if ((await trust.hashOrNone(beside)) !== sha256) return `${beside} was changed since it was signed`;
   }
   return undefined;
 }

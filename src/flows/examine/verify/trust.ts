@@ -24,6 +24,14 @@ export class Trust {
     return await known;
   }
 
+  /** The same; undefined for what is no plain file, or cannot be read: it is not what anybody hashed. */
+  async hashOrNone(path: string): Promise<string | undefined> {
+    return await this.hashOf(path).catch(() => {
+      this.signal.throwIfAborted();
+      return undefined;
+    });
+  }
+
   async #read(path: string): Promise<string> {
     await using file = await openPlain(path);
     return await sha256Of(file, this.signal);

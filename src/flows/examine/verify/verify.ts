@@ -85,10 +85,10 @@ async function volumesCheck(file: string, trust: Trust): Promise<CheckResult[]> 
   const results: CheckResult[] = [];
   for (const { name, sha256 } of recordedVolumes(await readRecord(file))) {
     const path = join(dirname(file), name);
-    const actual = existsSync(path) ? await trust.hashOf(path) : undefined;
+    const actual = existsSync(path) ? await trust.hashOrNone(path) : undefined;
     const wrong =
       actual === undefined
-        ? `${name}, which was copied with it, is missing`
+        ? `${name}, which was copied with it, ${existsSync(path) ? "cannot be read" : "is missing"}`
         : `the SHA-256 of ${name} is ${actual}; the record says ${sha256}`;
     results.push(
       actual === sha256
