@@ -149,7 +149,7 @@ function rendered({ text, error }: Piece): string {
 }
 
 // oxlint-disable-next-line no-control-regex -- they are what must not be there
-const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
+const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
 function printable(text: string): void {
   const found = CONTROL.exec(text);
