@@ -26,7 +26,7 @@ for (const terminal of [false, true]) {
     const [command, ...args] = terminal ? ["script", "-qec", line, "/dev/null"] : ["sh", "-c", line];
     const { status, stdout, stderr } = spawnSync(command ?? "", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
     assert.equal(status, 0, stdout + stderr);
-    assert.match(stdout, /reg\.local\/a:1 written to /);
+    assert.match(stdout, /reg\.local\/a:1 written to\s/);
     const blobs = readdirSync(join(folder, "layout/blobs/sha256")).map((name) => statSync(join(folder, "layout/blobs/sha256", name)).size);
     assert.ok(blobs.includes(statSync(ARCHIVE).size), `the layer among ${String(blobs)}`);
   });
