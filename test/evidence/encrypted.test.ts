@@ -124,6 +124,17 @@ test("verify without the identity: record and signature, and that the inside was
     lines.join("\n"),
     /: OK, matches its record\n {2}archive missing: .* is encrypted: what is inside was not checked\n {2}signature ok: /,
   );
+  // An identity that does not fit says nothing against the archive; but the inside was to be checked.
+  const stranger = join(folder(), "stranger.id");
+  writeFileSync(stranger, `${await generateX25519Identity()}\n`);
+  const unfit = await runVerb(verify, [sealed], { key: key.public, identity: stranger });
+  const [item] = (unfit.document as { items: { problems: string[]; checks: { check: string; status: string }[] }[] }).items;
+  assert.deepEqual(
+    item?.checks.filter(({ status }) => status === "wrong"),
+    [],
+  );
+  assert.match(item?.problems.join("\n") ?? "", /is not encrypted to an identity of .*: what is inside was not checked$/);
+  assert.equal(unfit.exitCode, 1);
   // Decrypted, it is what was signed, too.
   writeFileSync(join(own, "b.tar"), bytes);
   assert.match(

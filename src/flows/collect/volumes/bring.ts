@@ -72,6 +72,8 @@ export async function bringVolumes(context: FlowContext, request: VolumesRequest
           startedAt,
           finishedAt: new Date(now()).toISOString(),
           directory: `${node}:${chosen.directory}`,
+          // Whether there were any is not known: nothing in the helper's image reads them.
+          notRead: ["extended attributes"],
           leftOut: leftOut.slice(0, MOST_NAMED).map(({ path, kind }) => ({ path: nameText(path), kind })),
         },
       };

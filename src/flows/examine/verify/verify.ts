@@ -39,7 +39,9 @@ const CHECKS: Readonly<Record<string, { readonly sound: string; readonly run: Ch
 };
 const RECORD = "record";
 /** Why an encrypted archive cannot be opened. */
-const LOCKED = new Set(["IdentityNeeded", "PassphraseNeeded"]);
+const LOCKED = new Set(["IdentityNeeded", "PassphraseNeeded", "NotARecipient", "WrongPassphrase"]);
+/** Of these, where something was given to open it with. */
+const UNFIT = new Set(["NotARecipient", "WrongPassphrase"]);
 const NOT_CHECKED = [...NOT_A_FILES_FAULT, ...LOCKED];
 
 /**
@@ -73,11 +75,16 @@ export async function verify(
       ? { check: RECORD, status: "missing", message: "there is no record beside it" }
       : findings.result(RECORD, "size and SHA-256 are those of the record beside it"),
   );
-  if (locked !== undefined)
-    checks.unshift({ check: "archive", status: "missing", message: `${locked.message}: what is inside was not checked` });
+  const inside: CheckResult[] = [];
+  if (locked !== undefined) {
+    // Whoever gives an identity or a passphrase wants the inside checked; that it does not fit says nothing against the archive.
+    const required = UNFIT.has(locked.reason) ? ({ required: true } as const) : {};
+    inside.push({ check: "archive", status: "missing", message: `${locked.message}: what is inside was not checked`, ...required });
+  }
+  checks.unshift(...inside);
   const around = file === undefined ? [] : [...(await volumesCheck(file, trust)), ...(await evidenceChecks(file, trust, signedList))];
   checks.push(...around);
-  return { path, problems: [...findings.problems(), ...problemsOf(around)], notes: findings.notes, checks };
+  return { path, problems: [...findings.problems(), ...problemsOf([...inside, ...around])], notes: findings.notes, checks };
 }
 
 /** Of the volumes that were copied with it, where some were. */
