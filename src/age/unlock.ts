@@ -1,6 +1,6 @@
 import type { Asking } from "../model/context.ts";
 import { UserError } from "../model/error.ts";
-import { say } from "../model/phrase.ts";
+import { command, say } from "../model/phrase.ts";
 import { openHeader, takesPassphrase, type Unlocking } from "./header.ts";
 import { damagedHeader, type Unlock } from "./open.ts";
 import { readIdentities } from "./recipients.ts";
@@ -45,7 +45,12 @@ export function unlocking(identity: string | undefined, ask: Asking): Unlock {
 async function opened(header: Buffer, label: string, how: Unlocking): Promise<Buffer | undefined> {
   try {
     return await openHeader(header, how);
-  } catch {
-    throw damagedHeader(label);
+  } catch (error) {
+    if (!/work factor is too high/.test((error as Error).message)) throw damagedHeader(label);
+    throw new UserError({
+      reason: "WorkFactorTooHigh",
+      message: say`${label} has a passphrase whose work factor is above 20, which takes more than 1 GiB of memory`,
+      fix: say`decrypt it with: ${command`age -d ${label}`}`,
+    });
   }
 }

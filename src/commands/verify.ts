@@ -102,7 +102,7 @@ async function* verifications(file: string, reading: Reading, trust: Trust): Asy
   const stats = await stat(file).catch(() => undefined);
   if (stats?.isDirectory() === true && isEvidence(await readdir(file))) {
     yield* (await import("../flows/examine/verify/directory.ts")).verifyDirectory(file, reading, trust);
-  } else if (stats?.isFile() === true && file.endsWith(".jsonl")) {
+  } else if (stats?.isDirectory() === false && file.endsWith(".jsonl")) {
     yield await (await import("../flows/examine/verify/custody.ts")).verifyCustody(file, trust);
   } else yield await verify(file, reading, trust);
 }

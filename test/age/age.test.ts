@@ -156,6 +156,11 @@ test("a passphrase is asked for once for all files that have it, and three times
   });
   const { ask } = context(new AbortController().signal);
   await assert.rejects(decryptedSource(bufferSource(file), "x", unlocking(undefined, ask)), { reason: "PassphraseNeeded" });
+  // Not a damaged file: one that takes more memory than a file may ask for.
+  const costly = Buffer.from(file.toString("latin1").replace(/^(-> scrypt \S+) 10$/m, "$1 21"), "latin1");
+  await assert.rejects(decryptedSource(bufferSource(costly), "x", unlocking(undefined, asking(["correct horse"]))), {
+    reason: "WorkFactorTooHigh",
+  });
 });
 
 test("no identity, and files that were changed, cut or put together anew: each is an error", async () => {

@@ -119,6 +119,21 @@ test("a custody file that had no line when its directory was sealed, and one wit
   assert.match((await problems(custody)).join(), /^checkpoint-web\.tar is not the file of the last line about it/);
 });
 
+test("a pipe in place of a custody file or of SHA256SUMS is named, and not waited for", async () => {
+  const { path, custody } = await chain();
+  const directory = dirname(path);
+  assert.equal((await runVerb(seal, [directory], { "sign-key": key.secret })).exitCode, 0);
+  for (const [file, problem] of [
+    [join(directory, "SHA256SUMS"), /SHA256SUMS cannot be read: .* is not a plain file/],
+    [custody, /it cannot be read: .* is not a plain file/],
+  ] as const) {
+    rmSync(file);
+    await promisify(execFile)("mkfifo", [file]);
+    assert.match((await problems(directory, { key: key.public })).join("\n"), problem);
+  }
+  assert.match((await problems(custody)).join(), /is not a plain file/);
+});
+
 test("archives that are not those of the chain", async () => {
   const { path, custody } = await chain();
   writeFileSync(path, "other");

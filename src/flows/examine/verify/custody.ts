@@ -32,7 +32,7 @@ export async function custodyCheck(path: string, found: FoundSignature | undefin
   if (change !== undefined) return wrong(`${custody}: ${change}`);
   const last = about.at(-1);
   if (last === undefined) return { check: CHECK, status: "missing", message: `${custody} does not mention it` };
-  const sha256 = await trust.hashOf(path);
+  const sha256 = await trust.hashOrNone(path);
   if (last.sha256 !== sha256) return wrong(`${custody} has another SHA-256 of it: ${last.sha256} (${deed(last)})`);
   return {
     check: CHECK,

@@ -61,13 +61,15 @@ async function verifySums(path: string, files: readonly string[], others: readon
     const checks = [...orphans, sum];
     return { verification: { path, problems: [...alone, ...problemsOf([sum])], notes, checks }, listed: new Map() };
   }
-  const listed = parseSums(await readPlainText(sums, LARGEST_SUMS));
+  const text = await readPlainText(sums, LARGEST_SUMS).catch((error: unknown) => error as Error);
+  const listed = typeof text === "string" ? parseSums(text) : undefined;
   const wrong: string[] = [];
   for (const { name, sha256 } of listed ?? []) {
     if (!files.includes(name)) wrong.push(`${name} is missing`);
     else if ((await trust.hashOf(join(path, name))) !== sha256) wrong.push(`${name} was changed`);
   }
-  if (listed === undefined) wrong.push(`${SUMS} is damaged`);
+  if (typeof text !== "string") wrong.push(`${SUMS} cannot be read: ${text.message}`);
+  else if (listed === undefined) wrong.push(`${SUMS} is damaged`);
   const unlisted = files.filter((name) => listed?.some((one) => one.name === name) !== true);
   if (unlisted.length > 0) notes.push(`not in ${SUMS}: ${unlisted.join(", ")}`);
   const found = await findSignature(sums);

@@ -64,7 +64,8 @@ export async function signatureCheck(path: string, found: FoundSignature | undef
 
 /** What is not as it was signed: the file itself, under any name, or another one that was signed with it, beside it. */
 async function changedSubject(path: string, subjects: readonly Subject[], trust: Trust): Promise<string | undefined> {
-  const own = await trust.hashOf(path);
+  const own = await trust.hashOrNone(path);
+  if (own === undefined) return `${path} cannot be read`;
   const self = subjects.find(({ sha256 }) => sha256 === own);
   if (self === undefined) {
     const named = subjects.find(({ name }) => name === basename(path));
