@@ -1,5 +1,5 @@
 import { Decrypter, Encrypter, type Recipient } from "age-encryption";
-import { UserError, usageError } from "../model/error.ts";
+import { UserError } from "../model/error.ts";
 import { say } from "../model/phrase.ts";
 
 /** What an age file begins with: https://c2sp.org/age */
@@ -21,10 +21,15 @@ export function checkRecipient(recipient: string): void {
   try {
     new Encrypter().addRecipient(recipient);
   } catch (error) {
-    throw usageError(
-      say`invalid value "${recipient}" for --encrypt-to: use a recipient that begins with age1, as age-keygen prints it, or @FILE`,
-      say`${(error as Error).message}`,
-    );
+    throw new UserError({
+      reason: "Usage",
+      message: say`invalid value "${recipient}" for --encrypt-to: use a recipient that begins with age1, as age-keygen prints it, or @FILE`,
+      why: /^(age1(?!pq1)[a-z0-9]+1|ssh-)/.test(recipient)
+        ? "recipients of plugins and SSH keys are not supported"
+        : (error as Error).message,
+      cause: error,
+      exitCode: 2,
+    });
   }
 }
 

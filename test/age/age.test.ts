@@ -204,6 +204,8 @@ test("recipients: of words and files; what is none is a usage error", async () =
   assert.deepEqual(await readRecipients([`@${list}`, recipient]), [recipient]);
   await assert.rejects(readRecipients(["bob"]), { exitCode: 2, message: /invalid value "bob" for --encrypt-to/ });
   await assert.rejects(readRecipients(["age1nonsense"]), { exitCode: 2 });
+  for (const other of ["age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t", "ssh-ed25519 AAAA"])
+    await assert.rejects(readRecipients([other]), { exitCode: 2, why: "recipients of plugins and SSH keys are not supported" });
   await assert.rejects(readRecipients(["@/nowhere"]), { exitCode: 2 });
   await assert.rejects(readIdentities(list), { reason: "IdentityUnusable" });
   assert.equal(readFileSync(list, "utf8").length > 0, true);
