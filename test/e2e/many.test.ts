@@ -129,6 +129,11 @@ function assertBackToBack(items: readonly CheckpointItem[]): void {
   }
 }
 
+/** What of a run is copied, by its state. */
+function doneOf(state: string): RunDocument["items"] {
+  return (JSON.parse(state) as RunDocument).items.filter(({ result }) => result?.copy !== undefined);
+}
+
 const left = new Set<string>();
 
 async function helperNames(): Promise<string[]> {
@@ -144,7 +149,8 @@ clusterTest(
       env,
       started: (child) => {
         const watch = setInterval(() => {
-          if (readdirSync(directory).filter((name) => name.endsWith(".tar")).length < 4) return;
+          const state = readdirSync(directory).find((name) => name.startsWith("checkpoint-run-"));
+          if (state === undefined || doneOf(readFileSync(join(directory, state), "utf8")).length < 3) return;
           clearInterval(watch);
           child.kill("SIGKILL");
         }, 20);
@@ -156,9 +162,8 @@ clusterTest(
     assert.ok(helpers.length > 0, "helpers were there to be left");
     for (const name of helpers) left.add(name);
     const path = join(directory, readdirSync(directory).find((name) => name.startsWith("checkpoint-run-")) ?? "");
-    const before = JSON.parse(readFileSync(path, "utf8")) as RunDocument;
-    const done = before.items.filter(({ result }) => result?.copy !== undefined);
-    assert.ok(done.length >= 2 && done.length < ALL, `${done.length} were done`);
+    const done = doneOf(readFileSync(path, "utf8"));
+    assert.ok(done.length >= 3 && done.length < ALL, `${done.length} were done`);
     for (const { result } of done) assert.equal((await plugin(["verify", result?.copy?.path ?? ""])).code, 0);
     const since = new Date().toISOString();
     const { code, stdout, stderr } = await plugin(["--resume", path, "-n", namespace, "-o", "json"], { env });
