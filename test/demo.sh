@@ -6,6 +6,7 @@ source "$(dirname "$0")/setup.sh"
 reason=$(no_cluster_because)
 [ -z "$reason" ] || { say "the demo cannot run here: $reason"; exit 2; }
 
+dependencies
 build
 test/cluster/cluster up --nodes 2 >&2
 eval "$(test/cluster/cluster env)"

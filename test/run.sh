@@ -41,6 +41,7 @@ else
   trap wait EXIT
 fi
 
+dependencies
 if [ -n "$all" ]; then
   say "types, lint, format (npm run check)"
   npm run --silent check >&2

@@ -1,4 +1,4 @@
-# Sourced by test/run.sh and test/demo.sh: dependencies and Node 26, from whatever Node and npm the machine has.
+# Sourced by test/run.sh and test/demo.sh.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf '== %s\n' "$*" >&2; }
@@ -11,12 +11,15 @@ installed() {
     process.exit(Object.entries(wanted).some(missing) ? 1 : 0)' 2>/dev/null
 }
 
-if ! installed; then
-  command -v npm >/dev/null || { say "npm is needed: apt install npm"; exit 2; }
-  say "installing dependencies (npm ci)"
-  npm ci --no-audit --no-fund --loglevel=error >&2
-fi
-export PATH=$PWD/node_modules/.bin:$PWD/node_modules/node/bin:$PATH
+# Dependencies and Node 26, from whatever Node and npm the machine has.
+dependencies() {
+  if ! installed; then
+    command -v npm >/dev/null || { say "npm is needed: apt install npm"; exit 2; }
+    say "installing dependencies (npm ci)"
+    npm ci --no-audit --no-fund --loglevel=error >&2
+  fi
+  export PATH=$PWD/node_modules/.bin:$PWD/node_modules/node/bin:$PATH
+}
 
 # Sources that dist/ is made from: built again only when one of them has changed.
 build() {
