@@ -141,7 +141,8 @@ rerun after 30 seconds: the kubelet caches a refusal for that long`,
   {
     status: 500,
     from: "kubelet",
-    body: /mkdir (\/\S+): permission denied|open (\/\S+\/checkpoint-\S+\.tar): permission denied/,
+    // Of its directory: runtimes make directories of their own.
+    body: /mkdir (\/\S+\/checkpoints): permission denied|open (\/\S+\/checkpoint-\S+\.tar): permission denied/,
     explain: ({ node }, [, directory, file = ""]) => ({
       reason: "DirectoryNotWritable",
       message: say`the kubelet of ${node} may not write to its checkpoint directory`,

@@ -87,7 +87,7 @@ export const CAUSES: readonly Cause[] = [
   },
   {
     name: "gpu-nvidia",
-    line: /\(chr 195:|\(chr 5\d\d:|\/dev\/nvidia|nvidia/i,
+    line: /\(chr 195:|\(chr 5\d\d:|\/dev\/nvidia|\/driver\/nvidia|\bnvidia-(?:uvm|modeset|caps|smi|persistenced)|\blibnvidia/i,
     why: "a process uses an NVIDIA GPU, whose state CRIU does not have (criu#2397)",
     fix: say`CRIU's CUDA plugin (criu 4.0 or later, with cuda-checkpoint and a driver of 550 or later) on the node`,
   },
@@ -99,7 +99,8 @@ export const CAUSES: readonly Cause[] = [
   },
   {
     name: "fuse",
-    line: /\(chr 10:229\)|fuse/i,
+    // Not "refused".
+    line: /\(chr 10:229\)|\bfuse(?:blk|ctl)?\b/i,
     why: "a process serves or uses a FUSE file system, which CRIU cannot dump",
     fix: say`stop what uses FUSE in the container, or leave it to another container`,
   },

@@ -8,11 +8,25 @@ export interface CriuLog {
 
 /** The paths of CRIU's log in the words of a failed checkpoint, as they come: crun under containerd names two. */
 export function logPathsIn(said: string): string[] {
-  const logs = [...said.matchAll(/\/[^\s"'`\\]*?(?:criu-dump|dump)\.log/g)].map(([path]) => path);
+  const logs = said.split(/[\s"'`\\]+/).flatMap(pathsInWord);
   if (logs.length > 0) return [...new Set(logs)];
   // CRI-O says how it called the OCI runtime.
   const work = /--work-path"?[ =]"?(\/[^\s"'`\]]+)/.exec(said)?.[1];
   return work === undefined ? [] : [`${work}/dump.log`];
+}
+
+const LOG_END = "dump.log";
+
+/** Each from a slash to the next end of a log's name: a pattern would look from each slash on to the end of the word. */
+function pathsInWord(word: string): string[] {
+  const paths: string[] = [];
+  for (let start = word.indexOf("/"); start >= 0;) {
+    const end = word.indexOf(LOG_END, start);
+    if (end < 0) break;
+    paths.push(word.slice(start, end + LOG_END.length));
+    start = word.indexOf("/", end);
+  }
+  return paths;
 }
 
 /** Lines of CRIU's log that the answer itself quotes, as CRI-O does with runc's: each `msg="28:(00.077090) Error (…): …"` of logrus. */

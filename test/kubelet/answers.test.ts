@@ -80,6 +80,7 @@ const ANSWERS: [number, { headers: Record<string, string>; text: string }, strin
   ],
   [500, text(`${FAILED} (/usr/bin/crun did not terminate successfully: exit status 1: compiled without CRIU support)`), "BuiltWithoutCRIU"],
   [500, text(`${FAILED} (mkdir /var/lib/kubelet/checkpoints: permission denied)`), "DirectoryNotWritable"],
+  [500, text(`${FAILED} (rpc error: code = Unknown desc = mkdir /tmp/ctrd-checkpoint12: permission denied)`), "CheckpointFailed"],
   [500, text(`${FAILED} (open /var/lib/kubelet/checkpoints/checkpoint-a.tar: read-only file system)`), "DirectoryNotWritable"],
   [
     500,

@@ -78,6 +78,16 @@ test("what is particular counts before what is general", () => {
   assert.match(found.why, /^a process uses io_uring/);
 });
 
+test("a refused connection is no FUSE, and a path of NVIDIA's no GPU", () => {
+  for (const line of [
+    "Can't connect to the server: Connection refused",
+    "Can't open file opt/nvidia/entrypoint.sh on restore: No such file",
+  ])
+    assert.equal(failure(ERROR + line).why, `its log says:\n${ERROR}${line}`);
+  assert.match(failure(`${ERROR}Unknown fs type fuse.sshfs`).why, /FUSE/);
+  assert.match(failure(`${ERROR}mnt: 637:./usr/bin/nvidia-smi doesn't have a proper root mount`).why, /NVIDIA/);
+});
+
 test("unknown causes: the lines, without those that are in every log", () => {
   const found = failure(`${ERROR}something new`, "(00.013) Warn  (criu/y.c:2): not an error", `${ERROR}something else`);
   assert.equal(found.why, `its log says:\n${ERROR}something new\n${ERROR}something else`);

@@ -84,3 +84,10 @@ test("nothing else is, whatever an error text names", () => {
   for (const id of ["", "containerd://", "containerd://..", `containerd://${ID}/..`, ID])
     assert.equal(criuLogOf(`${CONTAINERD}/criu-dump.log`, id), undefined, id);
 });
+
+test("words without an end, however long, are looked through once", () => {
+  const path = `${CONTAINERD}/criu-dump.log`;
+  const began = performance.now();
+  assert.deepEqual(logPathsIn(`${"/".repeat(200_000)} path= ${path} ${path}:${CRIO}/dump.log`), [path, `${CRIO}/dump.log`]);
+  assert.ok(performance.now() - began < 30_000);
+});
