@@ -47,9 +47,9 @@ export class Rules implements Disposable {
     this.#scanner.setMaxMatchesPerPattern(MOST_MATCHES);
     this.#scanner.setTimeoutMs(TIMEOUT_MS);
     this.warnings = this.#rules.warnings;
-    const conditions = files.flatMap(({ text }) => [...conditionsIn(text)]);
-    this.names = conditions.map(([name]) => name);
-    this.anyString = new Set(conditions.filter(([, condition]) => ANY_STRING.test(condition)).map(([name]) => name));
+    const found = files.flatMap(({ text }) => [...conditionsIn(text)]);
+    this.names = found.map(({ name }) => name);
+    this.anyString = decidedByAny(found);
   }
 
   /** Matches in bytes that are one: a region, a file. Throws a UserError where it takes too long. */
@@ -96,11 +96,36 @@ interface ScanResult {
 /** "any of them", "$a or $b": whatever else there is, a match is one. */
 const ANY_STRING = /^\s*\(*\s*(any\s+of\s+(them|\([$\w*,\s]+\))|\$\w*(\s+or\s+\$\w*)*)\s*\)*\s*$/;
 
-/** Rules by name, with their conditions; comments and strings are no part of them. */
-function* conditionsIn(text: string): Generator<[name: string, condition: string]> {
-  const code = text.replaceAll(/"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\/|\/\/[^\n]*/g, (part) => (part.startsWith('"') ? '""' : ""));
-  for (const [, name = "", body = ""] of code.matchAll(/\brule\s+(\w+)[^{]*\{([^]*?)(?=\n?\s*(?:(?:private|global)\s+)*rule\s+\w+|$)/g)) {
-    yield [name, /\bcondition\s*:([^]*?)\}\s*$/.exec(body.trimEnd())?.[1] ?? ""];
+interface FoundRule {
+  readonly name: string;
+  readonly condition: string;
+  readonly isGlobal: boolean;
+}
+
+/** Files may have rules of the same name, which matches do not tell apart; and where a global rule does not hold, none does. */
+function decidedByAny(rules: readonly FoundRule[]): Set<string> {
+  if (rules.some(({ isGlobal }) => isGlobal)) return new Set();
+  const others = new Set(rules.filter(({ condition }) => !ANY_STRING.test(condition)).map(({ name }) => name));
+  return new Set(rules.map(({ name }) => name).filter((name) => !others.has(name)));
+}
+
+/** Strings, comments and regular expressions: whichever begins first. Division is another character. */
+const LITERAL = /"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\/|\/\/[^\n]*|\/(?:[^/\\\n]|\\.)+\//g;
+
+/** Rules without their comments. */
+export function withoutComments(text: string): string {
+  return text.replaceAll(LITERAL, (part) => (/^\/[*/]/.test(part) ? " " : part));
+}
+
+/** Rules with their conditions; comments, strings and regular expressions are no part of them. */
+function* conditionsIn(text: string): Generator<FoundRule> {
+  const code = text.replaceAll(LITERAL, (part) =>
+    part.startsWith('"') ? '""' : part.startsWith("/*") || part.startsWith("//") ? " " : "/x/",
+  );
+  for (const [, kinds = "", name = "", body = ""] of code.matchAll(
+    /\b((?:(?:private|global)\s+)*)rule\s+(\w+)[^{]*\{([^]*?)(?=\n?\s*(?:(?:private|global)\s+)*rule\s+\w+|$)/g,
+  )) {
+    yield { name, condition: /\bcondition\s*:([^]*?)\}\s*$/.exec(body.trimEnd())?.[1] ?? "", isGlobal: kinds.includes("global") };
   }
 }
 

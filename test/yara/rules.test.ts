@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -11,6 +11,8 @@ import { verb as report } from "../../src/commands/report.ts";
 import { verb as search } from "../../src/commands/search.ts";
 import { UserError } from "../../src/model/error.ts";
 import type { Report } from "../../src/model/findings.ts";
+import { ruleFiles } from "../../src/yara/files.ts";
+import { Rules } from "../../src/yara/rules.ts";
 import { tar } from "../archive/tars.ts";
 import { runVerb } from "../commands/running.ts";
 import { checkpoint } from "../criu/synthetic.ts";
@@ -260,3 +262,36 @@ test("a file of pages that is given to many processes is scanned once, and that 
     "checkpoint/pagemap-3.img: its pages, checkpoint/pages-2.img, are those of checkpoint/pagemap-2.img: they are scanned once",
   );
 });
+
+/** The rules of which any string is enough. */
+function decided(...texts: readonly string[]): string[] {
+  using rules = new Rules(texts.map((text, index) => ({ path: `${index}.yar`, text })));
+  return [...rules.anyString].sort();
+}
+
+test("which rules a piece decides: by all rules of that name, none beside a global one, and a regular expression is no comment", () => {
+  const any = 'rule same { strings: $a = "q1q1" condition: any of them }';
+  const all = 'rule same { strings: $a = "q1q1" $b = "q2q2" condition: all of them }';
+  assert.deepEqual([decided(any), decided(any, all)], [["same"], []]);
+  assert.deepEqual(decided(`global rule g { condition: filesize < 10 } ${any}`), []);
+  const first = 'rule first { strings: $u = /https?:\\/*foo/ $v = "zzzz" condition: all of them }';
+  assert.deepEqual(decided(`${first}\nrule/**/second { strings: $x = /foo.*/ condition: any of them }`), ["second"]);
+});
+
+test(
+  "in a directory of rules a pipe is not waited for; Latin-1 may be in comments alone",
+  { skip: process.platform === "win32" ? "it has no mkfifo" : false },
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), "rules-"));
+    const file = join(dir, "a.yar");
+    mkdirSync(join(dir, "d.yar"));
+    writeFileSync(file, Buffer.from("// Ren\xe9\nrule a { condition: true }", "latin1"));
+    assert.equal((await ruleFiles([dir])).length, 1);
+    writeFileSync(file, Buffer.from('rule a { strings: $a = "caf\xe9" condition: $a }', "latin1"));
+    await assert.rejects(async () => await ruleFiles([dir]), { reason: "CannotReadRules" });
+    rmSync(file);
+    assert.equal(spawnSync("mkfifo", [file]).status, 0);
+    await assert.rejects(async () => await ruleFiles([dir]), { reason: "CannotReadRules" });
+    rmSync(dir, { recursive: true });
+  },
+);
