@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { verb as report } from "../../src/commands/report.ts";
-import { originsIn } from "../../src/findings/facts.ts";
+import { originsIn, type Facts } from "../../src/findings/facts.ts";
 import { KINDS } from "../../src/findings/find.ts";
 import type { ChangeItem, Inspection } from "../../src/model/inspection.ts";
 import type { FindingItem, Report, Severity } from "../../src/model/findings.ts";
@@ -130,4 +130,25 @@ test("a hidden place is one where the container wrote: images have some of their
   const written: ChangeItem = { path: "/usr/bin/.x", change: "added or changed", type: "file", member: "rootfs-diff.tar" };
   const originOf = originsIn(inspection as Inspection, new Map([[written.path, written]]));
   assert.deepEqual(["/root/.pyenv/bin/python3", "/usr/bin/.x", "/tmp/x"].map(originOf), ["image", "temporary", "temporary"]);
+});
+
+test("a model of PyTorch starts nothing, a path file of Python's does", () => {
+  const changes = ["/models/net.pth", "/usr/lib/python3/dist-packages/evil.pth"].map((path): ChangeItem => ({
+    path,
+    change: "added or changed",
+    type: "file",
+    bytes: 7,
+    member: "rootfs-diff.tar",
+  }));
+  const kind = KINDS.find(({ id }) => id === "StartupFile");
+  const paths = [...(kind?.find({ file: "a.tar", changes } as unknown as Facts) ?? [])].map(({ path }) => path);
+  assert.deepEqual(paths, ["/usr/lib/python3/dist-packages/evil.pth"]);
+});
+
+test("Celery's workers are no false threads of the kernel", () => {
+  const names = ["[celeryd: celery@host:ForkPoolWorker-1]", "[kworker/0:1]", "[kworker/u8:1 x]"];
+  const processes = names.map((name, pid) => ({ item: { pid, comm: "python3", args: [name] }, exe: "/usr/bin/python3", origin: "image" }));
+  const kind = KINDS.find(({ id }) => id === "KernelThreadName");
+  const pids = [...(kind?.find({ file: "a.tar", processes } as unknown as Facts) ?? [])].map(({ pid }) => pid);
+  assert.deepEqual(pids, [1, 2]);
 });

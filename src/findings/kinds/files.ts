@@ -49,7 +49,7 @@ export const FILES: readonly FindingKind[] = [
     "What shells and programs read when they start was changed",
     "medium",
     named(
-      /^\/etc\/(profile|bash\.bashrc|bashrc|zsh\/.+|profile\.d\/.+|environment|rc\.local|inittab|init\.d\/.+|ld\.so\.conf(\.d\/.+)?)$|\/\.(bashrc|bash_profile|bash_login|bash_logout|profile|zshrc|zshenv|zprofile|config\/fish\/config\.fish)$|\/(sitecustomize|usercustomize)\.py$|\.pth$/,
+      /^\/etc\/(profile|bash\.bashrc|bashrc|zsh\/.+|profile\.d\/.+|environment|rc\.local|inittab|init\.d\/.+|ld\.so\.conf(\.d\/.+)?)$|\/\.(bashrc|bash_profile|bash_login|bash_logout|profile|zshrc|zshenv|zprofile|config\/fish\/config\.fish)$|\/(sitecustomize|usercustomize)\.py$|\/(site|dist)-packages\/[^/]+\.pth$/,
     ),
     "a shell or program runs it when it starts",
   ),

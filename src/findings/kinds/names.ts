@@ -13,7 +13,7 @@ export const NAMES: readonly FindingKind[] = [
     *find({ file, processes }) {
       for (const { item, exe } of processes) {
         const [first = ""] = item.args ?? [];
-        if (exe === undefined || !(/^\[.+\]$/.test(first) || KERNEL_NAME.test(item.comm))) continue;
+        if (exe === undefined || !(isBracketed(first) || KERNEL_NAME.test(item.comm))) continue;
         yield {
           severity: "high",
           title: say`process ${item.pid} is called ${first.startsWith("[") ? first : item.comm}, and runs ${exe}`,
@@ -32,7 +32,7 @@ export const NAMES: readonly FindingKind[] = [
       for (const facts of processes) {
         const { item, exe, origin } = facts;
         const [first = ""] = item.args ?? [];
-        if (exe === undefined || first.startsWith("[") || KERNEL_NAME.test(item.comm) || !isFalse(facts)) continue;
+        if (exe === undefined || isBracketed(first) || KERNEL_NAME.test(item.comm) || !isFalse(facts)) continue;
         yield {
           severity: origin === "image" || origin === "mounted" ? "note" : "high",
           title: say`${processName(item)} says that it is ${first.split(/\s/, 1)[0] ?? ""}, and runs ${exe}`,
@@ -47,6 +47,12 @@ export const NAMES: readonly FindingKind[] = [
 ];
 
 const KERNEL_NAME = /^(kworker\/|ksoftirqd\/|kthreadd$|migration\/|rcu_(sched|preempt|bh)$|kswapd\d|jbd2\/|watchdog\/)/;
+
+/** "[kworker/0:1]". Celery calls its workers "[celeryd: celery@host:MainProcess]": what has a space in it is no thread's name, but for those that are known. */
+function isBracketed(name: string): boolean {
+  const inner = /^\[(.+)\]$/.exec(name)?.[1];
+  return inner !== undefined && (!/\s/.test(inner) || KERNEL_NAME.test(inner));
+}
 
 /** Neither what it is called by nor its first argument has anything in common with its program. */
 function isFalse({ item, exe }: ProcessFacts): boolean {
