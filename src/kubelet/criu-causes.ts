@@ -87,7 +87,8 @@ export const CAUSES: readonly Cause[] = [
   },
   {
     name: "gpu-nvidia",
-    line: /\(chr 195:|\(chr 5\d\d:|\/dev\/nvidia|\/driver\/nvidia|\bnvidia-(?:uvm|modeset|caps|smi|persistenced)|\blibnvidia/i,
+    // Other majors of NVIDIA's are given to whoever asks first.
+    line: /\(chr 195:|\/dev\/nvidia|\/driver\/nvidia|\bnvidia-(?:uvm|modeset|caps|smi|persistenced)|\blibnvidia/i,
     why: "a process uses an NVIDIA GPU, whose state CRIU does not have (criu#2397)",
     fix: say`CRIU's CUDA plugin (criu 4.0 or later, with cuda-checkpoint and a driver of 550 or later) on the node`,
   },
