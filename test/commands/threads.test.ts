@@ -1,17 +1,24 @@
 // Dumps of test/data/threads/locks.c and locks.py: a process for each way to wait.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { openArchive } from "../../src/archive/open.ts";
 import { verb as inspect } from "../../src/commands/inspect.ts";
+import { oneEntry } from "../../src/criu/entries.ts";
+import { CoreEntrySchema, SignalQueueEntrySchema, TaskTimersEntrySchema, type TaskCoreEntry } from "../../src/criu/gen/process_pb.ts";
 import type { Inspection, ProcessItem, ThreadItem } from "../../src/model/inspection.ts";
+import { tar } from "../archive/tars.ts";
+import { image, MAGIC } from "../criu/synthetic.ts";
 import { runVerb } from "./running.ts";
 
 const DATA = join(import.meta.dirname, "../data");
 const GLIBC = ["glibc-2.42", "glibc-2.36-static"];
 
 async function inspection(file: string): Promise<Inspection> {
-  const { document } = await runVerb(inspect, [join(DATA, file)], { threads: true, output: "json" });
+  const { document } = await runVerb(inspect, [resolve(DATA, file)], { threads: true, output: "json" });
   return JSON.parse(JSON.stringify(document)) as Inspection;
 }
 
@@ -192,6 +199,48 @@ test("poll, select and epoll: named where all that they wait for is known, and c
     "select-1+select-2: thread A of process A waits for data in a unix connection, which only process B can write to; thread B of process B waits for data in a unix connection, which only process A can write to",
     "star-1+star-2: thread A of process A waits for data in pipe:[B], which only process C can write to, or data in pipe:[D], which only process E can write to; thread C of process C waits for data in pipe:[F], which only processes A, E can write to",
   ]);
+});
+
+/** The archive with another core image of a process. */
+async function withCore(file: string, pid: number, change: (task: TaskCoreEntry) => void): Promise<Buffer> {
+  await using archive = await openArchive(join(DATA, file));
+  const members = [];
+  for (const { name, type, size } of archive.members.values())
+    if (type === "file") members.push({ name, data: await archive.open(name).read(0, size) });
+  const core = (await oneEntry(archive, `core-${pid}.img`, CoreEntrySchema)) ?? assert.fail(`core-${pid}.img`);
+  change(core.tc ?? assert.fail("no task"));
+  const changed = Buffer.from(toBinary(CoreEntrySchema, core));
+  return tar(...members.map((one) => (one.name === `checkpoint/core-${pid}.img` ? { ...one, data: image(MAGIC.core, [changed]) } : one)));
+}
+
+test("what a process that gets signals waits for is no deadlock, but of locks, which no signal releases", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "threads-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = "threads/glibc-2.42.tar.zst";
+  const pidOf = (found: Inspection, comm: string): number =>
+    everyProcess(found.processes).find((one) => one.comm === comm)?.pid ?? assert.fail(comm);
+  const found = await inspection(file);
+  const [pipe, cycle] = [pidOf(found, "pipe-2"), pidOf(found, "cycle")];
+  const none = { isec: 0n, iusec: 0n, vsec: 0n, vusec: 0n };
+  const alarm = (task: TaskCoreEntry): void => {
+    task.timers = create(TaskTimersEntrySchema, { real: { ...none, vsec: 5n }, virt: none, prof: none });
+  };
+  const pending = (task: TaskCoreEntry): void => {
+    const siginfo = Buffer.alloc(128);
+    siginfo[0] = 14;
+    task.signalsS = create(SignalQueueEntrySchema, { signals: [{ siginfo }] });
+  };
+  for (const [index, [pid, change, left]] of (
+    [
+      [pipe, alarm, ALL.filter((text) => text !== PIPES)],
+      [pipe, pending, ALL.filter((text) => text !== PIPES)],
+      [cycle, alarm, ALL],
+    ] as const
+  ).entries()) {
+    const path = join(folder, `${index}.tar`);
+    writeFileSync(path, await withCore(file, pid, change));
+    assert.deepEqual(told(await inspection(path)), left, String(index));
+  }
 });
 
 test("no deadlock is named in archives that have none", async () => {

@@ -27,14 +27,20 @@ export function deadlockItems(seen: readonly SeenThread[], { processes, isWhole 
   const nodes = new Map<string, WaitNode>();
   const tids = new Map(processes.map(({ pid, threads }) => [pid, threads.map(({ tid }) => tid)]));
   const hasFlying = [...(connections.queues?.sockets.values() ?? [])].some(({ files }) => files.length > 0);
+  const signalled = new Set(processes.filter(getsSignals).map(({ pid }) => pid));
   for (const thread of seen) {
-    const waiter = lockWaiter(thread) ?? (hasFlying ? undefined : endWaiter(thread, connections, tids)) ?? childWaiter(thread, processes);
+    const others = (): Waiter | undefined =>
+      signalled.has(thread.pid)
+        ? undefined
+        : ((hasFlying ? undefined : endWaiter(thread, connections, tids)) ?? childWaiter(thread, processes));
+    const waiter = lockWaiter(thread) ?? others();
     if (waiter !== undefined) waiters.set(threadKey(thread.pid, thread.tid), waiter);
   }
   for (const [key, waiter] of waiters) nodes.set(key, waiter);
   // A process does nothing more where none of its threads does; one that is not alive does nothing anyway, and never will.
   for (const { pid, threads, state } of isWhole ? processes : []) {
-    if (state === "alive" && threads.length > 0) nodes.set(processKey(pid), { needs: threads.map(({ tid }) => threadKey(pid, tid)) });
+    if (state === "alive" && threads.length > 0 && !signalled.has(pid))
+      nodes.set(processKey(pid), { needs: threads.map(({ tid }) => threadKey(pid, tid)) });
   }
   return deadlocks(nodes).flatMap((group) => {
     const members = group.flatMap((key) => waiters.get(key) ?? []);
@@ -46,6 +52,11 @@ export function deadlockItems(seen: readonly SeenThread[], { processes, isWhole 
     const ring = ringFrom(first, new Set(group), waiters, nodes);
     return { threads: ring.map(({ thread: { pid, tid } }) => ({ pid, tid })), text: sentence(ring, processes) };
   });
+}
+
+/** A signal that it has set a timer for, or that is on its way, ends system calls, and its handler may do what others wait for. */
+function getsSignals({ timers, signals }: Process): boolean {
+  return signals.pending.length > 0 || timers.some(({ signal, expiresInSeconds }) => signal !== undefined && expiresInSeconds > 0);
 }
 
 function threadKey(pid: number, tid: number): string {
