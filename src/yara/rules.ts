@@ -42,12 +42,15 @@ export class Rules implements Disposable {
         throw invalidRules(path, error);
       }
     }
+    const found = files.flatMap(({ text }) => [...conditionsIn(text)]);
+    // Such a file is sound, and a search by it would find nothing.
+    if (found.length === 0)
+      throw new UserError({ reason: "NoRules", message: say`${files.map(({ path }) => path).join(", ")} has no rules`, exitCode: 2 });
     this.#rules = compiler.build();
     this.#scanner = this.#rules.scanner();
     this.#scanner.setMaxMatchesPerPattern(MOST_MATCHES);
     this.#scanner.setTimeoutMs(TIMEOUT_MS);
     this.warnings = this.#rules.warnings;
-    const found = files.flatMap(({ text }) => [...conditionsIn(text)]);
     this.names = found.map(({ name }) => name);
     this.anyString = decidedByAny(found);
   }

@@ -159,7 +159,7 @@ test("errors name the file, the line and what is wrong; files may have rules of 
       error.message === `${path}:4:5: unknown pattern \`$b\`` &&
       error.exitCode === 2,
   );
-  for (const rules of ["/nowhere.yar", mkdtempSync(join(tmpdir(), "empty-"))])
+  for (const rules of ["/nowhere.yar", mkdtempSync(join(tmpdir(), "empty-")), written("// rule none { condition: true }\n")])
     await assert.rejects(
       async () => await matches([rules]),
       (error) => error instanceof UserError && error.exitCode === 2,
